@@ -1,0 +1,29 @@
+"""crmkit: customer decisions from a retailer's till extracts.
+
+The front door only names things; each is imported when it is first asked for, so ``import crmkit`` is quick
+and brings in none of the heavy packages behind it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "BGNBD": "models",
+    "GammaGamma": "models",
+    "CustomerLifetimeValue": "models",
+}
+
+__all__ = sorted([*_HOME, "__version__"])
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'crmkit' has no attribute {name!r}")
+    return getattr(import_module(f"crmkit.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

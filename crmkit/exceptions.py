@@ -1,0 +1,59 @@
+"""Every error crmkit raises, as one tree.
+
+::
+
+    CrmkitError
+    ├── ConfigError      the configuration is wrong; says which key, and the nearest known one
+    ├── ExtractError     a file or table cannot be read at all; nothing was loaded from it
+    ├── ContractError    columns or rows do not meet the contract; names them and what to write instead
+    ├── ModelError       the data do not identify the model, or a parameter makes no sense
+    ├── LeakError        a question that needs days nobody has seen yet
+    └── PublishError     an output could not be written; what was there before is untouched
+
+    CrmkitWarning        the answer is usable, and says what to know about it
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "ContractError",
+    "CrmkitError",
+    "CrmkitWarning",
+    "ExtractError",
+    "LeakError",
+    "ModelError",
+    "PublishError",
+]
+
+
+class CrmkitError(Exception):
+    """Root of every error raised by crmkit."""
+
+
+class ConfigError(CrmkitError, ValueError):
+    """The configuration file or an argument is wrong."""
+
+
+class ExtractError(CrmkitError, ValueError):
+    """A source cannot be read; nothing was loaded from it."""
+
+
+class ContractError(CrmkitError, ValueError):
+    """Columns or rows do not meet the contract of their table."""
+
+
+class ModelError(CrmkitError, ValueError):
+    """The data do not identify the model, or a parameter makes no sense."""
+
+
+class LeakError(CrmkitError, ValueError):
+    """The question needs days that have not been observed."""
+
+
+class PublishError(CrmkitError, OSError):
+    """An output could not be written; the previous one is untouched."""
+
+
+class CrmkitWarning(UserWarning):
+    """The answer is usable, and the message says what to know about it."""
