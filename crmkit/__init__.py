@@ -11,8 +11,22 @@ from typing import Any
 
 _HOME = {
     "BGNBD": "models",
-    "GammaGamma": "models",
+    "CrmkitError": "exceptions",
+    "CrmkitWarning": "exceptions",
     "CustomerLifetimeValue": "models",
+    "GammaGamma": "models",
+    "Members": "tables",
+    "Products": "tables",
+    "RFMScores": "tiers",
+    "Rejections": "transactions",
+    "Transactions": "transactions",
+    "ValueTiers": "tiers",
+    "btyd_summary": "summaries",
+    "holdout_summary": "summaries",
+    "load_model": "models",
+    "purchase_gaps": "summaries",
+    "read_extract": "extracts",
+    "rfm_table": "summaries",
 }
 
 __all__ = sorted([*_HOME, "__version__"])

@@ -5,7 +5,10 @@
     CrmkitError
     ├── ConfigError      the configuration is wrong; says which key, and the nearest known one
     ├── ExtractError     a file or table cannot be read at all; nothing was loaded from it
+    │   ├── NoInputError        no file matches
+    │   └── SourceChangedError  a file changed while it was read
     ├── ContractError    columns or rows do not meet the contract; names them and what to write instead
+    │   └── RefusedError        more rows were rejected than the configuration allows
     ├── ModelError       the data do not identify the model, or a parameter makes no sense
     ├── LeakError        a question that needs days nobody has seen yet
     └── PublishError     an output could not be written; what was there before is untouched
@@ -23,7 +26,10 @@ __all__ = [
     "ExtractError",
     "LeakError",
     "ModelError",
+    "NoInputError",
     "PublishError",
+    "RefusedError",
+    "SourceChangedError",
 ]
 
 
@@ -39,8 +45,20 @@ class ExtractError(CrmkitError, ValueError):
     """A source cannot be read; nothing was loaded from it."""
 
 
+class NoInputError(ExtractError):
+    """No file matches."""
+
+
+class SourceChangedError(ExtractError):
+    """A file changed while it was read; try again when the delivery is complete."""
+
+
 class ContractError(CrmkitError, ValueError):
     """Columns or rows do not meet the contract of their table."""
+
+
+class RefusedError(ContractError):
+    """More rows were rejected than the configuration allows."""
 
 
 class ModelError(CrmkitError, ValueError):

@@ -1,0 +1,197 @@
+"""Rules as data: what a sound row of each table is, and the reasons for which rows are rejected.
+
+A reason is its own key: it is what the report prints, what the tests are named after, and it maps to one condition in
+portable SQL that holds for a faulty row. ``raw_<column>`` is the text as delivered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Literal
+
+from crmkit.exceptions import ContractError
+
+__all__ = ["DEALS", "ITEM_COLUMNS", "MEMBERS", "PRODUCTS", "SALES", "Contract"]
+
+Kind = Literal["id", "text", "money", "number", "time", "date"]
+
+ITEM_COLUMNS = ("product_id", "category", "brand", "brand_type", "manufacturer", "department")
+
+_LARGEST = "1000000000000"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a sound row of one table is.
+
+    Parameters
+    ----------
+    name : str
+        What the table holds, for messages.
+    columns : mapping of str to kind
+        ``id`` and ``text`` stay text; ``money`` and ``number`` become decimals of four places; ``time`` becomes the
+        shop's wall clock; ``date`` a day.
+    required : tuple of str
+        Columns that must be there, with a value in every row.
+    rules : mapping of str to str
+        Reason, which starts with the name of its column → SQL condition that holds for a faulty row.
+    products : mapping of str to pair of str
+        A column that may be left out when both factors are delivered: it is their product.
+    """
+
+    name: str
+    columns: Mapping[str, Kind]
+    required: tuple[str, ...]
+    rules: Mapping[str, str] = field(default_factory=dict)
+    products: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def resolve(self, delivered: tuple[str, ...], names: Mapping[str, str], source: str, call: str) -> dict[str, str]:
+        """Contract column → delivered column: those named, and those already called by the contract's name.
+
+        Raises
+        ------
+        ContractError
+            All unknown and missing names in one message, with what is there and what to write.
+        """
+        unknown = [self._unknown(name) for name in names if name not in self.columns]
+        absent = [f"{given!r} (for {name})" for name, given in names.items() if given not in delivered]
+        found = {name: names.get(name, name) for name in self.columns if name in names or name in delivered}
+        missing = [name for name in self.required if name not in found and not self.computed(name, found)]
+        faults = unknown
+        if absent:
+            faults += [f"Columns not found: {', '.join(absent)}."]
+        if missing:
+            faults += [f"Columns not found: {missing}. Name them: {call}(…, {missing[0]}=…)."]
+        if faults:
+            raise ContractError(f"{' '.join(faults)} {source} has {list(delivered)}.")
+        return found
+
+    def computed(self, name: str, found: Mapping[str, str]) -> bool:
+        """Whether a column is not delivered but follows from two that are."""
+        return name not in found and name in self.products and all(factor in found for factor in self.products[name])
+
+    def _unknown(self, name: str) -> str:
+        near = get_close_matches(name, self.columns, n=1)
+        hint = f"; did you mean {near[0]!r}" if near else ""
+        return f"{name!r} is not a column of {self.name}{hint} (there are {', '.join(self.columns)})."
+
+    def faults(self, present: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+        """Reason → (column, condition) for the columns that are there, in the order in which they are looked for."""
+        found: dict[str, tuple[str, str]] = {}
+        for name in self.required:
+            found[f"{name} is missing"] = (name, f"raw_{name} is null")
+        for name in present:
+            found |= {reason: (name, rule) for reason, rule in _KIND_FAULTS[self.columns[name]](name).items()}
+        for reason, rule in self.rules.items():
+            column = reason.split(" ", 1)[0]
+            if column in present:
+                found[reason] = (column, rule)
+        return found
+
+
+def _id_faults(name: str) -> dict[str, str]:
+    return {f"{name} lost its digits (1.2E+12)": f"raw_{name} like '%_.%_E+_%' or raw_{name} like '%_.%_e+_%'"}
+
+
+def _number_faults(name: str) -> dict[str, str]:
+    return {
+        f"{name} is not a number": f"raw_{name} is not null and {name} is null",
+        f"{name} is beyond 1,000,000,000,000": f"abs({name}) > {_LARGEST}",
+    }
+
+
+def _time_faults(name: str) -> dict[str, str]:
+    return {
+        f"{name} is not a time": f"raw_{name} is not null and {name} is null",
+        f"{name} is a placeholder date": (
+            f"{name} < timestamp '1980-01-01 00:00:00' or {name} >= timestamp '9999-01-01 00:00:00'"
+        ),
+    }
+
+
+def _date_faults(name: str) -> dict[str, str]:
+    return {f"{name} is not a date": f"raw_{name} is not null and {name} is null"}
+
+
+_KIND_FAULTS = {
+    "id": _id_faults,
+    "text": lambda name: {},
+    "money": _number_faults,
+    "number": _number_faults,
+    "time": _time_faults,
+    "date": _date_faults,
+}
+
+SALES = Contract(
+    name="transactions",
+    columns={
+        "customer_id": "id",
+        "purchased_at": "time",
+        "amount": "money",
+        "order_id": "id",
+        "line_id": "id",
+        "product_id": "id",
+        "quantity": "number",
+        "unit_price": "number",
+        "discount": "money",
+        "category": "text",
+        "brand": "text",
+        "brand_type": "text",
+        "manufacturer": "text",
+        "department": "text",
+    },
+    required=("customer_id", "purchased_at", "amount"),
+    products={"amount": ("quantity", "unit_price")},
+)
+
+PRODUCTS = Contract(
+    name="products",
+    columns={
+        "product_id": "id",
+        "name": "text",
+        "category": "text",
+        "brand": "text",
+        "brand_type": "text",
+        "manufacturer": "text",
+        "department": "text",
+    },
+    required=("product_id",),
+    rules={
+        "brand_type is neither national nor store": "brand_type is not null and brand_type not in ('national', 'store')"
+    },
+)
+
+MEMBERS = Contract(
+    name="members",
+    columns={"customer_id": "id", "joined": "date", "no_contact": "text"},
+    required=("customer_id",),
+)
+
+DEALS = Contract(
+    name="deals",
+    columns={
+        "deal_id": "id",
+        "title": "text",
+        "category": "text",
+        "product_id": "id",
+        "brand_type": "text",
+        "funder": "text",
+        "funder_share": "number",
+        "kind": "text",
+        "value": "money",
+        "budget": "money",
+        "starts": "date",
+        "ends": "date",
+        "barcode": "id",
+    },
+    required=("deal_id", "title", "category", "funder", "value", "budget", "starts", "ends"),
+    rules={
+        "value is not above 0": "value <= 0",
+        "budget is below 0": "budget < 0",
+        "funder_share is not between 0 and 1": "funder_share < 0 or funder_share > 1",
+        "kind is not amount": "kind is not null and kind <> 'amount'",
+        "ends is before starts": "ends < starts",
+    },
+)

@@ -1,0 +1,10 @@
+-- values: split, split, until, split. Members known at the split, and what they did after it.
+select
+    customer_id,
+    cast(max(day_no) - max(case when day <= ? then day_no end) as bigint) as holdout_purchases,
+    cast(coalesce(sum(case when day > ? then amount end), 0) as double) as holdout_spend
+from {trips}
+where day <= ?
+group by customer_id
+having min(case when n_bought > 0 then day end) <= ?
+order by customer_id

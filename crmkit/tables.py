@@ -1,0 +1,102 @@
+"""Small tables that stand beside the sales (products, members, deals), each checked by its contract."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar, Self
+
+import pandas as pd
+
+from crmkit import door
+from crmkit.contracts import MEMBERS, PRODUCTS, Contract
+from crmkit.engine import Engine
+from crmkit.exceptions import ContractError
+from crmkit.extracts import Extract, read_extract
+
+__all__ = ["ContractTable", "Members", "Products"]
+
+
+@dataclass(frozen=True)
+class ContractTable:
+    """A table whose rows meet their contract.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        One row per sound row, with the contract's columns.
+    """
+
+    frame: pd.DataFrame
+    contract: ClassVar[Contract]
+
+    @classmethod
+    def from_extract(cls, extract: Extract | object, **columns: str) -> Self:
+        """Read the table, or raise `ContractError` with what is wrong in every faulty row's place.
+
+        Parameters
+        ----------
+        extract : Extract or dataframe
+        **columns : str
+            Contract column = name in the extract.
+        """
+        table, rejected = cls.split_extract(extract, **columns)
+        if len(rejected):
+            first = rejected.head(10)
+            lines = [f"  {row.file} line {row.line}: {row.reason}" for row in first.itertuples()]
+            more = f"\n  … and {len(rejected) - len(first):,} more" if len(rejected) > len(first) else ""
+            raise ContractError(
+                f"{len(rejected):,} rows of {cls.contract.name} are not sound:\n" + "\n".join(lines) + more
+            )
+        return table
+
+    @classmethod
+    def split_extract(cls, extract: Extract | object, **columns: str) -> tuple[Self, pd.DataFrame]:
+        """The table of sound rows, and the rejected ones: file, record, line, reason, value."""
+        source = extract if isinstance(extract, Extract) else read_extract(extract)
+        call = f"{cls.__name__}.from_extract"
+        with Engine() as engine:
+            parts = [door.admit(engine, source, part, cls.contract, columns, door.Clock(), call) for part in source.parts]
+            names = ", ".join(cls.contract.columns)
+            frames = [engine.frame(f"select {names} from {part.sound} where reason is null") for part in parts]
+            rejected = pd.concat([part.rejected for part in parts], ignore_index=True)
+        frame = pd.concat(frames, ignore_index=True)
+        decimals = [name for name, kind in cls.contract.columns.items() if kind in ("money", "number")]
+        frame = frame.assign(**{name: frame[name].map(_number).astype(float) for name in decimals})
+        repeated = frame[frame.duplicated(cls.contract.required[0])][cls.contract.required[0]]
+        if len(repeated):
+            raise ContractError(
+                f"{cls.contract.name}: {len(repeated):,} rows repeat the {repeated.name} of an earlier row. "
+                "Deliver each once."
+            )
+        return cls(frame), rejected.drop(columns="amount")
+
+
+def _number(value: Decimal | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+class Products(ContractTable):
+    """What is sold: product_id, name, category, brand, brand_type (national or store), manufacturer, department.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> Products.from_extract(pd.DataFrame({"sku": [7], "category": ["Milk"]}), product_id="sku").frame.category[0]
+    'Milk'
+    """
+
+    contract = PRODUCTS
+
+
+class Members(ContractTable):
+    """Who holds a card: customer_id, joined, no_contact (anything in it: the member gets no list).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> len(Members.from_extract(pd.DataFrame({"card_no": ["0077", "0078"]}), customer_id="card_no").frame)
+    2
+    """
+
+    contract = MEMBERS
