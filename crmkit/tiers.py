@@ -108,23 +108,30 @@ class RFMScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return np.array(["r_score", "f_score", "m_score", "segment"], dtype=object)
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
     def _measures(self, X: Any, *, reset: bool) -> pd.DataFrame:
         if not isinstance(X, pd.DataFrame):
-            X = _array_as_table(self, X)
-            if X.shape[1] != len(MEASURES):
+            table = _array_as_table(self, X)
+            if table.shape[1] != len(MEASURES):
                 raise ContractError(
-                    f"X has {X.shape[1]} features, but RFMScores is expecting 3 features as input: {list(MEASURES)}. "
+                    f"X has {table.shape[1]} features, but RFMScores is expecting 3 features as input: {list(MEASURES)}. "
                     "Pass a table with these columns, or an array of them in this order."
                 )
-            _remember(self, X, reset=reset)
-            return X.set_axis(list(MEASURES), axis=1)
+            _remember(self, table, reset=reset)
+            return table.set_axis(list(MEASURES), axis=1)
         columns = list(X.columns)
         if missing := [name for name in MEASURES if columns.count(name) != 1]:
             raise ContractError(
                 f"Columns not found, or found twice: {missing}. The table has {columns}. "
-                "Pass crmkit.rfm_table(log), or rename yours: table.rename(columns={'your_name': '" + missing[0] + "'})."
+                "Pass crmkit.rfm_table(log), or rename yours: table.rename(columns={'your_name': '"
+                + missing[0]
+                + "'})."
             )
-        measures = X[list(MEASURES)]
+        measures: pd.DataFrame = X[list(MEASURES)]
         _remember(self, measures, reset=reset)
         return measures
 
@@ -238,7 +245,7 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.one_d_array = True
+        tags.transformer_tags.preserves_dtype = []
         return tags
 
     def _checked_names(self) -> tuple[str, ...]:
@@ -275,8 +282,9 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise ContractError(
                 f"previous is a {type(previous).__name__}; pass a Series of earlier tiers with the index of X."
             )
-        previous = previous.dropna()
-        if unknown := sorted(set(previous.astype(object)) - set(self.tiers_), key=str):
+        previous = previous.dropna().astype(object)
+        codes = pd.Index(self.tiers_, dtype=object).get_indexer(pd.Index(previous, dtype=object))
+        if unknown := previous[codes < 0].unique().tolist():
             raise ContractError(
                 f"previous holds tiers that do not exist here: {unknown[:5]}. The tiers are {list(self.tiers_)}. "
                 "Rename the earlier ones, or fit with names=…."
@@ -290,8 +298,8 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 "No index label of previous is in X, so no customer would be matched. "
                 "Set the same index on both: customers.set_index('customer_id')."
             )
-        codes = previous.astype(object).map({name: code for code, name in enumerate(self.tiers_)})
-        return codes.reindex(index).fillna(len(self.tiers_)).to_numpy(dtype=np.int64)
+        newcomer = len(self.tiers_)
+        return pd.Series(codes, index=previous.index).reindex(index, fill_value=newcomer).to_numpy(dtype=np.int64)
 
 
 def concentration(values: ArrayLike, at: Sequence[float] = (0.01, 0.05, 0.10, 0.20, 0.50)) -> pd.DataFrame:
@@ -367,8 +375,7 @@ def _numbers(column: pd.Series[Any]) -> Values:
             raise TypeError
         numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):
-        hint = " (Complex data not supported)" if column.dtype.kind == "c" else ""
-        raise ContractError(f"{name} is {column.dtype}, not numbers{hint}. Convert it with pd.to_numeric.") from None
+        raise ContractError(f"{name} is {column.dtype}, not numbers. Convert it with pd.to_numeric.") from None
     if bad := int((~np.isfinite(numbers)).sum()):
         raise ContractError(
             f"{name}: {bad:,} of {len(numbers):,} values are missing (NaN) or infinite (inf). "
@@ -392,10 +399,11 @@ def _distinct_quintiles(values: Values) -> tuple[float, ...]:
 
 def _score(values: Values, edges: tuple[float, ...]) -> Codes:
     """1 to 5, spread over the distinct edges."""
-    spread = np.rint(np.linspace(1, 5, len(edges) + 1)).astype(np.int64)
+    spread: Codes = np.rint(np.linspace(1, 5, len(edges) + 1)).astype(np.int64)
     return spread[np.searchsorted(edges, values, side="left")]
 
 
 def _tier_codes(values: Values, thresholds: Values) -> Codes:
     """0 for the best tier: how many thresholds (highest first) the value does not exceed."""
-    return len(thresholds) - np.searchsorted(thresholds[::-1], values, side="left")
+    codes: Codes = len(thresholds) - np.searchsorted(thresholds[::-1], values, side="left")
+    return codes

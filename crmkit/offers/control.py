@@ -1,0 +1,61 @@
+"""Control groups: members who get nothing, so that what the others did can be compared with something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from crmkit.engine import Engine
+from crmkit.exceptions import ConfigError
+
+__all__ = ["control_group"]
+
+
+def control_group(customer_ids: Any, share: float, key: str) -> pd.DataFrame:
+    """Draw the members who get no offer, by a keyed hash of their ids.
+
+    The draw needs no memory: the same key always draws the same members, in whatever order and beside whomever they
+    come, and a larger share only adds to a smaller one. Another campaign that shall not burden the same members takes
+    another key.
+
+    Parameters
+    ----------
+    customer_ids : Series or sequence
+        Members to draw from.
+    share : float
+        Between 0 (nobody) and 1 (everybody); each member is drawn with this probability.
+    key : str
+        Names the draw.
+
+    Returns
+    -------
+    DataFrame
+        customer_id of the members drawn, ordered.
+
+    Raises
+    ------
+    ConfigError
+        ``share`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> control_group(["a", "b", "c", "d"], share=0.5, key="spring")
+      customer_id
+    0           a
+    1           d
+    """
+    threshold = _threshold(share)
+    ids = pd.DataFrame({"customer_id": pd.Series(customer_ids)})
+    if ids.empty:
+        return ids
+    with Engine() as engine:
+        return engine.summary("control_group", [key, threshold], members=engine.register(ids))
+
+
+def _threshold(share: float) -> str:
+    """Eight hex digits that a uniform hash is below with probability ``share``; no hash is beyond ``g``."""
+    if not 0 <= share <= 1:
+        raise ConfigError(f"share={share!r} is not between 0 and 1.")
+    below = round(share * 2**32)
+    return "g" if below == 2**32 else f"{below:08x}"

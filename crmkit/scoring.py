@@ -1,0 +1,460 @@
+"""Scoring rules: how good were the probabilities, the ranking, the lists and the totals.
+
+Free functions on arrays, NumPy only. ``y`` is what happened and ``p`` what was predicted, one element per row;
+``groups`` says whose row it is. No score depends on the order of the rows, except where a list is cut inside a tie
+(``recall_at_k``, ``precision_at_k``), which says so. Shapes are all (n,). Every function raises
+
+* ``ContractError`` when arrays differ in length, are empty or not one-dimensional, hold a missing or infinite value,
+  an outcome other than 0 and 1, or a probability outside [0, 1];
+* ``ModelError`` when the rows cannot identify the score (an AUC needs both classes);
+* ``ConfigError`` when a parameter makes no sense.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crmkit.exceptions import ConfigError, ContractError, ModelError
+
+__all__ = [
+    "Interval",
+    "average_precision",
+    "bias_of_total",
+    "bootstrap_interval",
+    "brier_score",
+    "calibration_error",
+    "correlation",
+    "lift_at",
+    "log_loss",
+    "mean_absolute_error",
+    "paired_difference",
+    "precision_at_k",
+    "recall_at_k",
+    "reliability_table",
+    "roc_auc",
+    "top_decile_lift",
+]
+
+Vector = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Score = Callable[[Any, Any], float]
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+# Probabilities
+
+
+def log_loss(y: ArrayLike, p: ArrayLike) -> float:
+    """Mean negative log-likelihood of 0/1 outcomes, in nats: −mean(y ln p + (1 − y) ln(1 − p)).
+
+    ``p`` is clipped to [eps, 1 − eps] with eps = 2.2e-16, so one certain and wrong row costs 36 nats, not infinity.
+    Good (1952), *Rational Decisions*.
+
+    >>> round(log_loss([1, 0], [0.8, 0.4]), 4)
+    0.367
+    """
+    y, p = _outcomes(y, p)
+    p = np.clip(p, EPS, 1 - EPS)
+    return float(-np.mean(y * np.log(p) + (1 - y) * np.log1p(-p)))
+
+
+def brier_score(y: ArrayLike, p: ArrayLike) -> float:
+    """Mean squared error of probabilities: mean((p − y)²), from 0 to 1.
+
+    Brier (1950), in its two-class form.
+
+    >>> round(brier_score([1, 0], [0.8, 0.4]), 4)
+    0.1
+    """
+    y, p = _outcomes(y, p)
+    return float(np.mean((p - y) ** 2))
+
+
+def calibration_error(y: ArrayLike, p: ArrayLike, n_bins: int = 10) -> float:
+    """Expected calibration error over equal-count bins: Σ (count / n) · |mean predicted − observed rate|.
+
+    Naeini, Cooper & Hauskrecht (2015), with the bins of ``reliability_table``. It is a distance between
+    probabilities, 0 when calibrated, and positive by chance: about 0.8 √(rate (1 − rate) n_bins / n) for a perfect model.
+
+    >>> round(calibration_error([1, 1, 0, 0], [0.9, 0.7, 0.3, 0.3], n_bins=2), 4)
+    0.25
+    """
+    table = reliability_table(y, p, n_bins)
+    gap = np.abs(table["mean_predicted"] - table["observed_rate"])
+    return float(np.average(gap, weights=table["count"]))
+
+
+def reliability_table(y: ArrayLike, p: ArrayLike, n_bins: int = 10) -> dict[str, NDArray[Any]]:
+    """Predicted against observed rates in equal-count bins, lowest predictions first.
+
+    Bins differ by at most one row; fewer than ``n_bins`` rows make one bin each. Where a bin boundary falls among equal
+    predictions, those rows are shared out in proportion, so the result does not depend on their order.
+
+    Returns
+    -------
+    dict
+        Arrays mean_predicted and observed_rate (probabilities) and count (rows), one element per bin.
+
+    Examples
+    --------
+    >>> for name, column in reliability_table([1, 1, 0, 0], [0.9, 0.7, 0.3, 0.3], n_bins=2).items():
+    ...     print(name, column)
+    mean_predicted [0.3 0.8]
+    observed_rate [0. 1.]
+    count [2 2]
+    """
+    y, p = _outcomes(y, p)
+    if n_bins < 1:
+        raise ConfigError(f"n_bins must be at least 1, got {n_bins}.")
+    level, count, positives = _levels(y, p)
+    ends = np.arange(min(n_bins, y.size) + 1) * y.size // min(n_bins, y.size)
+    bins = np.diff(ends)
+    predicted, observed = (
+        np.diff(np.interp(ends, _from_zero(count), _from_zero(x))) for x in (count * level, positives)
+    )
+    return {"mean_predicted": predicted / bins, "observed_rate": observed / bins, "count": bins}
+
+
+# Rankings
+
+
+def roc_auc(y: ArrayLike, p: ArrayLike) -> float:
+    """Probability that a random positive row is ranked above a random negative one, ties counting one half.
+
+    Mann & Whitney (1947); Hanley & McNeil (1982). ``p`` may be any finite score.
+
+    >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    0.75
+    """
+    y, p = _checked(y, p, binary=True)
+    _, count, positives = _levels(y, p)
+    negatives = count - positives
+    if not positives.any() or not negatives.any():
+        raise ModelError(
+            f"All {y.size:,} outcomes are {y[0]:.0f}; an AUC compares the two classes. Score more rows together."
+        )
+    below = np.cumsum(negatives) - negatives / 2
+    return float(positives @ below / (positives.sum() * negatives.sum()))
+
+
+def average_precision(y: ArrayLike, p: ArrayLike) -> float:
+    """Area under the precision-recall steps: Σ (Rₜ − Rₜ₋₁) Pₜ over the distinct scores, highest first.
+
+    Robertson (2008), *A New Interpretation of Average Precision*; no interpolation. ``p`` may be any finite score.
+
+    >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
+    0.8333
+    """
+    y, p = _checked(y, p, binary=True)
+    _, count, positives = _levels(y, p)
+    _positive_total(positives, "An average precision")
+    precision = np.cumsum(positives[::-1]) / np.cumsum(count[::-1])
+    return float(precision @ positives[::-1] / positives.sum())
+
+
+def lift_at(y: ArrayLike, p: ArrayLike, share: float) -> float:
+    """How many times a random list's outcome the best ``share`` of rows holds: mean(y in the list) / mean(y).
+
+    ``y`` is 0/1, or an amount of at least 0 (value at risk, spend); ``p`` may be any finite score. A list that ends
+    inside a tie takes its part of the tie's outcome, so rows with one score for all have lift 1.
+
+    >>> lift_at([1, 1, 0, 0, 0, 0, 0, 0, 0, 0], [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0], share=0.4)
+    2.5
+    """
+    y, p = _checked(y, p)
+    if not 0 < share <= 1:
+        raise ConfigError(f"share must be in (0, 1], got {share}. For the best tenth write 0.1.")
+    if (y < 0).any():
+        raise ContractError(f"y: {int((y < 0).sum()):,} of {y.size:,} values are below 0; a lift needs 0/1 or amounts.")
+    _, count, outcome = _levels(y, p)
+    total = _positive_total(outcome, "A lift")
+    held = np.interp(share * y.size, _from_zero(count[::-1]), _from_zero(outcome[::-1]))
+    return float(held / (share * total))
+
+
+def top_decile_lift(y: ArrayLike, p: ArrayLike) -> float:
+    """``lift_at`` the best tenth of rows.
+
+    >>> top_decile_lift([1, 1, 0, 0, 0, 0, 0, 0, 0, 0], [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0])
+    5.0
+    """
+    return lift_at(y, p, 0.10)
+
+
+# Lists
+
+
+def recall_at_k(groups: ArrayLike, y: ArrayLike, p: ArrayLike, k: int) -> float:
+    """Share of a group's positive rows found in its ``k`` best, averaged over groups with at least one positive.
+
+    A group is a household and its rows are candidate items, say. Equal scores are listed in row order.
+
+    >>> recall_at_k(["ann", "ann", "ann", "bob", "bob", "cem"], [1, 1, 0, 0, 1, 0], [0.9, 0.2, 0.5, 0.7, 0.1, 0.6], k=1)
+    0.25
+    """
+    hits, positives = _hits(groups, y, p, k)
+    return float(np.mean(hits / positives))
+
+
+def precision_at_k(groups: ArrayLike, y: ArrayLike, p: ArrayLike, k: int) -> float:
+    """Positive rows in a group's ``k`` best divided by ``k``, averaged over groups with at least one positive.
+
+    The divisor is ``k`` also where a group has fewer rows. Equal scores are listed in row order.
+
+    >>> precision_at_k(["ann", "ann", "ann", "bob", "bob", "cem"], [1, 1, 0, 0, 1, 0], [0.9, 0.2, 0.5, 0.7, 0.1, 0.6], k=2)
+    0.5
+    """
+    hits, _ = _hits(groups, y, p, k)
+    return float(np.mean(hits / k))
+
+
+# Amounts
+
+
+def mean_absolute_error(y: ArrayLike, p: ArrayLike) -> float:
+    """mean(|p − y|), in the unit of ``y``.
+
+    >>> mean_absolute_error([0, 2, 4], [1.0, 2.0, 2.0])
+    1.0
+    """
+    y, p = _checked(y, p)
+    return float(np.mean(np.abs(p - y)))
+
+
+def bias_of_total(y: ArrayLike, p: ArrayLike) -> float:
+    """Relative error of the total: (Σp − Σy) / Σy; 0.1 is a forecast ten per cent too high.
+
+    >>> round(bias_of_total([0, 2, 3], [1.0, 2.0, 2.5]), 4)
+    0.1
+    """
+    y, p = _checked(y, p)
+    total = y.sum()
+    if total == 0:
+        raise ModelError("y sums to 0, so no relative error exists. Compare the sums themselves.")
+    return float((p.sum() - total) / total)
+
+
+def correlation(y: ArrayLike, p: ArrayLike) -> float:
+    """Pearson's product-moment correlation, from −1 to 1.
+
+    >>> round(correlation([0, 1, 2, 5], [0.5, 1.0, 1.5, 3.0]), 4)
+    1.0
+    """
+    y, p = _checked(y, p)
+    if np.ptp(y) == 0 or np.ptp(p) == 0:
+        raise ModelError(
+            f"{'y' if np.ptp(y) == 0 else 'p'} is the same in all {y.size:,} rows; a correlation needs two that vary."
+        )
+    return float(np.corrcoef(y, p)[0, 1])
+
+
+# Uncertainty
+
+
+class Interval(NamedTuple):
+    """An estimate with its interval; unpacks as ``estimate, low, high``.
+
+    >>> print(Interval(0.74, 0.731, 0.749))
+    0.74 (0.731 to 0.749)
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.4g} ({self.low:.4g} to {self.high:.4g})"
+
+
+def bootstrap_interval(
+    score: Score,
+    y: ArrayLike,
+    p: ArrayLike,
+    groups: ArrayLike | None = None,
+    n: int = 200,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """Percentile bootstrap interval of ``score(y, p)``.
+
+    Rows are drawn with replacement, or whole groups when ``groups`` is given, which is what rows of one customer need:
+    they are not independent. Efron (1979); for groups, Field & Welsh (2007). Draws in which the score does not exist
+    (one class only) are left out; when that is more than half of them, ``ModelError`` says so.
+
+    Parameters
+    ----------
+    score : callable
+        Any score of this module that takes (y, p), or your own on arrays.
+    groups : array-like of shape (n_rows,), optional
+        Whose row it is.
+    n : int
+        Number of draws.
+    seed : int
+        The same seed gives the same interval.
+    level : float
+        Coverage aimed for, between 0 and 1.
+
+    Examples
+    --------
+    >>> y = [0, 1, 1, 0, 1, 0, 1, 1]
+    >>> estimate, low, high = bootstrap_interval(brier_score, y, [0.2, 0.9, 0.6, 0.4, 0.7, 0.1, 0.8, 0.3])
+    >>> round(estimate, 3), low < estimate < high
+    (0.125, True)
+    """
+    y, p = _checked(y, p)
+    return _bootstrap(lambda rows: score(y[rows], p[rows]), y.size, groups, n, seed, level)
+
+
+def paired_difference(
+    score: Score,
+    y: ArrayLike,
+    p: ArrayLike,
+    q: ArrayLike,
+    groups: ArrayLike | None = None,
+    n: int = 200,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """Bootstrap interval of ``score(y, p) − score(y, q)``: is ``p`` better than ``q`` on the same rows?
+
+    Both are scored on the same draws, so what makes a draw easy for both cancels. Parameters as in
+    ``bootstrap_interval``.
+
+    Examples
+    --------
+    >>> y = [0, 1, 1, 0, 1, 0, 1, 1] * 20
+    >>> better, coin = [0.2, 0.9, 0.6, 0.4, 0.7, 0.1, 0.8, 0.3] * 20, [0.5] * 160
+    >>> difference = paired_difference(brier_score, y, better, coin)
+    >>> round(difference.estimate, 3), difference.high < 0
+    (-0.125, True)
+    """
+    y, p, q = _columns(y=y, p=p, q=q)
+    return _bootstrap(lambda rows: score(y[rows], p[rows]) - score(y[rows], q[rows]), y.size, groups, n, seed, level)
+
+
+# Helpers
+
+
+def _outcomes(y: ArrayLike, p: ArrayLike) -> tuple[Vector, Vector]:
+    y, p = _checked(y, p, binary=True)
+    if outside := int(((p < 0) | (p > 1)).sum()):
+        raise ContractError(
+            f"p: {outside:,} of {p.size:,} values are outside [0, 1] ({p.min():g} to {p.max():g}). "
+            "Pass probabilities, not scores or logits."
+        )
+    return y, p
+
+
+def _checked(y: ArrayLike, p: ArrayLike, *, binary: bool = False) -> tuple[Vector, Vector]:
+    y, p = _columns(y=y, p=p)
+    if binary and (other := int(((y != 0) & (y != 1)).sum())):
+        raise ContractError(
+            f"y: {other:,} of {y.size:,} outcomes are neither 0 nor 1. Pass y > 0, or the label as 0 and 1."
+        )
+    return y, p
+
+
+def _columns(**columns: ArrayLike) -> tuple[Vector, ...]:
+    arrays = {name: _vector(name, column) for name, column in columns.items()}
+    sizes = {name: array.size for name, array in arrays.items()}
+    if len(set(sizes.values())) > 1:
+        raise ContractError(f"Lengths differ: {sizes}. Pass one element per row in each.")
+    if 0 in sizes.values():
+        raise ContractError(f"No rows to score: {', '.join(sizes)} have length 0. Check the filter before.")
+    if bad := {
+        name: int((~np.isfinite(array)).sum()) for name, array in arrays.items() if not np.isfinite(array).all()
+    }:
+        raise ContractError(f"Missing or infinite values: {bad}. Drop these rows from all arrays, or predict them.")
+    return tuple(arrays.values())
+
+
+def _vector(name: str, column: ArrayLike) -> Vector:
+    try:
+        array = np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ContractError(
+            f"{name} does not hold numbers only (missing values count as such). Drop or convert them."
+        ) from None
+    if array.ndim != 1:
+        raise ContractError(f"{name} has shape {array.shape}; pass one column, for instance predict_proba(X)[:, 1].")
+    return array
+
+
+def _levels(y: Vector, p: Vector) -> tuple[Vector, Vector, Vector]:
+    """Distinct scores in rising order, with the number of rows and the sum of y at each."""
+    level, inverse, count = np.unique(p, return_inverse=True, return_counts=True)
+    return level, count.astype(np.float64), _sums(inverse, y)
+
+
+def _sums(code: Rows, weights: Vector) -> Vector:
+    return np.bincount(code, weights=weights).astype(np.float64, copy=False)
+
+
+def _from_zero(parts: Vector) -> Vector:
+    return np.concatenate([[0.0], np.cumsum(parts)])
+
+
+def _positive_total(parts: Vector, what: str) -> float:
+    total = float(parts.sum())
+    if total <= 0:
+        raise ModelError(f"No row has a positive outcome. {what} needs at least one; score more rows together.")
+    return total
+
+
+def _hits(groups: ArrayLike, y: ArrayLike, p: ArrayLike, k: int) -> tuple[Vector, Vector]:
+    """Positive rows among the k best, and among all, of each group that has one."""
+    y, p = _checked(y, p, binary=True)
+    if k < 1:
+        raise ConfigError(f"k must be at least 1, got {k}.")
+    group = _group_codes(groups, y.size)
+    order = np.lexsort((-p, group))
+    group, y = group[order], y[order]
+    size = np.bincount(group)
+    place = np.arange(y.size) - np.repeat(np.cumsum(size) - size, size)
+    positives, hits = _sums(group, y), _sums(group, y * (place < k))
+    _positive_total(positives, "A list score")
+    return hits[positives > 0], positives[positives > 0]
+
+
+def _group_codes(groups: ArrayLike, n_rows: int) -> Rows:
+    labels = np.asarray(groups)
+    if labels.shape != (n_rows,):
+        raise ContractError(f"groups has shape {labels.shape} for {n_rows:,} rows. Pass one label per row.")
+    try:
+        if (labels != labels).any():
+            raise TypeError
+        return np.unique(labels, return_inverse=True)[1]
+    except TypeError:
+        raise ContractError(
+            "groups holds missing labels, or labels of several types. Drop these rows or name them."
+        ) from None
+
+
+def _bootstrap(
+    statistic: Callable[[Any], float], n_rows: int, groups: ArrayLike | None, n: int, seed: int, level: float
+) -> Interval:
+    if n < 1 or not 0 < level < 1:
+        raise ConfigError(f"n must be at least 1 and level between 0 and 1, got n={n}, level={level}.")
+    group = np.arange(n_rows) if groups is None else _group_codes(groups, n_rows)
+    by_group, size = np.argsort(group, kind="stable"), np.bincount(group)
+    start = np.cumsum(size) - size
+    estimate = statistic(slice(None))
+    rng = np.random.default_rng(seed)
+    draws = []
+    for _ in range(n):
+        drawn = rng.integers(size.size, size=size.size)
+        length = size[drawn]
+        within = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+        try:
+            draws.append(statistic(by_group[np.repeat(start[drawn], length) + within]))
+        except ModelError:
+            continue
+    if 2 * len(draws) < n:
+        raise ModelError(f"The score exists in only {len(draws)} of {n} draws. Score more rows together.")
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(estimate, float(low), float(high))
