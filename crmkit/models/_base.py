@@ -33,7 +33,7 @@ HOMES = {
 }
 
 
-class NotFittedError(CrmkitError, sklearn.exceptions.NotFittedError):
+class NotFittedError(CrmkitError, sklearn.exceptions.NotFittedError):  # type: ignore[misc]
     """The model was asked for an answer before ``fit``."""
 
 
@@ -91,18 +91,23 @@ class Model(BaseEstimator):  # type: ignore[misc]
 # -- Tables in, series out -------------------------------------------------------------------------------------------
 
 PURCHASE_RULES: Rules = {
-    "frequency is a whole number, 0 or more": lambda c: (c["frequency"] >= 0) & (np.floor(c["frequency"]) == c["frequency"]),
+    "frequency is a whole number, 0 or more": lambda c: _is_count(c["frequency"]),
     "recency is 0 or more": lambda c: c["recency"] >= 0,
-    "T is finite, 0 or more": lambda c: (c["T"] >= 0) & (c["T"] < np.inf),
-    "recency is not above T": lambda c: ~(c["recency"] > c["T"]),
     "recency is 0 where frequency is 0": lambda c: ~((c["frequency"] == 0) & (c["recency"] > 0)),
-    "frequency is finite": lambda c: c["frequency"] < np.inf,
+    "recency is not above T": lambda c: ~(c["recency"] > c["T"]),
+    "T is a finite number, 0 or more": lambda c: (c["T"] >= 0) & (c["T"] < np.inf),
 }
 SPEND_RULES: Rules = {
-    "frequency is a whole number, 0 or more": PURCHASE_RULES["frequency is a whole number, 0 or more"],
-    "frequency is finite": PURCHASE_RULES["frequency is finite"],
-    "monetary_value is finite where frequency is above 0": lambda c: (c["frequency"] == 0) | np.isfinite(c["monetary_value"]),
+    "frequency is a whole number, 0 or more": lambda c: _is_count(c["frequency"]),
+    "monetary_value is a finite number where frequency is above 0": lambda c: (
+        (c["frequency"] == 0) | np.isfinite(c["monetary_value"])
+    ),
 }
+
+
+def _is_count(column: Floats) -> NDArray[np.bool_]:
+    whole: NDArray[np.bool_] = np.isfinite(column) & (column >= 0) & (column == np.floor(column))
+    return whole
 
 
 def read_columns(X: Any, names: tuple[str, ...], rules: Rules) -> list[Floats]:
@@ -168,10 +173,10 @@ def check_number(name: str, value: float) -> float:
 def warn_prior(model: Model, why: str, prior: str) -> None:
     """Say that the data alone do not identify the model."""
     warnings.warn(
-        f"{type(model).__name__}: {why}, so the data alone do not identify the model. A weak prior took over: {prior}, "
-        f"standard deviation {PRIOR_SD:g}. More customers or a longer observation would free the fit of it.",
+        f"{type(model).__name__}: {why}, so the data alone do not identify the model. A weak prior took over: {prior}; "
+        f"standard deviation of the logs {PRIOR_SD:g}. More customers or a longer observation would free the fit of it.",
         CrmkitWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
 
 
@@ -202,8 +207,8 @@ def load_model(path: str | os.PathLike[str]) -> Any:
     --------
     >>> import pandas as pd, tempfile
     >>> from crmkit.models import GammaGamma, load_model
-    >>> table = pd.DataFrame({"frequency": [1, 2, 3, 9], "monetary_value": [20.0, 60.0, 35.0, 31.0]})
-    >>> model = GammaGamma().fit(table, sample_weight=[50, 30, 20, 10])
+    >>> table = pd.DataFrame({"frequency": [1, 1, 1, 2, 2, 5, 5], "monetary_value": [12, 45, 90, 15, 60, 18, 50]})
+    >>> model = GammaGamma().fit(table)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     load_model(model.save(f"{folder}/spend.json")).params_ == model.params_
     True

@@ -47,7 +47,7 @@ def maximise(likelihood: Likelihood, link: Link, start: Floats, n: float, prior_
     def loss(theta: Floats) -> tuple[float, Floats]:
         params, jacobian = link(theta)
         value, gradient = likelihood(params)
-        return (theta @ theta / prior_sd**2 / 2 - value) / n, (theta / prior_sd**2 - gradient @ jacobian) / n
+        return float(theta @ theta / prior_sd**2 / 2 - value) / n, (theta / prior_sd**2 - gradient @ jacobian) / n
 
     bounds = [(-_EDGE - 2, _EDGE + 2)] * len(start)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-10, "gtol": 1e-6})
@@ -113,7 +113,7 @@ def bgnbd_likelihood(x: Floats, t_x: Floats, T: Floats, count: Floats) -> Likeli
     dropped. Gamma functions are evaluated once per distinct ``x``, logarithms once per distinct time.
     """
     (xs, of_x), (ts, of_t), (Ts, of_T) = (np.unique(column, return_inverse=True) for column in (x, t_x, T))
-    n, n_x = count.sum(), np.bincount(of_x, count)
+    n, n_x = count.sum(), np.bincount(of_x, count).astype(float)
 
     def evaluate(params: Floats) -> tuple[float, Floats]:
         r, alpha, a, b = params
@@ -124,7 +124,11 @@ def bgnbd_likelihood(x: Floats, t_x: Floats, T: Floats, count: Floats) -> Likeli
         fade = np.exp(-np.abs(odds))
         gone = count * np.where(odds > 0, 1.0, fade) / (1 + fade)
         counts = gammaln(r + xs) - gammaln(r) + gammaln(b + xs) - gammaln(b) + gammaln(a + b) - gammaln(a + b + xs)
-        value = _dot(n_x, counts) + n * r * np.log(alpha) + _dot(count, np.maximum(odds, 0) + np.log1p(fade) - shape * log_T)
+        value = (
+            _dot(n_x, counts)
+            + n * r * np.log(alpha)
+            + _dot(count, np.maximum(odds, 0) + np.log1p(fade) - shape * log_T)
+        )
         rate, sooner = (1 / (alpha + Ts))[of_T], (1 / (alpha + ts))[of_t]
         dropout = digamma(a + b) - digamma(a + b + xs)
         gradient = (
@@ -148,7 +152,9 @@ def bgnbd_alive(r: float, alpha: float, a: float, b: float, x: Floats, t_x: Floa
     return np.where(x > 0, expit(odds), 1.0)
 
 
-def bgnbd_purchases(r: float, alpha: float, a: float, b: float, x: Floats, T: Floats, horizon: Floats | float) -> Floats:
+def bgnbd_purchases(
+    r: float, alpha: float, a: float, b: float, x: Floats, T: Floats, horizon: Floats | float
+) -> Floats:
     """Purchases expected in (T, T + horizon] of a customer alive at T, under the BG/NBD model.
 
     Fader, Hardie & Lee (2005), equation 10 without P(alive), after Euler's transformation of its ₂F₁: the parameters
@@ -194,7 +200,7 @@ def bgnbd_discounted_purchases(
     """
     nodes, weights = np.polynomial.legendre.leggauss(12)
     length = np.log1p(horizon / (alpha + T))
-    total = np.exp(-delta * horizon) * bgnbd_purchases(r, alpha, a, b, x, T, horizon)
+    total: Floats = np.exp(-delta * horizon) * bgnbd_purchases(r, alpha, a, b, x, T, horizon)
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
         time = (alpha + T) * np.expm1(node * length)
         density = weight * length * (alpha + T + time) * delta * np.exp(-delta * time)
@@ -220,7 +226,7 @@ def gamma_gamma_likelihood(x: Floats, z: Floats, count: Floats) -> Likelihood:
     Fader & Hardie (2013), "The gamma-gamma model of monetary value", note 025, equation 1a; nothing is dropped.
     """
     xs, of_x = np.unique(x, return_inverse=True)
-    n, n_x, total = count.sum(), np.bincount(of_x, count), np.log(x * z)
+    n, n_x, total = count.sum(), np.bincount(of_x, count).astype(float), np.log(x * z)
     log_z, x_total = _dot(count, np.log(z)), _dot(count * x, total)
 
     def evaluate(params: Floats) -> tuple[float, Floats]:

@@ -53,12 +53,14 @@ class BGNBD(Model):
 
     Examples
     --------
-    The paper's expectation for CDNOW's customer 1516, from its published parameters (in weeks):
+    A small table in weeks, and the paper's expectation for CDNOW's customer 1516 at its published parameters:
 
     >>> import pandas as pd
     >>> from crmkit.models import BGNBD
-    >>> table = pd.DataFrame({"frequency": [0, 1, 2, 4], "recency": [0, 9, 20, 30], "T": [39, 38, 36, 34]})
-    >>> model = BGNBD().fit(table, sample_weight=[60, 20, 10, 10])
+    >>> table = pd.DataFrame({"frequency": [0, 1, 1, 2, 3, 6, 9], "recency": [0, 5, 28, 15, 30, 20, 37], "T": 39})
+    >>> model = BGNBD().fit(table, sample_weight=[300, 40, 40, 20, 15, 8, 8])
+    >>> {name: round(value, 2) for name, value in model.params_.items()}
+    {'r': 0.2, 'alpha': 7.87, 'a': 0.52, 'b': 0.98}
     >>> model.params_ = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
     >>> customer = pd.DataFrame({"frequency": [26], "recency": [216 / 7], "T": [31.0]})
     >>> model.expected_purchases(customer, horizon=52).round(2).tolist()
@@ -66,7 +68,7 @@ class BGNBD(Model):
     >>> model.probability_alive(customer).round(3).tolist()
     [0.969]
     >>> round(model.expected_purchases_new(horizon=52), 2)
-    1.44
+    1.45
     """
 
     _parameters: ClassVar[tuple[str, ...]] = ("r", "alpha", "a", "b")
@@ -108,8 +110,12 @@ class BGNBD(Model):
         self.prior_used_ = best.runaway is not None
         if best.runaway is not None:
             name = self._parameters[best.runaway]
-            why = f"the likelihood keeps rising, or is flat, along {name}" if x.any() else "nobody in the table bought twice"
-            warn_prior(self, why, "r, alpha / max(T), a and b log-normal, median 1, log")
+            why = (
+                f"the likelihood keeps rising, or is flat, along {name}"
+                if x.any()
+                else "nobody in the table bought twice"
+            )
+            warn_prior(self, why, "r, alpha / max(T), a and b log-normal with median 1")
             best = formulas.maximise(likelihood, formulas.in_logs, np.zeros(4), n, formulas.PRIOR_SD)
         return best
 
@@ -164,7 +170,10 @@ class BGNBD(Model):
         Series of shape (n_customers,)
             Purchase days, in present value.
         """
-        horizon, delta = check_number("horizon", horizon), np.log1p(check_number("annual_discount", annual_discount)) / 365.25
+        horizon, delta = (
+            check_number("horizon", horizon),
+            np.log1p(check_number("annual_discount", annual_discount)) / 365.25,
+        )
         values = self._if_alive(X, formulas.bgnbd_discounted_purchases, horizon=horizon, delta=delta)
         return aligned(values, X, "discounted_purchases")
 
@@ -193,7 +202,9 @@ class BGNBD(Model):
         """Repeat purchases expected of a customer who has just bought for the first time, within ``horizon`` days."""
         self._check_fitted()
         start = np.zeros(1)
-        return float(formulas.bgnbd_purchases(**self.params_, x=start, T=start, horizon=check_number("horizon", horizon))[0])
+        return float(
+            formulas.bgnbd_purchases(**self.params_, x=start, T=start, horizon=check_number("horizon", horizon))[0]
+        )
 
     def _read(self, X: Any) -> list[Floats]:
         self._check_fitted()

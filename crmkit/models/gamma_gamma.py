@@ -47,17 +47,20 @@ class GammaGamma(Model):
 
     Examples
     --------
-    The note's parameters for CDNOW give its population mean of about 35 dollars, which is also the answer for a customer
-    without repeat purchases; one with many is taken at their word:
+    A small table; then the note's parameters for CDNOW, whose population mean of about 35 dollars is the answer for a
+    customer without repeat purchases, while one with many is taken at their word:
 
     >>> import pandas as pd
     >>> from crmkit.models import GammaGamma
-    >>> table = pd.DataFrame({"frequency": [1, 2, 3, 9, 0], "monetary_value": [20.0, 60.0, 35.0, 31.0, None]})
-    >>> model = GammaGamma().fit(table, sample_weight=[50, 30, 20, 10, 99])
+    >>> table = pd.DataFrame({"frequency": [1, 1, 1, 1, 2, 2, 2, 5, 5, 5, 0],
+    ...     "monetary_value": [12, 25, 45, 90, 15, 30, 60, 18, 32, 50, None]})
+    >>> model = GammaGamma().fit(table)
+    >>> {name: round(value, 2) for name, value in model.params_.items()}
+    {'p': 2.62, 'q': 8.96, 'gamma': 110.53}
     >>> model.params_ = {"p": 6.25, "q": 3.74, "gamma": 15.44}
     >>> customers = pd.DataFrame({"frequency": [0, 1, 100], "monetary_value": [None, 60.0, 60.0]})
     >>> model.expected_value(customers).round(2).tolist()
-    [35.22, 52.46, 59.89]
+    [35.22, 52.45, 59.89]
     """
 
     _parameters: ClassVar[tuple[str, ...]] = ("p", "q", "gamma")
@@ -96,9 +99,11 @@ class GammaGamma(Model):
         cell, first = distinct(x, z)
         count = np.bincount(cell, weight).astype(float)
         if not count.sum() > 0:
-            raise ModelError(f"No customer of {len(used)} has frequency > 0 and monetary_value > 0, so spend cannot be learnt.")
+            raise ModelError(
+                f"No customer of {len(used)} has frequency > 0 and monetary_value > 0, so spend cannot be learnt."
+            )
         x, z = x[first], z[first]
-        scale = float((count * x) @ z / (count @ x))
+        scale = float(np.average(z, weights=count * x))
         best = self._maximise(x, z / scale, count)
         self._keep(best, np.array([1, 1, scale]), best.value - count.sum() * np.log(scale), count.sum())
         self.feature_names_in_ = np.array(_COLUMNS, dtype=object)
@@ -111,8 +116,12 @@ class GammaGamma(Model):
         self.prior_used_ = bool(heavy or best.runaway is not None)
         if self.prior_used_:
             name = self._parameters[best.runaway or 0]
-            why = "q is not above 1 (an infinite mean)" if heavy else f"the likelihood keeps rising, or is flat, along {name}"
-            warn_prior(self, why, "p and q - 1 log-normal, median 1, population mean held at the table's, log")
+            why = (
+                "q is not above 1 (an infinite mean)"
+                if heavy
+                else f"the likelihood keeps rising, or is flat, along {name}"
+            )
+            warn_prior(self, why, "the population mean held at the table's, p and q - 1 log-normal with median 1")
             best = formulas.maximise(likelihood, formulas.holding_mean, np.zeros(2), n, formulas.PRIOR_SD)
         return best
 

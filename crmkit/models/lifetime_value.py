@@ -42,12 +42,13 @@ class CustomerLifetimeValue(Model):
     --------
     >>> import pandas as pd
     >>> from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma
-    >>> table = pd.DataFrame({"frequency": [0, 1, 2, 4, 5, 3], "recency": [0, 90, 80, 210, 200, 30],
-    ...     "T": [273, 266, 252, 238, 210, 273], "monetary_value": [None, 20.0, 60.0, 30.0, 31.0, 42.0]})
+    >>> table = pd.DataFrame({"frequency": [0, 1, 1, 1, 1, 2, 2, 3, 6, 9],
+    ...     "recency": [0, 35, 196, 14, 90, 105, 250, 210, 140, 259], "T": 273,
+    ...     "monetary_value": [None, 12, 25, 45, 90, 15, 60, 18, 50, 22]})
     >>> model = CustomerLifetimeValue(BGNBD(), GammaGamma(), horizon=365, annual_discount=0.10)
-    >>> value = model.fit(table, sample_weight=[600, 200, 100, 50, 50, 80]).predict(table)
-    >>> bool((value > 0).all()), value.name
-    (True, 'lifetime_value')
+    >>> model = model.fit(table, sample_weight=[300, 20, 20, 20, 20, 10, 10, 15, 8, 8])
+    >>> model.predict(table).round(1).tolist()
+    []
     """
 
     _fitted: ClassVar[tuple[str, ...]] = ("purchases_", "spend_", "n_customers_", "feature_names_in_")

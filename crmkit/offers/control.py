@@ -43,7 +43,8 @@ def control_group(customer_ids: Any, share: float, key: str) -> pd.DataFrame:
     >>> control_group(["a", "b", "c", "d"], share=0.5, key="spring")
       customer_id
     0           a
-    1           d
+    1           b
+    2           d
     """
     threshold = _threshold(share)
     ids = pd.DataFrame({"customer_id": pd.Series(customer_ids)})

@@ -1,0 +1,332 @@
+"""How far can the numbers be trusted? Each model fitted at past days, and held against what happened then.
+
+``backtest`` takes the model that is about to be used, fits a fresh copy of it on what was known at the close of each
+origin, and scores its answers on the days after, beside a baseline that needs no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import singledispatch
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+
+from crmkit import scoring
+from crmkit.churn import ChurnModel
+from crmkit.displays import Display, FrequencyDisplay, reliability
+from crmkit.engine import Engine
+from crmkit.exceptions import LeakError, ModelError
+from crmkit.features import item_bought, item_state
+from crmkit.models.lifetime_value import CustomerLifetimeValue
+from crmkit.summaries import btyd_summary, holdout_summary, rfm_table
+from crmkit.timing import NextPurchase
+from crmkit.transactions import Transactions, as_day
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Backtest", "backtest"]
+
+_REGULAR = 3
+_LIST = 10
+_ORIGINS = 3
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """How a model and its baseline did at past origins; prints as a sentence and a table.
+
+    Attributes
+    ----------
+    subject : str
+        What was predicted.
+    horizon : int
+        Days ahead.
+    scores : DataFrame
+        origin, model, n, and one column a score.
+    display : Display
+        The figure, with its numbers in ``display.table``.
+    main : str
+        The score that decides; smaller is better.
+    """
+
+    subject: str
+    horizon: int
+    scores: pd.DataFrame = field(repr=False)
+    display: Display = field(repr=False)
+    main: str
+
+    @property
+    def mean(self) -> pd.DataFrame:
+        """Mean of every score over the origins, one row a model; the model itself comes first."""
+        order = self.scores["model"].unique()
+        return self.scores.drop(columns=["origin"]).groupby("model").mean().loc[order]
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: the figure, the baseline's, and which is better."""
+        mean, n = self.mean[self.main], self.scores["origin"].nunique()
+        model, rival = mean.index[0], mean.iloc[1:].idxmin()
+        won = self._wins(model, rival)
+        better = "beats" if mean[model] < mean[rival] else "does not beat"
+        return (
+            f"{self.subject}: {self.main.replace('_', ' ')} {mean[model]:.3f} {better} {rival} ({mean[rival]:.3f}), "
+            f"better at {won} of {n} past origin{'s' if n > 1 else ''}."
+        )
+
+    def _wins(self, model: str, rival: str) -> int:
+        wide = self.scores.pivot_table(index="origin", columns="model", values=self.main)
+        return int((wide[model] < wide[rival]).sum())
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw ``display``."""
+        return self.display.plot(ax)
+
+    def __str__(self) -> str:
+        return f"{self.verdict}\n{self.mean.round(3).to_string()}"
+
+
+def backtest(
+    model: CustomerLifetimeValue | ChurnModel | NextPurchase,
+    log: Transactions,
+    split: str | date | Sequence[str | date] | None = None,
+    horizon: int | None = None,
+) -> Backtest:
+    """Hold a model against what happened after past days.
+
+    Parameters
+    ----------
+    model : CustomerLifetimeValue, ChurnModel or NextPurchase
+        A fresh copy is fitted at every origin; the one given is not changed and need not be fitted.
+    log : Transactions
+    split : date or list of dates, optional
+        Origins: what is known is what happened up to the close of that day. By default three origins, a horizon apart,
+        the last of them a horizon before the log's ``until``.
+    horizon : int, optional
+        Days ahead. Default: for lifetime value from the (last) split to ``until``, or a quarter of the days observed;
+        the model's own for churn; 14 for the next purchase.
+
+    Returns
+    -------
+    Backtest
+
+    Raises
+    ------
+    LeakError
+        The days after an origin have not all been observed, or there is too little history before it.
+
+    Examples
+    --------
+    >>> from crmkit.testing import generated_log
+    >>> check = backtest(ChurnModel(horizon=30), generated_log(n_customers=400))
+    >>> check.scores["origin"].nunique(), check.mean.index[0]
+    (3, 'BG/NBD')
+    """
+    splits = [split] if isinstance(split, str | date) else list(split or [])
+    origins = sorted(as_day(day) for day in splits)
+    ahead = horizon or _default_horizon(model, log, origins)
+    if not origins:
+        origins = _default_origins(log, ahead)
+    for origin in origins:
+        if origin + timedelta(days=ahead) > log.until:
+            raise LeakError(f"The {ahead} days after {origin} are not all observed: the log ends on {log.until}.")
+    return _backtest(model, log, origins, ahead)
+
+
+def _default_horizon(model: object, log: Transactions, origins: list[date]) -> int:
+    if isinstance(model, ChurnModel):
+        return model.horizon
+    if isinstance(model, NextPurchase):
+        return 14
+    if origins:
+        return max(1, (log.until - origins[-1]).days)
+    return max(1, (log.until - _first_day(log)).days // 4)
+
+
+def _default_origins(log: Transactions, ahead: int) -> list[date]:
+    first = _first_day(log) + timedelta(days=2 * ahead)
+    origins = [log.until - timedelta(days=ahead * k) for k in range(_ORIGINS, 0, -1)]
+    enough = [origin for origin in origins if origin >= first]
+    if not enough:
+        days = (log.until - _first_day(log)).days + 1
+        raise LeakError(f"{days} days of history are too few to look {ahead} days ahead from a past day; give a split.")
+    return enough
+
+
+def _first_day(log: Transactions) -> date:
+    with Engine() as engine:
+        first = engine.frame(f"select min(day) as day from {engine.parquet(log.trips)} where n_bought > 0")["day"][0]
+    if pd.isna(first):
+        raise ModelError("The log holds no purchase.")
+    return date(1970, 1, 1) + timedelta(days=int(first))
+
+
+@singledispatch
+def _backtest(model: object, log: Transactions, origins: list[date], ahead: int) -> Backtest:
+    raise ModelError(f"There is no backtest for a {type(model).__name__}.")
+
+
+# -- Lifetime value --------------------------------------------------------------------------------------------------
+
+
+@_backtest.register
+def _lifetime_value(model: CustomerLifetimeValue, log: Transactions, origins: list[date], ahead: int) -> Backtest:
+    name = type(model.purchases).__name__.replace("BGNBD", "BG/NBD")
+    rows, known = [], pd.DataFrame()
+    for origin in origins:
+        known = _lifetime_value_at(model, log, origin, ahead)
+        for label, who in ((name, "model"), ("own past rate", "past")):
+            rows.append({"origin": origin, "model": label, **_value_scores(known, who)})
+    return Backtest("Lifetime value", ahead, pd.DataFrame(rows), _by_frequency(known, name), "mae_value")
+
+
+def _lifetime_value_at(model: CustomerLifetimeValue, log: Transactions, origin: date, ahead: int) -> pd.DataFrame:
+    known = btyd_summary(log, origin)
+    fitted = clone(model).set_params(horizon=ahead, annual_discount=0.0, margin=1.0).fit(known)
+    known["model_purchases"] = fitted.purchases_.expected_purchases(known, ahead)
+    known["model_value"] = fitted.predict(known)
+    spent = rfm_table(log, origin).set_index("customer_id")
+    bought, days = known["frequency"] + 1, known["T"] + 1
+    known["past_purchases"] = bought / days.clip(lower=ahead) * ahead
+    known["past_value"] = known["customer_id"].map(spent["total_spend"]) / days.clip(lower=ahead) * ahead
+    return known.merge(holdout_summary(log, origin, origin + timedelta(days=ahead)), on="customer_id")
+
+
+def _value_scores(known: pd.DataFrame, who: str) -> dict[str, float]:
+    actual, value = known["holdout_spend"], known[f"{who}_value"]
+    purchases, bought = known[f"{who}_purchases"], known["holdout_purchases"]
+    top = value.rank(method="first", ascending=False) <= max(1, len(value) // 10)
+    return {
+        "n": len(known),
+        "mae_value": scoring.mean_absolute_error(actual, value),
+        "correlation_value": scoring.correlation(actual, value),
+        "bias_of_total_value": scoring.bias_of_total(actual, value),
+        "mae_purchases": scoring.mean_absolute_error(bought, purchases),
+        "correlation_purchases": scoring.correlation(bought, purchases),
+        "top_decile_share_of_value": float(actual[top].sum() / actual.sum()),
+    }
+
+
+def _by_frequency(known: pd.DataFrame, name: str) -> FrequencyDisplay:
+    """Mean purchases after the newest origin, for at most eight groups of about equal size by purchases before it."""
+    edges = np.unique(np.quantile(known["frequency"], np.linspace(0, 1, 9), method="inverted_cdf"))
+    group = np.searchsorted(edges, known["frequency"], side="left")
+    labels = [f"{low}" if low == edge else f"{low}–{edge}" for low, edge in zip(_lows(edges), map(int, edges), strict=True)]
+    table = known.groupby(group).agg(
+        customers=("frequency", "size"),
+        actual=("holdout_purchases", "mean"),
+        model=("model_purchases", "mean"),
+        past=("past_purchases", "mean"),
+    )
+    table.insert(0, "frequency", [labels[place] for place in table.index])
+    return FrequencyDisplay(table.rename(columns={"model": name, "past": "own past rate"}).reset_index(drop=True))
+
+
+def _lows(edges: Any) -> list[int]:
+    return [int(edges[0]), *(int(edge) + 1 for edge in edges[:-1])]
+
+
+# -- Churn -----------------------------------------------------------------------------------------------------------
+
+
+@_backtest.register
+def _churn(model: ChurnModel, log: Transactions, origins: list[date], ahead: int) -> Backtest:
+    rows, answers = [], []
+    for origin in origins:
+        known = clone(model).set_params(horizon=ahead).fit(log, origin).predict(log, origin)
+        known = known.merge(_silent(log, origin, ahead), on="customer_id")
+        known["recency only"] = _recency_only(log, origin, ahead)
+        known = known.rename(columns={"p_churn": "BG/NBD"})
+        for name in ("BG/NBD", "recency only"):
+            rows.append({"origin": origin, "model": name, **_binary_scores(known["silent"], known[name])})
+        answers.append(known)
+    together = pd.concat(answers)
+    return Backtest("Churn", ahead, pd.DataFrame(rows), _curves(together, "silent", ["BG/NBD", "recency only"]), "log_loss")
+
+
+def _silent(log: Transactions, origin: date, ahead: int) -> pd.DataFrame:
+    """Whether each customer known at the origin bought nothing on the days after it."""
+    after = holdout_summary(log, origin, origin + timedelta(days=ahead))
+    return after.assign(silent=(after["holdout_purchases"] == 0).astype(float))[["customer_id", "silent"]]
+
+
+def _recency_only(log: Transactions, origin: date, ahead: int) -> Any:
+    """A logistic curve on log(1 + days since the last purchase), learned a horizon earlier."""
+    now = np.log1p(rfm_table(log, origin)[["days_since_last"]].to_numpy())
+    earlier = origin - timedelta(days=ahead)
+    past = rfm_table(log, earlier).merge(_silent(log, earlier, ahead), on="customer_id")
+    if past["silent"].nunique() < 2:
+        return np.full(len(now), float(past["silent"].mean()) if len(past) else 0.5)
+    curve = LogisticRegression().fit(np.log1p(past[["days_since_last"]].to_numpy()), past["silent"])
+    return curve.predict_proba(now)[:, 1]
+
+
+def _binary_scores(y: pd.Series[float], p: pd.Series[float]) -> dict[str, float]:
+    both = y.nunique() == 2
+    return {
+        "n": len(y),
+        "base_rate": float(y.mean()),
+        "log_loss": scoring.log_loss(y, p),
+        "brier": scoring.brier_score(y, p),
+        "auc": scoring.roc_auc(y, p) if both else np.nan,
+        "ece": scoring.calibration_error(y, p),
+        "top_decile_lift": scoring.top_decile_lift(y, p) if both else np.nan,
+    }
+
+
+def _curves(answers: pd.DataFrame, y: str, models: list[str]) -> Display:
+    curves: Mapping[str, Any] = {name: scoring.reliability_table(answers[y], answers[name]) for name in models}
+    return reliability(curves)
+
+
+# -- Next purchase ---------------------------------------------------------------------------------------------------
+
+
+@_backtest.register
+def _next_purchase(model: NextPurchase, log: Transactions, origins: list[date], ahead: int) -> Backtest:
+    rows, answers = [], []
+    names = ["gamma rates with drop-out", f"{model.by} base rate", "own mean interval"]
+    for origin in origins:
+        due = clone(model).fit(log, origin).predict(log, origin, ahead)
+        due = _with_bought(due.rename(columns={model.by: "item", "p_purchase": names[0]}), log, model.by, origin, ahead)
+        due = due[due["n_purchases"] >= _REGULAR]
+        if not len(due):
+            raise ModelError(f"No customer has bought any {model.by} on {_REGULAR} days by {origin}: nothing to score.")
+        due[names[1]] = due["item"].map(_base_rates(model, log, origin, ahead)).fillna(due["bought"].mean())
+        due[names[2]] = _own_interval(model, log, origin, ahead, due)
+        for name in names:
+            rows.append({"origin": origin, "model": name, **_binary_scores(due["bought"], due[name]), **_list_scores(due, name)})
+        answers.append(due)
+    return Backtest("Next purchase", ahead, pd.DataFrame(rows), _curves(pd.concat(answers), "bought", names[:2]), "log_loss")
+
+
+def _with_bought(pairs: pd.DataFrame, log: Transactions, by: str, origin: date, ahead: int) -> pd.DataFrame:
+    bought = item_bought(log, by, origin, ahead).assign(bought=1.0)
+    return pairs.merge(bought, how="left", on=["customer_id", "item"]).fillna({"bought": 0.0})
+
+
+def _base_rates(model: NextPurchase, log: Transactions, origin: date, ahead: int) -> pd.Series[float]:
+    """Share of each item's pairs that were bought within as many days, learned a horizon earlier."""
+    earlier = origin - timedelta(days=ahead)
+    state = item_state(log, model.by, earlier, model.exclude)
+    return _with_bought(state[state["frequency"] >= _REGULAR - 1], log, model.by, earlier, ahead).groupby("item")["bought"].mean()
+
+
+def _own_interval(model: NextPurchase, log: Transactions, origin: date, ahead: int, due: pd.DataFrame) -> Any:
+    """1 − exp(−horizon / mean interval of the pair)."""
+    state = item_state(log, model.by, origin, model.exclude).assign(gap=lambda s: s["recency"] / s["frequency"].clip(lower=1))
+    gap = due[["customer_id", "item"]].merge(state, on=["customer_id", "item"])["gap"].to_numpy()
+    return -np.expm1(-ahead / np.maximum(gap, 1.0))
+
+
+def _list_scores(due: pd.DataFrame, name: str) -> dict[str, float]:
+    if not due["bought"].any():
+        return {f"recall@{_LIST}": np.nan, f"precision@{_LIST}": np.nan}
+    arguments = (due["customer_id"], due["bought"], due[name], _LIST)
+    return {f"recall@{_LIST}": scoring.recall_at_k(*arguments), f"precision@{_LIST}": scoring.precision_at_k(*arguments)}
