@@ -12,6 +12,7 @@
     ├── ModelError       the data do not identify the model, or a parameter makes no sense
     ├── LeakError        a question that needs days nobody has seen yet
     └── PublishError     an output could not be written; what was there before is untouched
+        └── BusyError           another run is writing there
 
     CrmkitWarning        the answer is usable, and says what to know about it
 """
@@ -19,6 +20,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BusyError",
     "ConfigError",
     "ContractError",
     "CrmkitError",
@@ -71,6 +73,10 @@ class LeakError(CrmkitError, ValueError):
 
 class PublishError(CrmkitError, OSError):
     """An output could not be written; the previous one is untouched."""
+
+
+class BusyError(PublishError):
+    """Another run is writing to the same folder; try again later."""
 
 
 class CrmkitWarning(UserWarning):

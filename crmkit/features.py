@@ -14,7 +14,7 @@ from crmkit.transactions import Transactions
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["item_bought", "item_state", "weekly_spend"]
+__all__ = ["item_bought", "item_state", "weekly_sales", "weekly_spend"]
 
 
 def item_state(
@@ -79,3 +79,24 @@ def weekly_spend(log: Transactions, as_of: str | date | None = None, days: int =
     day = log.close_of(as_of)
     with Engine() as engine:
         return engine.summary("weekly_spend", [day, days, day, days, day], trips=engine.parquet(log.trips))
+
+
+def weekly_sales(log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:
+    """Sales to members per week, up to the close of ``as_of``.
+
+    Returns
+    -------
+    DataFrame
+        week (its Monday), sales, customers, receipts.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> till = pd.DataFrame({"customer_id": ["a", "b"], "purchased_at": ["2017-01-01", "2017-01-03"], "amount": [1, 2]})
+    >>> weekly_sales(Transactions.from_extract(till, until="2017-01-28"))
+            week  sales  customers  receipts
+    0 2016-12-26    1.0          1         1
+    1 2017-01-02    2.0          1         1
+    """
+    with Engine() as engine:
+        return engine.summary("weekly_sales", [log.close_of(as_of)], trips=engine.parquet(log.trips))

@@ -11,7 +11,7 @@ import atexit
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -146,6 +146,11 @@ class Transactions:
         if day > self.until:
             raise LeakError(f"as_of={day} is after {self.until}, the last day observed in this log.")
         return day_number(day)
+
+    def up_to(self, day: str | date) -> Transactions:
+        """The same log as it was known at the close of ``day``."""
+        self.close_of(day)
+        return replace(self, until=as_day(day))
 
     @classmethod
     def from_extract(cls, extract: Extract | object, *, until: str | date, **options: object) -> Transactions:
