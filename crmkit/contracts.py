@@ -56,14 +56,21 @@ class Contract:
             All unknown and missing names in one message, with what is there and what to write.
         """
         unknown = [self._unknown(name) for name in names if name not in self.columns]
-        absent = [f"{given!r} (for {name})" for name, given in names.items() if given not in delivered]
+        absent = [
+            f"{given!r} (for {name}{_hint(given, delivered)})"
+            for name, given in names.items()
+            if given not in delivered
+        ]
         found = {name: names.get(name, name) for name in self.columns if name in names or name in delivered}
         missing = [name for name in self.required if name not in found and not self.computed(name, found)]
         faults = unknown
         if absent:
             faults += [f"Columns not found: {', '.join(absent)}."]
         if missing:
-            faults += [f"Columns not found: {missing}. Name them: {call}(…, {missing[0]}=…)."]
+            near = _nearest(missing[0], delivered)
+            faults += [
+                f"Columns not found: {missing}. Name them: {call}(…, {missing[0]}={repr(near) if near else '…'})."
+            ]
         if faults:
             raise ContractError(f"{' '.join(faults)} {source} has {list(delivered)}.")
         return found
@@ -91,14 +98,38 @@ class Contract:
         return found
 
 
+def _nearest(name: str, there: tuple[str, ...]) -> str | None:
+    """The delivered column that is spelt most like a name, when any is near."""
+    plain = {"".join(filter(str.isalnum, column.casefold())): column for column in there}
+    near = get_close_matches("".join(filter(str.isalnum, name.casefold())), plain, n=1, cutoff=0.8)
+    return plain[near[0]] if near else None
+
+
+def _hint(name: str, there: tuple[str, ...]) -> str:
+    near = _nearest(name, there)
+    return f"; did you mean {near!r}" if near else ""
+
+
+def _text_faults(name: str) -> dict[str, str]:
+    return {f"{name} holds a NUL character": f"raw_{name} like '%' || chr(0) || '%'"}
+
+
 def _id_faults(name: str) -> dict[str, str]:
-    return {f"{name} lost its digits (1.2E+12)": f"raw_{name} like '%_.%_E+_%' or raw_{name} like '%_.%_e+_%'"}
+    raw = f"raw_{name}"
+    return _text_faults(name) | {
+        f"{name} holds a line break": f"{raw} like '%' || chr(10) || '%' or {raw} like '%' || chr(13) || '%'",
+        f"{name} lost its digits (1.2E+12)": (
+            f"(lower({raw}) like '%e+%' or lower({raw}) like '%.%e%') and try_cast({raw} as double) is not null"
+        ),
+    }
 
 
 def _number_faults(name: str) -> dict[str, str]:
+    lost = f"raw_{name} is not null and {name} is null"
+    size = f"abs(try_cast(raw_{name} as double))"
     return {
-        f"{name} is not a number": f"raw_{name} is not null and {name} is null",
-        f"{name} is beyond 1,000,000,000,000": f"abs({name}) > {_LARGEST}",
+        f"{name} is beyond 1,000,000,000,000": f"abs({name}) > {_LARGEST} or ({lost} and {size} between 1e12 and 1e308)",
+        f"{name} is not a number": lost,
     }
 
 
@@ -117,7 +148,7 @@ def _date_faults(name: str) -> dict[str, str]:
 
 _KIND_FAULTS = {
     "id": _id_faults,
-    "text": lambda name: {},
+    "text": _text_faults,
     "money": _number_faults,
     "number": _number_faults,
     "time": _time_faults,

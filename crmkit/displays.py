@@ -26,6 +26,7 @@ __all__ = [
     "TierDisplay",
 ]
 
+_LONGEST = 24
 INK, BLUE, ORANGE, GREEN, GREY, PALE = "#22303c", "#0072b2", "#d55e00", "#009e73", "#8a949c", "#dfe6ec"
 
 
@@ -49,6 +50,8 @@ class Display:
 
             _, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
         self._draw(ax)
+        for label in (*ax.get_xticklabels(), *ax.get_yticklabels()):
+            label.set_parse_math(False)
         ax.set_title(self.title, loc="left", fontsize=10, color=INK, fontweight="bold")
         for side in ("top", "right"):
             ax.spines[side].set_visible(False)
@@ -114,7 +117,7 @@ class TierDisplay(Display):
         ):
             bars = ax.bar(place + shift, 100 * self.table[name], 0.38, color=colour, label=label)
             ax.bar_label(bars, fmt="{:.0f}%", fontsize=8, color=INK)
-        ax.set_xticks(place, self.table["tier"].astype(str))
+        ax.set_xticks(place, _short(self.table["tier"]))
         ax.set(xlabel="tier", ylabel="% of all")
         _legend(ax)
 
@@ -138,7 +141,7 @@ class SegmentDisplay(Display):
 
     def _draw(self, ax: Axes) -> None:
         rows = self.table.sort_values("customers")
-        bars = ax.barh(rows["segment"], rows["customers"], color=BLUE)
+        bars = ax.barh(_short(rows["segment"]), rows["customers"], color=BLUE)
         ax.bar_label(bars, fmt="{:,.0f}", fontsize=8, color=INK, padding=2)
         ax.set(xlabel="customers")
         ax.margins(x=0.1)
@@ -151,12 +154,15 @@ class BudgetDisplay(Display):
 
     def _draw(self, ax: Axes) -> None:
         rows = self.table.sort_values("budget").tail(12)
-        ax.barh(rows["funder"], rows["budget"], color=PALE, label="budget")
-        ax.barh(rows["funder"], rows["spent"], color=GREEN, height=0.5, label="planned")
+        ax.barh(_short(rows["funder"]), rows["budget"], color=PALE, label="budget")
+        ax.barh(_short(rows["funder"]), rows["spent"], color=GREEN, height=0.5, label="planned")
         ax.set(xlabel="money")
-        for label in ax.get_yticklabels():
-            label.set_parse_math(False)
         _legend(ax, loc="lower right")
+
+
+def _short(names: pd.Series[str]) -> list[str]:
+    """Names that fit beside an axis."""
+    return [name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…" for name in names.astype(str)]
 
 
 def _legend(ax: Axes, **options: Any) -> None:

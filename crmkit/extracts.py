@@ -11,14 +11,20 @@ import csv
 import glob
 import gzip
 import hashlib
+import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import re
+import shutil
+import tempfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from crmkit.exceptions import ExtractError, NoInputError
+from crmkit.exceptions import ConfigError, ExtractError, NoInputError, SourceChangedError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +33,19 @@ __all__ = ["Extract", "Part", "read_extract"]
 
 _DELIMITERS = (",", ";", "\t", "|")
 _CHUNK = 1 << 20
-_BOM = "\ufeff"
+_BOM = codecs.BOM_UTF8
+_BROKEN_GZIP = (EOFError, zlib.error, OSError)
+_END = "\0 end of file"
+_FOREIGN = {
+    rb"PK\x03\x04": "an Excel workbook or a zip archive",
+    rb"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    rb"%PDF": "a PDF document",
+    rb"SQLite format 3": "an SQLite database",
+    rb"\x28\xb5\x2f\xfd": "compressed with zstandard",
+    rb"\xff\xfe|\xfe\xff|[^\x00]\x00[^\x00]\x00|\x00[^\x00]\x00[^\x00]": "UTF-16 text",
+    rb"\s*<": "HTML or XML",
+    rb"\s*(\{|\[\s*(\{|$))": "JSON",
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +89,7 @@ class Extract:
         part = self.parts[0]
         with Engine() as engine:
             if part.is_csv and part.path:
-                relation, _ = engine.csv(part.path, part.columns, part.delimiter)
+                relation, _ = engine.csv(part.path, part.columns, part.delimiter, is_gzip(part.path))
             else:
                 relation = engine.register(part.table) if part.path is None else engine.parquet(part.path)
             return engine.frame(f"select * from {relation} limit {int(n)}")
@@ -93,8 +111,9 @@ def read_extract(
         CSV (plain or gzip, UTF-8, with a header line) and Parquet files; or a pandas, polars or Arrow table, or any
         object that has the Arrow capsule. Files of one extract may differ in the order of their columns.
     delimiter : str, optional
-        Field separator of CSV files. When not given it is the one of ``, ; TAB |`` that splits the header line into
-        most fields; a header without any of them is taken as a single column.
+        Field separator of CSV files, one character. When not given it is the one of ``, ; TAB |`` that splits the
+        header line into most fields; a header without any of them is taken as a single column. A column whose name is
+        empty is called ``unnamed`` and its place.
 
     Returns
     -------
@@ -104,7 +123,7 @@ def read_extract(
     Raises
     ------
     ExtractError
-        No file matches; a file is empty, is not UTF-8 text, or has a column name twice.
+        No file matches; a file is empty, is neither Parquet nor UTF-8 text, or has a column name twice.
 
     Examples
     --------
@@ -138,9 +157,7 @@ def _frame_part(table: Any) -> Part:
     lazy = type(table).__module__.startswith("polars") and hasattr(table, "collect_schema")
     names = table.collect_schema().names() if lazy else getattr(table, "column_names", getattr(table, "columns", None))
     if names is None and hasattr(table, "__arrow_c_stream__"):
-        import pyarrow as pa
-
-        table = pa.table(table)
+        table = _arrow(table)
         names = table.column_names
     if names is None:
         raise ExtractError(
@@ -150,24 +167,52 @@ def _frame_part(table: Any) -> Part:
     return Part("dataframe", _unique(tuple(map(str, names)), "dataframe"), table=table)
 
 
+def _arrow(table: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.table(table)
+    except pa.ArrowException:
+        raise ExtractError(f"A {type(table).__name__} has no columns with names. Give a table.") from None
+
+
 def _file_part(path: Path, delimiter: str | None) -> Part:
+    if delimiter is not None and len(delimiter) != 1:
+        raise ConfigError(f"delimiter={delimiter!r} is not one character. Name the one that stands between fields.")
     if path.stat().st_size == 0:
         raise ExtractError(f"{path.name} is empty: the delivery failed. Nothing was loaded from it.")
     if _is_parquet(path):
-        import pyarrow.parquet as pq
-
-        return Part(path.name, tuple(pq.read_schema(path).names), path=path)
+        return Part(path.name, _unique(_parquet_names(path), path.name), path=path)
     header = _header_line(path)
-    mark = delimiter or max(_DELIMITERS, key=header.count)
-    columns = tuple(name.strip() for name in next(csv.reader([header], delimiter=mark)))
+    mark = delimiter or max(_DELIMITERS, key=lambda one: len(_fields(header, one, path.name)))
+    names = [name.strip() for name in _fields(header, mark, path.name)]
+    columns = tuple(name or f"unnamed {place}" for place, name in enumerate(names, start=1))
     return Part(path.name, _unique(columns, path.name), path=path, delimiter=mark)
 
 
-def _header_line(path: Path) -> str:
-    with open_bytes(path) as file:
-        line = file.readline(_CHUNK)
+def _parquet_names(path: Path) -> tuple[str, ...]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
-        text = line.decode("utf-8").removeprefix(_BOM).rstrip("\r\n")
+        return tuple(pq.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        raise ExtractError(f"{path.name} is a broken Parquet file: {error}") from None
+
+
+def _header_line(path: Path) -> str:
+    try:
+        with open_bytes(path) as file:
+            line = file.readline(_CHUNK)
+    except _BROKEN_GZIP as error:
+        raise ExtractError(f"{path.name} ended early, in its first line: {error}") from None
+    while line.startswith(_BOM):
+        line = line.removeprefix(_BOM)
+    foreign = [kind for start, kind in _FOREIGN.items() if re.match(start, line)]
+    if foreign:
+        raise ExtractError(f"{path.name} is {foreign[0]}, which is not read. Export it as CSV in UTF-8, or as Parquet.")
+    try:
+        text = re.split(rb"[\r\n]", line, maxsplit=1)[0].decode("utf-8")
     except UnicodeDecodeError as error:
         raise not_utf8(path.name, error.start) from None
     if not text.strip():
@@ -175,10 +220,18 @@ def _header_line(path: Path) -> str:
     return text
 
 
+def _fields(header: str, delimiter: str, source: str) -> list[str]:
+    try:
+        return next(csv.reader([header], delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise ExtractError(f"{source}: the line of column names cannot be read: {error}.") from None
+
+
 def _unique(names: tuple[str, ...], source: str) -> tuple[str, ...]:
-    twice = sorted({name for name in names if names.count(name) > 1})
+    count = Counter(name.casefold() for name in names)
+    twice = sorted(name for name in set(names) if count[name.casefold()] > 1)
     if twice:
-        raise ExtractError(f"{source} has a column name twice: {twice}. Rename one of them.")
+        raise ExtractError(f"{source} has a column name twice (capitals do not count): {twice}. Rename one of them.")
     return names
 
 
@@ -187,11 +240,20 @@ def _is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """Open a plain or gzip file for its content, whatever its name says."""
+def is_gzip(path: Path) -> bool:
+    """Whether the content is gzip, whatever the name says."""
     with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value]
+        return file.read(2) == b"\x1f\x8b"
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a plain or gzip file for its content."""
+    return gzip.open(path, "rb") if is_gzip(path) else path.open("rb")  # type: ignore[return-value]
+
+
+def open_text(path: Path) -> IO[str]:
+    """Open a UTF-8 file for its text, every kind of line end read as a line feed."""
+    return io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", newline=None)
 
 
 def not_utf8(name: str, byte: int) -> ExtractError:
@@ -203,47 +265,80 @@ def not_utf8(name: str, byte: int) -> ExtractError:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What one pass over the bytes of a text file tells."""
+    """What one pass over the bytes of a file tells; a Parquet file has no lines."""
 
     sha256: str
-    lines: int
+    lines: int = 0
+    even: bool = True
 
 
-def fingerprint(path: Path) -> Fingerprint:
-    """Hash the content, count physical lines and check the encoding, in one pass."""
-    digest, newlines, last = hashlib.sha256(), 0, b"\n"
+def fingerprint(part: Part) -> Fingerprint | None:
+    """Hash the content of a file; of text also count the lines, see whether all end alike, and check the encoding."""
+    if part.path is None:
+        return None
+    if not part.is_csv:
+        with part.path.open("rb") as file:
+            return Fingerprint(hashlib.file_digest(file, "sha256").hexdigest())
+    digest, ends, last = hashlib.sha256(), Counter[str](), b"\n"
+    for chunk in _checked(part.path):
+        digest.update(chunk)
+        ends += Counter(lf=chunk.count(b"\n"), cr=chunk.count(b"\r"), crlf=(last + chunk).count(b"\r\n"))
+        last = chunk[-1:]
+    lines = ends["lf"] + ends["cr"] - ends["crlf"] + (last not in b"\r\n")
+    even = ends["cr"] == 0 or ends["lf"] == ends["cr"] == ends["crlf"]
+    return Fingerprint(digest.hexdigest(), lines, even)
+
+
+def _checked(path: Path) -> Iterator[bytes]:
+    """The content of a text file in chunks, each seen to be UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    done = 0
+    done = held = 0
     try:
-        for chunk in _chunks(path):
-            digest.update(chunk)
-            newlines += chunk.count(b"\n")
-            decoder.decode(chunk)
-            last, done = chunk[-1:], done + len(chunk)
+        with open_bytes(path) as file:
+            while chunk := file.read(_CHUNK):
+                decoder.decode(chunk)
+                yield chunk
+                done, held = done + len(chunk), len(decoder.getstate()[0])
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise not_utf8(path.name, done + error.start) from None
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
-        raise ExtractError(f"{path.name} ended early, after byte {done:,} of its content: {error}") from error
-    return Fingerprint(digest.hexdigest(), newlines + (last != b"\n"))
+        raise not_utf8(path.name, done - held + error.start) from None
+    except _BROKEN_GZIP as error:
+        raise ExtractError(f"{path.name} ended early, after byte {done:,} of its content: {error}") from None
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    with open_bytes(path) as file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
+def with_line_feeds(part: Part, folder: Path) -> Part:
+    """The part as a copy in which every line ends in a line feed."""
+    assert part.path is not None
+    handle, name = tempfile.mkstemp(suffix=".csv", dir=folder)
+    with open_text(part.path) as source, open(handle, "w", encoding="utf-8", newline="\n") as target:
+        shutil.copyfileobj(source, target, _CHUNK)
+    return replace(part, path=Path(name))
 
 
-def records(part: Part) -> Iterator[tuple[int, bool]]:
-    """Physical line on which each record of a CSV starts, and whether it is blank; the header is the first.
+def check_header(part: Part) -> None:
+    """Raise `SourceChangedError` when a file's column names are no longer those that were read first."""
+    if part.path is not None and _file_part(part.path, part.delimiter).columns != part.columns:
+        raise SourceChangedError(f"{part.name} has other columns than when it was named. Call read_extract again.")
+
+
+def records(part: Part) -> Iterator[int]:
+    """Physical line on which each record of a CSV starts, negative where it is blank; the header is the first.
 
     Slow and exact: only for files where records and physical lines differ.
     """
     assert part.path is not None
-    with open_bytes(part.path) as file:
-        lines: Iterable[str] = codecs.getreader("utf-8-sig")(file)
-        reader = csv.reader(lines, delimiter=part.delimiter)
-        start = 1
-        for row in reader:
-            yield start, not row
-            start = reader.line_num + 1
+    start = 1
+    with open_text(part.path) as file:
+        reader = csv.reader(chain(file, [_END]), delimiter=part.delimiter, skipinitialspace=True)
+        try:
+            for row in reader:
+                if row == [_END]:
+                    return
+                yield start if row else -start
+                last, start = start, reader.line_num + 1
+        except csv.Error:
+            last = start
+    raise ExtractError(
+        f"{part.name}: the record on line {last:,} does not end; a quote is opened in it and not closed. Mend it, or "
+        "export the file with quotes doubled inside quoted fields; nothing was loaded from it."
+    )

@@ -28,12 +28,12 @@ def generated_sales(n_customers: int = 1000, days: int = 365, seed: int = 0) -> 
     ['customer_id', 'purchased_at', 'amount', 'order_id', 'line_id', 'product_id', 'category']
     """
     rng = np.random.default_rng(seed)
-    rate, stop = rng.gamma(1.2, 1 / 20, n_customers), rng.beta(1.0, 12.0, n_customers)
+    rate, stop = rng.gamma(1.2, 1 / 16, n_customers), rng.beta(1.0, 4.0, n_customers)
     start = rng.integers(0, days // 2, n_customers)
-    n_after = np.minimum(rng.geometric(np.clip(stop, 1e-3, 1)), 1 + rng.poisson(rate * (days - start)))
-    customer = np.repeat(np.arange(n_customers), n_after)
-    order = np.concatenate([np.arange(n) for n in n_after])
-    gap = np.where(order == 0, 0.0, rng.exponential(1 / np.maximum(rate, 1e-3))[customer] * rng.gamma(2.0, 0.5, len(customer)))
+    n_bought = np.minimum(rng.geometric(np.maximum(stop, 0.005)), 200)
+    customer = np.repeat(np.arange(n_customers), n_bought)
+    gap = rng.exponential(1 / np.maximum(rate[customer], 1e-4))
+    gap[np.cumsum(n_bought) - n_bought] = 0.0
     day = start[customer] + pd.Series(gap).groupby(customer).cumsum().to_numpy()
     item = rng.zipf(1.6, len(customer)) % 40
     mean = rng.gamma(6.0, 3.0, n_customers)

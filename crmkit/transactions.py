@@ -83,23 +83,23 @@ class Rejections:
     amount_duplicate: Decimal
 
     @property
-    def rows_read(self) -> int:  # noqa: D102
+    def rows_read(self) -> int:
         return int(self.files["rows_read"].sum())
 
     @property
-    def rows_used(self) -> int:  # noqa: D102
+    def rows_used(self) -> int:
         return int(self.files["rows_used"].sum())
 
     @property
-    def rows_rejected(self) -> int:  # noqa: D102
+    def rows_rejected(self) -> int:
         return int(self.files["rows_rejected"].sum())
 
     @property
-    def rows_duplicate(self) -> int:  # noqa: D102
+    def rows_duplicate(self) -> int:
         return int(self.files["rows_duplicate"].sum())
 
     @property
-    def counts(self) -> pd.DataFrame:  # noqa: D102
+    def counts(self) -> pd.DataFrame:
         table = self.rows.groupby("reason", sort=True).agg(rows=("record", "size"), amount=("amount", "sum"))
         return table.sort_values("rows", ascending=False, kind="stable").reset_index()
 
@@ -344,10 +344,9 @@ def _account(
 ) -> Rejections:
     """Give every row read its place, and prove that rows and money add up."""
     resent = [_resent(admitted, number) for number in range(len(admitted))]
-    late = conflicts.assign(file=[admitted[n].name for n in conflicts["file"]], reason=_CONFLICT, value=None)
-    late["line"] = pd.array([pd.NA] * len(late), dtype="Int64")
+    late = [_conflicting(part, conflicts[conflicts["file"] == n]) for n, part in enumerate(admitted)]
     rejected = [part.rejected for part, again in zip(admitted, resent, strict=True) if not again]
-    rows = pd.concat([*rejected, late[rejected[0].columns]], ignore_index=True)
+    rows = pd.concat(rejected + [table for table in late if len(table)], ignore_index=True)
     n_doubled = doubled.groupby("file").size()
     n_conflicts = conflicts.groupby("file").size()
     files = pd.DataFrame(
@@ -379,6 +378,12 @@ def _account(
     )
     _prove(found, used["n"][0].as_py())
     return found
+
+
+def _conflicting(part: door.Admitted, conflicts: pd.DataFrame) -> pd.DataFrame:
+    places = part.places.of_staged(conflicts["record"].to_numpy(dtype="int64"))
+    rows = places.assign(file=part.name, reason=_CONFLICT, value=None, amount=conflicts["amount"].to_numpy())
+    return rows[list(part.rejected.columns)]
 
 
 def _prove(found: Rejections, n_used: int) -> None:

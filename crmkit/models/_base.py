@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from numbers import Real
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, ClassVar
@@ -165,7 +166,7 @@ def aligned(values: Floats, X: Any, name: str) -> pd.Series[float]:
 
 def check_number(name: str, value: float) -> float:
     """A finite number, 0 or more, or a ModelError."""
-    if not 0 <= value < math.inf:
+    if not (isinstance(value, Real) and 0 <= value < math.inf):
         raise ModelError(f"{name} must be a finite number, 0 or more; it is {value!r}.")
     return float(value)
 

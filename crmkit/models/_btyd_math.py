@@ -22,6 +22,7 @@ Link = Callable[[Floats], tuple[Floats, Floats]]
 PRIOR_SD = 2.0
 _EDGE = 10.0
 _NEAR_ONE = 1e-4
+_BLOCK = 16_384
 
 
 # -- Fitting ---------------------------------------------------------------------------------------------------------
@@ -110,36 +111,51 @@ def bgnbd_likelihood(x: Floats, t_x: Floats, T: Floats, count: Floats) -> Likeli
     """Log-likelihood of the BG/NBD model and its gradient, as a function of (r, alpha, a, b).
 
     Fader, Hardie & Lee (2005), "Counting your customers the easy way", Marketing Science 24(2), equation 6; nothing is
-    dropped. Gamma functions are evaluated once per distinct ``x``, logarithms once per distinct time.
+    dropped. Gamma functions are evaluated once per distinct ``x``, logarithms once per distinct time; what is left per
+    row is the weight of the branch in which the last purchase was the end, for repeat buyers, a cache-sized block at a
+    time.
     """
     (xs, of_x), (ts, of_t), (Ts, of_T) = (np.unique(column, return_inverse=True) for column in (x, t_x, T))
-    n, n_x = count.sum(), np.bincount(of_x, count).astype(float)
+    n, n_x, n_T, x_T = count.sum(), _sums(of_x, count), _sums(of_T, count), _sums(of_T, count * x)
+    repeat = np.flatnonzero(x > 0)
+    cells = [column[repeat] for column in (x, count, of_x, of_t, of_T)]
+    blocks = [[column[start : start + _BLOCK] for column in cells] for start in range(0, len(repeat), _BLOCK)]
 
     def evaluate(params: Floats) -> tuple[float, Floats]:
         r, alpha, a, b = params
-        shape, log_T = r + x, np.log(alpha + Ts)[of_T]
-        gap = log_T - np.log(alpha + ts)[of_t]
-        last = np.where(xs > 0, 1 / (b + np.maximum(xs, 1) - 1), 0.0)
-        odds = shape * gap + np.log(a * last, where=xs > 0, out=np.full(len(xs), -np.inf))[of_x]
-        fade = np.exp(-np.abs(odds))
-        gone = count * np.where(odds > 0, 1.0, fade) / (1 + fade)
+        log_T, rate = np.log(alpha + Ts), 1 / (alpha + Ts)
+        log_t, sooner = np.log(alpha + ts), 1 / (alpha + ts)
+        last = 1 / (b + np.maximum(xs, 1) - 1)
+        log_last = np.log(a * last)
+        ends = np.zeros(5)
+        for x, count, of_x, of_t, of_T in blocks:
+            gap, shape = log_T[of_T] - log_t[of_t], r + x
+            odds = shape * gap + log_last[of_x]
+            fade = np.exp(-np.abs(odds))
+            gone = count * np.where(odds > 0, 1.0, fade) / (1 + fade)
+            ends += (
+                _dot(count, np.maximum(odds, 0) + np.log(1 + fade)),
+                _dot(gone, gap),
+                _dot(gone, shape * (sooner[of_t] - rate[of_T])),
+                gone.sum(),
+                _dot(gone, last[of_x]),
+            )
         counts = gammaln(r + xs) - gammaln(r) + gammaln(b + xs) - gammaln(b) + gammaln(a + b) - gammaln(a + b + xs)
-        value = (
-            _dot(n_x, counts)
-            + n * r * np.log(alpha)
-            + _dot(count, np.maximum(odds, 0) + np.log1p(fade) - shape * log_T)
-        )
-        rate, sooner = (1 / (alpha + Ts))[of_T], (1 / (alpha + ts))[of_t]
+        value = _dot(n_x, counts) + n * r * np.log(alpha) - _dot(r * n_T + x_T, log_T) + ends[0]
         dropout = digamma(a + b) - digamma(a + b + xs)
         gradient = (
-            _dot(n_x, digamma(r + xs) - digamma(r)) + n * np.log(alpha) - _dot(count, log_T) + _dot(gone, gap),
-            n * r / alpha - _dot(shape, count * rate + gone * (sooner - rate)),
-            _dot(n_x, dropout) + gone.sum() / a,
-            _dot(n_x, digamma(b + xs) - digamma(b) + dropout) - _dot(gone, last[of_x]),
+            _dot(n_x, digamma(r + xs) - digamma(r)) + n * np.log(alpha) - _dot(n_T, log_T) + ends[1],
+            n * r / alpha - _dot(r * n_T + x_T, rate) - ends[2],
+            _dot(n_x, dropout) + ends[3] / a,
+            _dot(n_x, digamma(b + xs) - digamma(b) + dropout) - ends[4],
         )
         return float(value), np.array(gradient)
 
     return evaluate
+
+
+def _sums(level: NDArray[np.intp], values: Floats) -> Floats:
+    return np.bincount(level, values).astype(float)
 
 
 def bgnbd_alive(r: float, alpha: float, a: float, b: float, x: Floats, t_x: Floats, T: Floats) -> Floats:
@@ -196,16 +212,19 @@ def bgnbd_discounted_purchases(
 ) -> Floats:
     """∫ e^(-delta·t) dE[X(t)] over (0, horizon] of a customer alive at T: each purchase discounted from its own moment.
 
-    Integration by parts of ``bgnbd_purchases``, then Gauss–Legendre in log(1 + t/(alpha + T)), 12 nodes.
+    Integration by parts of ``bgnbd_purchases``, then Gauss–Legendre in log(1 + t/(alpha + T)), 32 nodes: ten digits
+    or more over ten years.
     """
-    nodes, weights = np.polynomial.legendre.leggauss(12)
+    nodes, weights = np.polynomial.legendre.leggauss(32)
     length = np.log1p(horizon / (alpha + T))
-    total: Floats = np.exp(-delta * horizon) * bgnbd_purchases(r, alpha, a, b, x, T, horizon)
+    plain = bgnbd_purchases(r, alpha, a, b, x, T, horizon)
+    total = np.exp(-delta * horizon) * plain
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
         time = (alpha + T) * np.expm1(node * length)
         density = weight * length * (alpha + T + time) * delta * np.exp(-delta * time)
         total += density * bgnbd_purchases(r, alpha, a, b, x, T, time)
-    return total
+    discounted: Floats = np.minimum(total, plain)
+    return discounted
 
 
 def bgnbd_silence(r: float, alpha: float, alive: Floats, x: Floats, T: Floats, horizon: float) -> Floats:
@@ -226,7 +245,7 @@ def gamma_gamma_likelihood(x: Floats, z: Floats, count: Floats) -> Likelihood:
     Fader & Hardie (2013), "The gamma-gamma model of monetary value", note 025, equation 1a; nothing is dropped.
     """
     xs, of_x = np.unique(x, return_inverse=True)
-    n, n_x, total = count.sum(), np.bincount(of_x, count).astype(float), np.log(x * z)
+    n, n_x, total = count.sum(), _sums(of_x, count), np.log(x * z)
     log_z, x_total = _dot(count, np.log(z)), _dot(count * x, total)
 
     def evaluate(params: Floats) -> tuple[float, Floats]:

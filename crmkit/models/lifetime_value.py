@@ -48,7 +48,7 @@ class CustomerLifetimeValue(Model):
     >>> model = CustomerLifetimeValue(BGNBD(), GammaGamma(), horizon=365, annual_discount=0.10)
     >>> model = model.fit(table, sample_weight=[300, 20, 20, 20, 20, 10, 10, 15, 8, 8])
     >>> model.predict(table).round(1).tolist()
-    []
+    [6.6, 4.1, 15.4, 7.5, 29.2, 18.7, 98.9, 49.5, 124.7, 192.6]
     """
 
     _fitted: ClassVar[tuple[str, ...]] = ("purchases_", "spend_", "n_customers_", "feature_names_in_")

@@ -15,7 +15,8 @@ from crmkit.transactions import as_day
 __all__ = ["Deals", "ean13", "gtin_check_digit"]
 
 _WEIGHTED = " + ".join(
-    f"{3 if place % 2 else 1} * try_cast(substr(lpad(barcode, 14, '0'), {place}, 1) as integer)" for place in range(1, 15)
+    f"{3 if place % 2 else 1} * try_cast(substr(lpad(barcode, 14, '0'), {place}, 1) as integer)"
+    for place in range(1, 15)
 )
 _BARCODE_RULES = {
     "barcode is not 8, 12 or 13 digits": (

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -28,6 +29,7 @@ Index = NDArray[np.int64]
 
 _STEPS = 200
 _PATIENCE = 5
+_EASED = (0.995, 0.98, 1.0)
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class OfferResult:
         No plan under the same terms can have a larger sum.
     shadow_prices : DataFrame
         deal_id, funder, budget, spent (in expectation), shadow_price: the gain one more unit of budget would bring.
+        Every deal of these days, ordered by deal_id.
     n_members : int
         Members who could be offered something, those in control not counted.
     assumptions : tuple of str
@@ -69,7 +72,10 @@ class OfferResult:
     def __str__(self) -> str:
         served = self.offers["customer_id"].nunique()
         dearest = self.shadow_prices.nlargest(3, "shadow_price")
-        prices = [f"{row.deal_id} {row.shadow_price:.3f}" for row in dearest.itertuples() if row.shadow_price > 0]
+        dearest = dearest[dearest["shadow_price"] > 0]
+        prices = [
+            f"{deal} {price:.3f}" for deal, price in zip(dearest["deal_id"], dearest["shadow_price"], strict=True)
+        ]
         return "\n".join(
             [
                 f"{len(self.offers):,} offers to {served:,} of {self.n_members:,} members; "
@@ -139,7 +145,7 @@ class OfferPlan:
 
     def __post_init__(self) -> None:
         rules = {
-            f"slots={self.slots!r} is not a whole number above 0": self.slots >= 1 and self.slots == int(self.slots),
+            f"slots={self.slots!r} is not a whole number above 0": isinstance(self.slots, Integral) and self.slots >= 1,
             f"control={self.control!r} is not between 0 and 1": 0 <= self.control <= 1,
             f"response={self.response!r} is not a finite odds ratio above 0": 0 < self.response < float("inf"),
             f"margin={self.margin!r} is not above 0 and at most 1": 0 < self.margin <= 1,
@@ -170,14 +176,15 @@ class OfferPlan:
         item = _check_due(due)
         _check_customers(customers, due, self.min_weekly_spend)
         window = fortnight_of(due)
-        deals = (self.deals.active(*window) if window else self.deals).frame
+        running = self.deals.active(*window) if window else self.deals
+        deals = running.frame.sort_values("deal_id", ignore_index=True)
         members = _contactable(customers, self.min_weekly_spend)
         control = control_group(members, self.control, self.key)
         members = members[~members.isin(control["customer_id"])]
         candidates = self._candidates(due[due["customer_id"].isin(members)], deals, item)
         market = _Market.of(candidates, deals["budget"].to_numpy(float), self.slots)
         prices, bound = market.price()
-        chosen = market.fill(prices)
+        chosen = market.best(prices)
         return self._result(candidates.iloc[chosen], control, deals, prices, bound, len(members))
 
     def _candidates(self, due: pd.DataFrame, deals: pd.DataFrame, item: str) -> pd.DataFrame:
@@ -194,7 +201,13 @@ class OfferPlan:
         return found.sort_values(["customer_id", "place", "deal_id", "item"], ignore_index=True)
 
     def _result(
-        self, chosen: pd.DataFrame, control: pd.DataFrame, deals: pd.DataFrame, prices: Numbers, bound: float, members: int
+        self,
+        chosen: pd.DataFrame,
+        control: pd.DataFrame,
+        deals: pd.DataFrame,
+        prices: Numbers,
+        bound: float,
+        members: int,
     ) -> OfferResult:
         offers = chosen.sort_values(
             ["customer_id", "expected_gain", "deal_id"], ascending=[True, False, True], ignore_index=True
@@ -216,7 +229,7 @@ class OfferPlan:
         return (
             f"a deal multiplies the odds of the purchase by {self.response:g} (a prior until a campaign has measured it)",
             f"{self.margin:.0%} of the spend is earned, and the spend with a deal is what it was without",
-            "members redeem the deal on every purchase of the item in its days, and do not buy less of it later",
+            "every purchase of the item redeems its deal, and no less of it is bought afterwards",
         )
 
 
@@ -269,7 +282,9 @@ def _check_customers(customers: pd.DataFrame, due: pd.DataFrame, min_weekly_spen
         raise ContractError("customers: a customer_id is there more than once. Give one row per member.")
     numeric = [pd.api.types.is_numeric_dtype(table["customer_id"]) for table in (due, customers) if len(table)]
     if len(set(numeric)) > 1:
-        raise ContractError("customer_id is text in one of due and customers, and a number in the other. Use text in both.")
+        raise ContractError(
+            "customer_id is text in one of due and customers, and a number in the other. Use text in both."
+        )
 
 
 def _contactable(customers: pd.DataFrame, min_weekly_spend: float) -> pd.Series[Any]:
@@ -312,8 +327,8 @@ class _Market:
             deal=candidates["deal"].to_numpy(np.int64),
             group=np.cumsum(first.to_numpy()) - 1,
             start=np.flatnonzero(first.to_numpy()),
-            member=by_member.ngroup().to_numpy(np.int64),
-            column=by_member.cumcount().to_numpy(np.int64),
+            member=by_member.ngroup().to_numpy().astype(np.int64),
+            column=by_member.cumcount().to_numpy().astype(np.int64),
             budget=budget,
             slots=slots,
         )
@@ -341,6 +356,10 @@ class _Market:
                 break
             prices = np.maximum(0, prices + pace * (value - reached) / length * scale * excess)
         return best, float(bound)
+
+    def best(self, prices: Numbers) -> Index:
+        """The best plan found near these prices; slightly below them nobody is turned away whom a budget has room for."""
+        return max((self.fill(prices * eased) for eased in _EASED), key=lambda taken: self.gain[taken].sum())
 
     def fill(self, prices: Numbers) -> Index:
         """A plan within every budget: the candidates taken, best at these prices first, then whatever still gains.
@@ -374,7 +393,7 @@ class _Market:
         return self.gain - prices[self.deal] * self.cost
 
     def _of_deals(self, amounts: Numbers, chosen: Index | slice = slice(None)) -> Numbers:
-        return np.bincount(self.deal[chosen], amounts[chosen], minlength=len(self.budget))
+        return np.bincount(self.deal[chosen], amounts[chosen], minlength=len(self.budget)).astype(float)
 
     def _top(self, score: Numbers) -> tuple[Numbers, Index]:
         """Each member's ``slots`` best categories: the score and the candidate of each, unordered, -inf for none."""
@@ -385,7 +404,7 @@ class _Market:
         shape = self.member[-1] + 1, self.column.max() + 1
         values, candidates = np.full(shape, -np.inf), np.zeros(shape, dtype=np.int64)
         values[self.member, self.column] = highest
-        candidates[self.member, self.column] = reached[np.unique(self.group[reached], return_index=True)[1]]
+        candidates[self.member, self.column] = reached[np.diff(self.group[reached], prepend=-1) > 0]
         if shape[1] <= self.slots:
             return values, candidates
         columns = np.argpartition(-values, self.slots - 1, axis=1)[:, : self.slots]
@@ -397,16 +416,19 @@ class _Market:
         order = np.argsort(-values, axis=1, kind="stable")
         possible = np.take_along_axis(values, order, axis=1) > -np.inf
         within = np.arange(values.shape[1]) < free[:, None]
-        return np.take_along_axis(candidates, order, axis=1)[possible & within]
+        found: Index = np.take_along_axis(candidates, order, axis=1)[possible & within]
+        return found
 
     def _affordable(self, applicants: Index, score: Numbers, left: Numbers) -> Index:
         """Of each deal's applicants those with the most gain by cost, as far as its budget goes."""
         order = applicants[np.lexsort((applicants, -score[applicants] / self.cost[applicants], self.deal[applicants]))]
         deal, total = self.deal[order], np.concatenate([[0.0], np.cumsum(self.cost[order])])
         before = total[np.searchsorted(deal, np.arange(len(left)))]
-        return order[total[1:] - before[deal] <= left[deal]]
+        kept: Index = order[total[1:] - before[deal] <= left[deal]]
+        return kept
 
 
 def _ratio(amounts: Numbers, by: Numbers) -> Numbers:
     """Quotients, 0 where the divisor is."""
-    return np.divide(amounts, by, out=np.zeros_like(amounts), where=by > 0)
+    quotients: Numbers = np.divide(amounts, by, out=np.zeros_like(amounts), where=by > 0)
+    return quotients

@@ -17,7 +17,7 @@ select
     cast(? - max(day) as bigint) as elapsed,
     cast(max(day) - min(day) as double) / nullif(count(gap), 0) as mean_gap,
     case when count(gap) > 1 then
-        sqrt((cast(sum(gap * gap) as double) - cast(sum(gap) as double) * sum(gap) / count(gap)) / (count(gap) - 1))
+        sqrt(cast(count(gap) * sum(gap * gap) - sum(gap) * sum(gap) as double) / (count(gap) * (count(gap) - 1)))
     end as sd_gap,
     cast(sum(cast(case when gap > 0 then ln(gap) end as decimal(18, 12))) as double) / nullif(count(gap), 0)
         as mean_log_gap

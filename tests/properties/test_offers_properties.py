@@ -1,0 +1,80 @@
+"""What holds for every plan, whatever the market."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crmkit.offers import Deals, OfferPlan, control_group
+
+CATEGORIES = ["Milk", "Tea", "Soap", "Nuts"]
+
+
+@st.composite
+def markets(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Deals, due items and members, with ties and with budgets of nothing."""
+    n_deals = draw(st.integers(1, 6))
+    n_members = draw(st.integers(1, 12))
+    column = lambda values, n: draw(st.lists(st.sampled_from(values), min_size=n, max_size=n))  # noqa: E731
+    deals = pd.DataFrame(
+        {
+            "deal_id": [f"D{i}" for i in range(n_deals)],
+            "title": "off",
+            "category": column(CATEGORIES, n_deals),
+            "funder": "Maker",
+            "funder_share": column([1.0, 0.95, 0.0], n_deals),
+            "value": column([0.25, 0.5, 1.0], n_deals),
+            "budget": column([0.0, 0.3, 1.0, 2.5, 100.0], n_deals),
+            "starts": "2018-01-01",
+            "ends": "2018-01-14",
+        }
+    )
+    members = pd.DataFrame({"customer_id": [f"M{i}" for i in range(n_members)]})
+    due = members.merge(pd.DataFrame({"category": CATEGORIES}), how="cross")
+    due["p_purchase"] = column([0.0, 0.2, 0.5, 0.9, 1.0], len(due))
+    due["spend"] = column([1.0, 4.0, 4.5, 20.0], len(due))
+    kept = draw(st.lists(st.booleans(), min_size=len(due), max_size=len(due)))
+    return deals, due[np.array(kept)], members
+
+
+@settings(max_examples=60, deadline=None)
+@given(markets(), st.integers(1, 4), st.sampled_from([0.0, 0.3]))
+def test_a_plan_keeps_its_terms(
+    market: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame], slots: int, control: float
+) -> None:
+    deals, due, members = market
+    plan = OfferPlan(Deals.from_extract(deals), slots=slots, control=control).solve(due, members)
+    offers = plan.offers.merge(deals[["deal_id", "category", "budget"]], on="deal_id")
+    spent = offers.groupby("deal_id").agg(cost=("expected_cost", "sum"), budget=("budget", "first"))
+    assert (spent["cost"] <= spent["budget"] + 1e-9).all()
+    assert not offers.duplicated(["customer_id", "category"]).any()
+    assert offers.groupby("customer_id").size().le(slots).all()
+    assert offers.groupby("customer_id")["slot"].max().eq(offers.groupby("customer_id").size()).all()
+    assert not offers["customer_id"].isin(plan.control["customer_id"]).any()
+    assert (offers["expected_gain"] > 0).all()
+    assert 0 <= plan.gap < 1
+    assert plan.objective <= plan.bound
+
+
+@settings(max_examples=30, deadline=None)
+@given(markets(), st.randoms(use_true_random=False))
+def test_the_order_of_rows_changes_nothing(
+    market: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame], random: object
+) -> None:
+    deals, due, members = market
+    seed = random.randrange(2**32)  # type: ignore[attr-defined]
+    shuffled = [table.sample(frac=1, random_state=seed) for table in (deals, due, members)]
+    plan = OfferPlan(Deals.from_extract(deals), slots=2, control=0.2).solve(due, members)
+    other = OfferPlan(Deals.from_extract(shuffled[0]), slots=2, control=0.2).solve(*shuffled[1:])
+    pd.testing.assert_frame_equal(plan.offers, other.offers)
+    pd.testing.assert_frame_equal(plan.control, other.control)
+    assert plan.bound == other.bound
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.text(min_size=1), unique=True), st.floats(0, 1), st.floats(0, 1), st.text())
+def test_a_larger_control_group_contains_the_smaller(ids: list[str], one: float, other: float, key: str) -> None:
+    small, large = (set(control_group(ids, share, key)["customer_id"]) for share in sorted([one, other]))
+    assert small <= large <= set(ids)

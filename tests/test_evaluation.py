@@ -1,0 +1,91 @@
+"""Backtests: honest origins, known answers, and no future."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from crmkit import (
+    BGNBD,
+    ChurnModel,
+    CustomerLifetimeValue,
+    GammaGamma,
+    LeakError,
+    ModelError,
+    NextPurchase,
+    Transactions,
+    backtest,
+    holdout_summary,
+    scoring,
+)
+from crmkit.testing import generated_log
+
+MODELS = {
+    "value": CustomerLifetimeValue(BGNBD(), GammaGamma()),
+    "churn": ChurnModel(horizon=30),
+    "timing": NextPurchase(by="category"),
+}
+
+
+@pytest.fixture(scope="module")
+def log() -> Transactions:
+    return generated_log(n_customers=800, days=365, seed=11)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_is_scored_beside_its_baseline_at_three_origins(name: str, log: Transactions) -> None:
+    check = backtest(MODELS[name], log)
+    assert check.scores["origin"].nunique() == (2 if name == "value" else 3)
+    assert len(check.mean) >= 2
+    assert np.isfinite(check.mean.to_numpy()).all()
+    assert check.verdict in str(check)
+    assert len(check.display.table)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_happens_after_the_window_moves_no_score(name: str, log: Transactions) -> None:
+    origin, ahead = date(2017, 8, 31), 30
+    whole = backtest(MODELS[name], log, split=origin, horizon=ahead)
+    cut = backtest(MODELS[name], log.up_to("2017-09-30"), split=origin, horizon=ahead)
+    pd.testing.assert_frame_equal(whole.scores, cut.scores, check_exact=True)
+
+
+def test_the_given_model_is_not_changed(log: Transactions) -> None:
+    model = CustomerLifetimeValue(BGNBD(), GammaGamma(), horizon=365, margin=0.3)
+    backtest(model, log, split="2017-09-30")
+    assert (model.horizon, model.margin) == (365, 0.3)
+    assert not hasattr(model, "purchases_")
+
+
+def test_churn_scores_are_those_of_the_published_table(log: Transactions) -> None:
+    origin = "2017-11-30"
+    check = backtest(ChurnModel(horizon=30), log, split=origin)
+    risk = ChurnModel(horizon=30).fit(log, origin).predict(log, origin)
+    silent = (holdout_summary(log, origin, "2017-12-30")["holdout_purchases"] == 0).astype(float)
+    row = check.scores[check.scores["model"] == "BG/NBD"].iloc[0]
+    assert row["log_loss"] == pytest.approx(scoring.log_loss(silent, risk["p_churn"]))
+    assert row["auc"] == pytest.approx(scoring.roc_auc(silent, risk["p_churn"]))
+
+
+def test_a_window_past_the_end_of_the_data_is_refused(log: Transactions) -> None:
+    with pytest.raises(LeakError, match="not all observed"):
+        backtest(ChurnModel(horizon=30), log, split="2017-12-15")
+
+
+def test_too_little_history_is_said(log: Transactions) -> None:
+    with pytest.raises(LeakError, match="too few to look 200 days ahead"):
+        backtest(ChurnModel(horizon=200), log)
+
+
+def test_a_model_without_a_backtest_is_said(log: Transactions) -> None:
+    with pytest.raises(ModelError, match="no backtest for a BGNBD"):
+        backtest(BGNBD(), log, split="2017-09-30", horizon=30)  # type: ignore[arg-type]
+
+
+def test_the_verdict_says_when_the_baseline_is_better(log: Transactions) -> None:
+    check = backtest(MODELS["churn"], log)
+    worse = check.scores.assign(log_loss=np.where(check.scores["model"] == "BG/NBD", 9.0, 0.1))
+    assert "does not beat recency only" in type(check)(check.subject, 30, worse, check.display, "log_loss").verdict
