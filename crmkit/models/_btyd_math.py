@@ -20,7 +20,7 @@ Likelihood = Callable[[Floats], tuple[float, Floats]]
 Link = Callable[[Floats], tuple[Floats, Floats]]
 
 PRIOR_SD = 2.0
-_EDGE = 10.0
+_EDGE, _WALL = 10.0, 12.0
 _NEAR_ONE = 1e-4
 _BLOCK = 16_384
 
@@ -40,32 +40,36 @@ class Maximum(NamedTuple):
 def maximise(likelihood: Likelihood, link: Link, start: Floats, n: float, prior_sd: float = np.inf) -> Maximum:
     """Maximise ``likelihood(link(theta))``, with an optional normal prior of mean 0 on every coordinate of theta.
 
-    L-BFGS-B on the analytic gradient, then Newton steps whose Hessian is a central difference of that gradient; its
-    inverse, carried through the link by the delta method, is the covariance. A coordinate *runs away* when it passes
-    exp(±10), when the likelihood is flat along it (a standard error above 10 on the log scale), or when it still rises.
+    BFGS on the analytic gradient (its linear algebra stays in NumPy: waking BLAS threads for L-BFGS-B costs more than
+    the likelihood), then Newton steps whose Hessian is a central difference of that gradient; its inverse, carried
+    through the link by the delta method, is the covariance. A coordinate *runs away* when it passes exp(±10), when the
+    likelihood is flat along it (a standard error above 10 on the log scale), or when it still rises.
     """
 
     def loss(theta: Floats) -> tuple[float, Floats]:
-        params, jacobian = link(theta)
+        held = np.clip(theta, -_WALL, _WALL)
+        params, jacobian = link(held)
         value, gradient = likelihood(params)
-        return float(theta @ theta / prior_sd**2 / 2 - value) / n, (theta / prior_sd**2 - gradient @ jacobian) / n
+        slope = held / prior_sd**2 - gradient @ jacobian
+        return float(held @ held / prior_sd**2 / 2 - value) / n, np.where(held == theta, slope / n, 0.0)
 
-    bounds = [(-_EDGE - 2, _EDGE + 2)] * len(start)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-10, "gtol": 1e-6})
-    theta, hessian = _newton(loss, found.x)
+    theta, hessian = _newton(loss, minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-6}).x)
     params, jacobian = link(theta)
+    value, gradient = likelihood(params)
     covariance = jacobian @ np.linalg.pinv(hessian * n, hermitian=True) @ jacobian.T
-    runaway = _runaway(theta, loss(theta)[1], hessian * n)
-    return Maximum(params, float(likelihood(params)[0]), (covariance + covariance.T) / 2, runaway)
+    return Maximum(
+        params, value, (covariance + covariance.T) / 2, _runaway(theta, gradient @ jacobian / n, hessian * n)
+    )
 
 
 def _newton(loss: Likelihood, theta: Floats) -> tuple[Floats, Floats]:
+    theta = np.clip(theta, -_WALL, _WALL)
     for _ in range(8):
         hessian = _hessian(loss, theta)
         if np.linalg.eigvalsh(hessian)[0] <= 0:
             break
         step = np.linalg.solve(hessian, loss(theta)[1])
-        theta = np.clip(theta - np.clip(step, -1, 1), -_EDGE - 2, _EDGE + 2)
+        theta = np.clip(theta - np.clip(step, -1, 1), -_WALL, _WALL)
         if np.abs(step).max() < 1e-6:
             break
     return theta, hessian
@@ -118,8 +122,8 @@ def bgnbd_likelihood(x: Floats, t_x: Floats, T: Floats, count: Floats) -> Likeli
     (xs, of_x), (ts, of_t), (Ts, of_T) = (np.unique(column, return_inverse=True) for column in (x, t_x, T))
     n, n_x, n_T, x_T = count.sum(), _sums(of_x, count), _sums(of_T, count), _sums(of_T, count * x)
     repeat = np.flatnonzero(x > 0)
-    cells = [column[repeat] for column in (x, count, of_x, of_t, of_T)]
-    blocks = [[column[start : start + _BLOCK] for column in cells] for start in range(0, len(repeat), _BLOCK)]
+    blocks = [repeat[start : start + _BLOCK] for start in range(0, len(repeat), _BLOCK)]
+    cells = [(x[rows], count[rows], of_x[rows], of_t[rows], of_T[rows]) for rows in blocks]
 
     def evaluate(params: Floats) -> tuple[float, Floats]:
         r, alpha, a, b = params
@@ -128,7 +132,7 @@ def bgnbd_likelihood(x: Floats, t_x: Floats, T: Floats, count: Floats) -> Likeli
         last = 1 / (b + np.maximum(xs, 1) - 1)
         log_last = np.log(a * last)
         ends = np.zeros(5)
-        for x, count, of_x, of_t, of_T in blocks:
+        for x, count, of_x, of_t, of_T in cells:
             gap, shape = log_T[of_T] - log_t[of_t], r + x
             odds = shape * gap + log_last[of_x]
             fade = np.exp(-np.abs(odds))
