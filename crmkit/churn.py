@@ -89,15 +89,18 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         """Money within the horizon of a customer who has not dropped out: (r + x)/(α + T) × H × spend."""
         r, alpha = self.estimator_.params_["r"], self.estimator_.params_["alpha"]
         purchases = (r + customers["frequency"]) / (alpha + customers["T"]) * self.horizon
-        return purchases * self.spend_.expected_value(customers)
+        value: pd.Series[float] = purchases * self.spend_.expected_value(customers)
+        return value
 
 
 def _reasons(customers: pd.DataFrame) -> dict[str, pd.Series[str]]:
     """The facts behind each score: silence against the customer's own rhythm, few purchases, small history."""
     frequency, silence = customers["frequency"], customers["T"] - customers["recency"]
     gap = np.maximum(1, np.round(customers["recency"] / np.maximum(frequency, 1))).astype(int)
-    silent = "silent " + silence.astype("str") + np.where(silence == 1, " day", " days")
-    usual = np.where(frequency > 0, silent + ", usually buys every " + gap.astype("str"), silent + " since the only purchase")
+    silent: pd.Series[str] = "silent " + silence.astype("str") + np.where(silence == 1, " day", " days")
+    usual = np.where(
+        frequency > 0, silent + ", usually buys every " + gap.astype("str"), silent + " since the only purchase"
+    )
     unusual = np.exp(-silence / gap) < _UNUSUAL
     late = "a silence " + np.round(silence / gap, 1).astype("str") + " times the usual gap"
     few = "only " + (frequency + 1).astype("str") + " purchase days in " + customers["T"].astype("str") + " days"

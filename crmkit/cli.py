@@ -55,7 +55,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _front(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Customer segments, value, churn, repurchase timing and offer lists from till extracts."""
 
@@ -117,7 +119,9 @@ def _say(published: Published) -> None:
 def _sample() -> Path:
     """The sample's folder: in a checkout beside the package, in an installed package inside it."""
     here = Path(__file__).parent
-    found = [folder for folder in (here.parent / "data" / "sample", here / "_sample") if (folder / "crmkit.toml").is_file()]
+    found = [
+        folder for folder in (here.parent / "data" / "sample", here / "_sample") if (folder / "crmkit.toml").is_file()
+    ]
     if not found:
         raise NoInputError("The sample is not here. Clone the repository, or install crmkit from its wheel.")
     return found[0]
@@ -133,7 +137,9 @@ def _progress(quiet: bool) -> Iterator[Progress]:
     from rich.progress import Progress as Bar
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    with Bar(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=Console(stderr=True)) as bar:
+    with Bar(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=Console(stderr=True)
+    ) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda stage: bar.update(task, description=stage)
 

@@ -139,7 +139,7 @@ def _fault(fault: dict[str, Any]) -> str:
 
 def _keys_at(place: list[str]) -> list[str]:
     """Known keys of the table at a place of the configuration."""
-    tables = {
+    tables: dict[str, type[BaseModel]] = {
         "transactions": SalesSource,
         "products": TableSource,
         "members": TableSource,
@@ -150,4 +150,5 @@ def _keys_at(place: list[str]) -> list[str]:
         "offers": Offers,
         "lists": Lists,
     }
-    return list((tables[place[0]] if place else Config).model_fields)
+    table = tables[place[0]] if place else Config
+    return list(table.model_fields)

@@ -65,7 +65,7 @@ class Display:
 class ReliabilityDisplay(Display):
     """Predicted probability against what happened; table: model, mean_predicted, observed_rate, count."""
 
-    title = "When the model says p, how often did it happen?"
+    title = "Predicted and actual share"
 
     def _draw(self, ax: Axes) -> None:
         ax.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="as it should be")
@@ -78,7 +78,7 @@ class ReliabilityDisplay(Display):
 class FrequencyDisplay(Display):
     """Purchases in the holdout by purchases before it; table: frequency, customers, actual, and one column a model."""
 
-    title = "Purchases after the split, by repeat purchases before it"
+    title = "Purchases after the split"
 
     def _draw(self, ax: Axes) -> None:
         place = np.arange(len(self.table))
@@ -101,7 +101,7 @@ class SalesDisplay(Display):
         ax.plot(self.table["week"], self.table["sales"], color=BLUE)
         ax.set(ylabel="sales", ylim=(0, None))
         ax.yaxis.set_major_formatter("{x:,.0f}")
-        ax.figure.autofmt_xdate(rotation=30)  # type: ignore[union-attr]
+        ax.tick_params(axis="x", labelrotation=30)
 
 
 class TierDisplay(Display):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Backtest", "backtest"]
 
+_WORDS = {"mae_value": "mean absolute error of the money spent", "log_loss": "log-loss"}
 _REGULAR = 3
 _LIST = 10
 _ORIGINS = 3
@@ -70,14 +71,14 @@ class Backtest:
 
     @property
     def verdict(self) -> str:
-        """One sentence: the figure, the baseline's, and which is better."""
+        """One sentence: the model's figure, the best baseline's, and which is better (smaller is better)."""
         mean, n = self.mean[self.main], self.scores["origin"].nunique()
-        model, rival = mean.index[0], mean.iloc[1:].idxmin()
+        model, rival = str(mean.index[0]), str(mean.iloc[1:].idxmin())
         won = self._wins(model, rival)
         better = "beats" if mean[model] < mean[rival] else "does not beat"
         return (
-            f"{self.subject}: {self.main.replace('_', ' ')} {mean[model]:.3f} {better} {rival} ({mean[rival]:.3f}), "
-            f"better at {won} of {n} past origin{'s' if n > 1 else ''}."
+            f"{self.subject}, {self.horizon} days ahead: {model} {better} {rival} ({_WORDS[self.main]} "
+            f"{mean[model]:.3f} against {mean[rival]:.3f}; better at {won} of {n} past days)."
         )
 
     def _wins(self, model: str, rival: str) -> int:
@@ -217,7 +218,9 @@ def _by_frequency(known: pd.DataFrame, name: str) -> FrequencyDisplay:
     """Mean purchases after the newest origin, for at most eight groups of about equal size by purchases before it."""
     edges = np.unique(np.quantile(known["frequency"], np.linspace(0, 1, 9), method="inverted_cdf"))
     group = np.searchsorted(edges, known["frequency"], side="left")
-    labels = [f"{low}" if low == edge else f"{low}–{edge}" for low, edge in zip(_lows(edges), map(int, edges), strict=True)]
+    labels = [
+        f"{low}" if low == edge else f"{low}–{edge}" for low, edge in zip(_lows(edges), map(int, edges), strict=True)
+    ]
     table = known.groupby(group).agg(
         customers=("frequency", "size"),
         actual=("holdout_purchases", "mean"),
@@ -247,7 +250,9 @@ def _churn(model: ChurnModel, log: Transactions, origins: list[date], ahead: int
             rows.append({"origin": origin, "model": name, **_binary_scores(known["silent"], known[name])})
         answers.append(known)
     together = pd.concat(answers)
-    return Backtest("Churn", ahead, pd.DataFrame(rows), _curves(together, "silent", ["BG/NBD", "recency only"]), "log_loss")
+    return Backtest(
+        "Churn", ahead, pd.DataFrame(rows), _curves(together, "silent", ["BG/NBD", "recency only"]), "log_loss"
+    )
 
 
 def _silent(log: Transactions, origin: date, ahead: int) -> pd.DataFrame:
@@ -301,9 +306,13 @@ def _next_purchase(model: NextPurchase, log: Transactions, origins: list[date], 
         due[names[1]] = due["item"].map(_base_rates(model, log, origin, ahead)).fillna(due["bought"].mean())
         due[names[2]] = _own_interval(model, log, origin, ahead, due)
         for name in names:
-            rows.append({"origin": origin, "model": name, **_binary_scores(due["bought"], due[name]), **_list_scores(due, name)})
+            rows.append(
+                {"origin": origin, "model": name, **_binary_scores(due["bought"], due[name]), **_list_scores(due, name)}
+            )
         answers.append(due)
-    return Backtest("Next purchase", ahead, pd.DataFrame(rows), _curves(pd.concat(answers), "bought", names[:2]), "log_loss")
+    return Backtest(
+        "Next purchase", ahead, pd.DataFrame(rows), _curves(pd.concat(answers), "bought", names[:2]), "log_loss"
+    )
 
 
 def _with_bought(pairs: pd.DataFrame, log: Transactions, by: str, origin: date, ahead: int) -> pd.DataFrame:
@@ -315,12 +324,18 @@ def _base_rates(model: NextPurchase, log: Transactions, origin: date, ahead: int
     """Share of each item's pairs that were bought within as many days, learned a horizon earlier."""
     earlier = origin - timedelta(days=ahead)
     state = item_state(log, model.by, earlier, model.exclude)
-    return _with_bought(state[state["frequency"] >= _REGULAR - 1], log, model.by, earlier, ahead).groupby("item")["bought"].mean()
+    return (
+        _with_bought(state[state["frequency"] >= _REGULAR - 1], log, model.by, earlier, ahead)
+        .groupby("item")["bought"]
+        .mean()
+    )
 
 
 def _own_interval(model: NextPurchase, log: Transactions, origin: date, ahead: int, due: pd.DataFrame) -> Any:
     """1 − exp(−horizon / mean interval of the pair)."""
-    state = item_state(log, model.by, origin, model.exclude).assign(gap=lambda s: s["recency"] / s["frequency"].clip(lower=1))
+    state = item_state(log, model.by, origin, model.exclude).assign(
+        gap=lambda s: s["recency"] / s["frequency"].clip(lower=1)
+    )
     gap = due[["customer_id", "item"]].merge(state, on=["customer_id", "item"])["gap"].to_numpy()
     return -np.expm1(-ahead / np.maximum(gap, 1.0))
 
@@ -329,4 +344,7 @@ def _list_scores(due: pd.DataFrame, name: str) -> dict[str, float]:
     if not due["bought"].any():
         return {f"recall@{_LIST}": np.nan, f"precision@{_LIST}": np.nan}
     arguments = (due["customer_id"], due["bought"], due[name], _LIST)
-    return {f"recall@{_LIST}": scoring.recall_at_k(*arguments), f"precision@{_LIST}": scoring.precision_at_k(*arguments)}
+    return {
+        f"recall@{_LIST}": scoring.recall_at_k(*arguments),
+        f"precision@{_LIST}": scoring.precision_at_k(*arguments),
+    }

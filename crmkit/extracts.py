@@ -184,8 +184,8 @@ def _file_part(path: Path, delimiter: str | None) -> Part:
     if _is_parquet(path):
         return Part(path.name, _unique(_parquet_names(path), path.name), path=path)
     header = _header_line(path)
-    mark = delimiter or max(_DELIMITERS, key=lambda one: len(_fields(header, one, path.name)))
-    names = [name.strip() for name in _fields(header, mark, path.name)]
+    mark = delimiter or max(_DELIMITERS, key=lambda one: len(next(csv.reader([header], delimiter=one))))
+    names = [name.strip() for name in _header_fields(header, mark, path.name)]
     columns = tuple(name or f"unnamed {place}" for place, name in enumerate(names, start=1))
     return Part(path.name, _unique(columns, path.name), path=path, delimiter=mark)
 
@@ -220,7 +220,7 @@ def _header_line(path: Path) -> str:
     return text
 
 
-def _fields(header: str, delimiter: str, source: str) -> list[str]:
+def _header_fields(header: str, delimiter: str, source: str) -> list[str]:
     try:
         return next(csv.reader([header], delimiter=delimiter, strict=True))
     except csv.Error as error:

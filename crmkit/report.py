@@ -104,8 +104,12 @@ class Report:
         )
         self._figure("Value tiers", sentence, TierDisplay(shares))
         held = concentration(customers["value"].clip(lower=0))
-        tenth = held.loc[(held["share_of_customers"] - 0.10).abs().idxmin(), "share_of_value"]
-        return self._figure("Concentration", f"The best tenth of the customers holds {tenth:.0%} of the value.", ConcentrationDisplay(held))
+        tenth = float(held.loc[held["share_of_customers"] == 0.10, "share_of_value"].iloc[0])
+        return self._figure(
+            "Concentration",
+            f"The best tenth of the customers holds {tenth:.0%} of the value.",
+            ConcentrationDisplay(held),
+        )
 
     def add_segments(self, customers: pd.DataFrame) -> Self:
         """Named RFM segments; columns segment and total_spend."""
@@ -126,12 +130,16 @@ class Report:
         """Risk by tier; columns tier, p_churn, value_at_risk."""
         table = (
             customers.groupby("tier", observed=True)
-            .agg(customers=("customer_id", "size"), mean_p_churn=("p_churn", "mean"), value_at_risk=("value_at_risk", "sum"))
+            .agg(
+                customers=("customer_id", "size"),
+                mean_p_churn=("p_churn", "mean"),
+                value_at_risk=("value_at_risk", "sum"),
+            )
             .reset_index()
         )
         expected = customers["p_churn"].sum()
         sentence = (
-            f"{_number(expected)} of {_number(len(customers))} customers are expected to buy nothing in the next {horizon} days; "
+            f"{expected:,.0f} of {len(customers):,} customers are expected to buy nothing in the next {horizon} days; "
             f"{_number(table['value_at_risk'].sum())} {self.currency} of expected spending is at risk."
         )
         return self._plain("Who may stay away", sentence, table)
@@ -140,14 +148,18 @@ class Report:
         """Items due; from ``NextPurchase.predict``."""
         table = (
             due.groupby(by)
-            .agg(customers=("customer_id", "size"), expected_buyers=("p_purchase", "sum"), median_p=("p_purchase", "median"))
+            .agg(
+                customers=("customer_id", "size"),
+                expected_buyers=("p_purchase", "sum"),
+                median_p=("p_purchase", "median"),
+            )
             .sort_values("expected_buyers", ascending=False)
             .head(_ROWS)
             .reset_index()
         )
         likely = int((due["p_purchase"] >= 0.5).sum())
         sentence = (
-            f"{_number(due['p_purchase'].sum())} purchases of {_number(len(due))} member and {by.replace('_id', '')} pairs are expected "
+            f"{due['p_purchase'].sum():,.0f} purchases of {len(due):,} member and {by.replace('_id', '')} pairs are expected "
             f"in the {int(due['horizon'].iloc[0])} days after the close; {_number(likely)} pairs are more likely than not."
             if len(due)
             else "No member has bought any item yet."
@@ -157,15 +169,22 @@ class Report:
     def add_offers(self, plan: OfferResult) -> Self:
         """The offer plan: budgets, gap, what it rests on."""
         prices = plan.shadow_prices
-        table = prices.groupby("funder").agg(deals=("deal_id", "size"), budget=("budget", "sum"), spent=("spent", "sum"))
+        table = prices.groupby("funder").agg(
+            deals=("deal_id", "size"), budget=("budget", "sum"), spent=("spent", "sum")
+        )
         table = table.sort_values("budget", ascending=False).reset_index()
-        notes = (f"{len(plan.control):,} members are held back as a control group.", *plan.assumptions)
-        return self._figure("Offers", str(plan), BudgetDisplay(table), notes=notes)
+        sentence = (
+            f"{len(plan.offers):,} offers to {plan.offers['customer_id'].nunique():,} members, {len(plan.control):,} held back as a "
+            f"control group. Expected gain {_number(plan.objective)} {self.currency}; no plan under the same terms can gain more "
+            f"than {_number(plan.bound)} (gap {plan.gap:.2%}). {_number(table['spent'].sum())} of {_number(table['budget'].sum())} "
+            f"of the budgets is expected to be redeemed."
+        )
+        return self._figure("Offers", sentence, BudgetDisplay(table), notes=plan.assumptions)
 
     def add_backtest(self, check: Backtest) -> Self:
         """A model's answers against what happened."""
         self.verdicts.append(check.verdict)
-        title = f"{check.subject}, {check.horizon} days ahead: predicted and actual"
+        title = f"{check.subject}: predicted and actual"
         scores = check.mean.round(3).T.rename_axis("score").reset_index()
         return self._figure(title, check.verdict, check.display, first=scores, caption="The numbers of the figure")
 
@@ -204,7 +223,7 @@ class Report:
             verdicts=self.verdicts,
             sections=self.sections,
             version=__version__,
-            render=lambda cells: Markup(table.render(table=cells)),  # noqa: S704 — rendered by an autoescaping template
+            render=lambda cells: Markup(table.render(table=cells)),
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -260,7 +279,7 @@ def _svg(display: Display) -> Any:
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     text = out.getvalue()
-    return Markup(text[text.index("<svg") :])  # noqa: S704 — drawn by matplotlib, which escapes its text
+    return Markup(text[text.index("<svg") :])
 
 
 def _cells(table: pd.DataFrame) -> _Cells:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -30,7 +31,7 @@ def test_share_0_draws_nobody_and_share_1_everybody() -> None:
 
 def test_a_larger_share_contains_the_smaller() -> None:
     draws = [drawn(share) for share in (0, 0.001, 0.1, 0.1001, 0.5, 0.999, 1)]
-    assert all(smaller <= larger for smaller, larger in zip(draws, draws[1:], strict=False))
+    assert all(smaller <= larger for smaller, larger in pairwise(draws))
 
 
 def test_a_member_is_drawn_or_not_whoever_else_is_there() -> None:

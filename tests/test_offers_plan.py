@@ -43,7 +43,9 @@ def members(n: int, **columns: object) -> pd.DataFrame:
     return pd.DataFrame({"customer_id": [f"M{i:04d}" for i in range(n)]}).assign(**columns)
 
 
-def market(seed: int, n_members: int, n_deals: int, n_categories: int, share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+def market(
+    seed: int, n_members: int, n_deals: int, n_categories: int, share: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Random deals, and random due items of random members; budgets cover about ``share`` of what could be redeemed."""
     rng = np.random.default_rng(seed)
     categories = [f"C{i}" for i in range(n_categories)]
@@ -75,7 +77,9 @@ def best_plan(deals: pd.DataFrame, due: pd.DataFrame, slots: int) -> float:
     rows = np.hstack([*indicators, budgets]).astype(float).T
     limits = [*[slots] * indicators[0].shape[1], *[1] * indicators[1].shape[1]]
     limits += deals.set_index("deal_id")["budget"].loc[budgets.columns].tolist()
-    solved = milp(-gain, constraints=LinearConstraint(rows, ub=limits), integrality=np.ones(len(c)), bounds=Bounds(0, 1))
+    solved = milp(
+        -gain, constraints=LinearConstraint(rows, ub=limits), integrality=np.ones(len(c)), bounds=Bounds(0, 1)
+    )
     return float(-solved.fun)
 
 
@@ -99,7 +103,9 @@ def test_every_wrong_digit_is_found(gtin: str) -> None:
 @pytest.mark.parametrize("text", ["400638133393", "40063813339310", "4006381E33931", "４００６３８１３３３９３１"])
 def test_what_is_no_barcode_is_refused_with_row_and_reason(text: str) -> None:
     rows = deal_rows(2, barcode=["4006381333931", text])
-    with pytest.raises(ContractError, match="barcode (is not 8, 12 or 13 digits|has a wrong check digit|lost its digits)"):
+    with pytest.raises(
+        ContractError, match=r"barcode (is not 8, 12 or 13 digits|has a wrong check digit|lost its digits)"
+    ):
         Deals.from_extract(rows)
     sound, rejected = Deals.split_extract(rows)
     assert sound.frame["deal_id"].tolist() == ["D0"]
@@ -144,7 +150,9 @@ def test_a_deal_that_costs_the_shop_more_than_it_moves_is_not_offered() -> None:
 def test_a_missing_funder_share_means_that_the_shop_pays() -> None:
     deals = deal_rows(1, value=0.2)
     shop = solve(deals.assign(funder_share=0.0), due_rows(["M0000"], ["C0"]), members(1))
-    assert solve(deals.drop(columns="funder_share"), due_rows(["M0000"], ["C0"]), members(1)).objective == shop.objective
+    assert (
+        solve(deals.drop(columns="funder_share"), due_rows(["M0000"], ["C0"]), members(1)).objective == shop.objective
+    )
 
 
 def test_slots_are_ranked_by_gain_and_one_deal_for_each_category() -> None:
@@ -286,9 +294,7 @@ def test_a_minimum_spend_needs_the_column() -> None:
 
 def test_all_wrong_terms_are_named_at_once() -> None:
     with pytest.raises(ConfigError, match=r"slots=0 .*control=2 .*response=0 .*margin=30 .*min_weekly_spend=-1"):
-        OfferPlan(
-            Deals.from_extract(deal_rows()), slots=0, control=2, response=0, margin=30, min_weekly_spend=-1
-        )
+        OfferPlan(Deals.from_extract(deal_rows()), slots=0, control=2, response=0, margin=30, min_weekly_spend=-1)
 
 
 def test_inputs_are_not_altered() -> None:

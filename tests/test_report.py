@@ -108,9 +108,18 @@ def test_rejections_are_reported_with_their_sum() -> None:
 
 
 DRAWN: dict[type[Display], dict[str, list[object]]] = {
-    ReliabilityDisplay: {"model": ["m", "m"], "mean_predicted": [0.1, 0.9], "observed_rate": [0.2, 0.8], "count": [5, 5]},
+    ReliabilityDisplay: {
+        "model": ["m", "m"],
+        "mean_predicted": [0.1, 0.9],
+        "observed_rate": [0.2, 0.8],
+        "count": [5, 5],
+    },
     FrequencyDisplay: {"frequency": ["0", "1–3"], "customers": [5, 5], "actual": [0.5, 1.5], "model": [0.6, 1.4]},
-    SalesDisplay: {"week": [pd.Timestamp("2017-01-02"), pd.Timestamp("2017-01-09")], "sales": [5.0, 6.0], "customers": [1, 2]},
+    SalesDisplay: {
+        "week": [pd.Timestamp("2017-01-02"), pd.Timestamp("2017-01-09")],
+        "sales": [5.0, 6.0],
+        "customers": [1, 2],
+    },
     TierDisplay: {"tier": ["A", HOSTILE], "share_of_customers": [0.2, 0.8], "share_of_value": [0.7, 0.3]},
     ConcentrationDisplay: {"share_of_customers": [0.1, 0.5], "share_of_value": [0.5, 0.9]},
     SegmentDisplay: {"segment": ["loyal", HOSTILE], "customers": [4, 5], "total_spend": [1.0, 2.0]},

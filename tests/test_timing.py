@@ -16,7 +16,12 @@ from crmkit.models import _gap_math as gap
 from crmkit.models.repurchase import RepurchaseRate
 from crmkit.testing import generated_sales
 
-CASES = [(0.3, 5.0, 0.0, 0.0, 1.0), (1.4, 30.0, 7.0, 60.0, 80.0), (2.0, 12.0, 400.0, 3600.0, 3650.0), (1.0, 5.0, 0.0, 0.0, 0.0)]
+CASES = [
+    (0.3, 5.0, 0.0, 0.0, 1.0),
+    (1.4, 30.0, 7.0, 60.0, 80.0),
+    (2.0, 12.0, 400.0, 3600.0, 3650.0),
+    (1.0, 5.0, 0.0, 0.0, 0.0),
+]
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +112,17 @@ def test_probability_of_having_stopped_rises_with_silence() -> None:
 
 def test_table_has_the_contracts_columns_and_no_number_out_of_range(log: Transactions) -> None:
     due = NextPurchase(by="category").fit(log).predict(log, horizon=14)
-    names = ["customer_id", "category", "p_purchase", "expected_day", "day_10", "day_50", "day_90", "p_stopped", "reason"]
+    names = [
+        "customer_id",
+        "category",
+        "p_purchase",
+        "expected_day",
+        "day_10",
+        "day_50",
+        "day_90",
+        "p_stopped",
+        "reason",
+    ]
     assert list(due.columns[:9]) == names
     assert due[["p_purchase", "p_stopped"]].stack().between(0, 1).all()
     assert due["expected_day"].between(0, 84).all()

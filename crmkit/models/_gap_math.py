@@ -63,11 +63,15 @@ class GammaCells:
 
     def by_x(self, values: Floats) -> Floats:
         """Sum over the pairs of each group of a function of x."""
-        return np.bincount(self.x_group, self.x_count * values, self.n_groups)
+        return _summed(self.x_group, self.x_count * values, self.n_groups)
 
     def by_t(self, values: Floats) -> Floats:
         """Sum over the cells of each group of a function of t."""
-        return np.bincount(self.t_group, values, self.n_groups)
+        return _summed(self.t_group, values, self.n_groups)
+
+
+def _summed(group: Ints, values: Floats, n_groups: int) -> Floats:
+    return np.bincount(group, values, n_groups).astype(np.float64, copy=False)
 
 
 def _width(values: Floats) -> int:
@@ -198,4 +202,5 @@ def mean_day_within(r: Floats, alpha: Floats, x: Floats, T: Floats, horizon: flo
     shape, span = r + x, np.log1p(horizon / (alpha + T))
     area = (alpha + T) * span * exprel(-(shape - 1) * span)
     within = -np.expm1(-shape * span)
-    return np.clip((area - horizon * np.exp(-shape * span)) / within, 0, horizon)
+    day: Floats = np.clip((area - horizon * np.exp(-shape * span)) / within, 0, horizon)
+    return day

@@ -98,14 +98,19 @@ class RepurchaseRate(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "priors_")
         item, x, t_x, T = _columns(pairs)
         place = pd.Index(self.priors_["item"]).get_indexer(pd.Index(item))
-        r, alpha = (np.append(self.priors_[name].to_numpy(), pooled) for name, pooled in zip(("r", "alpha"), self.pooled_, strict=True))
+        r, alpha = (
+            np.append(self.priors_[name].to_numpy(), pooled)
+            for name, pooled in zip(("r", "alpha"), self.pooled_, strict=True)
+        )
         return r[place], alpha[place], x, t_x, T
 
 
 def _columns(pairs: Any) -> tuple[Any, Floats, Floats, Floats]:
     missing = [name for name in _NEEDS if name not in pairs]
     if missing:
-        raise ContractError(f"Columns not found: {missing}. The table has {list(pairs)}; make it with item_state(log, by=…).")
+        raise ContractError(
+            f"Columns not found: {missing}. The table has {list(pairs)}; make it with item_state(log, by=…)."
+        )
     x, t_x, T = (np.asarray(pairs[name], dtype=np.float64) for name in _NEEDS[1:])
     faulty = ~((x >= 0) & (t_x >= 0) & (t_x <= T) & np.isfinite(T))
     if faulty.any():

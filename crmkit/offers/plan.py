@@ -401,7 +401,7 @@ class _Market:
             return np.empty((0, 0)), np.empty((0, 0), dtype=np.int64)
         highest = np.maximum.reduceat(score, self.start)
         reached = np.flatnonzero(score == highest[self.group])
-        shape = self.member[-1] + 1, self.column.max() + 1
+        shape = self.member.max() + 1, self.column.max() + 1
         values, candidates = np.full(shape, -np.inf), np.zeros(shape, dtype=np.int64)
         values[self.member, self.column] = highest
         candidates[self.member, self.column] = reached[np.diff(self.group[reached], prepend=-1) > 0]
