@@ -243,7 +243,15 @@ class _Run:
         if plan is None or deals is None:
             return 0
         lists = self.config.lists
-        print_lists(plan.offers, deals, due, self.folder / "lists", title=lists.title, font=lists.font)
+        print_lists(
+            plan.offers,
+            deals,
+            due,
+            self.folder / "lists",
+            title=lists.title,
+            font=lists.font,
+            currency=_symbol(self.config.currency),
+        )
         return int(plan.offers["customer_id"].nunique())
 
     def _checks(self, log: Transactions) -> list[Backtest]:
@@ -323,6 +331,12 @@ class _Run:
             "notes": self.notes,
             "seconds": self.timings,
         }
+
+
+def _symbol(currency: str) -> str:
+    from babel.numbers import get_currency_symbol
+
+    return get_currency_symbol(currency, locale="en") if currency else ""
 
 
 def _backed(report: Report, check: Backtest | None) -> None:

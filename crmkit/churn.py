@@ -97,9 +97,10 @@ def _reasons(customers: pd.DataFrame) -> dict[str, pd.Series[str]]:
     """The facts behind each score: silence against the customer's own rhythm, few purchases, small history."""
     frequency, silence = customers["frequency"], customers["T"] - customers["recency"]
     gap = np.maximum(1, np.round(customers["recency"] / np.maximum(frequency, 1))).astype(int)
-    silent: pd.Series[str] = "silent " + silence.astype("str") + np.where(silence == 1, " day", " days")
+    days: pd.Series[str] = silence.astype("str") + np.where(silence == 1, " day", " days")
+    silent = pd.Series(np.where(silence == 0, "bought today", "silent " + days), index=days.index, dtype="str")
     usual = np.where(
-        frequency > 0, silent + ", usually buys every " + gap.astype("str"), silent + " since the only purchase"
+        frequency > 0, silent + ", usually buys every " + gap.astype("str"), "only purchase " + days + " ago"
     )
     unusual = np.exp(-silence / gap) < _UNUSUAL
     late = "a silence " + np.round(silence / gap, 1).astype("str") + " times the usual gap"

@@ -81,7 +81,7 @@ class Config(_Table):
     """Everything a run needs to know. Paths are relative to the file's own folder."""
 
     title: str = "Customer report"
-    currency: str = ""
+    currency: str = Field("", pattern="^([A-Z]{3})?$")
     until: date
     transactions: SalesSource
     products: TableSource | None = None

@@ -296,7 +296,7 @@ def _curves(answers: pd.DataFrame, y: str, models: list[str]) -> Display:
 @_backtest.register
 def _next_purchase(model: NextPurchase, log: Transactions, origins: list[date], ahead: int) -> Backtest:
     rows, answers = [], []
-    names = ["gamma rates with drop-out", f"{model.by} base rate", "own mean interval"]
+    names = ["gamma rates with drop-out", f"{model.by.removesuffix('_id')} base rate", "own mean interval"]
     for origin in origins:
         due = clone(model).fit(log, origin).predict(log, origin, ahead)
         due = _with_bought(due.rename(columns={model.by: "item", "p_purchase": names[0]}), log, model.by, origin, ahead)
@@ -321,14 +321,14 @@ def _with_bought(pairs: pd.DataFrame, log: Transactions, by: str, origin: date, 
 
 
 def _base_rates(model: NextPurchase, log: Transactions, origin: date, ahead: int) -> pd.Series[float]:
-    """Share of each item's pairs that were bought within as many days, learned a horizon earlier."""
+    """Share of each item's pairs that were bought within as many days, learned a horizon earlier; with one pair of the
+    overall share added to each, so that an item of few pairs is not called certain.
+    """
     earlier = origin - timedelta(days=ahead)
     state = item_state(log, model.by, earlier, model.exclude)
-    return (
-        _with_bought(state[state["frequency"] >= _REGULAR - 1], log, model.by, earlier, ahead)
-        .groupby("item")["bought"]
-        .mean()
-    )
+    known = _with_bought(state[state["frequency"] >= _REGULAR - 1], log, model.by, earlier, ahead)
+    rates = known.groupby("item")["bought"].agg(["sum", "size"])
+    return (rates["sum"] + known["bought"].mean()) / (rates["size"] + 1)
 
 
 def _own_interval(model: NextPurchase, log: Transactions, origin: date, ahead: int, due: pd.DataFrame) -> Any:

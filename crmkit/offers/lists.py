@@ -85,7 +85,7 @@ def print_lists(
         customer_id, deal_id, slot, as in ``OfferResult.offers``.
     deals : Deals
     due : DataFrame
-        customer_id, product_id or category, p_purchase; day_10 and day_90 (days from ``as_of``) where known, and name
+        customer_id, product_id or category, p_purchase; day_10, day_50, day_90 (days from ``as_of``) where known, and name
         if the item has a better one. The most probable ``top_due`` are printed.
     folder : path
         Made if it is not there.
@@ -212,10 +212,10 @@ def _needs(due: pd.DataFrame, window: tuple[date, date], top_due: int) -> dict[A
         raise ContractError(f"due lacks {missing or 'category or product_id'}; it has {list(due.columns)}.")
     ranked = due.sort_values(["customer_id", "p_purchase", item], ascending=[True, False, True])
     top = ranked.groupby("customer_id").head(top_due).dropna(subset=[item])
-    top = top.reindex(columns=["customer_id", item, "p_purchase", "day_10", "day_90"]).astype({item: str})
+    top = top.reindex(columns=["customer_id", item, "day_10", "day_50", "day_90"]).astype({item: str})
     found: dict[Any, list[tuple[str, str]]] = {}
-    for member, label, p, low, high in top.itertuples(index=False):
-        found.setdefault(member, []).append((_label(label), _when(float(low), float(high), p >= 0.5, *window)))
+    for member, label, *days in top.itertuples(index=False):
+        found.setdefault(member, []).append((_label(label), _when(*map(float, days), *window)))
     return found
 
 
@@ -230,26 +230,27 @@ def _label(item: str) -> str:
 
 
 @cache
-def _when(low: float, high: float, probable: bool, first: date, last: date) -> str:
+def _when(low: float, middle: float, high: float, first: date, last: date) -> str:
     """When an item is needed, as a stretch of days: never more exact than it is known.
 
-    >>> _when(3, 9, True, date(2018, 1, 1), date(2018, 1, 14))
+    >>> fortnight = date(2018, 1, 1), date(2018, 1, 14)
+    >>> _when(2.4, 5.0, 8.1, *fortnight)  # bought by the 9th with 90 %
     'likely 3–9 January'
-    >>> _when(3, float("nan"), True, date(2018, 1, 1), date(2018, 1, 14))
-    'likely from 3 January on'
-    >>> _when(float("nan"), float("nan"), False, date(2018, 1, 1), date(2018, 1, 14))
+    >>> _when(1.0, 6.2, 40.0, *fortnight)  # more likely than not by the 7th
+    'probably by 7 January'
+    >>> _when(4.0, 30.0, float("nan"), *fortnight)
     'perhaps in the next two weeks'
     """
     days = (last - first).days + 1
-    earliest = max(1, math.ceil(low)) if math.isfinite(low) else days + 1
-    latest = max(earliest, math.ceil(high)) if math.isfinite(high) else days + 1
-    if earliest > days:
-        soon = _TWO_WEEKS.get(days, f"in the next {days} days")
-        return f"likely {soon}" if probable else f"perhaps {soon}"
-    start, end = first + timedelta(days=earliest - 1), first + timedelta(days=latest - 1)
-    if latest > days:
-        return "likely any day now" if earliest == 1 else f"likely from {_day(start)} on"
-    return f"likely around {_day(start)}" if start == end else f"likely {_span(start, end)}"
+
+    def on(day: float) -> date:
+        return first + timedelta(days=max(1, math.ceil(day)) - 1)
+
+    if low <= high <= days:
+        return f"likely {_span(on(low), on(high))}" if on(low) < on(high) else f"likely around {_day(on(high))}"
+    if middle <= days:
+        return f"probably by {_day(on(middle))}"
+    return f"perhaps {_TWO_WEEKS.get(days, f'in the next {days} days')}"
 
 
 def _cards(offers: pd.DataFrame, deals: Deals, window: tuple[date, date], currency: str) -> dict[str, _Card]:
