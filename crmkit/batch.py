@@ -283,7 +283,7 @@ class _Run:
     ) -> None:
         report.add_card(len(customers), "customers")
         report.add_card(customers["value"].sum(), f"value expected in {self.config.value.horizon} days")
-        report.add_card(customers["value_at_risk"].sum(), f"of it at risk in {self.config.churn.horizon} days")
+        report.add_card(customers["value_at_risk"].sum(), f"expected spending at risk in {self.config.churn.horizon} days")
         if plan is not None:
             report.add_card(plan.offers["customer_id"].nunique(), "members with a list")
         subjects = {check.subject: check for check in checks}
@@ -385,8 +385,14 @@ def _file_hash(path: Path | None) -> str:
 
 
 def _digest(config: Config, day: date, hashes: dict[str, list[str]]) -> str:
-    identity = json.dumps([config.model_dump(mode="json"), str(day), hashes, __version__, _versions()], sort_keys=True)
+    identity = json.dumps([config.model_dump(mode="json"), str(day), hashes, _code(), _versions()], sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:12]
+
+
+def _code() -> list[str]:
+    """Hash of every file of the package: other code is another run, whatever its version says."""
+    home = Path(__file__).parent
+    return [_file_hash(file) for file in sorted(home.rglob("*")) if file.suffix in (".py", ".sql", ".j2")]
 
 
 def _named(sources: dict[str, Extract], hashes: dict[str, list[str]]) -> list[dict[str, str]]:
