@@ -283,7 +283,9 @@ class _Run:
     ) -> None:
         report.add_card(len(customers), "customers")
         report.add_card(customers["value"].sum(), f"value expected in {self.config.value.horizon} days")
-        report.add_card(customers["value_at_risk"].sum(), f"expected spending at risk in {self.config.churn.horizon} days")
+        report.add_card(
+            customers["value_at_risk"].sum(), f"expected spending at risk in {self.config.churn.horizon} days"
+        )
         if plan is not None:
             report.add_card(plan.offers["customer_id"].nunique(), "members with a list")
         subjects = {check.subject: check for check in checks}

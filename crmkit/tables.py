@@ -56,7 +56,9 @@ class ContractTable:
         source = extract if isinstance(extract, Extract) else read_extract(extract)
         call = f"{cls.__name__}.from_extract"
         with Engine() as engine:
-            parts = [door.admit(engine, source, part, cls.contract, columns, door.Clock(), call) for part in source.parts]
+            parts = [
+                door.admit(engine, source, part, cls.contract, columns, door.Clock(), call) for part in source.parts
+            ]
             names = ", ".join(cls.contract.columns)
             frames = [engine.frame(f"select {names} from {part.sound} where reason is null") for part in parts]
             rejected = pd.concat([part.rejected for part in parts], ignore_index=True)
