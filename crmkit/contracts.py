@@ -6,7 +6,7 @@ portable SQL that holds for a faulty row. ``raw_<column>`` is the text as delive
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
@@ -39,6 +39,8 @@ class Contract:
         Reason, which starts with the name of its column → SQL condition that holds for a faulty row.
     products : mapping of str to pair of str
         A column that may be left out when both factors are delivered: it is their product.
+    nobody : mapping of str to str
+        Reason → condition for a row that is sound but belongs to no member; looked for last.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Contract:
     required: tuple[str, ...]
     rules: Mapping[str, str] = field(default_factory=dict)
     products: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    nobody: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, delivered: tuple[str, ...], names: Mapping[str, str], source: str, call: str) -> dict[str, str]:
         """Contract column → delivered column: those named, and those already called by the contract's name.
@@ -55,7 +58,7 @@ class Contract:
         ContractError
             All unknown and missing names in one message, with what is there and what to write.
         """
-        unknown = [self._unknown(name) for name in names if name not in self.columns]
+        unknown = self.unknown(names)
         absent = [
             f"{given!r} (for {name}{_hint(given, delivered)})"
             for name, given in names.items()
@@ -79,16 +82,21 @@ class Contract:
         """Whether a column is not delivered but follows from two that are."""
         return name not in found and name in self.products and all(factor in found for factor in self.products[name])
 
-    def _unknown(self, name: str) -> str:
-        near = get_close_matches(name, self.columns, n=1)
-        hint = f"; did you mean {near[0]!r}" if near else ""
-        return f"{name!r} is not a column of {self.name}{hint} (there are {', '.join(self.columns)})."
+    def unknown(self, names: Iterable[str]) -> list[str]:
+        """A sentence for each name that is not a column of this contract."""
+        near = {name: get_close_matches(name, self.columns, n=1) for name in names if name not in self.columns}
+        return [
+            f"{name!r} is not a column of {self.name}{f'; did you mean {close[0]!r}' if close else ''} "
+            f"(there are {', '.join(self.columns)})."
+            for name, close in near.items()
+        ]
 
     def faults(self, present: Mapping[str, str]) -> dict[str, tuple[str, str]]:
         """Reason → (column, condition) for the columns that are there, in the order in which they are looked for."""
         found: dict[str, tuple[str, str]] = {}
         for name in self.required:
-            found[f"{name} is missing"] = (name, f"raw_{name} is null")
+            if f"{name} is missing" not in self.nobody:
+                found[f"{name} is missing"] = (name, f"raw_{name} is null")
         for name in present:
             found |= {reason: (name, rule) for reason, rule in _KIND_FAULTS[self.columns[name]](name).items()}
         for reason, rule in self.rules.items():
@@ -163,6 +171,8 @@ SALES = Contract(
         "amount": "money",
         "order_id": "id",
         "line_id": "id",
+        "returned_order_id": "id",
+        "store": "id",
         "product_id": "id",
         "quantity": "number",
         "unit_price": "number",
@@ -175,6 +185,10 @@ SALES = Contract(
     },
     required=("customer_id", "purchased_at", "amount"),
     products={"amount": ("quantity", "unit_price")},
+    nobody={
+        "customer_id is missing": "raw_customer_id is null",
+        "customer_id is all nines": "length(raw_customer_id) >= 8 and replace(raw_customer_id, '9', '') = ''",
+    },
 )
 
 PRODUCTS = Contract(

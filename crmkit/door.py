@@ -15,9 +15,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmkit.contracts import Contract
-from crmkit.engine import Engine, check_format, check_zone, quoted, states_offset
+from crmkit.engine import Engine, check_format, check_zone, literal, quoted, states_offset
 from crmkit.exceptions import ContractError, ExtractError, SourceChangedError
-from crmkit.extracts import Extract, Fingerprint, Part, check_header, fingerprint, is_gzip, records, with_line_feeds
+from crmkit.extracts import Extract, Fingerprint, Part, Reading, prepared, records, with_line_feeds
+from crmkit.files import is_gzip
+from crmkit.notation import (
+    fitting_formats,
+    in_another_currency,
+    is_ambiguous,
+    is_another_order,
+    late_clock,
+    minutes,
+    plain_number,
+    western,
+)
 
 __all__ = ["Admitted", "Clock", "Places", "admit"]
 
@@ -26,9 +37,9 @@ Whole = NDArray[np.int64]
 _BROKEN = {
     "UNQUOTED VALUE": "a quote is not closed where its field ends",
     "LINE SIZE OVER MAXIMUM": "the row is longer than 2,000,000 bytes",
+    "JSON": "the line is not a JSON object",
 }
 _STRUCTURE = "fields do not match the header"
-_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _WHOLE = r"^-?[0-9]+\.0+$"
 _NESTED = ("[]", "STRUCT", "MAP", "UNION", "BLOB", "BIT")
 
@@ -38,17 +49,21 @@ class Clock:
     """How times are written, and where the shop's day begins.
 
     ``time_zone`` is the shop's; ``recorded_in`` is the zone of times that state no offset, the shop's own when not
-    given; ``time_format`` is a ``strptime`` format for times that are not written year first.
+    given; ``time_format`` is a ``strptime`` format for times that are not written year first. Purchases before
+    ``trading_day_cutoff`` ("05:00") belong to the day before, and a clock that counts on after midnight (25:10) is read.
     """
 
     time_zone: str | None = None
     recorded_in: str | None = None
     time_format: str | None = None
+    trading_day_cutoff: str | None = None
 
     def __post_init__(self) -> None:
         for zone in (self.time_zone, self.recorded_in):
             if zone is not None:
                 check_zone(zone)
+        if self.trading_day_cutoff is not None:
+            minutes(self.trading_day_cutoff)
         if self.recorded_in and not self.time_zone:
             raise ContractError("recorded_in is given without time_zone. State the shop's own zone: time_zone=….")
         if self.time_format:
@@ -57,6 +72,24 @@ class Clock:
                 raise ContractError(
                     f"time_format={self.time_format!r} reads offsets. State the shop's zone: time_zone=…."
                 )
+
+    @property
+    def cutoff(self) -> int:
+        """Minutes after midnight at which the shop's day begins."""
+        return minutes(self.trading_day_cutoff) if self.trading_day_cutoff else 0
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How the texts of one part are written; columns in ``plain`` are numbers of the engine's own."""
+
+    clock: Clock
+    reading: Reading
+    plain: frozenset[str]
+
+    def numbers(self, name: str) -> Reading:
+        """How the numbers of a contract column are written."""
+        return Reading() if name in self.plain else self.reading
 
 
 @dataclass(frozen=True)
@@ -71,6 +104,7 @@ class Places:
     staged: Whole | None = None
     starts: Whole | None = None
     blank: Whole = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    skipped: int = 0
 
     def of_staged(self, rows: Whole) -> pd.DataFrame:
         """record and line of staged rows, which count from 1."""
@@ -78,7 +112,7 @@ class Places:
 
     def of_records(self, numbers: Whole) -> pd.DataFrame:
         """record and line of records by their number."""
-        lines = numbers + 1 if self.starts is None else self.starts[numbers]
+        lines = (numbers + 1 if self.starts is None else self.starts[numbers]) + self.skipped
         seen = np.array(numbers - np.searchsorted(self.blank, numbers), dtype=np.int64)
         known = pd.array(lines if self.has_lines else [pd.NA] * len(lines), dtype="Int64")
         return pd.DataFrame({"record": seen, "line": known})
@@ -90,11 +124,12 @@ class Admitted:
 
     Attributes
     ----------
-    sound : str
-        Name of the engine's table of typed rows: ``record``, which counts the rows that could be split into fields,
+    rows : str
+        Name of the engine's relation of typed rows: ``record``, which counts the rows that could be split into fields,
         the contract's columns, and the reason for which a row is faulty.
-    rejected : DataFrame
-        file, record, line, reason, value, amount; ``record`` counts from 1 without the header.
+    rejected : str
+        Name of the engine's relation of rejected rows: file, record, line, reason, value, amount; ``record`` counts
+        from 1 without the header.
     rows_read : int
     amount_read : Decimal
         Sum of the readable amounts of all rows of the part.
@@ -104,8 +139,8 @@ class Admitted:
     """
 
     name: str
-    sound: str
-    rejected: pd.DataFrame
+    rows: str
+    rejected: str
     rows_read: int
     amount_read: Decimal
     sha256: str
@@ -121,22 +156,26 @@ def admit(
     clock: Clock,
     call: str,
     extra_rules: Mapping[str, tuple[str, str]] | None = None,
+    nobody: Mapping[str, str] | None = None,
 ) -> Admitted:
-    """Read one part through a contract."""
+    """Read one part through a contract; ``extra_rules`` and ``nobody`` add to the contract's own, for this delivery."""
     source = part.name if len(extract.parts) > 1 or part.path else "The extract"
     present = contract.resolve(part.columns, names, source, call)
+    _check_lost(extract, part, contract, present)
     before = _state(part)
-    check_header(part)
-    content = fingerprint(part)
-    staged, kinds, broken = _stage(engine, part, present, content)
+    readable, content = prepared(part, engine.scratch)
+    staged, kinds, broken = _stage(engine, readable, present, content)
     if _state(part) != before:
         raise SourceChangedError(f"{part.name} changed while it was read. Run again when the delivery is complete.")
     clock = _check_clock(engine, staged, part, contract, present, clock, kinds)
-    typed = _type(engine, staged, contract, present, clock, extra_rules or {})
+    writing = _writing(contract, present, clock, part.reading, kinds)
+    _check_open(engine, staged, part, contract, present, writing)
+    rules = dict(extra_rules or {}) | {reason: ("customer_id", rule) for reason, rule in (nobody or {}).items()}
+    typed = engine.keep(_typed(engine, staged, contract, present, writing, rules))
     engine.drop(staged)
     sums = engine.arrow(f"select count(*) as n, coalesce(sum(amount), 0) as total from {typed}")
     n_staged = sums["n"][0].as_py()
-    places = _places(part, content, broken["record"].to_numpy(dtype=np.int64) - 1, n_staged)
+    places = _places(readable, content, broken["record"].to_numpy(dtype=np.int64) - 1, n_staged)
     return Admitted(
         part.name,
         typed,
@@ -159,20 +198,28 @@ def _stage(
     engine: Engine, part: Part, present: Mapping[str, str], content: Fingerprint | None
 ) -> tuple[str, dict[str, str], pd.DataFrame]:
     """The rows of a part as text, in order; the type each column had; and the records that are not rows."""
-    if part.is_csv and part.path and content:
+    if part.kind == "csv" and part.path and content:
         source = part if content.even else with_line_feeds(part, engine.scratch)
+        path = source.path or part.path
         with engine.reading(part.name):
-            staged, broken = engine.csv(
-                str(source.path), part.columns, part.delimiter, is_gzip(source.path or part.path)
-            )
+            staged, broken = engine.csv(path, part.own_columns, part.delimiter, is_gzip(path))
+            if part.constants:
+                staged = engine.stage(f"select *{part.constant_columns} from {staged}")
         return staged, {}, broken
     with engine.reading(part.name):
         relation = engine.register(part.table) if part.path is None else engine.parquet(part.path)
         kinds = {given: kind for given, kind in engine.types(relation).items() if given in present.values()}
-        _refuse_nested(part, kinds)
-        texts = ", ".join(f"{engine.text(given, kind)} as {quoted(given)}" for given, kind in kinds.items())
-        staged = engine.stage(f"select {texts} from {relation}")
-    return staged, kinds, pd.DataFrame({"record": [], "kind": [], "message": []})
+        _refuse_nested(part, kinds | dict.fromkeys(_nested_in(content, kinds), "lists or objects []"))
+        texts = [f"{engine.text(given, kind)} as {quoted(given)}" for given, kind in kinds.items()]
+        constants = part.constant_columns.removeprefix(", ")
+        staged = engine.stage(f"select {', '.join([*texts, *filter(None, [constants])])} from {relation}")
+    torn = content.torn if content else ()
+    broken = pd.DataFrame({"record": np.array(torn, dtype=np.int64) + 1, "kind": "JSON", "message": None})
+    return staged, kinds, broken
+
+
+def _nested_in(content: Fingerprint | None, kinds: Mapping[str, str]) -> set[str]:
+    return set(content.nested) & set(kinds) if content else set()
 
 
 def _refuse_nested(part: Part, kinds: Mapping[str, str]) -> None:
@@ -207,38 +254,129 @@ def _check_clock(
     return clock
 
 
-def _type(
+def _check_lost(extract: Extract, part: Part, contract: Contract, present: Mapping[str, str]) -> None:
+    """Raise when a part lacks a column by the contract's own name that an earlier part has: it was renamed, likely."""
+    for earlier in extract.parts[: extract.parts.index(part)]:
+        lost = [name for name in contract.columns if name in earlier.columns and name not in part.columns]
+        lost = [name for name in lost if name not in present]
+        if lost:
+            raise ContractError(
+                f"{part.name} lacks the columns {lost}, which {earlier.name} has. It has {list(part.columns)}. "
+                "Read the files in two extracts, or deliver the columns in both."
+            )
+
+
+def _writing(
+    contract: Contract, present: Mapping[str, str], clock: Clock, reading: Reading, kinds: Mapping[str, str]
+) -> Writing:
+    computed = {name for name in contract.products if contract.computed(name, present)}
+    plain = {name for name, given in present.items() if kinds.get(given, "VARCHAR") != "VARCHAR"}
+    return Writing(clock, reading, frozenset(computed | plain))
+
+
+def _check_open(
+    engine: Engine,
+    staged: str,
+    part: Part,
+    contract: Contract,
+    present: Mapping[str, str],
+    writing: Writing,
+) -> None:
+    """Raise when the values of a column leave open how they are written, and nothing was stated."""
+    stated = {
+        "time": writing.clock.time_format,
+        "date": writing.reading.date_format,
+        "money": writing.reading.decimal or writing.reading.thousands,
+        "number": writing.reading.decimal or writing.reading.thousands,
+    }
+    asked = {
+        name: given
+        for name, given in present.items()
+        if name not in writing.plain and not stated.get(contract.columns[name], "nothing to state")
+    }
+    counts = [_counted(engine, contract.columns[name], name, given) for name, given in asked.items()]
+    if not counts:
+        return
+    found = engine.arrow(f"select {', '.join(counts)} from {staged}").to_pylist()[0]
+    for name, given in asked.items():
+        n, n_all, one = (found[f"{what}_{name}"] for what in ("n", "all", "one"))
+        _refuse_open(engine, staged, part, contract.columns[name], given, n, n_all, one)
+
+
+def _counted(engine: Engine, kind: str, name: str, given: str) -> str:
+    """How many values there are, how many can be read in two ways, and one of these."""
+    text = quoted(given)
+    is_open = (is_ambiguous if kind in ("money", "number") else is_another_order)(engine, text)
+    found = f"case when {is_open} then {text} end"
+    return f"count({found}) as n_{name}, count({text}) as all_{name}, min({found}) as one_{name}"
+
+
+def _refuse_open(
+    engine: Engine, staged: str, part: Part, kind: str, given: str, n: int, n_all: int, one: str | None
+) -> None:
+    if kind in ("money", "number"):
+        if n * 10 > n_all:
+            mark = "." if "." in (one or "") else ","
+            other = "," if mark == "." else "."
+            raise ContractError(
+                f"{part.name}: {given!r} holds {n:,} numbers like {one!r} among {n_all:,}, which may be thousands or "
+                f"three decimals. State decimal={mark!r}, or decimal={other!r} and thousands={mark!r}."
+            )
+    elif n * 2 > n_all:
+        formats = fitting_formats(engine, staged, given)
+        option = "time_format" if kind == "time" else "date_format"
+        if formats:
+            fit = " or ".join(f"{option}={form!r}" for form in formats)
+            meant = "State the one that is meant" if len(formats) > 1 else "State it"
+            raise ContractError(
+                f"{part.name}: {given!r} holds {n:,} values like {one!r} among {n_all:,}. They fit {fit}. {meant}."
+            )
+
+
+def _typed(
     engine: Engine,
     staged: str,
     contract: Contract,
     present: Mapping[str, str],
-    clock: Clock,
+    writing: Writing,
     extra: Mapping[str, tuple[str, str]],
 ) -> str:
-    """Typed columns, and for a faulty row its first reason and the value that caused it."""
+    """A query for typed columns, and for a faulty row its first reason and the value that caused it."""
     raws = {name: _raw(engine, contract.columns[name], given) for name, given in present.items()}
     for name, (one, other) in contract.products.items():
         if contract.computed(name, present):
-            raws[name] = _product(engine, raws[one], raws[other])
+            raws[name] = _product(engine, raws[one], raws[other], writing.numbers(one), writing.numbers(other))
     texts = ", ".join(f"{text} as raw_{name}" for name, text in raws.items())
-    casts = ", ".join(_cast(engine, contract, name, name in raws, clock) for name in contract.columns)
-    faults = contract.faults(raws) | dict(extra)
+    casts = ", ".join(_cast(engine, contract, name, name in raws, writing) for name in contract.columns)
+    nobody = {reason: ("customer_id", rule) for reason, rule in contract.nobody.items()}
+    faults = _currency_faults(engine, contract, raws, writing) | contract.faults(raws) | dict(extra) | nobody
     reasons = " ".join(f"when {rule} then '{reason}'" for reason, (_, rule) in faults.items())
     values = " ".join(f"when '{reason}' then {_shown(contract, name)}" for reason, (name, _) in faults.items())
     names = ", ".join(contract.columns)
     amount = "amount" if "amount" in contract.columns else "cast(0 as decimal(18, 4))"
-    day = ", " + _DAY if "purchased_at" in contract.columns else ""
-    return engine.stage(
-        f"""with texts as (select rowid + 1 as record, {texts} from {staged}),
+    day = ", " + _day(writing.clock) if "purchased_at" in contract.columns else ""
+    return f"""with texts as (select rowid + 1 as record, {texts} from {staged}),
         typed as (select *, {casts} from texts),
         dated as (select *{day} from typed),
         judged as (select *, case {reasons} end as reason from dated)
         select record, {names}{", day, hour" if day else ""}, reason,
         case reason {values} end as value{"" if "amount" in contract.columns else f", {amount} as amount"} from judged"""
-    )
 
 
-_DAY = "unix_date(cast(purchased_at as date)) as day, cast(extract(hour from purchased_at) as integer) as hour"
+def _day(clock: Clock) -> str:
+    """The trading day's number, and the hour on the wall."""
+    began = f"purchased_at - interval '{clock.cutoff}' minute" if clock.cutoff else "purchased_at"
+    return f"unix_date(cast({began} as date)) as day, cast(extract(hour from purchased_at) as integer) as hour"
+
+
+def _currency_faults(
+    engine: Engine, contract: Contract, raws: Mapping[str, str], writing: Writing
+) -> dict[str, tuple[str, str]]:
+    money = [name for name in raws if contract.columns[name] == "money" and writing.numbers(name).currency]
+    return {
+        f"{name} is in another currency": (name, in_another_currency(engine, f"raw_{name}", writing.reading))
+        for name in money
+    }
 
 
 def _raw(engine: Engine, kind: str, given: str) -> str:
@@ -249,24 +387,44 @@ def _raw(engine: Engine, kind: str, given: str) -> str:
     return text
 
 
-def _product(engine: Engine, one: str, other: str) -> str:
-    numbers = f"{engine.matches(one, _NUMBER)} and {engine.matches(other, _NUMBER)}"
-    product = f"try_cast({one} as decimal(18, 4)) * try_cast({other} as decimal(18, 4))"
-    return f"case when {numbers} then cast({product} as varchar) else {one} || ' × ' || {other} end"
+def _product(engine: Engine, one: str, other: str, of_one: Reading, of_other: Reading) -> str:
+    factors = [
+        f"try_cast({plain_number(engine, text, way)} as decimal(18, 4))"
+        for text, way in ((one, of_one), (other, of_other))
+    ]
+    return f"coalesce(cast({factors[0]} * {factors[1]} as varchar), {one} || ' × ' || {other})"
 
 
-def _cast(engine: Engine, contract: Contract, name: str, there: bool, clock: Clock) -> str:
+def _cast(engine: Engine, contract: Contract, name: str, there: bool, writing: Writing) -> str:
     kind = contract.columns[name]
     raw = f"raw_{name}" if there else "cast(null as varchar)"
     if kind in ("money", "number"):
-        cast = f"case when {engine.matches(raw, _NUMBER)} then try_cast({raw} as decimal(18, 4)) end"
+        cast = f"try_cast({plain_number(engine, raw, writing.numbers(name))} as decimal(18, 4))"
     elif kind == "time":
-        cast = engine.local_time(raw, clock.time_format, clock.recorded_in, clock.time_zone)
+        cast = _time(engine, raw, writing.clock)
     elif kind == "date":
-        cast = engine.local_day(raw)
+        cast = _date(engine, raw, None if name in writing.plain else writing.reading.date_format)
     else:
         cast = raw
     return f"{cast} as {name}"
+
+
+def _time(engine: Engine, raw: str, clock: Clock) -> str:
+    """Text as the wall-clock time; hours past 24 are the next day's, up to where the next trading day begins."""
+    text = western(raw, clock.time_format)
+    local = engine.local_time(text, clock.time_format, clock.recorded_in, clock.time_zone)
+    if not clock.cutoff:
+        return local
+    is_late, rewritten = late_clock(engine, text)
+    late = engine.local_time(rewritten, clock.time_format, clock.recorded_in, clock.time_zone)
+    in_day = f"extract(hour from {late}) * 60 + extract(minute from {late}) < {clock.cutoff}"
+    return f"case when {is_late} then case when {in_day} then {late} + interval '1' day end else {local} end"
+
+
+def _date(engine: Engine, raw: str, date_format: str | None) -> str:
+    if date_format is None:
+        return engine.local_day(raw)
+    return f"cast({engine.local_time(western(raw, date_format), date_format, None, None)} as date)"
 
 
 def _shown(contract: Contract, name: str) -> str:
@@ -276,12 +434,16 @@ def _shown(contract: Contract, name: str) -> str:
 
 def _places(part: Part, content: Fingerprint | None, broken: Whole, n_staged: int) -> Places:
     """Count the records of a text file a second way, and see that each is either staged or broken."""
-    if content is None or not content.lines:
+    if content is None or not (content.lines or content.starts is not None):
         return Places(has_lines=False)
     n_rows = n_staged + len(broken)
+    if content.starts is not None:
+        is_staged = np.ones(n_rows + 1, dtype=bool)
+        is_staged[[0, *broken]] = False
+        return Places(True, np.flatnonzero(is_staged), content.starts)
     starts, blank = None, np.zeros(0, dtype=np.int64)
     if content.lines != n_rows + 1:
-        signed = np.fromiter(records(part), dtype=np.int64)
+        signed = np.fromiter(records(part, content.skipped), dtype=np.int64)
         starts, blank = np.abs(signed), np.flatnonzero(signed < 0)
         n_counted = len(signed) - len(blank) - 1
         if n_counted != n_rows:
@@ -290,21 +452,26 @@ def _places(part: Part, content: Fingerprint | None, broken: Whole, n_staged: in
                 "Look for a quote that is not closed; nothing was loaded from it."
             )
     if starts is None and not len(broken):
-        return Places(has_lines=True)
+        return Places(has_lines=True, skipped=content.skipped)
     is_staged = np.ones(n_rows + len(blank) + 1, dtype=bool)
     is_staged[[0, *broken, *blank]] = False
-    return Places(True, np.flatnonzero(is_staged), starts, blank)
+    return Places(True, np.flatnonzero(is_staged), starts, blank, content.skipped)
 
 
-def _rejected(engine: Engine, typed: str, part: Part, broken: pd.DataFrame, places: Places) -> pd.DataFrame:
-    """Faulty rows and broken records with their reasons, in the order of the part."""
-    faulty = engine.frame(f"select record, reason, value, amount from {typed} where reason is not null order by record")
-    told = places.of_staged(faulty["record"].to_numpy(dtype=np.int64))
-    faulty = faulty.assign(record=told["record"], line=told["line"])
-    if len(broken):
-        torn = places.of_records(broken["record"].to_numpy(dtype=np.int64) - 1)
-        reasons = [_BROKEN.get(kind, _STRUCTURE) for kind in broken["kind"]]
-        torn = torn.assign(reason=reasons, value=broken["message"], amount=np.full(len(torn), Decimal(0)))
-        faulty = pd.concat([faulty, torn], ignore_index=True).sort_values("record", ignore_index=True)
-    faulty.insert(0, "file", part.name)
-    return faulty
+def _rejected(engine: Engine, typed: str, part: Part, broken: pd.DataFrame, places: Places) -> str:
+    """Faulty rows and broken records with their places and reasons, in the order of the part."""
+    faulty = engine.arrow(f"select record from {typed} where reason is not null order by record")["record"].to_numpy()
+    told = engine.register(places.of_staged(faulty.astype(np.int64)).assign(staged=faulty))
+    torn = places.of_records(broken["record"].to_numpy(dtype=np.int64) - 1)
+    reasons = [_BROKEN.get(kind, _STRUCTURE) for kind in broken["kind"]]
+    torn = torn.assign(reason=np.array(reasons, dtype=object), value=broken["message"].to_numpy(dtype=object))
+    lost = engine.register(torn)
+    name = literal(part.name)
+    return engine.keep(
+        f"""select {name} as file, told.record, cast(told.line as bigint) as line, reason, value, amount
+        from {typed} typed join {told} told on typed.record = told.staged where reason is not null
+        union all
+        select {name}, record, cast(line as bigint), cast(reason as varchar), cast(value as varchar),
+        cast(0 as decimal(18, 4)) from {lost}
+        order by 2"""
+    )

@@ -1,16 +1,19 @@
-"""The one door to engines: an embedded DuckDB session, and every SQL text that runs on it.
+"""The one door to engines: an embedded DuckDB session or the user's Spark session, and every SQL text they run.
 
-Only this module names an engine. The texts in ``crmkit/sql`` are portable; what differs between engines
-(reading files, text to time) is a method here.
+Only this module names an engine. The texts in ``crmkit/sql`` are portable: each runs unchanged on both. What differs
+between engines (reading files, quoting, text to time) is a method that both classes here have.
 """
 
 from __future__ import annotations
 
 import glob
+import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from itertools import count
@@ -18,19 +21,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from crmkit._optional import require
 from crmkit.exceptions import ConfigError, ExtractError
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["Engine", "check_zone", "sql_text"]
+__all__ = ["Engine", "SparkEngine", "check_zone", "engine_for", "is_spark", "limits", "on_spark", "sql_text"]
+
+Setting = str | bool | int | float | list[str]
+
+_LIMITS: ContextVar[tuple[tuple[str, Setting], ...]] = ContextVar("crmkit_limits", default=())
 
 _DAY = "^[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}"
 _HOUR = "[ T]([01]?[0-9]|2[0-3]):[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
 _WALL_CLOCK = f"{_DAY}({_HOUR})?$"
 _OFFSET = f"{_DAY}{_HOUR} ?(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$"
 _BLANKS = " \t\r\n\u00a0\ufeff"
+_GROUP = 200_000
 _EXACT = {"FLOAT": 2**24, "DOUBLE": 2**53}
 
 
@@ -40,7 +49,11 @@ class Engine:
     Parameters
     ----------
     memory_limit : str, optional
-        For example ``"2GB"``; DuckDB's own default otherwise. Work beyond it spills to a private folder.
+        For example ``"2GB"``; that of `limits`, or DuckDB's own default, otherwise. Work beyond it spills to a private
+        folder.
+    keep_order : bool
+        Rows of a result stand in the order of its source. Without it large results need less memory; only an
+        ``order by`` is kept then.
 
     Examples
     --------
@@ -52,16 +65,18 @@ class Engine:
     0        2
     """
 
-    def __init__(self, memory_limit: str | None = None) -> None:
+    def __init__(self, memory_limit: str | None = None, keep_order: bool = True) -> None:
         import duckdb
 
-        self.scratch = Path(tempfile.mkdtemp(prefix="crmkit-spill-"))
-        settings: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(self.scratch)}
+        settings = dict(_LIMITS.get())
         if memory_limit is not None:
             settings["memory_limit"] = memory_limit
+        self.scratch = Path(tempfile.mkdtemp(prefix="crmkit-spill-"))
+        settings |= {"temp_directory": str(self.scratch), "preserve_insertion_order": keep_order}
         self._session = duckdb.connect(config=settings)
         self._session.execute("set timezone = 'UTC'")
         self._session.execute("create macro unix_date(d) as (d - date '1970-01-01')")
+        self._session.execute("create type timestamp_ntz as timestamp")
         self._names = (f"relation_{i}" for i in count())
 
     def __enter__(self) -> Engine:
@@ -83,7 +98,12 @@ class Engine:
             raise ExtractError(f"{source} cannot be read: {reason}") from None
 
     def register(self, table: Any) -> str:
-        """Give a dataframe (pandas, polars, Arrow, anything with the Arrow capsule) a name to be used in SQL."""
+        """Give a dataframe (pandas, polars, Arrow, anything with the Arrow capsule) a name to be used in SQL.
+
+        A Spark DataFrame is streamed into a private file, a partition at a time: it needs disk here, not memory.
+        """
+        if is_spark(table):
+            return self.parquet(_streamed(table, self.scratch / f"{next(self._names)}.parquet"))
         name = next(self._names)
         self._session.register(name, _arrow_if_foreign(table))
         return name
@@ -91,7 +111,8 @@ class Engine:
     def parquet(self, *paths: str | Path) -> str:
         """Give Parquet files a name to be used in SQL; they are read when asked."""
         name = next(self._names)
-        self._session.read_parquet([glob.escape(str(path)) for path in paths]).create_view(name)
+        globs = [_parquet_glob(Path(path)) for path in paths]
+        self._session.read_parquet(globs, hive_partitioning=False).create_view(name)
         return name
 
     def csv(self, path: str | Path, columns: Sequence[str], delimiter: str, zipped: bool) -> tuple[str, pd.DataFrame]:
@@ -105,7 +126,7 @@ class Engine:
         self._session.execute(
             f"""create temp table {name} as select * from read_csv(?, header = true, auto_detect = false,
             columns = {_struct(kinds)}, delim = ?, quote = '"', escape = '"', comment = '', nullstr = '',
-            compression = '{"gzip" if zipped else "none"}', store_rejects = true, rejects_table = '{name}_rejects', rejects_scan = '{name}_scans', rejects_limit = 0)""",
+            compression = '{"gzip" if zipped else "none"}', hive_partitioning = false, store_rejects = true, rejects_table = '{name}_rejects', rejects_scan = '{name}_scans', rejects_limit = 0)""",
             [glob.escape(str(path)), delimiter],
         )
         rejects = self.frame(
@@ -119,6 +140,12 @@ class Engine:
         name = next(self._names)
         self._session.execute(f"create temp table {name} as {select}")
         return name
+
+    def keep(self, select: str) -> str:
+        """Keep the result of a query on disk, in its order, under a name for the rest of the session."""
+        path = self.scratch / f"{next(self._names)}.parquet"
+        self.save(select, path)
+        return self.parquet(path)
 
     def types(self, table: str) -> dict[str, str]:
         """Columns of a named table and the engine's type of each."""
@@ -136,9 +163,7 @@ class Engine:
 
     def save(self, text: str, path: str | Path, values: Sequence[object] = ()) -> None:
         """Run a query and write its result as one Parquet file."""
-        self._session.execute(
-            f"copy ({text}) to {_literal(str(path))} (format parquet, compression zstd)", list(values)
-        )
+        self._session.execute(f"copy ({text}) to {literal(str(path))} (format parquet, compression zstd)", list(values))
 
     def summary(self, name: str, values: Sequence[object], item: str = "", **relations: str) -> pd.DataFrame:
         """Run ``crmkit/sql/<name>.sql`` over named relations; ``item`` is a contract column."""
@@ -151,6 +176,10 @@ class Engine:
 
     # -- what differs between engines, as expressions ------------------------------------------------------------
 
+    def quoted(self, name: str) -> str:
+        """A column's name as SQL writes it."""
+        return quoted(name)
+
     def text(self, column: str, kind: str) -> str:
         """A column of any type as text; a floating NaN is missing, and a float too large to be exact shows its power."""
         name = quoted(column)
@@ -161,7 +190,7 @@ class Engine:
 
     def trimmed(self, text: str) -> str:
         """Text without the white space around it; nothing but white space is missing."""
-        return f"nullif(trim(trim({text}, {_literal(_BLANKS)})), '')"
+        return f"nullif(trim(trim({text}, {literal(_BLANKS)})), '')"
 
     def local_time(self, text: str, time_format: str | None, recorded_in: str | None, time_zone: str | None) -> str:
         """Text as the wall-clock time of the shop.
@@ -169,13 +198,13 @@ class Engine:
         A time with an offset (or ``Z``) is moved to ``time_zone``; one without is moved from ``recorded_in``, or is
         taken to be the shop's own when that is not given.
         """
-        zone, parsed = _literal(time_zone), f"try_strptime({text}, {_literal(time_format)})"
+        zone, parsed = literal(time_zone), f"try_strptime({text}, {literal(time_format)})"
         if time_format and states_offset(time_format):
             return f"timezone({zone}, {parsed})"
         wall_clock = f"case when {self.matches(text, _WALL_CLOCK)} then try_cast({text} as timestamp) end"
         naive = parsed if time_format else wall_clock
         if recorded_in and time_zone:
-            naive = f"timezone({zone}, timezone({_literal(recorded_in)}, {naive}))"
+            naive = f"timezone({zone}, timezone({literal(recorded_in)}, {naive}))"
         if not time_zone or time_format:
             return naive
         instant = f"timezone({zone}, try_cast(replace({text}, ' +', '+') as timestamptz))"
@@ -191,7 +220,198 @@ class Engine:
 
     def matches(self, text: str, pattern: str) -> str:
         """Whether text matches a regular expression anywhere."""
-        return f"regexp_matches({text}, {_literal(pattern)})"
+        return f"regexp_matches({text}, {literal(pattern)})"
+
+
+class SparkEngine:
+    """A Spark session with the face of `Engine`; results of `summary` stay on the cluster.
+
+    Parameters
+    ----------
+    session : SparkSession, optional
+        The active one when not given. It is the user's: nothing in it is set, and it is not stopped here.
+
+    Raises
+    ------
+    ConfigError
+        There is no session.
+    """
+
+    def __init__(self, session: Any = None) -> None:
+        self.session = session if session is not None else _active_session()
+        self._tables: dict[str, Any] = {}
+        self._staged: set[str] = set()
+        self._names = (f"relation_{i}" for i in count())
+
+    def __enter__(self) -> SparkEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.drop(*self._tables)
+
+    def register(self, table: Any) -> str:
+        """Give a Spark DataFrame, or any dataframe, a name to be used in SQL; another dataframe goes to the cluster."""
+        if not is_spark(table):
+            import pyarrow as pa
+
+            native = _arrow_if_foreign(table)
+            table = self.session.createDataFrame(native if isinstance(native, pa.Table) else pa.table(native))
+        return self._named(table)
+
+    def parquet(self, *paths: str | Path) -> str:
+        """Give Parquet files or folders a name to be used in SQL; every machine of the cluster must see the paths."""
+        return self._named(self.session.read.parquet(*map(_hadoop_path, paths)))
+
+    def stage(self, select: str) -> str:
+        """Keep the result of a query under a name until the engine is left."""
+        name = self._named(self.table(select).persist())
+        self._staged.add(name)
+        return name
+
+    def types(self, table: str) -> dict[str, str]:
+        """Columns of a named table and the type of each, as DuckDB calls it."""
+        return {name: _duck_type(kind) for name, kind in self._tables[table].dtypes}
+
+    def frame(self, text: str, values: Sequence[object] = ()) -> pd.DataFrame:
+        """Run a query and collect it as pandas."""
+        frame: pd.DataFrame = self.arrow(text, values).to_pandas()
+        return frame
+
+    def arrow(self, text: str, values: Sequence[object] = ()) -> pa.Table:
+        """Run a query and collect it as an Arrow table."""
+        return self.table(text, values).toArrow()
+
+    def save(self, text: str, path: str | Path, values: Sequence[object] = ()) -> None:
+        """Run a query and write its result as a folder of Parquet files, in place of what was there."""
+        self.table(text, values).write.mode("overwrite").parquet(_hadoop_path(path, glob=False))
+
+    def summary(self, name: str, values: Sequence[object], item: str = "", **relations: str) -> Any:
+        """Run ``crmkit/sql/<name>.sql`` over named relations and give a Spark DataFrame, which is not computed yet."""
+        return self.table(_raw_sql(name).format(item=self.quoted(item), **relations), values)
+
+    def table(self, text: str, values: Sequence[object] = ()) -> Any:
+        """Run a query and give a Spark DataFrame, which is not computed yet.
+
+        Tables go in as arguments of the session's ``sql``: no view is left behind, and Spark Connect can do it too.
+        """
+        braced = text.replace("{", "{{").replace("}", "}}")
+        named = re.sub(r"\brelation_[0-9]+\b", lambda found: f"{{{found[0]}}}", braced)
+        used = {name: table for name, table in self._tables.items() if f"{{{name}}}" in named}
+        return self.session.sql(named if used else text, args=list(values) or None, **used)
+
+    def map_batches(self, table: Any, scores: Mapping[str, tuple[Sequence[str], Callable[[pd.DataFrame], Any]]]) -> Any:
+        """A Spark DataFrame with a column added for each score, computed where the rows are.
+
+        Each score is the columns it needs, and a function of a pandas table of these that gives a number for each row.
+        """
+        types = require("pyspark.sql.types", "spark")
+        names, plain = list(table.columns), _plainly_named(table)
+
+        def scored(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            import pyarrow as pa
+
+            for batch in batches:
+                frame = batch.to_pandas().set_axis(names, axis=1)
+                for place, (columns, score) in enumerate(scores.values()):
+                    values = score(frame[list(columns)]) if len(frame) else []
+                    batch = batch.append_column(f"score_{place}", pa.array(values, pa.float64()))
+                yield batch
+
+        added = [types.StructField(f"score_{place}", types.DoubleType()) for place in range(len(scores))]
+        mapped = plain.mapInArrow(scored, types.StructType([*plain.schema.fields, *added]))
+        return mapped.toDF(*names, *scores)
+
+    def drop(self, *tables: str) -> None:
+        """Free staged tables."""
+        for table in tables:
+            if table in self._staged:
+                self._tables[table].unpersist()
+                self._staged.discard(table)
+
+    def quoted(self, name: str) -> str:
+        """A column's name as SQL writes it."""
+        return "`" + name.replace("`", "``") + "`"
+
+    def _named(self, table: Any) -> str:
+        name = next(self._names)
+        self._tables[name] = table
+        return name
+
+
+def engine_for(log: Any) -> Engine | SparkEngine:
+    """The engine that a log asks for, to be used in a ``with`` block."""
+    return SparkEngine() if getattr(log, "on_spark", False) else Engine(keep_order=False)
+
+
+def on_spark(log: Any) -> Any:
+    """The same log, to be summarised by the active Spark session.
+
+    Parameters
+    ----------
+    log : Transactions
+        Its folder must be seen by every machine of the cluster.
+
+    Returns
+    -------
+    Transactions
+        Summaries and features of it are Spark DataFrames, equal to the pandas ones, that nobody has computed or
+        collected yet. It holds no session, so it can still be pickled.
+
+    Raises
+    ------
+    ConfigError
+        There is no Spark session.
+    """
+    SparkEngine()
+    return replace(log, on_spark=True)
+
+
+def is_spark(table: object) -> bool:
+    """Whether a table is a Spark DataFrame.
+
+    >>> is_spark([1, 2])
+    False
+    """
+    return type(table).__module__.startswith("pyspark.sql") and type(table).__name__ == "DataFrame"
+
+
+@contextmanager
+def limits(memory_limit: str | None = None, threads: int | None = None) -> Iterator[None]:
+    """Bound what the embedded engine may use, for everything that runs inside the ``with`` block.
+
+    Parameters
+    ----------
+    memory_limit : str, optional
+        For example ``"2GB"``. Work beyond it goes through a private folder on disk; the answer is the same.
+    threads : int, optional
+        Each thread needs memory of its own: fewer is less.
+
+    Raises
+    ------
+    ConfigError
+        The engine does not take the value.
+
+    Examples
+    --------
+    >>> with limits(memory_limit="1GB", threads=2), Engine() as engine:
+    ...     engine.frame("select current_setting('threads') as threads")
+       threads
+    0        2
+    """
+    import duckdb
+
+    asked: dict[str, Setting | None] = {"memory_limit": memory_limit, "threads": threads}
+    given = tuple((name, value) for name, value in asked.items() if value is not None)
+    token = _LIMITS.set(_LIMITS.get() + given)
+    try:
+        try:
+            Engine().__exit__()
+        except duckdb.Error as error:
+            reason = str(error).partition("\n")[0]
+            raise ConfigError(f"memory_limit={memory_limit!r}, threads={threads!r}: {reason}") from None
+        yield
+    finally:
+        _LIMITS.reset(token)
 
 
 @cache
@@ -245,19 +465,105 @@ def check_format(time_format: str) -> None:
 
     with Engine() as engine:
         try:
-            engine.frame(f"select try_strptime('', {_literal(time_format)})")
+            engine.frame(f"select try_strptime('', {literal(time_format)})")
         except duckdb.Error:
             raise ConfigError(
                 f"time_format={time_format!r} is not a format. Write it as in '%d/%m/%Y %H:%M'."
             ) from None
 
 
-def _literal(text: str | None) -> str:
+def literal(text: str | None) -> str:
+    """Text as SQL writes it.
+
+    >>> literal("o'clock")
+    "'o''clock'"
+    """
     return "'" + (text or "").replace("'", "''") + "'"
 
 
 def _struct(entries: Mapping[str, str]) -> str:
-    return "{" + ", ".join(f"{_literal(key)}: {_literal(value)}" for key, value in entries.items()) + "}"
+    return "{" + ", ".join(f"{literal(key)}: {literal(value)}" for key, value in entries.items()) + "}"
+
+
+def _parquet_glob(path: Path) -> str:
+    """A file, or all Parquet files of a folder, which is how Spark writes a table."""
+    return glob.escape(str(path)) + ("/**/*.parquet" if path.is_dir() else "")
+
+
+def _streamed(table: Any, path: Path) -> Path:
+    """A Spark DataFrame as one Parquet file; executors pack Arrow batches, the driver writes them as they come."""
+    import pyarrow.parquet as pq
+
+    def packed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for batch in batches:
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, batch.schema) as stream:
+                stream.write_batch(batch)
+            yield pa.RecordBatch.from_pydict({"batch": [sink.getvalue().to_pybytes()]})
+
+    rows = _plainly_named(table).mapInArrow(packed, "batch binary").toLocalIterator(prefetchPartitions=True)
+    with pq.ParquetWriter(path, table.limit(0).toArrow().schema, compression="zstd") as writer:
+        for part in _grouped(rows):
+            writer.write_table(part.rename_columns(table.columns).cast(writer.schema))
+    return path
+
+
+def _plainly_named(table: Any) -> Any:
+    """A Spark DataFrame whose columns are called by their places: some names stop ``mapInArrow``."""
+    return table.toDF(*(f"column_{place}" for place in range(len(table.columns))))
+
+
+def _grouped(rows: Iterator[Any]) -> Iterator[pa.Table]:
+    """Packed batches as tables of many rows, so that a Parquet file has few row groups."""
+    import pyarrow as pa
+
+    batches: list[pa.RecordBatch] = []
+    for row in rows:
+        batches += pa.ipc.open_stream(row["batch"])
+        if sum(batch.num_rows for batch in batches) >= _GROUP:
+            yield pa.Table.from_batches(batches)
+            batches = []
+    if batches:
+        yield pa.Table.from_batches(batches)
+
+
+def _hadoop_path(path: str | Path, glob: bool = True) -> str:
+    """A path as Spark reads it: a local one says so, whatever the cluster's own file system is."""
+    text = str(path)
+    if "://" not in text:
+        text = f"file://{Path(path).resolve()}"
+    return re.sub(r"([\\{}\[\]*?])", r"\\\1", text) if glob else text
+
+
+def _active_session() -> Any:
+    sql = require("pyspark.sql", "spark")
+    errors = require("pyspark.errors", "spark")
+    try:
+        return sql.SparkSession.active()
+    except errors.PySparkRuntimeError:
+        raise ConfigError("There is no Spark session. Make one first: SparkSession.builder.getOrCreate().") from None
+
+
+_DUCK_TYPES = {
+    "string": "VARCHAR",
+    "binary": "BLOB",
+    "timestamp": "TIMESTAMP WITH TIME ZONE",
+    "timestamp_ntz": "TIMESTAMP",
+    "int": "INTEGER",
+}
+
+
+def _duck_type(kind: str) -> str:
+    """Spark's name of a type as DuckDB writes it.
+
+    >>> _duck_type("timestamp_ntz"), _duck_type("array<int>"), _duck_type("decimal(18,4)")
+    ('TIMESTAMP', 'INT[]', 'DECIMAL(18,4)')
+    """
+    if kind.startswith("array<"):
+        return kind[6:-1].upper() + "[]"
+    return _DUCK_TYPES.get(kind, kind.upper())
 
 
 def _arrow_if_foreign(table: Any) -> Any:

@@ -1,4 +1,7 @@
-"""Point-in-time features and labels: what was known at the close of a day, and what happened on the days after it."""
+"""Point-in-time features and labels: what was known at the close of a day, and what happened on the days after it.
+
+Tables are pandas; for a log that is `on_spark` they are Spark DataFrames, computed when they are used.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from crmkit.engine import Engine
+import pyarrow as pa
+
+from crmkit.engine import engine_for
 from crmkit.exceptions import LeakError
 from crmkit.summaries import check_item
 from crmkit.transactions import Transactions
@@ -39,9 +44,9 @@ def item_state(
     """
     check_item(log, by)
     day = log.close_of(as_of)
-    with Engine() as engine:
-        state = engine.summary("item_state", [day, day], item=by, lines=engine.parquet(log.lines))
-    return state[~state["item"].isin(list(exclude))].reset_index(drop=True)
+    with engine_for(log) as engine:
+        excluded = engine.register(pa.table({"item": pa.array(list(exclude), pa.string())}))
+        return engine.summary("item_state", [day, day], item=by, lines=engine.parquet(log.lines), excluded=excluded)
 
 
 def item_bought(log: Transactions, by: str, as_of: str | date, horizon: int) -> pd.DataFrame:
@@ -56,7 +61,7 @@ def item_bought(log: Transactions, by: str, as_of: str | date, horizon: int) -> 
     day = log.close_of(as_of)
     if day + horizon > log.close_of(None):
         raise LeakError(f"The {horizon} days after {as_of} are not all observed: the log ends on {log.until}.")
-    with Engine() as engine:
+    with engine_for(log) as engine:
         return engine.summary("item_bought", [day, day + horizon], item=by, lines=engine.parquet(log.lines))
 
 
@@ -77,7 +82,7 @@ def weekly_spend(log: Transactions, as_of: str | date | None = None, days: int =
     0           a          25.0
     """
     day = log.close_of(as_of)
-    with Engine() as engine:
+    with engine_for(log) as engine:
         return engine.summary("weekly_spend", [day, days, day, days, day], trips=engine.parquet(log.trips))
 
 
@@ -98,5 +103,13 @@ def weekly_sales(log: Transactions, as_of: str | date | None = None) -> pd.DataF
     0 2016-12-26    1.0          1         1
     1 2017-01-02    2.0          1         1
     """
-    with Engine() as engine:
+    with engine_for(log) as engine:
         return engine.summary("weekly_sales", [log.close_of(as_of)], trips=engine.parquet(log.trips))
+
+
+def n_later(log: Transactions, day: date) -> int:
+    """Lines of the log, to members, that are dated after a day."""
+    with engine_for(log) as engine:
+        lines = engine.parquet(log.lines)
+        later = f"select count(*) as n from {lines} where day > ? and customer_id is not null"
+        return int(engine.frame(later, [log.close_of(day)])["n"][0])

@@ -1,6 +1,7 @@
 """Summaries: one row per customer (or customer and item), each computed by one SQL file over the log.
 
 Every function takes ``as_of`` (default: the log's ``until``) and sees only what happened up to the close of that day.
+Tables are pandas; for a log that is `on_spark` they are Spark DataFrames, computed when they are used.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from crmkit.engine import Engine
+from crmkit.engine import engine_for
 from crmkit.exceptions import ContractError, LeakError
 from crmkit.transactions import Transactions
 
@@ -127,7 +128,7 @@ def purchase_gaps(log: Transactions, by: str, as_of: str | date | None = None) -
     """
     check_item(log, by)
     day = log.close_of(as_of)
-    with Engine() as engine:
+    with engine_for(log) as engine:
         return engine.summary("purchase_gaps", [day, day], item=by, lines=engine.parquet(log.lines))
 
 
@@ -141,5 +142,5 @@ def check_item(log: Transactions, by: str) -> None:
 
 
 def _over_trips(log: Transactions, name: str, values: list[int]) -> pd.DataFrame:
-    with Engine() as engine:
+    with engine_for(log) as engine:
         return engine.summary(name, values, trips=engine.parquet(log.trips))

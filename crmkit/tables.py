@@ -60,8 +60,8 @@ class ContractTable:
                 door.admit(engine, source, part, cls.contract, columns, door.Clock(), call) for part in source.parts
             ]
             names = ", ".join(cls.contract.columns)
-            frames = [engine.frame(f"select {names} from {part.sound} where reason is null") for part in parts]
-            rejected = pd.concat([part.rejected for part in parts], ignore_index=True)
+            frames = [engine.frame(f"select {names} from {part.rows} where reason is null") for part in parts]
+            rejected = pd.concat([engine.frame(f"select * from {part.rejected}") for part in parts], ignore_index=True)
         frame = pd.concat(frames, ignore_index=True)
         decimals = [name for name, kind in cls.contract.columns.items() if kind in ("money", "number")]
         frame = frame.assign(**{name: frame[name].map(_number).astype(float) for name in decimals})

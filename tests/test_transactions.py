@@ -39,7 +39,8 @@ def test_the_account_prints_and_adds_up(tmp_path: Path) -> None:
     assert found.files["rows_duplicate"].tolist() == [0, 1, 3]
     assert found.files["sha256"].nunique() == 2
     assert found.counts["amount"].tolist() == [0, Decimal(2), Decimal(4)]
-    assert len(pd.read_parquet(log.lines)) == 2
+    lines = pd.read_parquet(log.lines)
+    assert (lines["customer_id"].notna().sum(), lines["customer_id"].isna().sum()) == (2, 1)
 
 
 def test_a_parquet_file_delivered_twice_counts_once(tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_the_source_is_not_touched(lines_of: Callable) -> None:
 
 def test_a_chosen_folder_keeps_the_log(tmp_path: Path, lines_of: Callable) -> None:
     log = Transactions.from_extract(lines_of(50, 5), until="2026-12-31", folder=tmp_path / "kept" / "log")
-    assert sorted(file.name for file in (tmp_path / "kept" / "log").iterdir()) == ["lines.parquet", "trips.parquet"]
+    assert sorted(file.name for file in (tmp_path / "kept" / "log").iterdir()) == ["lines.parquet", "rejected.parquet", "trips.parquet"]
     assert Transactions(log.folder, log.until, log.items) == log
 
 

@@ -1,8 +1,11 @@
--- values: as_of, as_of. One row per member and item; several purchases on one day are one.
+-- values: as_of, as_of. One row per member and item; several purchases on one day are one, and one that has been taken
+-- back by as_of is none.
 with days as (
-    select distinct customer_id, {item} as item, day
+    select customer_id, {item} as item, buy_day as day
     from {lines}
-    where day <= ? and {item} is not null and amount >= 0 and coalesce(quantity, 1) > 0
+    where day <= ? and {item} is not null and customer_id is not null and units <> 0
+    group by customer_id, {item}, buy_day
+    having sum(units) > 0
 ),
 gaps as (
     select customer_id, item, day, day - lag(day) over (partition by customer_id, item order by day) as gap
@@ -12,8 +15,8 @@ select
     customer_id,
     item as {item},
     cast(count(*) as bigint) as n_purchases,
-    cast(date '1970-01-01' + cast(min(day) as integer) as timestamp) as first_day,
-    cast(date '1970-01-01' + cast(max(day) as integer) as timestamp) as last_day,
+    cast(date '1970-01-01' + cast(min(day) as integer) as timestamp_ntz) as first_day,
+    cast(date '1970-01-01' + cast(max(day) as integer) as timestamp_ntz) as last_day,
     cast(? - max(day) as bigint) as elapsed,
     cast(max(day) - min(day) as double) / nullif(count(gap), 0) as mean_gap,
     case when count(gap) > 1 then

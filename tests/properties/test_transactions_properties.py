@@ -98,7 +98,7 @@ def test_rows_and_cents_add_up_for_any_delivery(contents: list[bytes], resend: b
     assert [found.amount_read, found.amount_used, found.amount_rejected, found.amount_duplicate] == money
     assert n[0] == sum(n[1:])
     assert len(found.rows) == n[2] == found.counts["rows"].sum()
-    stored = pd.read_parquet(log.lines)
+    stored = pd.read_parquet(log.lines).dropna(subset="customer_id")
     assert (len(stored), sum(stored["amount"], Decimal(0))) == (n[1], money[1])
     for name, table in found.rows.groupby("file"):
         starts = lines_where_records_start(contents[int(str(name)[:2])])

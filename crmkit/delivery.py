@@ -1,0 +1,386 @@
+"""One delivery of sales: what is kept, what it means, and what became of every row.
+
+Parts come through the door; lines delivered before are set aside; every kept line gets its kind, and returns are matched
+to the sales they take back. :mod:`crmkit.transactions` and :mod:`crmkit.store` are built on this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from crmkit import door
+from crmkit.contracts import ITEM_COLUMNS, SALES
+from crmkit.engine import Engine, literal, sql_text
+from crmkit.exceptions import ConfigError
+from crmkit.extracts import Extract
+
+if TYPE_CHECKING:
+    from crmkit.tables import Products
+
+__all__ = ["Received", "Rejections", "account", "as_day", "day_number", "filled_items", "receive", "settle"]
+
+WINDOW = 90
+
+_EPOCH = date(1970, 1, 1)
+_CONFLICT = "line_id repeats with other content"
+_LISTED = "customer_id is a card of nobody"
+
+
+def day_number(day: str | date) -> int:
+    """Days since 1970-01-01 of an ISO date.
+
+    >>> day_number("1970-01-31")
+    30
+    """
+    return (as_day(day) - _EPOCH).days
+
+
+def as_day(day: str | date) -> date:
+    """A date, or the day an ISO date names.
+
+    >>> as_day("2017-12-31")
+    datetime.date(2017, 12, 31)
+    """
+    try:
+        return date.fromisoformat(day) if isinstance(day, str) else date(day.year, day.month, day.day)
+    except (ValueError, AttributeError):
+        raise ConfigError(f"{day!r} is not a day. Write it as in '2017-12-31'.") from None
+
+
+@dataclass(frozen=True)
+class Rejections:
+    """What became of every row that was read; prints as one sentence.
+
+    Attributes
+    ----------
+    rows_read, rows_used, rows_rejected, rows_duplicate : int
+        ``rows_read = rows_used + rows_rejected + rows_duplicate``, always.
+    amount_read, amount_used, amount_rejected, amount_duplicate : Decimal
+        The same for money; an amount that cannot be read counts as 0.
+    counts : DataFrame
+        reason, rows, amount, most frequent first. Rows that are sound but nobody's (the card is missing, say) are
+        rejected for members and kept for sales.
+    files : DataFrame
+        file, sha256, rows_read, rows_used, rows_rejected, rows_duplicate.
+    kinds : DataFrame
+        kind, how, rows, amount of the lines that are kept: sale, free (nothing was paid), adjustment (money without
+        goods), return (with how it was matched to its sale), and the classes that were given.
+    path : Path
+        Parquet file of the rejected rows.
+    """
+
+    files: pd.DataFrame = field(repr=False)
+    counts: pd.DataFrame = field(repr=False)
+    kinds: pd.DataFrame = field(repr=False)
+    path: Path
+    amount_read: Decimal
+    amount_used: Decimal
+    amount_rejected: Decimal
+    amount_duplicate: Decimal
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """file, record, line, reason, value, amount of each rejected row.
+
+        ``record`` counts from 1 after the header, ``line`` is the physical line of the file. Customer ids are never
+        shown.
+        """
+        return pd.read_parquet(self.path)
+
+    @property
+    def rows_read(self) -> int:
+        return int(self.files["rows_read"].sum())
+
+    @property
+    def rows_used(self) -> int:
+        return int(self.files["rows_used"].sum())
+
+    @property
+    def rows_rejected(self) -> int:
+        return int(self.files["rows_rejected"].sum())
+
+    @property
+    def rows_duplicate(self) -> int:
+        return int(self.files["rows_duplicate"].sum())
+
+    def __str__(self) -> str:
+        parts = [f"{n:,} where {reason}" for reason, n in zip(self.counts["reason"], self.counts["rows"], strict=True)]
+        reasons = f": {', '.join(parts)}" if parts else ""
+        return (
+            f"{self.rows_read:,} rows read; used {self.rows_used:,}; duplicate {self.rows_duplicate:,}; "
+            f"rejected {self.rows_rejected:,}{reasons}"
+        )
+
+
+@dataclass(frozen=True)
+class Received:
+    """A delivery inside the engine.
+
+    Attributes
+    ----------
+    admitted : list of Admitted
+        Its parts.
+    resent : set of int
+        Places of the parts whose content was delivered before.
+    repeated : str
+        Relation of the lines whose (order_id, line_id) was delivered before.
+    lines : str
+        Relation of the lines that are kept, each with its kind; nobody's have no customer_id.
+    """
+
+    admitted: list[door.Admitted]
+    resent: frozenset[int]
+    repeated: str
+    lines: str
+
+
+def receive(
+    engine: Engine,
+    source: Extract,
+    columns: Mapping[str, str],
+    clock: door.Clock,
+    last: date,
+    nobody: Sequence[str] = (),
+    classes: Mapping[str, Sequence[str]] | None = None,
+    earlier: str | None = None,
+    known: Collection[str] = (),
+    progress: Callable[[str], None] | None = None,
+) -> Received:
+    """Take a delivery through the door.
+
+    ``earlier`` is a relation of lines kept from deliveries before it, ``known`` are the hashes of their files.
+    """
+    admitted = _admit_parts(engine, source, columns, clock, last, nobody, progress)
+    resent = _resent([part.sha256 for part in admitted], known)
+    sound = _sound(admitted, resent)
+    repeated = _repeated(engine, sound, earlier)
+    lines = engine.keep(_lines(sound, repeated, classes or {}))
+    return Received(admitted, resent, repeated, lines)
+
+
+def settle(engine: Engine, lines: str, products: Products | None, home: Path) -> None:
+    """Match returns, add what the products table knows, and write lines and trips."""
+    engine.save(_settled(engine, lines, products), home / "lines.parquet")
+    stored = engine.parquet(home / "lines.parquet")
+    with engine.reading("The extract"):
+        engine.save(sql_text("trips", lines=stored), home / "trips.parquet")
+
+
+def _admit_parts(
+    engine: Engine,
+    source: Extract,
+    columns: Mapping[str, str],
+    clock: door.Clock,
+    last: date,
+    nobody: Sequence[str],
+    progress: Callable[[str], None] | None,
+) -> list[door.Admitted]:
+    late = {f"purchased_at is after {last}": ("purchased_at", f"day > {day_number(last)}")}
+    listed = {_LISTED: f"raw_customer_id in ({', '.join(map(literal, nobody))})"} if nobody else {}
+    admitted = []
+    for part in source.parts:
+        if progress:
+            progress(part.name)
+        call = "Transactions.from_extract"
+        admitted.append(door.admit(engine, source, part, SALES, columns, clock, call, late, listed))
+    return admitted
+
+
+def _resent(hashes: list[str], known: Collection[str]) -> frozenset[int]:
+    """Places of the parts whose content was delivered before; a dataframe has no hash and is always new."""
+    return frozenset(
+        place for place, digest in enumerate(hashes) if digest and (digest in known or digest in hashes[:place])
+    )
+
+
+def _sound(admitted: list[door.Admitted], resent: frozenset[int]) -> str:
+    """A query for the sound rows of all parts not delivered before, nobody's among them; ``file`` is the part's number."""
+    nobodys = ", ".join(literal(reason) for reason in (*SALES.nobody, _LISTED))
+    return " union all ".join(
+        f"select {number} as file, * from {part.rows} where "
+        + ("false" if number in resent else f"(reason is null or reason in ({nobodys}))")
+        for number, part in enumerate(admitted)
+    )
+
+
+def _repeated(engine: Engine, sound: str, earlier: str | None) -> str:
+    """Lines whose (order_id, line_id) was delivered before: file, record, amount, reason, and whether they differ."""
+    content = " || '|' || ".join(
+        f"coalesce(cast({name} as varchar), '')"
+        for name in ("customer_id", "day", "product_id", "quantity", "amount", "discount")
+    )
+    return engine.stage(
+        f"""with lines as (select file, record, order_id, line_id, customer_id, day, product_id, quantity, amount, discount,
+                reason from ({sound}) {_before(earlier)}),
+        keys as (select order_id, line_id from lines where order_id is not null and line_id is not null
+            group by order_id, line_id having count(*) > 1),
+        repeats as (select l.*, {content} as content, case when l.reason is null then 0 else 1 end as is_nobodys
+            from lines l join keys on l.order_id = keys.order_id and l.line_id = keys.line_id),
+        deliveries as (select *, row_number() over (partition by order_id, line_id order by is_nobodys, file, record)
+                as delivery, first_value(content) over (partition by order_id, line_id order by is_nobodys, file, record)
+                as first from repeats)
+        select file, record, amount, reason, content <> first as differs from deliveries where delivery > 1 and file >= 0"""
+    )
+
+
+def _before(earlier: str | None) -> str:
+    """Lines of earlier deliveries, as file -1."""
+    if earlier is None:
+        return ""
+    return f"""union all select -1, record, order_id, line_id, customer_id, day, product_id, quantity, amount, discount,
+        cast(null as varchar) from {earlier} where customer_id is not null"""
+
+
+def _lines(sound: str, repeated: str, classes: Mapping[str, Sequence[str]]) -> str:
+    """A query for the lines that are kept, each with its kind; nobody's have no customer_id."""
+    columns = ", ".join(
+        f"l.{name}" for name in SALES.columns if name not in ("customer_id", "purchased_at", "unit_price")
+    )
+    return f"""with lines as ({sound})
+        select l.file, l.record, case when l.reason is null then l.customer_id end as customer_id, l.day, l.hour, {columns},
+        {_kind(classes)} as kind
+        from lines l left join {repeated} r on l.file = r.file and l.record = r.record
+        where r.record is null"""
+
+
+def _kind(classes: Mapping[str, Sequence[str]]) -> str:
+    """What a line is: goods that came back, money without goods, a class that was given, given away, or sold."""
+    given = " ".join(
+        f"when l.product_id like {literal(pattern)} or l.category like {literal(pattern)} then {literal(name)}"
+        for name, patterns in classes.items()
+        for pattern in patterns
+    )
+    return f"""case when l.quantity < 0 or (l.quantity is null and l.amount < 0) then 'return'
+        when l.quantity = 0 or l.amount < 0 then 'adjustment' {given}
+        when l.amount = 0 then 'free' else 'sale' end"""
+
+
+def _settled(engine: Engine, lines: str, products: Products | None) -> str:
+    """A query for the lines with what returns mean: ``units`` is what a line adds to what its member has, ``buy_day`` the
+    day of the purchase that it belongs to.
+    """
+    matches = engine.stage(sql_text("returns", lines=lines).replace("?", str(WINDOW)))
+    units = """case when l.kind in ('sale', 'free') and not coalesce(s.void, false) then coalesce(l.quantity, 1)
+        when l.kind = 'return' and m.void is not null and not m.void then coalesce(l.quantity, -1) else 0 end"""
+    columns = [f"l.{name}" for name in engine.types(lines)]
+    joins = ""
+    if products is not None:
+        attributes = [name for name in products.frame.columns if name in SALES.columns and name != "product_id"]
+        table = engine.register(products.frame[["product_id", *attributes]])
+        columns = [f"coalesce(p.{c[2:]}, {c}) as {c[2:]}" if c[2:] in attributes else c for c in columns]
+        joins = f"left join {table} p on l.product_id = p.product_id"
+    return f"""select {", ".join(columns)}, case when l.kind = 'return' then coalesce(m.how, 'unmatched') end as how,
+        coalesce(m.sold_day, l.day) as buy_day, cast({units} as decimal(18, 4)) as units
+        from {lines} l left join {matches} m on l.file = m.file and l.record = m.record
+        left join (select distinct sold_file, sold_record, void from {matches} where void) s
+            on l.file = s.sold_file and l.record = s.sold_record {joins}"""
+
+
+def filled_items(engine: Engine, lines: str) -> tuple[str, ...]:
+    """Item columns that have a value anywhere."""
+    counts = ", ".join(f"count({name}) as {name}" for name in ITEM_COLUMNS)
+    filled = engine.frame(f"select {counts} from {lines}").iloc[0]
+    return tuple(name for name in ITEM_COLUMNS if filled[name])
+
+
+def account(engine: Engine, received: Received, lines: str, path: Path) -> Rejections:
+    """Give every row read its place, write the rejected ones, and prove that rows and money add up."""
+    admitted, repeated = received.admitted, received.repeated
+    _write_rejected(engine, received, path)
+    kept = engine.parquet(path)
+    counts = engine.frame(
+        f"""select reason, count(*) as rows, sum(coalesce(amount, 0)) as amount from {kept}
+        group by reason order by rows desc, reason"""
+    )
+    files = _files(engine, received)
+    zero = Decimal("0.0000")
+    again = [admitted[place].amount_read for place in received.resent]
+    totals = engine.arrow(
+        f"""select coalesce(sum(amount), 0) as amount, count(*) as n from {lines} where customer_id is not null
+        union all select coalesce(sum(amount), 0), count(*) from {kept}
+        union all select coalesce(sum(amount), 0), count(*) from {repeated} where not differs and reason is null"""
+    )
+    used, rejected, doubled = (zero + Decimal(value.as_py()) for value in totals["amount"])
+    kinds = engine.frame(
+        f"select kind, how, count(*) as rows, sum(amount) as amount from {lines} group by kind, how order by kind, how"
+    )
+    found = Rejections(
+        files,
+        counts,
+        kinds,
+        path,
+        amount_read=sum((part.amount_read for part in admitted), zero),
+        amount_used=used,
+        amount_rejected=rejected,
+        amount_duplicate=sum(again, doubled),
+    )
+    _prove(found, totals["n"][0].as_py())
+    return found
+
+
+def _write_rejected(engine: Engine, received: Received, path: Path) -> None:
+    """Rejected rows of all parts, those whose key repeats with other content among them."""
+    conflicts = engine.frame(
+        f"select file, record, amount from {received.repeated} where differs and reason is null order by 1, 2"
+    )
+    late = engine.register(pd.concat([_conflicting(part, n, conflicts) for n, part in enumerate(received.admitted)]))
+    selects = [
+        f"""select cast(place as integer) as place, file, record, cast(line as bigint) as line, reason,
+        cast(value as varchar) as value, cast(amount as decimal(18, 4)) as amount from {late}"""
+    ]
+    selects += [
+        f"select {number} as place, * from {part.rejected}"
+        for number, part in enumerate(received.admitted)
+        if number not in received.resent
+    ]
+    columns = "file, record, line, reason, value, amount"
+    engine.save(f"select {columns} from ({' union all '.join(selects)}) order by place, record", path)
+
+
+def _conflicting(part: door.Admitted, number: int, conflicts: pd.DataFrame) -> pd.DataFrame:
+    here = conflicts[conflicts["file"] == number]
+    places = part.places.of_staged(here["record"].to_numpy(dtype="int64"))
+    return places.assign(
+        place=number, file=part.name, reason=_CONFLICT, value=pd.Series(dtype="str"), amount=here["amount"].to_numpy()
+    )
+
+
+def _files(engine: Engine, received: Received) -> pd.DataFrame:
+    """What became of the rows of each file."""
+    admitted, resent = received.admitted, received.resent
+    rejected = [0 if n in resent else _count(engine, part.rejected) for n, part in enumerate(admitted)]
+    again = engine.frame(
+        f"""select file, sum(case when differs then 1 else 0 end) as differing, sum(case when differs then 0 else 1 end)
+        as doubled from {received.repeated} where reason is null group by file"""
+    ).set_index("file")
+    doubled = [part.rows_read if n in resent else int(again["doubled"].get(n, 0)) for n, part in enumerate(admitted)]
+    files = pd.DataFrame(
+        {
+            "file": [part.name for part in admitted],
+            "sha256": [part.sha256 for part in admitted],
+            "rows_read": [part.rows_read for part in admitted],
+            "rows_rejected": [n + int(again["differing"].get(place, 0)) for place, n in enumerate(rejected)],
+            "rows_duplicate": doubled,
+        }
+    )
+    files.insert(3, "rows_used", files["rows_read"] - files["rows_rejected"] - files["rows_duplicate"])
+    return files
+
+
+def _count(engine: Engine, table: str) -> int:
+    return int(engine.frame(f"select count(*) as n from {table}")["n"][0])
+
+
+def _prove(found: Rejections, n_used: int) -> None:
+    money = found.amount_used + found.amount_rejected + found.amount_duplicate
+    if n_used != found.rows_used or money != found.amount_read:
+        raise AssertionError(
+            f"rows do not add up: {found.rows_read} read, {n_used} kept; {found.amount_read} read, {money} placed"
+        )

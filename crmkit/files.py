@@ -1,0 +1,338 @@
+"""Files as they are delivered: which they are, their bytes without the container, their text without the encoding."""
+
+from __future__ import annotations
+
+import codecs
+import glob
+import gzip
+import io
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Literal
+
+from crmkit.exceptions import ConfigError, ExtractError, NoInputError
+
+__all__ = [
+    "Kind",
+    "chunks",
+    "codec",
+    "decoded",
+    "first_lines",
+    "is_gzip",
+    "kind_of",
+    "likely_encoding",
+    "matching",
+    "suggested_encoding",
+]
+
+Kind = Literal["csv", "json", "excel", "parquet", "table"]
+
+_CHUNK = 1 << 20
+_START = 1 << 16
+_LARGE, _MOST = 100 * 2**20, 200
+_BROKEN = (EOFError, zlib.error, OSError, zipfile.BadZipFile, NotImplementedError)
+_ALIASES = {
+    "euckr": "cp949",
+    "uhc": "cp949",
+    "ksc56011987": "cp949",
+    "gbk": "gb18030",
+    "gb2312": "gb18030",
+    "cp936": "gb18030",
+    "shiftjis": "cp932",
+    "sjis": "cp932",
+    "ansi": "cp1252",
+}
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_LIKELY = ["cp949", "gb18030", "cp932", "big5", "cp1252", "cp1250", "cp1251", "cp1253", "cp1254"]
+_FOREIGN = {
+    rb"%PDF": "a PDF document",
+    rb"SQLite format 3": "an SQLite database; name it with sqlite:///",
+    rb"\x28\xb5\x2f\xfd": "compressed with zstandard",
+    rb"PK\x03\x04|\xd0\xcf\x11\xe0": "an archive inside another",
+    rb"[^\x00]\x00[^\x00]\x00|\x00[^\x00]\x00[^\x00]": "UTF-16 text without its mark; state encoding='utf-16-le'",
+    rb"\s*<": "HTML or XML",
+    rb"\s*\[\s*(\{|$)": "a JSON array, not one object per line",
+}
+
+
+# -- Which files -----------------------------------------------------------------------------------------------------
+
+
+def matching(pattern: str) -> list[tuple[Path, dict[str, str]]]:
+    """Regular files that a path, a folder or a glob names, with the values their ``key=value`` folders state.
+
+    Raises
+    ------
+    NoInputError
+        There is none.
+    ExtractError
+        A name is no regular file, or a link leads out of the folder.
+    """
+    path = Path(pattern)
+    if path.is_dir():
+        root, found = path, [item for item in sorted(path.rglob("*")) if not item.is_dir() and _is_data(item, path)]
+    elif os.path.lexists(path):
+        root, found = path.parent, [path]
+    else:
+        root, found = _fixed(path), sorted(map(Path, glob.glob(pattern, recursive=True)))
+        found = [item for item in found if not item.is_dir()]
+    if not found:
+        raise NoInputError(f"No file matches {pattern!r} (looked from {Path.cwd().name}/). Check the path or the glob.")
+    return [(_regular(item, root), _partition(item, root)) for item in found]
+
+
+def _is_data(item: Path, root: Path) -> bool:
+    return not any(step.startswith((".", "_")) for step in item.relative_to(root).parts)
+
+
+def _fixed(pattern: Path) -> Path:
+    """The part of a glob before its first wild card."""
+    steps = pattern.parts
+    n_fixed = next((n for n, step in enumerate(steps) if glob.has_magic(step)), len(steps) - 1)
+    return Path(*steps[:n_fixed])
+
+
+def _regular(item: Path, root: Path) -> Path:
+    if not item.exists():
+        raise NoInputError(f"{item.name} is a link to nothing.")
+    if not item.is_file():
+        raise ExtractError(
+            f"{item.name} is not a regular file (a pipe or a device, say). Copy what it gives to a file."
+        )
+    if not item.resolve().is_relative_to(root.resolve()):
+        raise ExtractError(f"{item.name} is a link that leads out of {root.name or root}/. Name the file itself.")
+    return item
+
+
+def _partition(item: Path, root: Path) -> dict[str, str]:
+    from urllib.parse import unquote
+
+    steps = item.relative_to(root).parent.parts
+    return {unquote(key): unquote(value) for key, sign, value in (step.partition("=") for step in steps) if sign}
+
+
+# -- What is in them -------------------------------------------------------------------------------------------------
+
+
+def kind_of(path: Path) -> Kind:
+    """What a file is, by its content; its name says nothing.
+
+    Raises
+    ------
+    ExtractError
+        It is something that is not read.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(b"PAR1"):
+        return "parquet"
+    if start.startswith(b"\xd0\xcf\x11\xe0") or (start.startswith(b"PK\x03\x04") and _is_workbook(path)):
+        return "excel"
+    return "csv"
+
+
+def _is_workbook(path: Path) -> bool:
+    with _readable(path), zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+    return bool(names & {"[Content_Types].xml", "content.xml"})
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether the content is gzip, whatever the name says."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def members(path: Path) -> list[str]:
+    """Names of the files in a zip archive; of anything else, none."""
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            return []
+    with _readable(path), zipfile.ZipFile(path) as archive:
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    return [name for name in names if not name.startswith("__MACOSX/")]
+
+
+def check_unpacked(path: Path) -> None:
+    """Raise when a workbook unpacks to far more than it is."""
+    if zipfile.is_zipfile(path):
+        for name in members(path):
+            for _ in chunks(path, name):
+                pass
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _BROKEN as error:
+        raise ExtractError(f"{path.name} is a broken archive: {error}") from None
+
+
+def chunks(path: Path, member: str | None = None) -> Iterator[bytes]:
+    """The content of a file in pieces, unpacked.
+
+    Raises
+    ------
+    ExtractError
+        It ends early, or unpacks to more than 100 MB and 200 times its size.
+    """
+    done = 0
+    try:
+        with _opened(path, member) as (file, packed):
+            while chunk := file.read(_CHUNK if done else _START):
+                done += len(chunk)
+                if done > _LARGE and done > _MOST * packed:
+                    break
+                yield chunk
+            else:
+                return
+    except RuntimeError:
+        raise ExtractError(f"{path.name} is protected by a password. Deliver it without one.") from None
+    except _BROKEN as error:
+        raise ExtractError(f"{path.name} ended early, after byte {done:,} of its content: {error}") from None
+    raise ExtractError(
+        f"{path.name} unpacks to more than {_MOST} times its size (over {_LARGE // 2**20} MB): a fault or an attack. "
+        "Deliver it unpacked if it is meant."
+    )
+
+
+@contextmanager
+def _opened(path: Path, member: str | None) -> Iterator[tuple[IO[bytes], int]]:
+    if member is not None:
+        with zipfile.ZipFile(path) as archive, archive.open(member) as file:
+            yield file, archive.getinfo(member).compress_size
+    elif is_gzip(path):
+        with gzip.open(path, "rb") as file:
+            yield io.BufferedReader(file), path.stat().st_size
+    else:
+        with path.open("rb") as file:
+            yield file, path.stat().st_size
+
+
+# -- Text ------------------------------------------------------------------------------------------------------------
+
+
+def codec(name: str) -> str:
+    """Python's name of an encoding; the narrow names of Korean, Chinese and Japanese mean what Windows writes.
+
+    >>> codec("EUC-KR"), codec("gb2312"), codec("Shift_JIS"), codec("UTF8")
+    ('cp949', 'gb18030', 'cp932', 'utf-8')
+    """
+    plain = re.sub(r"[^a-z0-9]", "", name.casefold())
+    try:
+        known = codecs.lookup(_ALIASES.get(plain, name)).name
+        "".encode(known)
+    except LookupError:
+        raise ConfigError(
+            f"There is no encoding {name!r}. Use utf-8, utf-16, cp949, gb18030, cp932, cp1252 or another of Python's."
+        ) from None
+    return {"utf-8-sig": "utf-8", "utf-16": "utf-16-le"}.get(known, known)
+
+
+def encoding_of(path: Path, member: str | None, stated: str | None) -> str:
+    """How the text of a file is encoded: its mark decides, then what is stated; otherwise it has to be UTF-8."""
+    start = next(chunks(path, member), b"")
+    for mark, name in _MARKS.items():
+        if start.startswith(mark):
+            return name
+    if stated is not None:
+        return codec(stated)
+    foreign = [kind for pattern, kind in _FOREIGN.items() if re.match(pattern, start)]
+    if foreign:
+        raise ExtractError(f"{path.name} is {foreign[0]}. That is not read: deliver CSV in UTF-8, or Parquet.")
+    return "utf-8"
+
+
+def decoded(path: Path, member: str | None, encoding: str, stated: str | None) -> Iterator[tuple[bytes, str]]:
+    """The content of a text file in pieces, as bytes and as text without the mark at its start.
+
+    Raises
+    ------
+    ExtractError
+        A byte cannot be decoded; says which, on which line, and which encoding is likely when none was stated.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    done, line, chunk = 0, 1, b""
+    at_start = True
+    held = b""
+    try:
+        for chunk in chunks(path, member):
+            held = decoder.getstate()[0]
+            text = decoder.decode(chunk)
+            if at_start and text:
+                text = text.lstrip("\ufeff")
+                at_start = not text
+            yield chunk, text
+            done, line = done + len(chunk), line + text.count("\n")
+        held, chunk = decoder.getstate()[0], b""
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        whole = held + chunk
+        line += whole[: error.start].decode(encoding, "ignore").count("\n")
+        raise _undecodable(path.name, done - len(held) + error.start, line, stated, whole, error.start) from None
+
+
+def _undecodable(name: str, byte: int, line: int, stated: str | None, near: bytes, place: int) -> ExtractError:
+    where = f"byte {byte:,}, on line {line:,}"
+    if stated is not None:
+        return ExtractError(
+            f"{name} is not {stated} text ({where}, cannot be decoded). State its true encoding, or mend the file; "
+            "nothing was loaded from it."
+        )
+    guess = suggested_encoding(near[max(0, place - _START) : place + _START])
+    likely = (
+        f"It looks like {guess}: state encoding={guess!r} if it is so" if guess else "State its encoding: encoding=…"
+    )
+    return ExtractError(
+        f"{name} is not UTF-8 text ({where}). {likely}, or re-export it as UTF-8; nothing was loaded from it."
+    )
+
+
+def suggested_encoding(sample: bytes) -> str | None:
+    """The encoding that a piece of text is likely in; a suggestion to be confirmed, never acted on.
+
+    >>> suggested_encoding("고객번호,구매일,금액\\n0077,2026-03-01,우유 신선한 것 하나\\n".encode("cp949"))
+    'cp949'
+    """
+    from charset_normalizer import from_bytes
+
+    whole = b"\n".join(sample.split(b"\n")[1:-1]) if sample.count(b"\n") > 2 else sample
+    best = from_bytes(whole, cp_isolation=_LIKELY).best()
+    return codec(best.encoding) if best is not None else None
+
+
+def likely_encoding(path: Path) -> str | None:
+    """The likely encoding of a text file that is not UTF-8 and does not say; of every other file, none."""
+    if kind_of(path) != "csv" or len(members(path)) > 1:
+        return None
+    member = next(iter(members(path)), None)
+    if encoding_of(path, member, "utf-8") != "utf-8":
+        return None
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for chunk in chunks(path, member):
+        try:
+            decoder.decode(chunk)
+        except UnicodeDecodeError as error:
+            return suggested_encoding(error.object[max(0, error.start - _START) : error.start + _START])
+    return None
+
+
+def first_lines(path: Path, member: str | None, encoding: str, stated: str | None, n: int) -> list[str]:
+    """The first ``n`` lines of a text file, or as many as its first megabyte has."""
+    text, lines = "", [""]
+    for _, piece in decoded(path, member, encoding, stated):
+        text += piece
+        lines = re.split("\r\n|\r|\n", text)
+        if len(lines) > n or len(text) > _CHUNK:
+            break
+    return lines[:n]
