@@ -1,0 +1,257 @@
+"""`Store`: the members' warehouse. Extracts are loaded once; each load is a transaction.
+
+::
+
+    store/
+      manifest.json         what has been loaded, and which version is current; replaced in one step
+      loads/<n>/            lines of each load as they were kept, before returns are matched; never changed
+      versions/<n>/         lines and trips of the whole store, as `Transactions` reads them
+
+A load writes its own folder and a new version, and then replaces the manifest; killed at any moment, the store is as
+before or after. Files are Parquet and JSON, so no database version can lock them in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from crmkit import door
+from crmkit.delivery import Rejections, account, as_day, filled_items, receive, settle
+from crmkit.engine import Engine
+from crmkit.exceptions import BusyError, ContractError, PublishError
+from crmkit.extracts import Extract, read_extract
+from crmkit.tables import Products
+from crmkit.transactions import Transactions
+
+__all__ = ["Store"]
+
+_FORMAT = "crmkit store 1"
+
+
+@dataclass(frozen=True)
+class _Load:
+    """One load, as the manifest keeps it."""
+
+    number: int
+    until: str
+    corrects: bool
+    files: list[str] = field(default_factory=list)
+    sha256: list[str] = field(default_factory=list)
+    rows_read: int = 0
+    rows_used: int = 0
+    rows_rejected: int = 0
+    rows_duplicate: int = 0
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What the store holds."""
+
+    format: str = _FORMAT
+    version: int = 0
+    items: list[str] = field(default_factory=list)
+    loads: list[_Load] = field(default_factory=list)
+
+
+class Store:
+    """The members' warehouse: a folder of Parquet files with a manifest.
+
+    Parameters
+    ----------
+    path : path
+        Made when it is not there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> till = pd.DataFrame({"customer_id": ["a", "b"], "purchased_at": ["2017-01-01", "2017-01-02"], "amount": [1, 2],
+    ...                      "order_id": [1, 2], "line_id": [1, 1]})
+    >>> store = Store(tempfile.mkdtemp())
+    >>> print(store.load(till.head(1), until="2017-01-31"))
+    1 rows read; used 1; duplicate 0; rejected 0
+    >>> print(store.load(till, until="2017-01-31"))  # overlaps
+    2 rows read; used 1; duplicate 1; rejected 0
+    >>> log = store.transactions(until="2017-01-31")
+    >>> store.loads[["rows_used", "rows_duplicate"]].sum().tolist()
+    [2, 1]
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._manifest()
+
+    def __repr__(self) -> str:
+        kept = self._manifest()
+        return f"Store({str(self.path)!r}): {len(kept.loads)} loads, version {kept.version}"
+
+    @property
+    def loads(self) -> pd.DataFrame:
+        """What has been loaded, one row a load: number, files, sha256, until, rows by fate, corrects."""
+        return pd.DataFrame([asdict(load) for load in self._manifest().loads], columns=list(_Load.__dataclass_fields__))
+
+    def load(self, extract: Extract | object, *, until: str | date, **options: Any) -> Rejections:
+        """Add a delivery; days may overlap and come late.
+
+        Files and lines (by order_id and line_id) that the store has are duplicates.
+
+        Parameters
+        ----------
+        extract : Extract or dataframe
+        until : date
+            Last day of this delivery; a row dated later is rejected.
+        **options
+            As in `Transactions.split_extract`: time_zone, …, nobody, classes, products and the names of the columns.
+
+        Raises
+        ------
+        BusyError
+            Another load is at work.
+        """
+        return self._add(extract, until, False, **options)
+
+    def correct(self, extract: Extract | object, *, until: str | date, **options: Any) -> Rejections:
+        """Replace: every day (of every store) that the delivery holds stands as the delivery says, and only so."""
+        return self._add(extract, until, True, **options)
+
+    def transactions(self, until: str | date) -> Transactions:
+        """The log of everything loaded, up to the close of ``until``.
+
+        It reads the store's current version, which stays in place for one more load after it has been followed by another.
+        """
+        kept = self._manifest()
+        if not kept.version:
+            raise ContractError(f"{self.path} holds nothing yet. Load an extract first.")
+        return Transactions(self._version(kept.version), as_day(until), tuple(kept.items))
+
+    def _add(
+        self,
+        extract: Extract | object,
+        until: str | date,
+        corrects: bool,
+        *,
+        time_zone: str | None = None,
+        recorded_in: str | None = None,
+        time_format: str | None = None,
+        trading_day_cutoff: str | None = None,
+        products: Products | None = None,
+        nobody: Sequence[str] = (),
+        classes: Mapping[str, Sequence[str]] | None = None,
+        **columns: str,
+    ) -> Rejections:
+        source = extract if isinstance(extract, Extract) else read_extract(extract)
+        clock = door.Clock(time_zone, recorded_in, time_format, trading_day_cutoff)
+        with self._locked(), Engine() as engine:
+            kept = self._manifest()
+            number, version = len(kept.loads) + 1, kept.version + 1
+            home, target = self._fresh(self._load(number)), self._fresh(self._version(version))
+            earlier = None if corrects or not kept.loads else self._lines(engine, kept.loads)
+            known = [] if corrects else _hashes(kept.loads)
+            received = receive(engine, source, columns, clock, as_day(until), nobody, classes, earlier, known)
+            engine.save(f"select * from {received.lines}", home / "lines.parquet")
+            entry = _Load(number, until=str(as_day(until)), corrects=corrects)
+            settle(engine, self._lines(engine, [*kept.loads, entry]), products, target)
+            lines = engine.parquet(target / "lines.parquet")
+            own = engine.stage(
+                f"select * from {lines} where file between {_first(number)} and {_first(number + 1) - 1}"
+            )
+            found = account(engine, received, own, home / "rejected.parquet")
+            loads = [*kept.loads, _told(entry, found)]
+            self._publish(_Manifest(version=version, items=list(filled_items(engine, lines)), loads=loads))
+        return found
+
+    def _lines(self, engine: Engine, loads: list[_Load]) -> str:
+        """Lines of all loads that no later correction replaces; ``file`` is made unique over the loads."""
+        raw = {load.number: engine.parquet(self._load(load.number) / "lines.parquet") for load in loads}
+        selects = []
+        for load in loads:
+            later = [other.number for other in loads if other.corrects and other.number > load.number]
+            kept = "".join(
+                f" and not exists (select 1 from {raw[other]} c where c.day = l.day and coalesce(c.store, '') = "
+                f"coalesce(l.store, ''))"
+                for other in later
+            )
+            selects.append(
+                f"select l.file + {_first(load.number)} as file, l.* exclude (file) from {raw[load.number]} l where true{kept}"
+            )
+        return engine.stage(" union all by name ".join(selects))
+
+    def _load(self, number: int) -> Path:
+        return self.path / "loads" / f"{number:06d}"
+
+    def _version(self, number: int) -> Path:
+        return self.path / "versions" / f"{number:06d}"
+
+    def _fresh(self, folder: Path) -> Path:
+        """An empty folder; one that is there was left by a load that did not end."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, mode=0o750)
+        return folder
+
+    def _manifest(self) -> _Manifest:
+        file = self.path / "manifest.json"
+        if not file.is_file():
+            return _Manifest()
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content.get("format") != _FORMAT:
+            raise ContractError(f"{self.path} is not a store of this crmkit ({content.get('format')!r}).")
+        return _Manifest(**{**content, "loads": [_Load(**load) for load in content["loads"]]})
+
+    def _publish(self, manifest: _Manifest) -> None:
+        """Replace the manifest in one step, then remove versions that nobody was given lately."""
+        part = self.path / "manifest.json.part"
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(asdict(manifest), file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, self.path / "manifest.json")
+        for folder in (self.path / "versions").iterdir():
+            if int(folder.name) < manifest.version - 1:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock", timeout=0)
+            lock.acquire()
+        except Timeout:
+            raise BusyError(f"Another load is writing to {self.path}. Try again when it has ended.") from None
+        except OSError as error:
+            raise PublishError(f"{self.path} cannot be written: {error.strerror}.") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _hashes(loads: list[_Load]) -> list[str]:
+    return [digest for load in loads for digest in load.sha256 if digest]
+
+
+def _first(number: int) -> int:
+    """The number of a load's first file among the files of all loads."""
+    return number * 1_000_000
+
+
+def _told(load: _Load, found: Rejections) -> _Load:
+    """The load with what became of its rows."""
+    return replace(
+        load,
+        files=found.files["file"].tolist(),
+        sha256=found.files["sha256"].tolist(),
+        rows_read=found.rows_read,
+        rows_used=found.rows_used,
+        rows_rejected=found.rows_rejected,
+        rows_duplicate=found.rows_duplicate,
+    )

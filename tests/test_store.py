@@ -1,0 +1,174 @@
+"""The members' warehouse: loaded once, corrected by day, late is welcome, whole after a kill."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from filelock import FileLock
+
+from crmkit import BusyError, ContractError, Transactions, btyd_summary, rfm_table
+from crmkit.store import Store
+from crmkit.testing import generated_sales
+
+UNTIL = "2017-12-31"
+
+
+@pytest.fixture(scope="module")
+def sales() -> pd.DataFrame:
+    return generated_sales(n_customers=200, days=365, seed=21)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def summaries(log: Transactions) -> list[pd.DataFrame]:
+    return [btyd_summary(log), rfm_table(log)]
+
+
+def same(one: Transactions, other: Transactions) -> None:
+    for mine, theirs in zip(summaries(one), summaries(other), strict=True):
+        pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+
+
+def months(sales: pd.DataFrame) -> list[pd.DataFrame]:
+    return [rows for _, rows in sales.groupby(sales["purchased_at"].dt.month)]
+
+
+def test_deliveries_add_up_to_the_whole_in_any_order(store: Store, sales: pd.DataFrame) -> None:
+    for rows in reversed(months(sales)):
+        store.load(rows, until=UNTIL)
+    same(store.transactions(UNTIL), Transactions.from_extract(sales, until=UNTIL))
+    assert store.loads["rows_used"].sum() == len(sales)
+
+
+def test_what_the_store_has_is_not_loaded_again(store: Store, sales: pd.DataFrame, tmp_path: Path) -> None:
+    first, second = sales.iloc[:300], sales.iloc[200:500]
+    store.load(first, until=UNTIL)
+    found = store.load(second, until=UNTIL)
+    assert (found.rows_used, found.rows_duplicate) == (200, 100)
+    file = tmp_path / "till.csv"
+    sales.iloc[500:600].drop(columns=["order_id", "line_id"]).to_csv(file, index=False)
+    store.load(str(file), until=UNTIL)
+    again = store.load(str(file), until=UNTIL)
+    assert (again.rows_used, again.rows_duplicate) == (0, 100)
+    assert len(pd.read_parquet(store.transactions(UNTIL).lines)) == 600
+
+
+def test_a_correction_replaces_the_days_that_it_holds(store: Store, sales: pd.DataFrame) -> None:
+    store.load(sales, until=UNTIL)
+    day = sales["purchased_at"].dt.normalize()
+    wrong = day.mode()[0]
+    right = sales[day == wrong].assign(amount=99.0).iloc[1:]
+    found = store.correct(right, until=UNTIL)
+    assert found.rows_used == len(right)
+    expected = pd.concat([sales[day != wrong], right])
+    same(store.transactions(UNTIL), Transactions.from_extract(expected, until=UNTIL))
+
+
+def test_a_correction_of_one_store_leaves_the_others(store: Store, sales: pd.DataFrame) -> None:
+    sales = sales.assign(store=[("north", "south")[n % 2] for n in range(len(sales))])
+    store.load(sales, until=UNTIL)
+    day = sales["purchased_at"].dt.normalize()
+    here = (day == day.mode()[0]) & (sales["store"] == "north")
+    store.correct(sales[here].assign(amount=1.0), until=UNTIL)
+    expected = sales.assign(amount=sales["amount"].where(~here, 1.0))
+    same(store.transactions(UNTIL), Transactions.from_extract(expected, until=UNTIL))
+
+
+def test_a_return_in_a_later_delivery_finds_its_sale(store: Store) -> None:
+    sale = pd.DataFrame(
+        {"customer_id": ["a"], "purchased_at": ["2017-01-01"], "product_id": ["tea"], "quantity": [2], "amount": [10.0]}
+    )
+    store.load(sale, until=UNTIL)
+    store.load(sale.assign(purchased_at="2017-01-20", quantity=-2, amount=-10.0), until=UNTIL)
+    lines = pd.read_parquet(store.transactions(UNTIL).lines).sort_values("file")
+    assert lines["how"].tolist()[1] == "by member and product"
+    assert lines["buy_day"].nunique() == 1
+
+
+def test_a_log_stays_readable_while_the_store_takes_one_more_load(store: Store, sales: pd.DataFrame) -> None:
+    store.load(sales.iloc[:400], until=UNTIL)
+    log = store.transactions(UNTIL)
+    before = summaries(log)
+    store.load(sales.iloc[400:], until=UNTIL)
+    for one, other in zip(before, summaries(log), strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_two_loads_at_once_are_refused(store: Store, sales: pd.DataFrame) -> None:
+    store.load(sales.iloc[:10], until=UNTIL)
+    with FileLock(store.path / ".lock"), pytest.raises(BusyError, match="Another load"):
+        store.load(sales.iloc[10:20], until=UNTIL)
+
+
+def test_an_empty_or_foreign_folder_is_said(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="holds nothing yet"):
+        store.transactions(UNTIL)
+    (tmp_path / "manifest.json").write_text('{"format": "something else"}')
+    with pytest.raises(ContractError, match="not a store of this crmkit"):
+        Store(tmp_path)
+
+
+def test_a_failed_load_leaves_the_store_as_it_was(store: Store, sales: pd.DataFrame) -> None:
+    store.load(sales.iloc[:100], until=UNTIL)
+    with pytest.raises(ContractError, match="Columns not found"):
+        store.load(sales.drop(columns="amount"), until=UNTIL)
+    assert len(store.loads) == 1
+    store.load(sales.iloc[100:200], until=UNTIL)
+    assert len(pd.read_parquet(store.transactions(UNTIL).lines)) == 200
+
+
+LOAD = """
+import sys, pandas as pd
+from crmkit.store import Store
+print("ready", flush=True)
+Store(sys.argv[1]).load(pd.read_parquet(sys.argv[2]), until="2017-12-31")
+"""
+
+
+def killed_loads(folder: Path, sales: pd.DataFrame, kills: int, seed: int) -> int:
+    """Kill that many loads at random moments; after each the store is as before or after. Returns how many got through."""
+    store = Store(folder / "store")
+    store.load(sales.iloc[:200], until=UNTIL)
+    rng, done = random.Random(seed), 1
+    for attempt in range(kills):
+        rows = sales.iloc[200 + 20 * attempt : 220 + 20 * attempt]
+        rows.to_parquet(folder / "rows.parquet")
+        process = subprocess.Popen(
+            [sys.executable, "-c", LOAD, str(store.path), str(folder / "rows.parquet")], stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(rng.uniform(0.0, 0.6))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        now = len(store.loads)
+        assert now in (done, done + 1)
+        log = store.transactions(UNTIL)
+        assert len(pd.read_parquet(log.lines)) == store.loads["rows_used"].sum()
+        assert btyd_summary(log)["frequency"].ge(0).all()
+        done = now
+    store.load(sales.iloc[-50:], until=UNTIL)
+    assert len(store.loads) == done + 1
+    return done - 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
+def test_the_store_is_as_before_or_after_a_kill(tmp_path: Path, sales: pd.DataFrame) -> None:
+    killed_loads(tmp_path, sales, kills=6, seed=1)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
+def test_the_store_survives_a_hundred_kills(tmp_path: Path) -> None:
+    through = killed_loads(tmp_path, generated_sales(n_customers=2500, days=365, seed=22), kills=100, seed=2)
+    assert 0 < through < 100
