@@ -26,12 +26,23 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from crmkit import __version__
+from crmkit.cards import suspect_cards
 from crmkit.churn import ChurnModel
 from crmkit.config import Config, TableSource
+from crmkit.contracts import SALES
 from crmkit.evaluation import Backtest, backtest
-from crmkit.exceptions import BusyError, CrmkitError, CrmkitWarning, ModelError, PublishError, RefusedError
+from crmkit.exceptions import (
+    BusyError,
+    ConfigError,
+    CrmkitError,
+    CrmkitWarning,
+    ModelError,
+    PublishError,
+    RefusedError,
+    SourceChangedError,
+)
 from crmkit.extracts import Extract, read_extract
-from crmkit.features import weekly_sales, weekly_spend
+from crmkit.features import n_later, weekly_sales, weekly_spend
 from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma
 from crmkit.offers import Deals, OfferPlan, OfferResult, print_lists
 from crmkit.report import Report
@@ -43,7 +54,8 @@ from crmkit.transactions import Rejections, Transactions
 
 __all__ = ["Published", "run"]
 
-_NOBODY = "customer_id is missing"
+_NOBODY = tuple(SALES.nobody)
+_WORK = "log"
 _VERSIONED = ("numpy", "pandas", "pyarrow", "duckdb", "scipy", "scikit-learn", "matplotlib")
 
 Progress = Callable[[str], None]
@@ -99,26 +111,48 @@ def run(
         Nothing has been published; what was there before is untouched.
     """
     day = config.until if as_of is None else as_of
-    sources = _sources(config, Path(home))
-    hashes = {name: [_file_hash(part.path) for part in source.parts] for name, source in sources.items()}
-    run_id = f"{day}-{_digest(config, day, hashes)}"
+    if day > config.until:
+        raise ConfigError(f"--as-of {day} is after until = {config.until}, the last day that is observed.")
     target = Path(out)
     with _locked(target):
-        done = target / "runs" / run_id
-        if done.is_dir() and not force:
-            _point_current(target, run_id)
-            return Published(target / "CURRENT", json.loads((done / "run.json").read_text(encoding="utf-8")), True)
-        part = target / "runs" / f"{run_id}.part"
-        part.mkdir()
-        try:
-            manifest = _Run(config, sources, day, part, progress).publishable()
-            _finish(part, manifest | {"run": run_id, "inputs": _named(sources, hashes)})
-            _replace(part, done)
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
-            raise
-        _point_current(target, run_id)
-    return Published(target / "CURRENT", json.loads((done / "run.json").read_text(encoding="utf-8")), False)
+        sources = _sources(config, Path(home))
+        hashes = _hashes(sources)
+        run_id = f"{day}-{_digest(config, day, hashes)}"
+        done = sorted((target / "runs").glob(f"{run_id}*"), key=lambda folder: (len(folder.name), folder.name))
+        if done and not force:
+            return _published(target, done[-1].name, repeated=True)
+        name = f"{run_id}-{len(done) + 1}" if done else run_id
+        _publish(_Run(config, sources, day, target / "runs" / f"{name}.part", progress), run_id, hashes)
+        fresh = _published(target, name, repeated=False)
+        for old in done:
+            shutil.rmtree(old, ignore_errors=True)
+    return fresh
+
+
+def _publish(job: _Run, run_id: str, hashes: dict[str, list[str]]) -> None:
+    """Do the work in a folder nobody looks into, and give it its name when it is complete."""
+    job.folder.mkdir(mode=0o700)
+    try:
+        manifest = job.publishable()
+        if _hashes(job.sources) != hashes:
+            raise SourceChangedError("A file changed while it was read. Run again when the delivery is complete.")
+        _finish(job.folder, manifest | {"run": run_id, "inputs": _named(job.sources, hashes)})
+        job.folder.rename(job.folder.with_suffix(""))
+        _sync(job.folder.parent)
+    except BaseException:
+        shutil.rmtree(job.folder, ignore_errors=True)
+        raise
+
+
+def _published(out: Path, name: str, repeated: bool) -> Published:
+    """Point ``CURRENT`` at a complete run; it is a relative link, replaced in one step."""
+    link = out / ".CURRENT.part"
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("runs") / name)
+    os.replace(link, out / "CURRENT")
+    _sync(out)
+    manifest = json.loads((out / "runs" / name / "run.json").read_text(encoding="utf-8"))
+    return Published(out / "CURRENT", manifest, repeated)
 
 
 # -- What is run -----------------------------------------------------------------------------------------------------
@@ -136,21 +170,25 @@ class _Run:
     timings: dict[str, float] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    products: Products | None = None
+    after_as_of: int = 0
 
     def publishable(self) -> dict[str, Any]:
         """Run every stage and return the manifest."""
         config = self.config
         report = Report(config.title, as_of=self.day, currency=config.currency)
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", CrmkitWarning)
+            warnings.simplefilter("always")
             log, rejections = self._timed("reading", self._read)
+            self._timed("looking for cards of nobody", self._suspects, log)
             customers = self._timed("scoring customers", self._customers, log)
             due = self._timed("timing purchases", self._due, log)
             plan, deals = self._timed("planning offers", self._plan, due, customers)
             lists = self._timed("printing lists", self._print, plan, deals, due)
             checks = self._timed("looking back", self._checks, log)
-            self.notes += sorted({str(w.message) for w in caught if issubclass(w.category, CrmkitWarning)})
+            self.notes += _sentences(caught)
             self._timed("writing the report", self._report, report, log, rejections, customers, due, plan, checks)
+        shutil.rmtree(self.folder / _WORK, ignore_errors=True)
         return self._manifest(rejections, lists, checks, plan)
 
     @contextmanager
@@ -165,20 +203,28 @@ class _Run:
             return stage(*arguments)
 
     def _read(self) -> tuple[Transactions, Rejections]:
-        sales = self.config.transactions
-        products = self.config.products
+        sales, products = self.config.transactions, self.config.products
+        if products:
+            self.products = Products.from_extract(self.sources["products"], **products.columns)
+        names: dict[str, Any] = dict(sales.columns)
         log, rejections = Transactions.split_extract(
             self.sources["transactions"],
             until=self.config.until,
             time_zone=sales.time_zone,
             recorded_in=sales.recorded_in,
             time_format=sales.time_format,
-            products=Products.from_extract(self.sources["products"], **products.columns) if products else None,
+            trading_day_cutoff=sales.trading_day_cutoff,
+            products=self.products,
+            nobody=sales.nobody,
+            classes=sales.classes,
+            folder=self.folder / _WORK,
             progress=self.progress,
-            **sales.columns,
+            **names,
         )
-        self._write(rejections.rows.assign(value=rejections.rows["value"].astype("str")), "rejections")
+        shutil.copyfile(rejections.path, self.folder / "rejections.parquet")
+        self.rows["rejections"] = rejections.rows_rejected
         _refuse(rejections, sales.max_rejected)
+        self.after_as_of = n_later(log, self.day)
         return log.up_to(self.day), rejections
 
     def _customers(self, log: Transactions) -> pd.DataFrame:
@@ -186,7 +232,7 @@ class _Run:
         value, churn = self.config.value, self.config.churn
         customers = btyd_summary(log)
         if not len(customers):
-            raise ModelError(f"No customer has bought anything by {self.day}. Check until= and the files.")
+            raise ModelError(f"No member has bought anything by {self.day}. Check --as-of, until and the files.")
         customers = customers.merge(rfm_table(log), on="customer_id").merge(weekly_spend(log), on="customer_id")
         customers = customers.join(RFMScores().fit_transform(customers))
         clv = self._clv().fit(customers)
@@ -200,6 +246,15 @@ class _Run:
             customers = customers.merge(members, on="customer_id", how="left")
         return self._write(customers, "customers")
 
+    def _suspects(self, log: Transactions) -> None:
+        """Cards that look like no member's, in a table of their own; the report only counts them."""
+        suspects = self._write(suspect_cards(log), "suspect_cards")
+        if len(suspects):
+            self.notes.append(
+                f"Cards with more than 20 receipts, or more than 3 stores, on one day: {len(suspects):,}, in "
+                "suspect_cards.parquet. Name those that are no member's under transactions.nobody."
+            )
+
     def _clv(self) -> CustomerLifetimeValue:
         value = self.config.value
         return CustomerLifetimeValue(
@@ -207,8 +262,10 @@ class _Run:
         )
 
     def _by(self, log: Transactions) -> str | None:
-        followed = (self.config.repurchase.by,) if self.config.repurchase.by else ("category", "product_id")
-        return next((name for name in followed if name in log.items), None)
+        by = self.config.repurchase.by
+        if by and by not in log.items:
+            raise ConfigError(f"repurchase.by = {by!r}, which the lines do not have; they have {list(log.items)}.")
+        return by or next((name for name in ("category", "product_id") if name in log.items), None)
 
     def _due(self, log: Transactions) -> pd.DataFrame:
         by = self._by(log)
@@ -216,8 +273,11 @@ class _Run:
             self.notes.append("Purchases were not timed: the lines have neither a category nor a product_id.")
             return self._write(pd.DataFrame({"customer_id": pd.Series(dtype="str")}), "repurchases")
         timing = self.config.repurchase
-        model = NextPurchase(by=by, exclude=timing.exclude).fit(log)
-        return self._write(model.predict(log, horizon=timing.horizon), "repurchases")
+        due = NextPurchase(by=by, exclude=timing.exclude).fit(log).predict(log, horizon=timing.horizon)
+        if by == "product_id" and self.products is not None:
+            names = self.products.frame.set_index("product_id")["name"]
+            due.insert(2, "name", due["product_id"].map(names).fillna(due["product_id"]))
+        return self._write(due, "repurchases")
 
     def _plan(self, due: pd.DataFrame, customers: pd.DataFrame) -> tuple[OfferResult | None, Deals | None]:
         if self.config.deals is None or "p_purchase" not in due:
@@ -283,9 +343,7 @@ class _Run:
     ) -> None:
         report.add_card(len(customers), "customers")
         report.add_card(customers["value"].sum(), f"value expected in {self.config.value.horizon} days")
-        report.add_card(
-            customers["value_at_risk"].sum(), f"expected spending at risk in {self.config.churn.horizon} days"
-        )
+        report.add_card(customers["value_at_risk"].sum(), f"at risk in {self.config.churn.horizon} days")
         if plan is not None:
             report.add_card(plan.offers["customer_id"].nunique(), "members with a list")
         subjects = {check.subject: check for check in checks}
@@ -299,6 +357,8 @@ class _Run:
         if plan is not None:
             report.add_offers(plan)
         report.add_rejections(rejections)
+        if self.after_as_of:
+            report.add_note("Not looked at", f"{self.after_as_of:,} of the rows used are dated after {self.day}.")
         for note in self.notes:
             report.add_note("Please note", note)
         report.save(self.folder / "report.html")
@@ -321,6 +381,7 @@ class _Run:
                 "used": rejections.rows_used,
                 "rejected": rejections.rows_rejected,
                 "duplicate": rejections.rows_duplicate,
+                "after_as_of": self.after_as_of,
                 "reasons": dict(zip(rejections.counts["reason"], map(int, rejections.counts["rows"]), strict=True)),
                 "amount": str(rejections.amount_read),
                 "amount_used": str(rejections.amount_used),
@@ -328,7 +389,7 @@ class _Run:
                 "amount_duplicate": str(rejections.amount_duplicate),
             },
             "rows": self.rows | {"lists": lists},
-            "backtests": {check.subject: check.mean.round(6).to_dict("index") for check in checks},
+            "backtests": {check.subject: _finite(check.mean) for check in checks},
             "plan": None if plan is None else {"objective": plan.objective, "gap": plan.gap},
             "notes": self.notes,
             "seconds": self.timings,
@@ -341,22 +402,57 @@ def _symbol(currency: str) -> str:
     return get_currency_symbol(currency, locale="en") if currency else ""
 
 
+def _sentences(caught: list[warnings.WarningMessage]) -> list[str]:
+    """Warnings of crmkit as notes, each once; others go on to whoever listens."""
+    for other in caught:
+        if not issubclass(other.category, CrmkitWarning):
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    return sorted({str(told.message) for told in caught if issubclass(told.category, CrmkitWarning)})
+
+
 def _backed(report: Report, check: Backtest | None) -> None:
     if check is not None:
         report.add_backtest(check)
 
 
+def _finite(scores: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """Scores by model; one that cannot be had from these rows is null."""
+    return {
+        str(model): {str(name): round(float(value), 6) if pd.notna(value) else None for name, value in row.items()}
+        for model, row in scores.iterrows()
+    }
+
+
 def _refuse(rejections: Rejections, most: float) -> None:
     """Raise when too many rows are faulty; rows that only lack a customer are nobody's, not faulty."""
-    counts = rejections.counts
-    faulty = int(counts.loc[counts["reason"] != _NOBODY, "rows"].sum())
-    if rejections.rows_read and faulty > most * rejections.rows_read:
+    faulty = rejections.counts[~rejections.counts["reason"].isin(_NOBODY)]
+    n_faulty = int(faulty["rows"].sum())
+    if rejections.rows_read and n_faulty > most * rejections.rows_read:
         raise RefusedError(
-            f"{faulty:,} of {rejections.rows_read:,} rows are faulty, more than max_rejected = {most:g} allows. {rejections}. "
-            "Mend the extract, or raise max_rejected under [transactions]."
+            f"{n_faulty:,} of {rejections.rows_read:,} rows are faulty, more than max_rejected = {most:g} allows.\n"
+            f"{_first_faults(rejections)}\n{_advice(faulty['reason'].iloc[0])}"
         )
     if not rejections.rows_used:
-        raise RefusedError(f"No row could be used. {rejections}.")
+        raise RefusedError(f"No row could be used. {rejections}.\n{_first_faults(rejections)}")
+
+
+def _first_faults(rejections: Rejections) -> str:
+    """One example of each reason, with its place."""
+    first = rejections.rows.drop_duplicates("reason")
+    return "\n".join(f"  {row.file} line {row.line}: {row.reason}" for row in first.itertuples())
+
+
+def _advice(reason: str) -> str:
+    stated = {
+        "purchased_at is not a time": "state time_format under [transactions]",
+        "amount is not a number": "state decimal and thousands under [transactions]",
+        "fields do not match the header": "state delimiter under [transactions]",
+    }
+    return (
+        f"Mend the extract, {stated[reason]}, or raise max_rejected."
+        if reason in stated
+        else ("Mend the extract, or raise max_rejected under [transactions].")
+    )
 
 
 # -- Inputs and their identity ---------------------------------------------------------------------------------------
@@ -370,20 +466,20 @@ def _sources(config: Config, home: Path) -> dict[str, Extract]:
         "deals": config.deals,
     }
     return {
-        name: read_extract([str(home / file) for file in _listed(table.files)], delimiter=table.delimiter)
+        name: read_extract(table.source(home), **table.reading(config.currency))
         for name, table in tables.items()
         if table is not None
     }
-
-
-def _listed(files: str | list[str]) -> list[str]:
-    return [files] if isinstance(files, str) else files
 
 
 def _file_hash(path: Path | None) -> str:
     assert path is not None
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hashes(sources: dict[str, Extract]) -> dict[str, list[str]]:
+    return {name: [_file_hash(part.path) for part in source.parts] for name, source in sources.items()}
 
 
 def _digest(config: Config, day: date, hashes: dict[str, list[str]]) -> str:
@@ -394,7 +490,7 @@ def _digest(config: Config, day: date, hashes: dict[str, list[str]]) -> str:
 def _code() -> list[str]:
     """Hash of every file of the package: other code is another run, whatever its version says."""
     home = Path(__file__).parent
-    return [_file_hash(file) for file in sorted(home.rglob("*")) if file.suffix in (".py", ".sql", ".j2")]
+    return [_file_hash(file) for file in sorted(home.rglob("*")) if file.suffix in (".py", ".sql", ".j2", ".toml")]
 
 
 def _named(sources: dict[str, Extract], hashes: dict[str, list[str]]) -> list[dict[str, str]]:
@@ -452,23 +548,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _replace(part: Path, done: Path) -> None:
-    if done.is_dir():
-        old = done.with_name(done.name + ".old.part")
-        done.rename(old)
-        part.rename(done)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        part.rename(done)
-    _sync(done.parent)
-
-
-def _point_current(out: Path, run_id: str) -> None:
-    """``CURRENT`` is a relative link; it is replaced in one step."""
-    link = out / ".CURRENT.part"
-    link.unlink(missing_ok=True)
-    link.symlink_to(Path("runs") / run_id)
-    os.replace(link, out / "CURRENT")
-    _sync(out)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from signal import SIG_IGN, SIGTERM, getsignal, signal
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 EXIT_CODES = """Exit codes: 0 done; 2 wrong usage; 65 data refused; 66 no input; 70 a fault in crmkit;
+71 out of memory;
 74 cannot write; 75 try again later (another run, or a source that is still changing);
 77 not permitted; 78 wrong configuration."""
 
@@ -86,6 +90,38 @@ def demo(out: Out = Path("out"), force: Force = False, quiet: Quiet = False) -> 
     _say(_publish(_sample() / "crmkit.toml", out, None, force, quiet))
 
 
+@app.command()
+def check(
+    files: Annotated[list[str], typer.Argument(help="Files, folders, globs, or one database address.")],
+    config: Annotated[Path | None, typer.Option("--config", help="Read them as its [transactions] say.")] = None,
+    layout: Annotated[str | None, typer.Option("--layout", help="Read them in a ready layout.")] = None,
+) -> None:
+    """Say what files hold, what would be rejected and why, and what to write in the configuration.
+
+    Example: crmkit check till-2026-*.csv
+    """
+    from crmkit.check import check_files
+    from crmkit.config import read_config
+
+    typer.echo(str(check_files(files, read_config(config) if config else None, layout)))
+
+
+@app.command()
+def init(
+    files: Annotated[list[str], typer.Argument(help="Files, folders or globs: sales, products, members, deals.")],
+    out: Annotated[Path, typer.Option("--out", help="Configuration to write; never one that is there.")] = Path(
+        "crmkit.toml"
+    ),
+) -> None:
+    """Write a configuration to begin with, its guesses marked to be confirmed.
+
+    Example: crmkit init till-2026-*.csv --out crmkit.toml
+    """
+    from crmkit.check import write_config
+
+    typer.echo(f"Written: {write_config(files, out)}. Confirm its guesses, then: crmkit run {out} --out out/")
+
+
 def _publish(config: Path, out: Path, as_of: datetime | None, force: bool, quiet: bool) -> Published:
     from crmkit.batch import run as run_batch
     from crmkit.config import read_config
@@ -138,7 +174,11 @@ def _progress(quiet: bool) -> Iterator[Progress]:
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
     with Bar(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=Console(stderr=True)
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
     ) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda stage: bar.update(task, description=stage)
@@ -146,6 +186,7 @@ def _progress(quiet: bool) -> Iterator[Progress]:
 
 def main() -> None:
     """Run the command line; an error is one message and an exit code, never a traceback of somebody's data."""
+    signal(SIGTERM, _end)
     try:
         app()
     except CrmkitError as error:
@@ -154,9 +195,30 @@ def main() -> None:
     except PermissionError as error:
         typer.echo(f"crmkit: not permitted: {error.filename}", err=True)
         raise SystemExit(77) from None
+    except OSError as error:
+        typer.echo(f"crmkit: cannot write: {error.strerror or 'the disk does not take it'}", err=True)
+        raise SystemExit(74) from None
     except MemoryError:
         typer.echo("crmkit: out of memory. Use a machine with more, or fewer files at a time.", err=True)
         raise SystemExit(71) from None
+    except Exception as error:
+        if getsignal(SIGTERM) is SIG_IGN:  # told to end while the engine was at work, which raised its own error
+            raise SystemExit(143) from None
+        typer.echo(f"crmkit: a fault in crmkit itself: {type(error).__name__} at {_place(error)}", err=True)
+        raise SystemExit(70) from None
+
+
+def _place(error: BaseException) -> str:
+    """The line of crmkit that an error came from; its message may hold somebody's data and is not told."""
+    frames = [
+        frame for frame in extract_tb(error.__traceback__) if f"{Path(__file__).parent}{os.sep}" in frame.filename
+    ]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
+
+
+def _end(*_: object) -> None:
+    signal(SIGTERM, SIG_IGN)
+    raise SystemExit(143)
 
 
 def _exit_code(error: CrmkitError) -> int:

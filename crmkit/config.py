@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import re
 import tomllib
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from crmkit.contracts import DEALS, MEMBERS, PRODUCTS, SALES
+from crmkit.databases import is_url
 from crmkit.exceptions import ConfigError
+from crmkit.extracts import Reading
+from crmkit.layouts import settings_of
 
 __all__ = ["Config", "read_config"]
+
+
+_CONTRACTS = {"transactions": SALES, "products": PRODUCTS, "members": MEMBERS, "deals": DEALS}
 
 
 class _Table(BaseModel):
@@ -20,29 +30,112 @@ class _Table(BaseModel):
 
 
 class TableSource(_Table):
-    """Files of one table, and how its columns are called: ``columns = { customer_id = "card_no" }``."""
+    """Files of one table, or a database; how it is written (`read_extract`), and how its columns are called.
 
-    files: str | list[str]
+    ``layout`` names one of `crmkit.layouts`, whose settings stand where none are given here. In the address of a
+    database ``${NAME}`` is taken from the environment; a password is never written here.
+    """
+
+    about: ClassVar[str]
+
+    files: str | Annotated[list[str], Field(min_length=1)]
+    layout: str | None = None
     columns: dict[str, str] = {}
+    encoding: str | None = None
     delimiter: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    currency: str | None = None
+    date_format: str | None = None
+    sheet: str | None = None
+    member: str | None = None
+    table: str | None = None
+    query: str | None = None
+    skip_rows: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_layout(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("layout"), str):
+            return given
+        ready = settings_of(given["layout"], cls.about)
+        columns = given.get("columns", {})
+        merged = ready.get("columns", {}) | columns if isinstance(columns, dict) else columns
+        return ready | given | {"columns": merged}
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        self.reading("")
+        for file in self._listed():
+            if is_url(file) and "$" not in (urlsplit(file).password or "$"):
+                raise ConfigError("the password stands in the file. Write ${NAME} and set NAME in the environment.")
+        return self
+
+    def _listed(self) -> list[str]:
+        return [self.files] if isinstance(self.files, str) else self.files
+
+    def source(self, home: Path) -> str | list[str]:
+        """What to hand to `read_extract`: paths from the configuration's folder, or a database address."""
+        files = self._listed()
+        if len(files) == 1 and is_url(files[0]):
+            file = files[0].removeprefix("sqlite:///")
+            return _filled(files[0]) if file == files[0] else f"sqlite:///{home / file}"
+        return [str(home / file) for file in files]
+
+    def reading(self, currency: str) -> dict[str, Any]:
+        """Options of `read_extract`; amounts are in the run's currency unless another is stated."""
+        stated = self.model_dump(include=set(Reading.__dataclass_fields__), exclude_none=True)
+        options = ({"currency": currency} if currency else {}) | stated
+        Reading(**options)
+        return options
 
 
 class SalesSource(TableSource):
     """Files of sold lines, and how their times are written."""
 
+    about = "transactions"
+
     time_zone: str | None = None
     recorded_in: str | None = None
     time_format: str | None = None
+    trading_day_cutoff: str | None = None
+    nobody: list[str] = []
+    classes: dict[str, list[str]] = {}
     max_rejected: float = Field(0.05, ge=0, le=1)
+
+
+class ProductSource(TableSource):
+    """Files of what is sold."""
+
+    about = "products"
+
+
+class MemberSource(TableSource):
+    """Files of who holds a card."""
+
+    about = "members"
+
+
+class DealSource(TableSource):
+    """Files of deals."""
+
+    about = "deals"
 
 
 class Value(_Table):
     """Lifetime value and tiers."""
 
     horizon: int = Field(365, ge=1)
-    annual_discount: float = Field(0.10, ge=0)
-    margin: float = Field(1.0, gt=0)
+    annual_discount: float = Field(0.10, ge=0, allow_inf_nan=False)
+    margin: float = Field(1.0, gt=0, allow_inf_nan=False)
     tiers: tuple[float, ...] = (0.05, 0.15, 0.30, 0.50)
+
+    @field_validator("tiers")
+    @classmethod
+    def _whole(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-9:
+            raise ValueError("the shares of the tiers must be above 0 and sum to 1")
+        return shares
 
 
 class Churn(_Table):
@@ -84,14 +177,34 @@ class Config(_Table):
     currency: str = Field("", pattern="^([A-Z]{3})?$")
     until: date
     transactions: SalesSource
-    products: TableSource | None = None
-    members: TableSource | None = None
-    deals: TableSource | None = None
+    products: ProductSource | None = None
+    members: MemberSource | None = None
+    deals: DealSource | None = None
     value: Value = Value()
     churn: Churn = Churn()
     repurchase: Repurchase = Repurchase()
     offers: Offers = Offers()
     lists: Lists = Lists()
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> Self:
+        """Every key of a ``columns`` table is a column of its contract."""
+        faults = [
+            fault
+            for section, contract in _CONTRACTS.items()
+            if (table := getattr(self, section)) is not None
+            for fault in (f"{section}.columns: {text}" for text in contract.unknown(table.columns))
+        ]
+        if faults:
+            raise ValueError(" ".join(faults))
+        return self
+
+    @model_validator(mode="after")
+    def _deals_for_items(self) -> Self:
+        """Deals name a category or a product, so that is what must be timed."""
+        if self.deals and self.repurchase.by not in (None, "category", "product_id"):
+            raise ValueError(f"repurchase.by = {self.repurchase.by!r}: deals need 'category' or 'product_id'")
+        return self
 
 
 def read_config(path: str | Path) -> Config:
@@ -132,18 +245,26 @@ def read_config(path: str | Path) -> Config:
 def _fault(fault: dict[str, Any]) -> str:
     place = [str(step) for step in fault["loc"]]
     if fault["type"] != "extra_forbidden":
-        return f"{'.'.join(place)}: {fault['msg']}"
+        return ": ".join(filter(None, (".".join(place), fault["msg"].removeprefix("Value error, "))))
     near = get_close_matches(place[-1], _keys_at(place[:-1]), n=1)
     return f"{'.'.join(place)}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _filled(address: str) -> str:
+    """An address with its ``${NAME}`` from the environment."""
+    absent = [name for name in re.findall(r"\$\{(\w+)\}", address) if name not in os.environ]
+    if absent:
+        raise ConfigError(f"The environment does not have {absent}, which the address of the database needs. Set it.")
+    return re.sub(r"\$\{(\w+)\}", lambda name: os.environ[name[1]], address)
 
 
 def _keys_at(place: list[str]) -> list[str]:
     """Known keys of the table at a place of the configuration."""
     tables: dict[str, type[BaseModel]] = {
         "transactions": SalesSource,
-        "products": TableSource,
-        "members": TableSource,
-        "deals": TableSource,
+        "products": ProductSource,
+        "members": MemberSource,
+        "deals": DealSource,
         "value": Value,
         "churn": Churn,
         "repurchase": Repurchase,

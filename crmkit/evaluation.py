@@ -55,6 +55,8 @@ class Backtest:
         The figure, with its numbers in ``display.table``.
     main : str
         The score that decides; smaller is better.
+    scope : str
+        What is scored, where that is not everything that is predicted.
     """
 
     subject: str
@@ -62,6 +64,7 @@ class Backtest:
     scores: pd.DataFrame = field(repr=False)
     display: Display = field(repr=False)
     main: str
+    scope: str = ""
 
     @property
     def mean(self) -> pd.DataFrame:
@@ -77,7 +80,7 @@ class Backtest:
         won = self._wins(model, rival)
         better = "beats" if mean[model] < mean[rival] else "does not beat"
         return (
-            f"{self.subject}, {self.horizon} days ahead: {model} {better} {rival} ({_WORDS[self.main]} "
+            f"{self.subject}{self.scope}, {self.horizon} days ahead: {model} {better} {rival} ({_WORDS[self.main]} "
             f"{mean[model]:.3f} against {mean[rival]:.3f}; better at {won} of {n} past days)."
         )
 
@@ -129,6 +132,8 @@ def backtest(
     >>> check.scores["origin"].nunique(), check.mean.index[0]
     (3, 'BG/NBD')
     """
+    if horizon is not None and (horizon < 1 or horizon != int(horizon)):
+        raise ModelError(f"horizon={horizon} is not a whole number of days of at least 1.")
     splits = [split] if isinstance(split, str | date) else list(split or [])
     origins = sorted(as_day(day) for day in splits)
     ahead = horizon or _default_horizon(model, log, origins)
@@ -206,12 +211,18 @@ def _value_scores(known: pd.DataFrame, who: str) -> dict[str, float]:
     return {
         "n": len(known),
         "mae_value": scoring.mean_absolute_error(actual, value),
-        "correlation_value": scoring.correlation(actual, value),
-        "bias_of_total_value": scoring.bias_of_total(actual, value),
+        "correlation_value": _correlation(actual, value),
+        "bias_of_total_value": scoring.bias_of_total(actual, value) if actual.sum() else np.nan,
         "mae_purchases": scoring.mean_absolute_error(bought, purchases),
-        "correlation_purchases": scoring.correlation(bought, purchases),
-        "top_decile_share_of_value": float(actual[top].sum() / actual.sum()),
+        "correlation_purchases": _correlation(bought, purchases),
+        "top_decile_share_of_value": float(actual[top].sum() / actual.sum()) if actual.sum() else np.nan,
     }
+
+
+def _correlation(actual: pd.Series[float], predicted: pd.Series[float]) -> float:
+    """Pearson's correlation, missing where either side is constant."""
+    varies = actual.nunique() > 1 and predicted.nunique() > 1
+    return scoring.correlation(actual, predicted) if varies else np.nan
 
 
 def _by_frequency(known: pd.DataFrame, name: str) -> FrequencyDisplay:
@@ -267,7 +278,7 @@ def _recency_only(log: Transactions, origin: date, ahead: int) -> Any:
     earlier = origin - timedelta(days=ahead)
     past = rfm_table(log, earlier).merge(_silent(log, earlier, ahead), on="customer_id")
     if past["silent"].nunique() < 2:
-        return np.full(len(now), float(past["silent"].mean()) if len(past) else 0.5)
+        return np.full(len(now), _uncertain_share(past["silent"]))
     curve = LogisticRegression().fit(np.log1p(past[["days_since_last"]].to_numpy()), past["silent"])
     return curve.predict_proba(now)[:, 1]
 
@@ -303,7 +314,7 @@ def _next_purchase(model: NextPurchase, log: Transactions, origins: list[date], 
         due = due[due["n_purchases"] >= _REGULAR]
         if not len(due):
             raise ModelError(f"No customer has bought any {model.by} on {_REGULAR} days by {origin}: nothing to score.")
-        due[names[1]] = due["item"].map(_base_rates(model, log, origin, ahead)).fillna(due["bought"].mean())
+        due[names[1]] = _base_rates(model, log, origin, ahead, due["item"])
         due[names[2]] = _own_interval(model, log, origin, ahead, due)
         for name in names:
             rows.append(
@@ -311,7 +322,12 @@ def _next_purchase(model: NextPurchase, log: Transactions, origins: list[date], 
             )
         answers.append(due)
     return Backtest(
-        "Next purchase", ahead, pd.DataFrame(rows), _curves(pd.concat(answers), "bought", names[:2]), "log_loss"
+        "Next purchase",
+        ahead,
+        pd.DataFrame(rows),
+        _curves(pd.concat(answers), "bought", names[:2]),
+        "log_loss",
+        scope=f" (of what a member bought on {_REGULAR} days or more)",
     )
 
 
@@ -320,15 +336,24 @@ def _with_bought(pairs: pd.DataFrame, log: Transactions, by: str, origin: date, 
     return pairs.merge(bought, how="left", on=["customer_id", "item"]).fillna({"bought": 0.0})
 
 
-def _base_rates(model: NextPurchase, log: Transactions, origin: date, ahead: int) -> pd.Series[float]:
-    """Share of each item's pairs that were bought within as many days, learned a horizon earlier; with one pair of the
-    overall share added to each, so that an item of few pairs is not called certain.
+def _base_rates(
+    model: NextPurchase, log: Transactions, origin: date, ahead: int, items: pd.Series[str]
+) -> pd.Series[float]:
+    """Share of each item's pairs that were bought within as many days, learned a horizon before the origin.
+
+    One pair of the overall share, itself kept from 0 and 1, is added to every item; an item without pairs has only that.
     """
     earlier = origin - timedelta(days=ahead)
     state = item_state(log, model.by, earlier, model.exclude)
     known = _with_bought(state[state["frequency"] >= _REGULAR - 1], log, model.by, earlier, ahead)
+    overall = _uncertain_share(known["bought"])
     rates = known.groupby("item")["bought"].agg(["sum", "size"])
-    return (rates["sum"] + known["bought"].mean()) / (rates["size"] + 1)
+    return items.map((rates["sum"] + overall) / (rates["size"] + 1)).fillna(overall)
+
+
+def _uncertain_share(y: pd.Series[float]) -> float:
+    """(successes + ½) / (n + 1): never 0 or 1, and ½ of nothing (Jeffreys' prior)."""
+    return float((y.sum() + 0.5) / (len(y) + 1))
 
 
 def _own_interval(model: NextPurchase, log: Transactions, origin: date, ahead: int, due: pd.DataFrame) -> Any:

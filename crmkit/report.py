@@ -88,6 +88,8 @@ class Report:
     def add_sales(self, sales: pd.DataFrame) -> Self:
         """Sales per week, from ``weekly_sales``."""
         full = sales.iloc[1:-1] if len(sales) > 2 else sales
+        if not len(sales):
+            return self.add_note("Sales", "Nothing has been sold to a member yet.")
         sentence = (
             f"Members bought for {_number(sales['sales'].sum())} {self.currency} in {len(sales)} weeks; the median full week "
             f"brought {_number(full['sales'].median())} from {_number(full['customers'].median())} members."
@@ -122,7 +124,7 @@ class Report:
         first = table.iloc[0]
         sentence = (
             f"The largest of {len(table)} segments is “{first['segment']}” with {_number(first['customers'])} customers, "
-            f"{first['total_spend'] / table['total_spend'].sum():.0%} of the money spent."
+            f"{first['total_spend'] / (table['total_spend'].sum() or 1):.0%} of the money spent."
         )
         return self._figure("Segments by recency and frequency", sentence, SegmentDisplay(table))
 
@@ -140,7 +142,8 @@ class Report:
         expected = customers["p_churn"].sum()
         sentence = (
             f"{expected:,.0f} of {len(customers):,} customers are expected to buy nothing in the next {horizon} days; "
-            f"{_number(table['value_at_risk'].sum())} {self.currency} of expected spending is at risk."
+            f"{_number(table['value_at_risk'].sum())} {self.currency} is at risk: what they would spend if all were still "
+            "active, times the risk of each."
         )
         return self._plain("Who may stay away", sentence, table)
 

@@ -222,3 +222,100 @@ def test_help_is_quick_to_import() -> None:
     assert shown.returncode == 0
     assert "--as-of" in shown.stdout
     assert crmkit("--version").stdout.startswith("crmkit 0.")
+
+
+def config_of(folder: Path, sales: pd.DataFrame, more: str = "") -> Path:
+    sales.to_csv(folder / "till.csv", index=False)
+    (folder / "crmkit.toml").write_text(f'until = 2017-12-31\n{more}\n[transactions]\nfiles = "till.csv"\n')
+    return folder / "crmkit.toml"
+
+
+def test_scores_that_cannot_be_had_are_null_and_stop_nothing(tmp_path: Path) -> None:
+    weeks = pd.date_range("2017-01-01", "2017-12-31", freq="7D")
+    everybody_always = pd.DataFrame(
+        [(f"m{n}", day, 5.0 + n % 3, "Milk") for n in range(60) for day in weeks],
+        columns=["customer_id", "purchased_at", "amount", "category"],
+    )
+    done = crmkit("run", config_of(tmp_path, everybody_always), "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    churn = json.loads((tmp_path / "out" / "CURRENT" / "run.json").read_text())["backtests"]["Churn"]
+    assert churn["BG/NBD"]["auc"] is None
+    assert churn["BG/NBD"]["log_loss"] < 0.5
+
+
+def test_a_shop_where_nobody_came_back_yet_is_told_so(tmp_path: Path) -> None:
+    once = pd.DataFrame({"customer_id": range(50), "purchased_at": "2017-05-01", "amount": 5.0})
+    done = crmkit("run", config_of(tmp_path, once), "--out", tmp_path / "out")
+    assert done.returncode == 65
+    assert "bought on a second day" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        ("[value]\ntiers = [0.5, 0.4]", 78, "sum to 1"),
+        ("[value]\nannual_discount = inf", 78, "value.annual_discount"),
+        ('[repurchase]\nby = "brand"', 78, "which the lines do not have"),
+        ('[products]\nfiles = "till.csv"\ncolumns = { folder = "amount" }', 78, "'folder' is not a column of products"),
+    ],
+)
+def test_mistakes_of_the_configuration_are_told_as_such(tmp_path: Path, more: str, code: int, message: str) -> None:
+    sales = generated_sales(n_customers=40, days=200)
+    config = config_of(tmp_path, sales)
+    config.write_text(f"{config.read_text()}{more}\n")
+    done = crmkit("run", config, "--out", tmp_path / "out")
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert {file.name for file in tmp_path.iterdir()} <= {"till.csv", "crmkit.toml", "out"}
+
+
+def test_a_day_after_the_last_observed_one_is_refused_at_once(delivery: Path, tmp_path: Path) -> None:
+    done = crmkit("run", delivery / "crmkit.toml", "--out", tmp_path / "out", "--as-of", "2018-05-01")
+    assert done.returncode == 78
+    assert "after until" in done.stderr
+
+
+def test_an_earlier_day_says_what_was_not_looked_at(delivery: Path, tmp_path: Path) -> None:
+    done = crmkit("run", delivery / "crmkit.toml", "--out", tmp_path / "out", "--as-of", "2017-06-30")
+    assert done.returncode == 0, done.stderr
+    current = tmp_path / "out" / "CURRENT"
+    later = json.loads((current / "run.json").read_text())["read"]["after_as_of"]
+    assert later > 100
+    assert f"{later:,} of the rows used are dated after 2017-06-30" in (current / "report.html").read_text()
+
+
+def test_a_refused_run_shows_one_place_of_each_fault(tmp_path: Path) -> None:
+    sales = generated_sales(n_customers=40, days=200)
+    sales["purchased_at"] = sales["purchased_at"].dt.strftime("on %d %b")
+    done = crmkit("run", config_of(tmp_path, sales), "--out", tmp_path / "out")
+    assert done.returncode == 65
+    assert "till.csv line 2: purchased_at is not a time" in done.stderr
+    assert "state time_format" in done.stderr
+
+
+def test_a_terminated_run_leaves_nothing_behind(delivery: Path, tmp_path: Path) -> None:
+    out, scratch = tmp_path / "out", tmp_path / "tmp"
+    scratch.mkdir()
+    command = [sys.executable, "-m", "crmkit", "run", str(delivery / "crmkit.toml"), "--out", str(out)]
+    process = subprocess.Popen(command, env=os.environ | {"TMPDIR": str(scratch)}, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(out.glob("runs/*.part/log/trips.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait() == 143
+    assert not list(out.glob("runs/*"))
+    assert not [file for file in scratch.rglob("*.parquet")]
+
+
+def test_work_in_progress_is_closed_to_strangers(delivery: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "crmkit", "run", str(delivery / "crmkit.toml"), "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (parts := list(out.glob("runs/*.part"))) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    mode = parts[0].stat().st_mode
+    process.kill()
+    process.wait()
+    assert not mode & 0o077

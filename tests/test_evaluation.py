@@ -89,3 +89,24 @@ def test_the_verdict_says_when_the_baseline_is_better(log: Transactions) -> None
     check = backtest(MODELS["churn"], log)
     worse = check.scores.assign(log_loss=np.where(check.scores["model"] == "BG/NBD", 9.0, 0.1))
     assert "does not beat recency only" in type(check)(check.subject, 30, worse, check.display, "log_loss").verdict
+
+
+def test_what_happens_after_the_origin_moves_no_prediction_of_a_baseline() -> None:
+    from crmkit.evaluation import _base_rates
+    from crmkit.testing import generated_sales
+
+    sales = generated_sales(n_customers=400, days=365, seed=11)
+    origin, model = date(2017, 9, 30), NextPurchase(by="category")
+    items = pd.Series(["Category 01", "never seen"])
+    past = sales[sales["purchased_at"] <= "2017-09-30 23:59"]
+    one = Transactions.from_extract(past, until="2017-12-31")
+    other = Transactions.from_extract(sales, until="2017-12-31")
+    rates = [_base_rates(model, log, origin, 14, items) for log in (one, other)]
+    pd.testing.assert_series_equal(*rates, check_exact=True)
+    assert rates[0].between(0, 1, inclusive="neither").all()
+
+
+@pytest.mark.parametrize("horizon", [0, -5, 2.5])
+def test_a_horizon_that_is_no_number_of_days_is_refused(log: Transactions, horizon: float) -> None:
+    with pytest.raises(ModelError, match="whole number of days"):
+        backtest(MODELS["churn"], log, horizon=horizon)  # type: ignore[arg-type]

@@ -182,7 +182,7 @@ def test_questions_the_log_cannot_answer_are_refused(log: Transactions) -> None:
 
 def test_faulty_pairs_are_counted() -> None:
     pairs = pd.DataFrame({"item": ["a", "b"], "frequency": [1, -1], "recency": [5, 0], "T": [4, 3]})
-    with pytest.raises(ContractError, match="2 pairs do not have"):
+    with pytest.raises(ContractError, match="2 pairs do not have an item"):
         RepurchaseRate().fit(pairs)
     with pytest.raises(ContractError, match=r"Columns not found: \['T'\]"):
         RepurchaseRate().fit(pairs.drop(columns="T"))

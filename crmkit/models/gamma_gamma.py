@@ -100,7 +100,8 @@ class GammaGamma(Model):
         count = np.bincount(cell, weight).astype(float)
         if not count.sum() > 0:
             raise ModelError(
-                f"No customer of {len(used)} has frequency > 0 and monetary_value > 0, so spend cannot be learnt."
+                f"None of {len(used)} customers has bought on a second day for money (frequency and monetary_value above 0), "
+                "so spend cannot be learnt. Observe longer, or look at recency, frequency and segments only."
             )
         x, z = x[first], z[first]
         scale = float(np.average(z, weights=count * x))

@@ -21,6 +21,9 @@ _NEEDS = ("item", "frequency", "recency", "T")
 class RepurchaseRate(BaseEstimator):  # type: ignore[misc]
     """Purchases at gamma-distributed rates with drop-out: an empirical-Bayes prior per item, shrunk to the pooled one.
 
+    The priors are fitted as if nobody had stopped, and drop-out is then laid over them with one probability for all; where
+    many stop, long-silent pairs of few purchases are called too likely. A pair's first purchase is never taken for its last.
+
     Reads a table with columns ``item``, ``frequency`` (repeat purchase days of the pair), ``recency`` and ``T`` (days
     from its first purchase to its last, and to the day of the question).
 
@@ -31,7 +34,7 @@ class RepurchaseRate(BaseEstimator):  # type: ignore[misc]
     pooled_ : tuple of float
         r and alpha over all items; the prior of an item that was never seen.
     stopping_ : float
-        Probability that any purchase of a pair was its last.
+        Probability that a repeat purchase of a pair was its last.
 
     References
     ----------
@@ -112,10 +115,14 @@ def _columns(pairs: Any) -> tuple[Any, Floats, Floats, Floats]:
             f"Columns not found: {missing}. The table has {list(pairs)}; make it with item_state(log, by=…)."
         )
     x, t_x, T = (np.asarray(pairs[name], dtype=np.float64) for name in _NEEDS[1:])
-    faulty = ~((x >= 0) & (t_x >= 0) & (t_x <= T) & np.isfinite(T))
+    item = np.asarray(pairs["item"], dtype=object)
+    whole = (np.floor(x) == x) & (np.floor(T) == T)
+    faulty = ~((x >= 0) & (t_x >= 0) & (t_x <= T) & np.isfinite(T) & whole) | pd.isna(item)
     if faulty.any():
-        raise ContractError(f"{int(faulty.sum()):,} pairs do not have 0 ≤ recency ≤ T and frequency ≥ 0.")
-    return np.asarray(pairs["item"], dtype=object), x, t_x, T
+        raise ContractError(
+            f"{int(faulty.sum()):,} pairs do not have an item, whole days and purchases, 0 ≤ recency ≤ T and frequency ≥ 0."
+        )
+    return item, x, t_x, T
 
 
 def _stopped(log_odds: Floats) -> Floats:

@@ -82,7 +82,7 @@ def test_missing_spend_of_a_repeat_buyer_is_refused(spend):
 
 
 def test_no_repeat_buyer_is_refused():
-    with pytest.raises(ModelError, match="No customer of 1 has frequency > 0 and monetary_value > 0"):
+    with pytest.raises(ModelError, match="None of 1 customers has bought on a second day"):
         GammaGamma().fit(TABLE.iloc[:1])
 
 
