@@ -32,9 +32,10 @@ _HOME = {
     "PublishError": "exceptions",
     "RFMScores": "tiers",
     "RefusedError": "exceptions",
-    "Rejections": "transactions",
+    "Rejections": "delivery",
     "Report": "report",
     "SourceChangedError": "exceptions",
+    "Store": "store",
     "Transactions": "transactions",
     "ValueTiers": "tiers",
     "backtest": "evaluation",
@@ -42,11 +43,14 @@ _HOME = {
     "concentration": "tiers",
     "control_group": "offers",
     "holdout_summary": "summaries",
+    "layout": "layouts",
     "load_model": "models",
     "print_lists": "offers",
     "purchase_gaps": "summaries",
     "read_extract": "extracts",
     "rfm_table": "summaries",
+    "sales_summary": "sales",
+    "suspect_cards": "cards",
 }
 
 __all__ = sorted([*_HOME, "__version__"])

