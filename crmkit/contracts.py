@@ -13,7 +13,7 @@ from typing import Literal
 
 from crmkit.exceptions import ContractError
 
-__all__ = ["DEALS", "ITEM_COLUMNS", "MEMBERS", "PRODUCTS", "SALES", "Contract"]
+__all__ = ["COSTS", "DEALS", "ITEM_COLUMNS", "MEMBERS", "PRODUCTS", "SALES", "SERVICE", "Contract"]
 
 Kind = Literal["id", "text", "money", "number", "time", "date"]
 
@@ -212,6 +212,46 @@ MEMBERS = Contract(
     name="members",
     columns={"customer_id": "id", "joined": "date", "no_contact": "text"},
     required=("customer_id",),
+)
+
+SERVICE = Contract(
+    name="service records",
+    columns={
+        "record_id": "id",
+        "customer_id": "id",
+        "recorded_at": "time",
+        "kind": "text",
+        "topic": "text",
+        "score": "number",
+        "resolved_at": "time",
+    },
+    required=("record_id", "customer_id", "recorded_at", "kind"),
+    rules={
+        "kind is neither complaint, survey nor recovery": "kind not in ('complaint', 'survey', 'recovery')",
+        "score is not between 0 and 10": "score < 0 or score > 10",
+        "resolved_at is before recorded_at": "resolved_at < recorded_at",
+    },
+)
+
+COSTS = Contract(
+    name="costs",
+    columns={
+        "cost_id": "id",
+        "customer_id": "id",
+        "kind": "text",
+        "amount": "money",
+        "starts": "date",
+        "ends": "date",
+        "allocated_by": "text",
+    },
+    required=("cost_id", "kind", "amount", "starts", "ends"),
+    rules={
+        "amount is below 0": "amount < 0",
+        "ends is before starts": "ends < starts",
+        "allocated_by is neither orders, lines nor visits": (
+            "allocated_by is not null and allocated_by not in ('orders', 'lines', 'visits')"
+        ),
+    },
 )
 
 DEALS = Contract(

@@ -9,12 +9,12 @@ from typing import ClassVar, Self
 import pandas as pd
 
 from crmkit import door
-from crmkit.contracts import MEMBERS, PRODUCTS, Contract
+from crmkit.contracts import COSTS, MEMBERS, PRODUCTS, SERVICE, Contract
 from crmkit.engine import Engine
 from crmkit.exceptions import ContractError
 from crmkit.extracts import Extract, read_extract
 
-__all__ = ["ContractTable", "Members", "Products"]
+__all__ = ["ContractTable", "Costs", "Members", "Products", "ServiceRecords"]
 
 
 @dataclass(frozen=True)
@@ -102,3 +102,36 @@ class Members(ContractTable):
     """
 
     contract = MEMBERS
+
+
+class ServiceRecords(ContractTable):
+    """What members told the service desk: record_id, customer_id, recorded_at, kind, topic, score, resolved_at.
+
+    ``kind`` is complaint, survey (an answer, with its ``score`` from 0 to 10) or recovery (what was done about it).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> desk = pd.DataFrame({"record_id": [1], "customer_id": ["a"], "recorded_at": ["2017-05-01"], "kind": ["complaint"]})
+    >>> len(ServiceRecords.from_extract(desk).frame)
+    1
+    """
+
+    contract = SERVICE
+
+
+class Costs(ContractTable):
+    """What serving members costs: cost_id, kind, amount, starts, ends; of one customer_id, or to be shared out.
+
+    ``allocated_by`` says by what a shared cost is divided: orders, lines or visits.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> sheet = pd.DataFrame({"cost_id": [1], "kind": ["delivery"], "amount": [900], "starts": ["2017-05-01"],
+    ...                       "ends": ["2017-05-31"], "allocated_by": ["orders"]})
+    >>> float(Costs.from_extract(sheet).frame.amount[0])
+    900.0
+    """
+
+    contract = COSTS
