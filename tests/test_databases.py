@@ -62,7 +62,7 @@ def server() -> Iterator[str]:
     if home is None:
         reason = "PostgreSQL is not installed: scripts/services installs it"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="crmkit-postgres-"))
     options = as_nobody(folder) | {"cwd": folder, "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}}
     secret = folder / "secret"
     secret.write_text(SECRET)
