@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from crmkit.cells import fit_customers
 from crmkit.exceptions import ModelError
 from crmkit.models.bgnbd import BGNBD
 from crmkit.models.gamma_gamma import GammaGamma
@@ -60,8 +61,8 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         if not self.horizon >= 1:
             raise ModelError(f"horizon={self.horizon} is not a number of days of at least 1.")
         customers = btyd_summary(log, as_of)
-        self.estimator_ = BGNBD().fit(customers)
-        self.spend_ = GammaGamma().fit(customers)
+        self.estimator_ = fit_customers(BGNBD(), customers)
+        self.spend_ = fit_customers(GammaGamma(), customers)
         return self
 
     def predict(self, log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:

@@ -103,7 +103,10 @@ def check(
     from crmkit.check import check_files
     from crmkit.config import read_config
 
-    typer.echo(str(check_files(files, read_config(config) if config else None, layout)))
+    report = check_files(files, read_config(config) if config else None, layout)
+    typer.echo(str(report))
+    if report.refused:
+        raise typer.Exit(65)
 
 
 @app.command()

@@ -175,7 +175,7 @@ SALES = Contract(
         "store": "id",
         "product_id": "id",
         "quantity": "number",
-        "unit_price": "number",
+        "unit_price": "money",
         "discount": "money",
         "category": "text",
         "brand": "text",

@@ -161,7 +161,7 @@ def receive(
     resent = _resent([part.sha256 for part in admitted], known)
     sound = _sound(admitted, resent)
     repeated = _repeated(engine, sound, earlier)
-    lines = engine.keep(_lines(sound, repeated, classes or {}))
+    lines = engine.view(_lines(sound, repeated, _count(engine, repeated) > 0, classes or {}))
     return Received(admitted, resent, repeated, lines)
 
 
@@ -238,16 +238,16 @@ def _before(earlier: str | None) -> str:
         cast(null as varchar) from {earlier} where customer_id is not null"""
 
 
-def _lines(sound: str, repeated: str, classes: Mapping[str, Sequence[str]]) -> str:
+def _lines(sound: str, repeated: str, any_repeated: bool, classes: Mapping[str, Sequence[str]]) -> str:
     """A query for the lines that are kept, each with its kind; nobody's have no customer_id."""
     columns = ", ".join(
         f"l.{name}" for name in SALES.columns if name not in ("customer_id", "purchased_at", "unit_price")
     )
+    unless_repeated = f"left join {repeated} r on l.file = r.file and l.record = r.record where r.record is null"
     return f"""with lines as ({sound})
         select l.file, l.record, case when l.reason is null then l.customer_id end as customer_id, l.day, l.hour, {columns},
         {_kind(classes)} as kind
-        from lines l left join {repeated} r on l.file = r.file and l.record = r.record
-        where r.record is null"""
+        from lines l {unless_repeated if any_repeated else ""}"""
 
 
 def _kind(classes: Mapping[str, Sequence[str]]) -> str:
@@ -267,20 +267,30 @@ def _settled(engine: Engine, lines: str, products: Products | None) -> str:
     day of the purchase that it belongs to.
     """
     matches = engine.stage(sql_text("returns", lines=lines).replace("?", str(WINDOW)))
-    units = """case when l.kind in ('sale', 'free') and not coalesce(s.void, false) then coalesce(l.quantity, 1)
-        when l.kind = 'return' and m.void is not null and not m.void then coalesce(l.quantity, -1) else 0 end"""
-    columns = [f"l.{name}" for name in engine.types(lines)]
-    joins = ""
+    columns, joined = [f"l.{name}" for name in engine.types(lines)], ""
     if products is not None:
         attributes = [name for name in products.frame.columns if name in SALES.columns and name != "product_id"]
         table = engine.register(products.frame[["product_id", *attributes]])
         columns = [f"coalesce(p.{c[2:]}, {c}) as {c[2:]}" if c[2:] in attributes else c for c in columns]
-        joins = f"left join {table} p on l.product_id = p.product_id"
-    return f"""select {", ".join(columns)}, case when l.kind = 'return' then coalesce(m.how, 'unmatched') end as how,
-        coalesce(m.sold_day, l.day) as buy_day, cast({units} as decimal(18, 4)) as units
-        from {lines} l left join {matches} m on l.file = m.file and l.record = m.record
-        left join (select distinct sold_file, sold_record, void from {matches} where void) s
-            on l.file = s.sold_file and l.record = s.sold_record {joins}"""
+        joined = f"left join {table} p on l.product_id = p.product_id"
+    how, buy_day, units = _UNMATCHED
+    if _count(engine, matches):
+        how, buy_day, units = _MATCHED
+        joined += f""" left join {matches} m on l.file = m.file and l.record = m.record
+        left join (select distinct sold_file, sold_record from {matches} where void) v
+            on l.file = v.sold_file and l.record = v.sold_record"""
+    return f"""select {", ".join(columns)}, case when l.kind = 'return' then {how} end as how, {buy_day} as buy_day,
+        cast({units} as decimal(18, 4)) as units from {lines} l {joined}"""
+
+
+# How a return was matched, the day it belongs to, and the units of a line: without any match, and with some.
+_UNMATCHED = ("'unmatched'", "l.day", "case when l.kind in ('sale', 'free') then coalesce(l.quantity, 1) else 0 end")
+_MATCHED = (
+    "coalesce(m.how, 'unmatched')",
+    "coalesce(m.sold_day, l.day)",
+    """case when l.kind in ('sale', 'free') and v.sold_record is null then coalesce(l.quantity, 1)
+        when l.kind = 'return' and not m.void then coalesce(l.quantity, -1) else 0 end""",
+)
 
 
 def filled_items(engine: Engine, lines: str) -> tuple[str, ...]:

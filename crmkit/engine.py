@@ -51,9 +51,6 @@ class Engine:
     memory_limit : str, optional
         For example ``"2GB"``; that of `limits`, or DuckDB's own default, otherwise. Work beyond it spills to a private
         folder.
-    keep_order : bool
-        Rows of a result stand in the order of its source. Without it large results need less memory; only an
-        ``order by`` is kept then.
 
     Examples
     --------
@@ -65,14 +62,14 @@ class Engine:
     0        2
     """
 
-    def __init__(self, memory_limit: str | None = None, keep_order: bool = True) -> None:
+    def __init__(self, memory_limit: str | None = None) -> None:
         import duckdb
 
         settings = dict(_LIMITS.get())
         if memory_limit is not None:
             settings["memory_limit"] = memory_limit
         self.scratch = Path(tempfile.mkdtemp(prefix="crmkit-spill-"))
-        settings |= {"temp_directory": str(self.scratch), "preserve_insertion_order": keep_order}
+        settings["temp_directory"] = str(self.scratch)
         self._session = duckdb.connect(config=settings)
         self._session.execute("set timezone = 'UTC'")
         self._session.execute("create macro unix_date(d) as (d - date '1970-01-01')")
@@ -144,8 +141,14 @@ class Engine:
     def keep(self, select: str) -> str:
         """Keep the result of a query on disk, in its order, under a name for the rest of the session."""
         path = self.scratch / f"{next(self._names)}.parquet"
-        self.save(select, path)
+        self._session.execute(f"copy ({select}) to {literal(str(path))} (format parquet, compression lz4_raw)")
         return self.parquet(path)
+
+    def view(self, select: str) -> str:
+        """Give a query a name; it runs when it is asked for."""
+        name = next(self._names)
+        self._session.execute(f"create temp view {name} as {select}")
+        return name
 
     def types(self, table: str) -> dict[str, str]:
         """Columns of a named table and the engine's type of each."""
@@ -190,7 +193,9 @@ class Engine:
 
     def trimmed(self, text: str) -> str:
         """Text without the white space around it; nothing but white space is missing."""
-        return f"nullif(trim(trim({text}, {literal(_BLANKS)})), '')"
+        trimmed = f"trim(trim({text}, {literal(_BLANKS)}))"
+        edges = " or ".join(f"{edge} < '!' or {edge} > '~'" for edge in (f"left({text}, 1)", f"right({text}, 1)"))
+        return f"nullif(case when {edges} then {trimmed} else {text} end, '')"  # trimming is slow, looking is not
 
     def local_time(self, text: str, time_format: str | None, recorded_in: str | None, time_zone: str | None) -> str:
         """Text as the wall-clock time of the shop.
@@ -340,7 +345,7 @@ class SparkEngine:
 
 def engine_for(log: Any) -> Engine | SparkEngine:
     """The engine that a log asks for, to be used in a ``with`` block."""
-    return SparkEngine() if getattr(log, "on_spark", False) else Engine(keep_order=False)
+    return SparkEngine() if getattr(log, "on_spark", False) else Engine()
 
 
 def on_spark(log: Any) -> Any:

@@ -36,7 +36,8 @@ def split(till: Callable[..., Path]) -> Callable[..., tuple[pd.DataFrame, Reject
     def through(content: object, name: str = "till.csv", **options: str) -> tuple[pd.DataFrame, Rejections]:
         source = read_extract(till(content, name) if isinstance(content, str | bytes) else content)
         log, rejections = Transactions.split_extract(source, **({"until": "2026-12-31"} | options))
-        return pd.read_parquet(log.lines), rejections
+        lines = pd.read_parquet(log.lines).sort_values(["file", "record"], ignore_index=True)
+        return lines, rejections
 
     return through
 

@@ -305,7 +305,7 @@ def test_a_terminated_run_leaves_nothing_behind(delivery: Path, tmp_path: Path) 
     process.terminate()
     assert process.wait() == 143
     assert not list(out.glob("runs/*"))
-    assert not [file for file in scratch.rglob("*.parquet")]
+    assert not list(scratch.rglob("*.parquet"))
 
 
 def test_work_in_progress_is_closed_to_strangers(delivery: Path, tmp_path: Path) -> None:

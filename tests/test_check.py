@@ -152,6 +152,7 @@ def test_what_cannot_be_loaded_is_told_with_what_to_do(till: Till) -> None:
     assert "JSON lines" in str(report)
     report = check_files([str(till(b"%PDF-1.7"))])
     assert "Nothing could be loaded: till.csv is a PDF document" in str(report)
+    assert command("check", till(b"%PDF-1.7")).returncode == 65
     with pytest.raises(NoInputError):
         check_files([str(till(HEADER.encode()).parent / "none.csv")])
 

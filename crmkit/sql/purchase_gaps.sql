@@ -10,20 +10,25 @@ with days as (
 gaps as (
     select customer_id, item, day, day - lag(day) over (partition by customer_id, item order by day) as gap
     from days
+),
+items as (
+    select
+        customer_id, item, count(*) as n, min(day) as first, max(day) as last, sum(gap * gap) as squares,
+        sum(cast(case when gap > 0 then ln(gap) end as decimal(18, 12))) as logs
+    from gaps
+    group by customer_id, item
 )
 select
     customer_id,
     item as {item},
-    cast(count(*) as bigint) as n_purchases,
-    cast(date '1970-01-01' + cast(min(day) as integer) as timestamp_ntz) as first_day,
-    cast(date '1970-01-01' + cast(max(day) as integer) as timestamp_ntz) as last_day,
-    cast(? - max(day) as bigint) as elapsed,
-    cast(max(day) - min(day) as double) / nullif(count(gap), 0) as mean_gap,
-    case when count(gap) > 1 then
-        sqrt(cast(count(gap) * sum(gap * gap) - sum(gap) * sum(gap) as double) / (count(gap) * (count(gap) - 1)))
+    cast(n as bigint) as n_purchases,
+    cast(date '1970-01-01' + cast(first as integer) as timestamp_ntz) as first_day,
+    cast(date '1970-01-01' + cast(last as integer) as timestamp_ntz) as last_day,
+    cast(? - last as bigint) as elapsed,
+    cast(last - first as double) / nullif(n - 1, 0) as mean_gap,
+    case when n > 2 then
+        sqrt(cast((n - 1) * squares - (last - first) * (last - first) as double) / ((n - 1) * (n - 2)))
     end as sd_gap,
-    cast(sum(cast(case when gap > 0 then ln(gap) end as decimal(18, 12))) as double) / nullif(count(gap), 0)
-        as mean_log_gap
-from gaps
-group by customer_id, item
+    cast(logs as double) / nullif(n - 1, 0) as mean_log_gap
+from items
 order by customer_id, item

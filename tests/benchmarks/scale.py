@@ -89,7 +89,7 @@ def from_lines(home: Path) -> list[pd.DataFrame]:
 
 
 def fold(home: Path) -> None:
-    with Engine(keep_order=False) as engine:
+    with Engine() as engine:
         engine.save(sql_text("trips", lines=engine.parquet(home / "lines.parquet")), home / "trips.parquet")
 
 
@@ -99,7 +99,7 @@ def gaps(home: Path) -> list[pd.DataFrame]:
 
 def gaps_to_parquet(home: Path) -> None:
     day = day_number(UNTIL)
-    with Engine(keep_order=False) as engine:
+    with Engine() as engine:
         text = sql_text("purchase_gaps", "category", lines=engine.parquet(home / "lines.parquet"))
         engine.save(text, home / "gaps.parquet", [day] * text.partition("\n")[2].count("?"))
 
@@ -185,11 +185,12 @@ def apart(work: Callable[..., Any], *arguments: object) -> Any:
 
 
 def prepare(home: Path, n_lines: int, csv: bool) -> None:
-    months = write_parquet(home / "till", n_lines)
-    write_log(months, home)
-    if csv:
-        write_csv(months, home / "till.csv")
-    fold(home)
+    """Generate what is not there yet."""
+    if not (home / "trips.parquet").exists():
+        write_log(write_parquet(home / "till", n_lines), home)
+        fold(home)
+    if csv and not (home / "till.csv").exists():
+        write_csv(sorted((home / "till").glob("*.parquet")), home / "till.csv")
 
 
 def row_of(name: str, n_lines: int, home: Path, memory_limit: str) -> dict[str, Any]:
@@ -223,8 +224,8 @@ def growth(table: pd.DataFrame) -> pd.Series:
 # -- beside lifetimes --------------------------------------------------------------------------------------------------
 
 
-def beside_lifetimes(home: Path, holdout: bool) -> tuple[float, float]:
-    """Seconds of crmkit, from the lines' Parquet file to the tables, and of lifetimes, from pandas lines."""
+def beside_lifetimes(home: Path, holdout: bool) -> dict[str, float]:
+    """Seconds of crmkit, from the kept trips and from the lines' Parquet file, and of lifetimes, from pandas lines."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from lifetimes import utils
@@ -234,23 +235,17 @@ def beside_lifetimes(home: Path, holdout: bool) -> tuple[float, float]:
             cast(amount as double) as amount from {engine.parquet(home / "lines.parquet")} where customer_id is not null"""
         )
     columns = {"customer_id_col": "customer_id", "datetime_col": "day", "monetary_value_col": "amount"}
-    if holdout:
-        theirs = partial(
-            utils.calibration_and_holdout_data, calibration_period_end=SPLIT, observation_period_end=UNTIL
-        )  # without a monetary column it fails on pandas 3
-        ours = partial(from_lines, home)
+    if holdout:  # without a monetary column it fails on pandas 3
+        theirs = partial(utils.calibration_and_holdout_data, lines, calibration_period_end=SPLIT, **columns)
+        tables = partial(from_trips, home)
     else:
-        theirs = partial(utils.summary_data_from_transaction_data, observation_period_end=UNTIL)
-
-        def ours() -> object:
-            fold(home)
-            return btyd_summary(log_in(home))
-
-    mine, _, _ = seconds(ours)
+        theirs = partial(utils.summary_data_from_transaction_data, lines, **columns)
+        tables = partial(btyd_summary, log_in(home))
+    kept, folded = seconds(tables)[0], seconds(partial(fold, home))[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        other, _, _ = seconds(lambda: theirs(lines, **columns), repeats=1)
-    return mine, other
+        other = seconds(partial(theirs, observation_period_end=UNTIL))[0]
+    return {"from trips": kept, "from lines": kept + folded, "lifetimes": other}
 
 
 def main() -> None:
@@ -266,7 +261,7 @@ def main() -> None:
         folder = given.folder or Path(scratch)
         for n_lines in map(int, given.lines):
             home = folder / str(n_lines)
-            if not (home / "trips.parquet").exists():
+            if names:
                 apart(prepare, home, n_lines, any("CSV" in name for name in names))
             for name in names:
                 rows.append(row_of(name, n_lines, home, given.memory_limit))
@@ -274,17 +269,17 @@ def main() -> None:
         for n_lines, holdout, target in ((5_000_000, False, 13), (1_000_000, True, 60)):
             home = folder / str(n_lines)
             if any(word in "lifetimes" for word in given.only):
-                if not (home / "trips.parquet").exists():
-                    apart(prepare, home, n_lines, False)
-                mine, theirs = apart(beside_lifetimes, home, holdout)
+                apart(prepare, home, n_lines, False)
+                spent = apart(beside_lifetimes, home, holdout)
+                ratios = [f"{spent['lifetimes'] / spent[ours]:.1f} {ours}" for ours in ("from trips", "from lines")]
                 what = "calibration_and_holdout_data" if holdout else "summary_data_from_transaction_data"
                 print(
-                    f"{what}, {n_lines:,} lines: lifetimes / crmkit = {theirs / mine:.1f} (target {target})", flush=True
+                    f"{what}, {n_lines:,} lines: lifetimes / crmkit = {', '.join(ratios)} (target {target})", flush=True
                 )
     table = pd.DataFrame(rows)
     if len(table):
         print("\n" + table.to_string(index=False, float_format="{:,.2f}".format, na_rep=""))
-    if len(given.lines) > 1:
+    if len(table) and len(given.lines) > 1:
         print("\n" + growth(table).to_string(float_format="{:.2f}".format))
 
 
