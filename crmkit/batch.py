@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from crmkit import __version__
 from crmkit.cards import suspect_cards
@@ -32,12 +31,10 @@ from crmkit.config import Config, TableSource
 from crmkit.contracts import SALES
 from crmkit.evaluation import Backtest, backtest
 from crmkit.exceptions import (
-    BusyError,
     ConfigError,
     CrmkitError,
     CrmkitWarning,
     ModelError,
-    PublishError,
     RefusedError,
     SourceChangedError,
 )
@@ -45,6 +42,7 @@ from crmkit.extracts import Extract, read_extract
 from crmkit.features import n_later, weekly_sales, weekly_spend
 from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma
 from crmkit.offers import Deals, OfferPlan, OfferResult, print_lists
+from crmkit.publishing import owned, sync, to_disk
 from crmkit.report import Report
 from crmkit.summaries import btyd_summary, rfm_table
 from crmkit.tables import Members, Products
@@ -114,7 +112,10 @@ def run(
     if day > config.until:
         raise ConfigError(f"--as-of {day} is after until = {config.until}, the last day that is observed.")
     target = Path(out)
-    with _locked(target):
+    with owned(target, "run"):
+        (target / "runs").mkdir(exist_ok=True)
+        for left in (target / "runs").glob("*.part"):
+            shutil.rmtree(left, ignore_errors=True)
         sources = _sources(config, Path(home))
         hashes = _hashes(sources)
         run_id = f"{day}-{_digest(config, day, hashes)}"
@@ -138,7 +139,7 @@ def _publish(job: _Run, run_id: str, hashes: dict[str, list[str]]) -> None:
             raise SourceChangedError("A file changed while it was read. Run again when the delivery is complete.")
         _finish(job.folder, manifest | {"run": run_id, "inputs": _named(job.sources, hashes)})
         job.folder.rename(job.folder.with_suffix(""))
-        _sync(job.folder.parent)
+        sync(job.folder.parent)
     except BaseException:
         shutil.rmtree(job.folder, ignore_errors=True)
         raise
@@ -150,7 +151,7 @@ def _published(out: Path, name: str, repeated: bool) -> Published:
     link.unlink(missing_ok=True)
     link.symlink_to(Path("runs") / name)
     os.replace(link, out / "CURRENT")
-    _sync(out)
+    sync(out)
     manifest = json.loads((out / "runs" / name / "run.json").read_text(encoding="utf-8"))
     return Published(out / "CURRENT", manifest, repeated)
 
@@ -508,28 +509,6 @@ def _versions() -> dict[str, str]:
 # -- Publishing ------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Own the output folder; sweep what an interrupted run left."""
-    try:
-        (out / "runs").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PublishError(f"{out} cannot be made: {error.strerror}.") from error
-    lock = FileLock(out / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise BusyError(f"Another run is writing to {out}. Try again when it has ended.") from None
-    except OSError as error:
-        raise PublishError(f"{out} cannot be written: {error.strerror}.") from error
-    try:
-        for left in (out / "runs").glob("*.part"):
-            shutil.rmtree(left, ignore_errors=True)
-        yield
-    finally:
-        lock.release()
-
-
 def _finish(part: Path, manifest: dict[str, Any]) -> None:
     """Write the manifest last, close the files to strangers, and bring everything to the disk."""
     manifest["outputs"] = {
@@ -537,14 +516,4 @@ def _finish(part: Path, manifest: dict[str, Any]) -> None:
     }
     text = json.dumps(manifest, indent=1, allow_nan=False, default=str)
     (part / "run.json").write_text(text + "\n", encoding="utf-8")
-    for path in [part, *part.rglob("*")]:
-        path.chmod(0o750 if path.is_dir() else 0o640)
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    to_disk(part)

@@ -16,21 +16,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from crmkit import door
 from crmkit.delivery import Rejections, account, as_day, filled_items, receive, settle
 from crmkit.engine import Engine
-from crmkit.exceptions import BusyError, ContractError, PublishError
+from crmkit.exceptions import ContractError
 from crmkit.extracts import Extract, read_extract
+from crmkit.publishing import owned, sync, to_disk
 from crmkit.tables import Products
 from crmkit.transactions import Transactions
 
@@ -151,7 +150,7 @@ class Store:
     ) -> Rejections:
         source = extract if isinstance(extract, Extract) else read_extract(extract)
         clock = door.Clock(time_zone, recorded_in, time_format, trading_day_cutoff)
-        with self._locked(), Engine() as engine:
+        with owned(self.path, "load"), Engine() as engine:
             kept = self._manifest()
             number, version = len(kept.loads) + 1, kept.version + 1
             home, target = self._fresh(self._load(number)), self._fresh(self._version(version))
@@ -167,6 +166,8 @@ class Store:
             )
             found = account(engine, received, own, home / "rejected.parquet")
             loads = [*kept.loads, _told(entry, found)]
+            to_disk(home)
+            to_disk(target)
             self._publish(_Manifest(version=version, items=list(filled_items(engine, lines)), loads=loads))
         return found
 
@@ -215,24 +216,10 @@ class Store:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, self.path / "manifest.json")
+        sync(self.path)
         for folder in (self.path / "versions").iterdir():
             if int(folder.name) < manifest.version - 1:
                 shutil.rmtree(folder, ignore_errors=True)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock", timeout=0)
-            lock.acquire()
-        except Timeout:
-            raise BusyError(f"Another load is writing to {self.path}. Try again when it has ended.") from None
-        except OSError as error:
-            raise PublishError(f"{self.path} cannot be written: {error.strerror}.") from error
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def _hashes(loads: list[_Load]) -> list[str]:

@@ -19,6 +19,7 @@ SALES_DOOR = {"extracts", "contracts", "door", "delivery", "transactions", "tabl
 # What each room may look into, in the order of the floors; a room sees its own floor's neighbours named here, and below.
 FLOORS: list[set[str]] = [
     {"exceptions", "_optional"},
+    {"publishing"},
     {"engine"},
     {"extracts", "contracts", "files", "formats", "databases", "notation", "layouts"},
     {"door"},

@@ -182,7 +182,7 @@ def test_an_output_folder_that_cannot_be_made_exits_with_74(delivery: Path, tmp_
     (tmp_path / "file").write_text("")
     done = crmkit("run", delivery / "crmkit.toml", "--out", tmp_path / "file" / "out")
     assert done.returncode == 74
-    assert "cannot be made" in done.stderr
+    assert "cannot be made or written" in done.stderr
 
 
 def test_a_failed_run_leaves_the_published_one_alone(published: Path, delivery: Path) -> None:

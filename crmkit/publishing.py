@@ -1,0 +1,55 @@
+"""Folders that one process owns while it writes, and files that are on the disk before anybody is told of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from crmkit.exceptions import BusyError, PublishError
+
+__all__ = ["owned", "to_disk"]
+
+
+@contextmanager
+def owned(folder: Path, what: str) -> Iterator[None]:
+    """Be the only writer of a folder, which is made when it is not there; the lock falls with the process.
+
+    Raises
+    ------
+    BusyError
+        Another process owns it; ``what`` is what that process is said to do.
+    PublishError
+        The folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise BusyError(f"Another {what} is writing to {folder}. Try again when it has ended.") from None
+    except OSError as error:
+        raise PublishError(f"{folder} cannot be made or written: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def to_disk(folder: Path) -> None:
+    """Close a folder and all in it to strangers, and bring it to the disk."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o750 if path.is_dir() else 0o640)
+        sync(path)
+
+
+def sync(path: Path) -> None:
+    """Bring one file, or the names in one folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
