@@ -72,6 +72,7 @@ class Engine:
         settings["temp_directory"] = str(self.scratch)
         self._session = duckdb.connect(config=settings)
         self._session.execute("set timezone = 'UTC'")
+        self._session.execute("set enable_progress_bar = false")
         self._session.execute("create macro unix_date(d) as (d - date '1970-01-01')")
         self._session.execute("create type timestamp_ntz as timestamp")
         self._names = (f"relation_{i}" for i in count())
