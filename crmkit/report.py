@@ -94,7 +94,8 @@ class Report:
             f"Members bought for {_number(sales['sales'].sum())} {self.currency} in {len(sales)} weeks; the median full week "
             f"brought {_number(full['sales'].median())} from {_number(full['customers'].median())} members."
         )
-        return self._figure("Sales", sentence, SalesDisplay(sales))
+        newest = sales.tail(_ROWS)
+        return self._figure("Sales", sentence, SalesDisplay(sales), first=newest, caption=f"All {len(sales)} weeks")
 
     def add_tiers(self, customers: pd.DataFrame) -> Self:
         """Value tiers and how concentrated the value is; columns value and tier."""
@@ -254,7 +255,7 @@ class Report:
         shown = display.table if first is None else first
         more = [] if first is None else [(caption, _cells(display.table))]
         if first is None and len(shown) > _ROWS:
-            more, shown = [(f"All {len(shown)} rows", _cells(shown))], shown.tail(_ROWS)
+            more, shown = [(f"All {len(shown)} rows", _cells(shown))], shown.head(_ROWS)
         self.sections.append(_Section(title, sentence, _svg(display), display.title, _cells(shown), more, notes))
         return self
 

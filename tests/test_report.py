@@ -139,3 +139,15 @@ def test_a_display_draws_its_own_numbers_whatever_the_names(kind: type[Display])
     assert ax.get_title(loc="left") == kind.title
     assert ax.has_data()
     pd.testing.assert_frame_equal(table, before)
+
+
+def test_the_rows_beside_a_figure_are_those_it_draws() -> None:
+    budgets = pd.DataFrame({"funder": [f"Maker {n:02d}" for n in range(30)], "budget": range(30, 0, -1), "spent": 1.0})
+    report = Report("June")._figure("Offers", "A sentence.", BudgetDisplay(budgets))
+    table = report.sections[0].table
+    assert table is not None
+    assert table.rows[0][0][0] == "Maker 00"
+    weeks = pd.DataFrame({"week": pd.date_range("2017-01-02", periods=30, freq="7D"), "sales": 1.0, "customers": 1})
+    beside = Report("June").add_sales(weeks).sections[0].table
+    assert beside is not None
+    assert beside.rows[-1][0][0] == "24 Jul 2017"
