@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from signal import SIG_IGN, SIGTERM, getsignal, signal
 from traceback import extract_tb
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -202,13 +202,19 @@ def main() -> None:
         typer.echo(f"crmkit: cannot write: {error.strerror or 'the disk does not take it'}", err=True)
         raise SystemExit(74) from None
     except MemoryError:
-        typer.echo("crmkit: out of memory. Use a machine with more, or fewer files at a time.", err=True)
-        raise SystemExit(71) from None
+        _out_of_memory()
     except Exception as error:
         if getsignal(SIGTERM) is SIG_IGN:  # told to end while the engine was at work, which raised its own error
             raise SystemExit(143) from None
+        if type(error).__name__ == "OutOfMemoryException":  # the engine's own
+            _out_of_memory()
         typer.echo(f"crmkit: a fault in crmkit itself: {type(error).__name__} at {_place(error)}", err=True)
         raise SystemExit(70) from None
+
+
+def _out_of_memory() -> NoReturn:
+    typer.echo("crmkit: out of memory. Use a machine with more, or fewer files at a time.", err=True)
+    raise SystemExit(71) from None
 
 
 def _place(error: BaseException) -> str:

@@ -57,7 +57,7 @@ class Transactions:
 
     @property
     def trips(self) -> Path:
-        """Parquet file with one row per member, day and receipt."""
+        """Parquet file with one row per member, day and receipt, and one more for what a receipt takes back of a day."""
         return self.folder / "trips.parquet"
 
     def close_of(self, as_of: str | date | None) -> int:

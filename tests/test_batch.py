@@ -319,3 +319,16 @@ def test_work_in_progress_is_closed_to_strangers(delivery: Path, tmp_path: Path)
     process.kill()
     process.wait()
     assert not mode & 0o077
+
+
+def test_out_of_memory_is_said(delivery: Path, tmp_path: Path) -> None:
+    limited = (
+        "import crmkit.batch, crmkit.cli, crmkit.engine\n"
+        "with crmkit.engine.limits(memory_limit='1MB'):\n"
+        "    crmkit.cli.main()\n"
+    )
+    command = [sys.executable, "-c", limited, "run", str(delivery / "crmkit.toml"), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 71, done.stderr
+    assert "out of memory" in done.stderr
+    assert not (tmp_path / "out" / "CURRENT").exists()
