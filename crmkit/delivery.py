@@ -166,11 +166,12 @@ def receive(
 
 
 def settle(engine: Engine, lines: str, products: Products | None, home: Path) -> None:
-    """Match returns, add what the products table knows, and write lines and trips."""
+    """Match returns, add what the products table knows, and write lines, trips and days."""
     engine.save(_settled(engine, lines, products), home / "lines.parquet")
     stored = engine.parquet(home / "lines.parquet")
     with engine.reading("The extract"):
-        engine.save(sql_text("trips", lines=stored), home / "trips.parquet")
+        for fold in ("trips", "days"):
+            engine.save(sql_text(fold, lines=stored), home / f"{fold}.parquet")
 
 
 def _admit_parts(

@@ -428,7 +428,7 @@ def _raw_sql(name: str) -> str:
 def sql_text(name: str, item: str = "", **relations: str) -> str:
     """The text of ``crmkit/sql/<name>.sql`` with its relations and item column filled in.
 
-    >>> "group by" in sql_text("rfm_table", trips="trips")
+    >>> "group by" in sql_text("rfm_table", days="days")
     True
     """
     return _raw_sql(name).format(item=quoted(item), **relations)

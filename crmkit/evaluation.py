@@ -167,7 +167,7 @@ def _default_origins(log: Transactions, ahead: int) -> list[date]:
 
 def _first_day(log: Transactions) -> date:
     with Engine() as engine:
-        first = engine.frame(f"select min(day) as day from {engine.parquet(log.trips)} where n_bought > 0")["day"][0]
+        first = engine.frame(f"select min(day) as day from {engine.parquet(log.days)} where bought = 1")["day"][0]
     if pd.isna(first):
         raise ModelError("The log holds no purchase.")
     return date(1970, 1, 1) + timedelta(days=int(first))

@@ -83,7 +83,7 @@ def weekly_spend(log: Transactions, as_of: str | date | None = None, days: int =
     """
     day = log.close_of(as_of)
     with engine_for(log) as engine:
-        return engine.summary("weekly_spend", [day, days, day, days, day], trips=engine.parquet(log.trips))
+        return engine.summary("weekly_spend", [day, days, day, days, day], days=engine.parquet(log.days))
 
 
 def weekly_sales(log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:

@@ -5,7 +5,7 @@
     store/
       manifest.json         what has been loaded, and which version is current; replaced in one step
       loads/<n>/            lines of each load as they were kept, before returns are matched; never changed
-      versions/<n>/         lines and trips of the whole store, as `Transactions` reads them
+      versions/<n>/         lines, trips and days of the whole store, as `Transactions` reads them
 
 A load writes its own folder and a new version, and then replaces the manifest; killed at any moment, the store is as
 before or after. Files are Parquet and JSON, so no database version can lock them in.

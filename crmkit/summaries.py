@@ -38,7 +38,7 @@ def rfm_table(log: Transactions, as_of: str | date | None = None) -> pd.DataFram
     0           a                2            2         30.0
     """
     day = log.close_of(as_of)
-    return _over_trips(log, "rfm_table", [day, day])
+    return _over_days(log, "rfm_table", [day, day])
 
 
 def btyd_summary(log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:
@@ -69,7 +69,7 @@ def btyd_summary(log: Transactions, as_of: str | date | None = None) -> pd.DataF
     0           a          1        7  9            20.0
     """
     day = log.close_of(as_of)
-    return _over_trips(log, "btyd_summary", [day, day])
+    return _over_days(log, "btyd_summary", [day, day])
 
 
 def holdout_summary(log: Transactions, split: str | date, until: str | date | None = None) -> pd.DataFrame:
@@ -97,7 +97,7 @@ def holdout_summary(log: Transactions, split: str | date, until: str | date | No
     first, last = log.close_of(split), log.close_of(until)
     if first >= last:
         raise LeakError(f"split={split} leaves no observed day after it (the window ends {until or log.until}).")
-    return _over_trips(log, "holdout_summary", [first, first, last, first])
+    return _over_days(log, "holdout_summary", [first, first, last, first])
 
 
 def purchase_gaps(log: Transactions, by: str, as_of: str | date | None = None) -> pd.DataFrame:
@@ -141,6 +141,6 @@ def check_item(log: Transactions, by: str) -> None:
         )
 
 
-def _over_trips(log: Transactions, name: str, values: list[int]) -> pd.DataFrame:
+def _over_days(log: Transactions, name: str, values: list[int]) -> pd.DataFrame:
     with engine_for(log) as engine:
-        return engine.summary(name, values, trips=engine.parquet(log.trips))
+        return engine.summary(name, values, days=engine.parquet(log.days))

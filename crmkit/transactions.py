@@ -1,7 +1,7 @@
 """Transactions: the only form in which the rest of crmkit ever sees sales.
 
-``Transactions.split_extract`` takes an extract through the door and keeps the sound rows as two Parquet files: lines,
-and the trips they fold into (one row per member, day and receipt). A log holds the paths of these, so it can be
+``Transactions.split_extract`` takes an extract through the door and keeps the sound rows as Parquet files: lines, and
+what they fold into once, trips (one row per member, day and receipt) and days (one per member and day). A log holds the paths of these, so it can be
 pickled and reopened, and a source that changes later does not change it.
 """
 
@@ -35,7 +35,7 @@ class Transactions:
     Attributes
     ----------
     folder : Path
-        Holds ``lines.parquet`` and ``trips.parquet``.
+        Holds ``lines.parquet``, ``trips.parquet`` and ``days.parquet``.
     until : date
         Last day that was observed.
     items : tuple of str
@@ -57,8 +57,13 @@ class Transactions:
 
     @property
     def trips(self) -> Path:
-        """Parquet file with one row per member, day and receipt, and one more for what a receipt takes back of a day."""
+        """Parquet file with one row per member, day and receipt."""
         return self.folder / "trips.parquet"
+
+    @property
+    def days(self) -> Path:
+        """Parquet file with one row per member and day, and one more for what a later day takes back of it."""
+        return self.folder / "days.parquet"
 
     def close_of(self, as_of: str | date | None) -> int:
         """Day number of ``as_of`` (default: ``until``); a day that has not been observed raises `LeakError`."""
@@ -131,7 +136,7 @@ class Transactions:
             Lines that are no goods, by product_id or category (SQL ``like``): ``{"service": ["POST", "DOT"],
             "gift card": ["gift_%"]}``. They are money, not purchases.
         folder : path, optional
-            Where lines and trips are kept. By default a private folder that is removed when Python ends.
+            Where lines, trips and days are kept. By default a private folder that is removed when Python ends.
         progress : callable, optional
             Called with the name of each part as it is read.
         **columns : str

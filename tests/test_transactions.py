@@ -123,6 +123,7 @@ def test_the_source_is_not_touched(lines_of: Callable) -> None:
 def test_a_chosen_folder_keeps_the_log(tmp_path: Path, lines_of: Callable) -> None:
     log = Transactions.from_extract(lines_of(50, 5), until="2026-12-31", folder=tmp_path / "kept" / "log")
     assert sorted(file.name for file in (tmp_path / "kept" / "log").iterdir()) == [
+        "days.parquet",
         "lines.parquet",
         "rejected.parquet",
         "trips.parquet",

@@ -1,14 +1,14 @@
 -- values: as_of, as_of. Money of the first purchase day is left out; what was taken back comes off the day that brought
--- it, or, when no sale was found for it, off the repeat purchases. Logarithms are summed as decimals: the sum is the same whatever the order of the rows.
+-- it, or, when no sale was found for it, off the repeat purchases.
 select
     customer_id,
     cast(max(day_no) - 1 as bigint) as frequency,
-    cast(max(case when n_bought > 0 then day end) - min(case when n_bought > 0 then day end) as bigint) as recency,
-    cast(? - min(case when n_bought > 0 then day end) as bigint) as T,
+    cast(max(case when bought = 1 then day end) - min(case when bought = 1 then day end) as bigint) as recency,
+    cast(? - min(case when bought = 1 then day end) as bigint) as T,
     cast(sum(case when day_no > 1 or day_no is null then amount end) as double) / nullif(max(day_no) - 1, 0)
         as monetary_value,
-    cast(coalesce(sum(cast(case when gap > 0 then ln(gap) end as decimal(18, 12))), 0) as double) as sum_log_gap
-from {trips}
+    cast(coalesce(sum(log_gap), 0) as double) as sum_log_gap
+from {days}
 where day <= ?
 group by customer_id
 having max(day_no) is not null

@@ -3,8 +3,8 @@ select
     customer_id,
     cast(max(day_no) - max(case when day <= ? then day_no end) as bigint) as holdout_purchases,
     cast(coalesce(sum(case when day > ? then amount end), 0) as double) as holdout_spend
-from {trips}
+from {days}
 where day <= ?
 group by customer_id
-having min(case when n_bought > 0 then day end) <= ?
+having min(case when bought = 1 then day end) <= ?
 order by customer_id

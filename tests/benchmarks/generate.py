@@ -79,6 +79,7 @@ def write_parquet(folder: Path, n_lines: int, seed: int = 0, threads: int = 2) -
     """Write about ``n_lines`` lines as one Parquet file a month; months are written side by side."""
     folder.mkdir(parents=True, exist_ok=True)
     session = duckdb.connect()
+    session.execute("set enable_progress_bar = false")
     n_receipts = int(n_lines / LINES_PER_RECEIPT)
     months = [(FIRST_YEAR + m // 12, 1 + m % 12) for m in range(N_MONTHS)]
     bounds = [n_receipts * m // N_MONTHS for m in range(N_MONTHS + 1)]
@@ -108,6 +109,7 @@ def write_parquet(folder: Path, n_lines: int, seed: int = 0, threads: int = 2) -
 def write_csv(paths: Sequence[Path], path: Path) -> Path:
     """Write the lines of Parquet files as one CSV file, in order."""
     with duckdb.connect() as session:
+        session.execute("set enable_progress_bar = false")
         session.read_parquet([str(one) for one in paths]).write_csv(str(path))
     return path
 
@@ -117,6 +119,7 @@ def write_log(paths: Sequence[Path], folder: Path) -> Transactions:
     folder.mkdir(parents=True, exist_ok=True)
     files = ", ".join(f"'{one}'" for one in paths)
     with duckdb.connect() as session:
+        session.execute("set enable_progress_bar = false")
         text = _KEPT.format(till=f"read_parquet([{files}])")
         session.execute(f"copy ({text}) to '{folder / 'lines.parquet'}' (format parquet, compression zstd)")
     return Transactions(folder, UNTIL, ITEMS)

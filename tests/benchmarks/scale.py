@@ -79,18 +79,18 @@ def log_in(home: Path) -> Transactions:
     return Transactions(home, UNTIL, ITEMS)
 
 
-def from_trips(home: Path) -> list[pd.DataFrame]:
+def from_days(home: Path) -> list[pd.DataFrame]:
     return [btyd_summary(log_in(home), SPLIT), holdout_summary(log_in(home), SPLIT)]
 
 
 def from_lines(home: Path) -> list[pd.DataFrame]:
     fold(home)
-    return from_trips(home)
+    return from_days(home)
 
 
 def fold(home: Path) -> None:
     with Engine() as engine:
-        engine.save(sql_text("trips", lines=engine.parquet(home / "lines.parquet")), home / "trips.parquet")
+        engine.save(sql_text("days", lines=engine.parquet(home / "lines.parquet")), home / "days.parquet")
 
 
 def gaps(home: Path) -> list[pd.DataFrame]:
@@ -133,7 +133,7 @@ class Piece:
 
 
 PIECES = {
-    "summary and split from trips": Piece(from_trips, GROUP_BY, "group-by", 1.5),
+    "summary and split from days": Piece(from_days, GROUP_BY, "group-by", 1.5),
     "summary and split from lines": Piece(from_lines, GROUP_BY, "group-by", 3.5),
     "purchase_gaps of categories": Piece(gaps, SCAN, "scan", 15),
     "purchase_gaps to Parquet": Piece(gaps_to_parquet, SCAN, "scan", 15),
@@ -186,7 +186,7 @@ def apart(work: Callable[..., Any], *arguments: object) -> Any:
 
 def prepare(home: Path, n_lines: int, csv: bool) -> None:
     """Generate what is not there yet."""
-    if not (home / "trips.parquet").exists():
+    if not (home / "days.parquet").exists():
         write_log(write_parquet(home / "till", n_lines), home)
         fold(home)
     if csv and not (home / "till.csv").exists():
@@ -225,7 +225,7 @@ def growth(table: pd.DataFrame) -> pd.Series:
 
 
 def beside_lifetimes(home: Path, holdout: bool) -> dict[str, float]:
-    """Seconds of crmkit, from the kept trips and from the lines' Parquet file, and of lifetimes, from pandas lines."""
+    """Seconds of crmkit, from the kept days and from the lines' Parquet file, and of lifetimes, from pandas lines."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from lifetimes import utils
@@ -237,7 +237,7 @@ def beside_lifetimes(home: Path, holdout: bool) -> dict[str, float]:
     columns = {"customer_id_col": "customer_id", "datetime_col": "day", "monetary_value_col": "amount"}
     if holdout:  # without a monetary column it fails on pandas 3
         theirs = partial(utils.calibration_and_holdout_data, lines, calibration_period_end=SPLIT, **columns)
-        tables = partial(from_trips, home)
+        tables = partial(from_days, home)
     else:
         theirs = partial(utils.summary_data_from_transaction_data, lines, **columns)
         tables = partial(btyd_summary, log_in(home))
@@ -245,7 +245,7 @@ def beside_lifetimes(home: Path, holdout: bool) -> dict[str, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         other = seconds(partial(theirs, observation_period_end=UNTIL))[0]
-    return {"from trips": kept, "from lines": kept + folded, "lifetimes": other}
+    return {"from days": kept, "from lines": kept + folded, "lifetimes": other}
 
 
 def main() -> None:
@@ -271,7 +271,7 @@ def main() -> None:
             if any(word in "lifetimes" for word in given.only):
                 apart(prepare, home, n_lines, False)
                 spent = apart(beside_lifetimes, home, holdout)
-                ratios = [f"{spent['lifetimes'] / spent[ours]:.1f} {ours}" for ours in ("from trips", "from lines")]
+                ratios = [f"{spent['lifetimes'] / spent[ours]:.1f} {ours}" for ours in ("from days", "from lines")]
                 what = "calibration_and_holdout_data" if holdout else "summary_data_from_transaction_data"
                 print(
                     f"{what}, {n_lines:,} lines: lifetimes / crmkit = {', '.join(ratios)} (target {target})", flush=True

@@ -50,7 +50,7 @@ def test_summary_from_the_log(benchmark, lines: pd.DataFrame, capsys: pytest.Cap
     assert len(table) > 50_000
     report(
         benchmark,
-        "btyd_summary from the log's trips",
+        "btyd_summary from the log's days",
         min(seconds(lambda: by_lifetimes(lines)) for _ in range(3)),
         capsys,
     )

@@ -75,13 +75,15 @@ def test_spark_agrees(log: Transactions, far: Transactions, name: str) -> None:
     agree(TABLES[name](far), expected)
 
 
-def test_lines_fold_into_the_same_trips(log: Transactions, spark: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fold", "order"), [("trips", "customer_id, day, order_id"), ("days", "customer_id, buy_day, day")]
+)
+def test_lines_fold_into_the_same_rows(log: Transactions, spark: Any, tmp_path: Path, fold: str, order: str) -> None:
     with SparkEngine(spark) as engine:
-        engine.save(sql_text("trips", lines=engine.parquet(log.lines)), tmp_path / "trips.parquet")
-    order = "order by customer_id, day, order_id, day_no nulls last"
+        engine.save(sql_text(fold, lines=engine.parquet(log.lines)), tmp_path / f"{fold}.parquet")
     with Engine() as near:
-        mine = near.frame(f"select * from {near.parquet(log.trips)} {order}")
-        theirs = near.frame(f"select * from {near.parquet(tmp_path / 'trips.parquet')} {order}")
+        mine = near.frame(f"select * from {near.parquet(log.folder / f'{fold}.parquet')} order by {order}")
+        theirs = near.frame(f"select * from {near.parquet(tmp_path / f'{fold}.parquet')} order by {order}")
     pd.testing.assert_frame_equal(theirs, mine, check_exact=True)
 
 
