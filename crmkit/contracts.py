@@ -105,6 +105,13 @@ class Contract:
                 found[reason] = (column, rule)
         return found
 
+    def screens(self, present: Iterable[str]) -> dict[str, str]:
+        """Columns to be computed before `faults`: whether a row may have one of the faults that are costly to look for."""
+        ids = ", ".join(["''", *(f"raw_{name}" for name in present if self.columns[name] == "id")])
+        texts = ", ".join(["''", *(f"raw_{name}" for name in present if self.columns[name] in ("id", "text"))])
+        odd = " or ".join(f"contains(concat({ids}), {mark})" for mark in ("chr(10)", "chr(13)", "'e'", "'E'"))
+        return {"has_nul": f"contains(concat({texts}), chr(0))", "has_odd_id": odd}
+
 
 def _nearest(name: str, there: tuple[str, ...]) -> str | None:
     """The delivered column that is spelt most like a name, when any is near."""
@@ -119,15 +126,15 @@ def _hint(name: str, there: tuple[str, ...]) -> str:
 
 
 def _text_faults(name: str) -> dict[str, str]:
-    return {f"{name} holds a NUL character": f"raw_{name} like '%' || chr(0) || '%'"}
+    return {f"{name} holds a NUL character": f"has_nul and contains(raw_{name}, chr(0))"}
 
 
 def _id_faults(name: str) -> dict[str, str]:
     raw = f"raw_{name}"
     return _text_faults(name) | {
-        f"{name} holds a line break": f"{raw} like '%' || chr(10) || '%' or {raw} like '%' || chr(13) || '%'",
+        f"{name} holds a line break": f"has_odd_id and (contains({raw}, chr(10)) or contains({raw}, chr(13)))",
         f"{name} lost its digits (1.2E+12)": (
-            f"(lower({raw}) like '%e+%' or lower({raw}) like '%.%e%') and try_cast({raw} as double) is not null"
+            f"has_odd_id and (lower({raw}) like '%e+%' or lower({raw}) like '%.%e%') and try_cast({raw} as double) is not null"
         ),
     }
 

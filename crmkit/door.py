@@ -348,6 +348,7 @@ def _typed(
             raws[name] = _product(engine, raws[one], raws[other], writing.numbers(one), writing.numbers(other))
     texts = ", ".join(f"{text} as raw_{name}" for name, text in raws.items())
     casts = ", ".join(_cast(engine, contract, name, name in raws, writing) for name in contract.columns)
+    screens = ", ".join(f"{screen} as {name}" for name, screen in contract.screens(raws).items())
     nobody = {reason: ("customer_id", rule) for reason, rule in contract.nobody.items()}
     faults = _currency_faults(engine, contract, raws, writing) | contract.faults(raws) | dict(extra) | nobody
     reasons = " ".join(f"when {rule} then '{reason}'" for reason, (_, rule) in faults.items())
@@ -357,7 +358,7 @@ def _typed(
     day = ", " + _day(writing.clock) if "purchased_at" in contract.columns else ""
     return f"""with texts as (select rowid + 1 as record, {texts} from {staged}),
         typed as (select *, {casts} from texts),
-        dated as (select *{day} from typed),
+        dated as (select *, {screens}{day} from typed),
         judged as (select *, case {reasons} end as reason from dated)
         select record, {names}{", day, hour" if day else ""}, reason,
         case reason {values} end as value{"" if "amount" in contract.columns else f", {amount} as amount"} from judged"""

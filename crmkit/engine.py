@@ -38,6 +38,7 @@ _DAY = "^[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}"
 _HOUR = "[ T]([01]?[0-9]|2[0-3]):[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
 _WALL_CLOCK = f"{_DAY}({_HOUR})?$"
 _OFFSET = f"{_DAY}{_HOUR} ?(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$"
+_USUAL = ("____-__-__", "____-__-__ __:__", "____-__-__ __:__:__")
 _BLANKS = " \t\r\n\u00a0\ufeff"
 _GROUP = 200_000
 _EXACT = {"FLOAT": 2**24, "DOUBLE": 2**53}
@@ -140,9 +141,9 @@ class Engine:
         return name
 
     def keep(self, select: str) -> str:
-        """Keep the result of a query on disk, in its order, under a name for the rest of the session."""
+        """Keep the result of a query on disk, in the order that it states, under a name for the rest of the session."""
         path = self.scratch / f"{next(self._names)}.parquet"
-        self._session.execute(f"copy ({select}) to {literal(str(path))} (format parquet, compression lz4_raw)")
+        self._write(select, path, "lz4_raw", ())
         return self.parquet(path)
 
     def view(self, select: str) -> str:
@@ -166,8 +167,18 @@ class Engine:
         return self._session.sql(text, params=list(values) or None).to_arrow_table()
 
     def save(self, text: str, path: str | Path, values: Sequence[object] = ()) -> None:
-        """Run a query and write its result as one Parquet file."""
-        self._session.execute(f"copy ({text}) to {literal(str(path))} (format parquet, compression zstd)", list(values))
+        """Run a query and write its result as one Parquet file, in the order that it states."""
+        self._write(text, path, "zstd", values)
+
+    def _write(self, text: str, path: str | Path, compression: str, values: Sequence[object]) -> None:
+        """Rows of a query without ``order by`` are written as they come, by all threads at once."""
+        self._session.execute("set preserve_insertion_order = false")
+        try:
+            self._session.execute(
+                f"copy ({text}) to {literal(str(path))} (format parquet, compression {compression})", list(values)
+            )
+        finally:
+            self._session.execute("set preserve_insertion_order = true")
 
     def summary(self, name: str, values: Sequence[object], item: str = "", **relations: str) -> pd.DataFrame:
         """Run ``crmkit/sql/<name>.sql`` over named relations; ``item`` is a contract column."""
@@ -195,7 +206,7 @@ class Engine:
     def trimmed(self, text: str) -> str:
         """Text without the white space around it; nothing but white space is missing."""
         trimmed = f"trim(trim({text}, {literal(_BLANKS)}))"
-        edges = " or ".join(f"{edge} < '!' or {edge} > '~'" for edge in (f"left({text}, 1)", f"right({text}, 1)"))
+        edges = f"{text} < '!' or {text} > '~' or right({text}, 1) < '!' or right({text}, 1) > '~'"
         return f"nullif(case when {edges} then {trimmed} else {text} end, '')"  # trimming is slow, looking is not
 
     def local_time(self, text: str, time_format: str | None, recorded_in: str | None, time_zone: str | None) -> str:
@@ -221,8 +232,8 @@ class Engine:
         return f"case when {self.matches(text, _WALL_CLOCK)} then try_cast({text} as date) end"
 
     def has_offset(self, text: str) -> str:
-        """Whether a time in text states its offset from UTC."""
-        return self.matches(text, _OFFSET)
+        """Whether a time in text states its offset from UTC; most are told by their marks."""
+        return f"case when {is_usual_time(text)} then false else {self.matches(text, _OFFSET)} end"
 
     def matches(self, text: str, pattern: str) -> str:
         """Whether text matches a regular expression anywhere."""
@@ -441,6 +452,11 @@ def quoted(name: str) -> str:
     '"a ""name\"""'
     """
     return '"' + name.replace('"', '""') + '"'
+
+
+def is_usual_time(text: str) -> str:
+    """Whether text has the marks of a day, or of a time without offset, that is written year first; cheap to see."""
+    return "(" + " or ".join(f"{text} like {literal(form)}" for form in _USUAL) + ")"
 
 
 def check_zone(name: str) -> str:

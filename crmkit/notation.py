@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from itertools import product
 
-from crmkit.engine import Engine, literal, quoted
+from crmkit.engine import Engine, is_usual_time, literal, quoted
 from crmkit.exceptions import ConfigError
 from crmkit.extracts import Reading
 
@@ -64,7 +64,6 @@ _POWER = "(?:[eE][+-]?[0-9]+)?"
 AMBIGUOUS = r"^[+-]?[1-9][0-9]{0,2}([.,][0-9]{3})+$"
 DATE_LIKE = r"^([0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}|[0-9]{8}([0-9]{4,6})?|[0-9]{4} ?[년年])([^0-9]|$)"
 
-_USUAL = ("____-__-__", "____-__-__ __:__", "____-__-__ __:__:__")
 _DAYS = (
     "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d", "%Y-%m-%d", "%Y/%m/%d",
     "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d", "%y/%m/%d", "%y.%m.%d",
@@ -165,9 +164,8 @@ def late_clock(engine: Engine, text: str) -> tuple[str, str]:
 
 def is_another_order(engine: Engine, text: str) -> str:
     """Whether text looks like a date that is not written year first; most values are told by their marks."""
-    usual = " or ".join(f"{text} like {literal(form)}" for form in _USUAL)
     other = f"{engine.matches(text, DATE_LIKE)} and {engine.local_day(text)} is null and not {engine.has_offset(text)}"
-    return f"case when {usual} then false else {other} end"
+    return f"case when {is_usual_time(text)} then false else {other} end"
 
 
 def fitting_formats(engine: Engine, table: str, column: str) -> list[str]:
