@@ -109,8 +109,8 @@ class Contract:
         """Columns to be computed before `faults`: whether a row may have one of the faults that are costly to look for."""
         ids = ", ".join(["''", *(f"raw_{name}" for name in present if self.columns[name] == "id")])
         texts = ", ".join(["''", *(f"raw_{name}" for name in present if self.columns[name] in ("id", "text"))])
-        odd = " or ".join(f"contains(concat({ids}), {mark})" for mark in ("chr(10)", "chr(13)", "'e'", "'E'"))
-        return {"has_nul": f"contains(concat({texts}), chr(0))", "has_odd_id": odd}
+        odd = " or ".join(f"contains(concat_ws({ids}), {mark})" for mark in ("chr(10)", "chr(13)", "'e'", "'E'"))
+        return {"has_nul": f"contains(concat_ws({texts}), chr(0))", "has_odd_id": odd}
 
 
 def _nearest(name: str, there: tuple[str, ...]) -> str | None:

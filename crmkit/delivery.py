@@ -17,7 +17,7 @@ import pandas as pd
 
 from crmkit import door
 from crmkit.contracts import ITEM_COLUMNS, SALES
-from crmkit.engine import Engine, literal, sql_text
+from crmkit.engine import Engine, SparkEngine, literal, sql_text
 from crmkit.exceptions import ConfigError
 from crmkit.extracts import Extract
 
@@ -142,7 +142,7 @@ class Received:
 
 
 def receive(
-    engine: Engine,
+    engine: Engine | SparkEngine,
     source: Extract,
     columns: Mapping[str, str],
     clock: door.Clock,
@@ -165,7 +165,7 @@ def receive(
     return Received(admitted, resent, repeated, lines)
 
 
-def settle(engine: Engine, lines: str, products: Products | None, home: Path) -> None:
+def settle(engine: Engine | SparkEngine, lines: str, products: Products | None, home: Path) -> None:
     """Match returns, add what the products table knows, and write lines, trips and days."""
     engine.save(_settled(engine, lines, products), home / "lines.parquet")
     stored = engine.parquet(home / "lines.parquet")
@@ -175,7 +175,7 @@ def settle(engine: Engine, lines: str, products: Products | None, home: Path) ->
 
 
 def _admit_parts(
-    engine: Engine,
+    engine: Engine | SparkEngine,
     source: Extract,
     columns: Mapping[str, str],
     clock: door.Clock,
@@ -211,10 +211,10 @@ def _sound(admitted: list[door.Admitted], resent: frozenset[int]) -> str:
     )
 
 
-def _repeated(engine: Engine, sound: str, earlier: str | None) -> str:
+def _repeated(engine: Engine | SparkEngine, sound: str, earlier: str | None) -> str:
     """Lines whose (order_id, line_id) was delivered before: file, record, amount, reason, and whether they differ."""
     content = " || '|' || ".join(
-        f"coalesce(cast({name} as varchar), '')"
+        f"coalesce(cast({name} as string), '')"
         for name in ("customer_id", "day", "product_id", "quantity", "amount", "discount")
     )
     return engine.stage(
@@ -236,7 +236,7 @@ def _before(earlier: str | None) -> str:
     if earlier is None:
         return ""
     return f"""union all select -1, record, order_id, line_id, customer_id, day, product_id, quantity, amount, discount,
-        cast(null as varchar) from {earlier} where customer_id is not null"""
+        cast(null as string) from {earlier} where customer_id is not null"""
 
 
 def _lines(sound: str, repeated: str, any_repeated: bool, classes: Mapping[str, Sequence[str]]) -> str:
@@ -263,7 +263,7 @@ def _kind(classes: Mapping[str, Sequence[str]]) -> str:
         when l.amount = 0 then 'free' else 'sale' end"""
 
 
-def _settled(engine: Engine, lines: str, products: Products | None) -> str:
+def _settled(engine: Engine | SparkEngine, lines: str, products: Products | None) -> str:
     """A query for the lines with what returns mean: ``units`` is what a line adds to what its member has, ``buy_day`` the
     day of the purchase that it belongs to.
     """
@@ -294,14 +294,14 @@ _MATCHED = (
 )
 
 
-def filled_items(engine: Engine, lines: str) -> tuple[str, ...]:
+def filled_items(engine: Engine | SparkEngine, lines: str) -> tuple[str, ...]:
     """Item columns that have a value anywhere."""
     counts = ", ".join(f"count({name}) as {name}" for name in ITEM_COLUMNS)
     filled = engine.frame(f"select {counts} from {lines}").iloc[0]
     return tuple(name for name in ITEM_COLUMNS if filled[name])
 
 
-def account(engine: Engine, received: Received, lines: str, path: Path) -> Rejections:
+def account(engine: Engine | SparkEngine, received: Received, lines: str, path: Path) -> Rejections:
     """Give every row read its place, write the rejected ones, and prove that rows and money add up."""
     admitted, repeated = received.admitted, received.repeated
     _write_rejected(engine, received, path)
@@ -336,7 +336,7 @@ def account(engine: Engine, received: Received, lines: str, path: Path) -> Rejec
     return found
 
 
-def _write_rejected(engine: Engine, received: Received, path: Path) -> None:
+def _write_rejected(engine: Engine | SparkEngine, received: Received, path: Path) -> None:
     """Rejected rows of all parts, those whose key repeats with other content among them."""
     conflicts = engine.frame(
         f"select file, record, amount from {received.repeated} where differs and reason is null order by 1, 2"
@@ -344,7 +344,7 @@ def _write_rejected(engine: Engine, received: Received, path: Path) -> None:
     late = engine.register(pd.concat([_conflicting(part, n, conflicts) for n, part in enumerate(received.admitted)]))
     selects = [
         f"""select cast(place as integer) as place, file, record, cast(line as bigint) as line, reason,
-        cast(value as varchar) as value, cast(amount as decimal(18, 4)) as amount from {late}"""
+        cast(value as string) as value, cast(amount as decimal(18, 4)) as amount from {late}"""
     ]
     selects += [
         f"select {number} as place, * from {part.rejected}"
@@ -363,7 +363,7 @@ def _conflicting(part: door.Admitted, number: int, conflicts: pd.DataFrame) -> p
     )
 
 
-def _files(engine: Engine, received: Received) -> pd.DataFrame:
+def _files(engine: Engine | SparkEngine, received: Received) -> pd.DataFrame:
     """What became of the rows of each file."""
     admitted, resent = received.admitted, received.resent
     rejected = [0 if n in resent else _count(engine, part.rejected) for n, part in enumerate(admitted)]
@@ -385,7 +385,7 @@ def _files(engine: Engine, received: Received) -> pd.DataFrame:
     return files
 
 
-def _count(engine: Engine, table: str) -> int:
+def _count(engine: Engine | SparkEngine, table: str) -> int:
     return int(engine.frame(f"select count(*) as n from {table}")["n"][0])
 
 

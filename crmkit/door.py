@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmkit.contracts import Contract
-from crmkit.engine import Engine, check_format, check_zone, literal, quoted, states_offset
+from crmkit.engine import Engine, SparkEngine, check_format, check_zone, literal, states_offset
 from crmkit.exceptions import ContractError, ExtractError, SourceChangedError
 from crmkit.extracts import Extract, Fingerprint, Part, Reading, prepared, records, with_line_feeds
 from crmkit.files import is_gzip
@@ -148,7 +148,7 @@ class Admitted:
 
 
 def admit(
-    engine: Engine,
+    engine: Engine | SparkEngine,
     extract: Extract,
     part: Part,
     contract: Contract,
@@ -163,7 +163,7 @@ def admit(
     present = contract.resolve(part.columns, names, source, call)
     _check_lost(extract, part, contract, present)
     before = _state(part)
-    readable, content = prepared(part, engine.scratch)
+    readable, content = prepared(part, engine.scratch) if isinstance(engine, Engine) else (part, None)
     staged, kinds, broken = _stage(engine, readable, present, content)
     if _state(part) != before:
         raise SourceChangedError(f"{part.name} changed while it was read. Run again when the delivery is complete.")
@@ -195,10 +195,10 @@ def _state(part: Part) -> tuple[int, int, int] | None:
 
 
 def _stage(
-    engine: Engine, part: Part, present: Mapping[str, str], content: Fingerprint | None
+    engine: Engine | SparkEngine, part: Part, present: Mapping[str, str], content: Fingerprint | None
 ) -> tuple[str, dict[str, str], pd.DataFrame]:
     """The rows of a part as text, in order; the type each column had; and the records that are not rows."""
-    if part.kind == "csv" and part.path and content:
+    if part.kind == "csv" and part.path and content and isinstance(engine, Engine):
         source = part if content.even else with_line_feeds(part, engine.scratch)
         path = source.path or part.path
         with engine.reading(part.name):
@@ -210,7 +210,7 @@ def _stage(
         relation = engine.register(part.table) if part.path is None else engine.parquet(part.path)
         kinds = {given: kind for given, kind in engine.types(relation).items() if given in present.values()}
         _refuse_nested(part, kinds | dict.fromkeys(_nested_in(content, kinds), "lists or objects []"))
-        texts = [f"{engine.text(given, kind)} as {quoted(given)}" for given, kind in kinds.items()]
+        texts = [f"{engine.text(given, kind)} as {engine.quoted(given)}" for given, kind in kinds.items()]
         constants = part.constant_columns.removeprefix(", ")
         staged = engine.stage(f"select {', '.join([*texts, *filter(None, [constants])])} from {relation}")
     torn = content.torn if content else ()
@@ -231,7 +231,7 @@ def _refuse_nested(part: Part, kinds: Mapping[str, str]) -> None:
 
 
 def _check_clock(
-    engine: Engine,
+    engine: Engine | SparkEngine,
     staged: str,
     part: Part,
     contract: Contract,
@@ -245,7 +245,7 @@ def _check_clock(
         clock = replace(clock, time_format=None)
     if not times or clock.time_zone or clock.time_format:
         return clock
-    holds = " or ".join(engine.has_offset(f"trim({quoted(name)})") for name in times)
+    holds = " or ".join(engine.has_offset(f"trim({engine.quoted(name)})") for name in times)
     if engine.frame(f"select 1 as found from {staged} where {holds} limit 1").size:
         raise ContractError(
             f"{part.name}: {times[0]!r} states offsets from UTC, so the shop's day needs a zone. "
@@ -275,7 +275,7 @@ def _writing(
 
 
 def _check_open(
-    engine: Engine,
+    engine: Engine | SparkEngine,
     staged: str,
     part: Part,
     contract: Contract,
@@ -303,16 +303,16 @@ def _check_open(
         _refuse_open(engine, staged, part, contract.columns[name], given, n, n_all, one)
 
 
-def _counted(engine: Engine, kind: str, name: str, given: str) -> str:
+def _counted(engine: Engine | SparkEngine, kind: str, name: str, given: str) -> str:
     """How many values there are, how many can be read in two ways, and one of these."""
-    text = quoted(given)
+    text = engine.quoted(given)
     is_open = (is_ambiguous if kind in ("money", "number") else is_another_order)(engine, text)
     found = f"case when {is_open} then {text} end"
     return f"count({found}) as n_{name}, count({text}) as all_{name}, min({found}) as one_{name}"
 
 
 def _refuse_open(
-    engine: Engine, staged: str, part: Part, kind: str, given: str, n: int, n_all: int, one: str | None
+    engine: Engine | SparkEngine, staged: str, part: Part, kind: str, given: str, n: int, n_all: int, one: str | None
 ) -> None:
     if kind in ("money", "number"):
         if n * 10 > n_all:
@@ -334,7 +334,7 @@ def _refuse_open(
 
 
 def _typed(
-    engine: Engine,
+    engine: Engine | SparkEngine,
     staged: str,
     contract: Contract,
     present: Mapping[str, str],
@@ -356,7 +356,7 @@ def _typed(
     names = ", ".join(contract.columns)
     amount = "amount" if "amount" in contract.columns else "cast(0 as decimal(18, 4))"
     day = ", " + _day(writing.clock) if "purchased_at" in contract.columns else ""
-    return f"""with texts as (select rowid + 1 as record, {texts} from {staged}),
+    return f"""with texts as (select {engine.place} as record, {texts} from {staged}),
         typed as (select *, {casts} from texts),
         dated as (select *, {screens}{day} from typed),
         judged as (select *, case {reasons} end as reason from dated)
@@ -367,11 +367,11 @@ def _typed(
 def _day(clock: Clock) -> str:
     """The trading day's number, and the hour on the wall."""
     began = f"purchased_at - interval '{clock.cutoff}' minute" if clock.cutoff else "purchased_at"
-    return f"unix_date(cast({began} as date)) as day, cast(extract(hour from purchased_at) as integer) as hour"
+    return f"cast(unix_date(cast({began} as date)) as integer) as day, cast(extract(hour from purchased_at) as integer) as hour"
 
 
 def _currency_faults(
-    engine: Engine, contract: Contract, raws: Mapping[str, str], writing: Writing
+    engine: Engine | SparkEngine, contract: Contract, raws: Mapping[str, str], writing: Writing
 ) -> dict[str, tuple[str, str]]:
     money = [name for name in raws if contract.columns[name] == "money" and writing.numbers(name).currency]
     return {
@@ -380,25 +380,25 @@ def _currency_faults(
     }
 
 
-def _raw(engine: Engine, kind: str, given: str) -> str:
-    text = engine.trimmed(quoted(given))
+def _raw(engine: Engine | SparkEngine, kind: str, given: str) -> str:
+    text = engine.trimmed(engine.quoted(given))
     if kind == "id":
         whole = f"{text} like '%.0%' and {engine.matches(text, _WHOLE)}"
         return f"case when {whole} then split_part({text}, '.', 1) else {text} end"
     return text
 
 
-def _product(engine: Engine, one: str, other: str, of_one: Reading, of_other: Reading) -> str:
+def _product(engine: Engine | SparkEngine, one: str, other: str, of_one: Reading, of_other: Reading) -> str:
     factors = [
         f"try_cast({plain_number(engine, text, way)} as decimal(18, 4))"
         for text, way in ((one, of_one), (other, of_other))
     ]
-    return f"coalesce(cast({factors[0]} * {factors[1]} as varchar), {one} || ' × ' || {other})"
+    return f"coalesce(cast({factors[0]} * {factors[1]} as string), {one} || ' × ' || {other})"
 
 
-def _cast(engine: Engine, contract: Contract, name: str, there: bool, writing: Writing) -> str:
+def _cast(engine: Engine | SparkEngine, contract: Contract, name: str, there: bool, writing: Writing) -> str:
     kind = contract.columns[name]
-    raw = f"raw_{name}" if there else "cast(null as varchar)"
+    raw = f"raw_{name}" if there else "cast(null as string)"
     if kind in ("money", "number"):
         cast = f"try_cast({plain_number(engine, raw, writing.numbers(name))} as decimal(18, 4))"
     elif kind == "time":
@@ -410,7 +410,7 @@ def _cast(engine: Engine, contract: Contract, name: str, there: bool, writing: W
     return f"{cast} as {name}"
 
 
-def _time(engine: Engine, raw: str, clock: Clock) -> str:
+def _time(engine: Engine | SparkEngine, raw: str, clock: Clock) -> str:
     """Text as the wall-clock time; hours past 24 are the next day's, up to where the next trading day begins."""
     text = western(raw, clock.time_format)
     local = engine.local_time(text, clock.time_format, clock.recorded_in, clock.time_zone)
@@ -422,7 +422,7 @@ def _time(engine: Engine, raw: str, clock: Clock) -> str:
     return f"case when {is_late} then case when {in_day} then {late} + interval '1' day end else {local} end"
 
 
-def _date(engine: Engine, raw: str, date_format: str | None) -> str:
+def _date(engine: Engine | SparkEngine, raw: str, date_format: str | None) -> str:
     if date_format is None:
         return engine.local_day(raw)
     return f"cast({engine.local_time(western(raw, date_format), date_format, None, None)} as date)"
@@ -430,7 +430,7 @@ def _date(engine: Engine, raw: str, date_format: str | None) -> str:
 
 def _shown(contract: Contract, name: str) -> str:
     """The offending value, for the report; ids are persons and are never shown."""
-    return "cast(null as varchar)" if contract.columns[name] == "id" else f"raw_{name}"
+    return "cast(null as string)" if contract.columns[name] == "id" else f"raw_{name}"
 
 
 def _places(part: Part, content: Fingerprint | None, broken: Whole, n_staged: int) -> Places:
@@ -459,20 +459,25 @@ def _places(part: Part, content: Fingerprint | None, broken: Whole, n_staged: in
     return Places(True, np.flatnonzero(is_staged), starts, blank, content.skipped)
 
 
-def _rejected(engine: Engine, typed: str, part: Part, broken: pd.DataFrame, places: Places) -> str:
+def _rejected(engine: Engine | SparkEngine, typed: str, part: Part, broken: pd.DataFrame, places: Places) -> str:
     """Faulty rows and broken records with their places and reasons, in the order of the part."""
+    name = literal(part.name)
+    if not places.has_lines:
+        return engine.keep(
+            f"""select {name} as file, record, cast(null as bigint) as line, reason, value, amount from {typed}
+            where reason is not null order by record"""
+        )
     faulty = engine.arrow(f"select record from {typed} where reason is not null order by record")["record"].to_numpy()
     told = engine.register(places.of_staged(faulty.astype(np.int64)).assign(staged=faulty))
     torn = places.of_records(broken["record"].to_numpy(dtype=np.int64) - 1)
     reasons = [_BROKEN.get(kind, _STRUCTURE) for kind in broken["kind"]]
     torn = torn.assign(reason=np.array(reasons, dtype=object), value=broken["message"].to_numpy(dtype=object))
     lost = engine.register(torn)
-    name = literal(part.name)
     return engine.keep(
         f"""select {name} as file, told.record, cast(told.line as bigint) as line, reason, value, amount
         from {typed} typed join {told} told on typed.record = told.staged where reason is not null
         union all
-        select {name}, record, cast(line as bigint), cast(reason as varchar), cast(value as varchar),
+        select {name}, record, cast(line as bigint), cast(reason as string), cast(value as string),
         cast(0 as decimal(18, 4)) from {lost}
         order by 2"""
     )

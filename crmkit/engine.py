@@ -40,6 +40,9 @@ _WALL_CLOCK = f"{_DAY}({_HOUR})?$"
 _OFFSET = f"{_DAY}{_HOUR} ?(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$"
 _USUAL = ("____-__-__", "____-__-__ __:__", "____-__-__ __:__:__")
 _BLANKS = " \t\r\n\u00a0\ufeff"
+_WHITE = (
+    _BLANKS + "\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
 _GROUP = 200_000
 _EXACT = {"FLOAT": 2**24, "DOUBLE": 2**53}
 
@@ -191,6 +194,9 @@ class Engine:
 
     # -- what differs between engines, as expressions ------------------------------------------------------------
 
+    place = "rowid + 1"
+    """A number for each row of a staged table: its place."""
+
     def quoted(self, name: str) -> str:
         """A column's name as SQL writes it."""
         return quoted(name)
@@ -257,14 +263,13 @@ class SparkEngine:
     def __init__(self, session: Any = None) -> None:
         self.session = session if session is not None else _active_session()
         self._tables: dict[str, Any] = {}
-        self._staged: set[str] = set()
         self._names = (f"relation_{i}" for i in count())
 
     def __enter__(self) -> SparkEngine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.drop(*self._tables)
+        self._tables.clear()
 
     def register(self, table: Any) -> str:
         """Give a Spark DataFrame, or any dataframe, a name to be used in SQL; another dataframe goes to the cluster."""
@@ -280,10 +285,15 @@ class SparkEngine:
         return self._named(self.session.read.parquet(*map(_hadoop_path, paths)))
 
     def stage(self, select: str) -> str:
-        """Keep the result of a query under a name until the engine is left."""
-        name = self._named(self.table(select).persist())
-        self._staged.add(name)
-        return name
+        """Compute a query and keep its result on the executors, cut loose from what it was made of, under a name."""
+        return self._named(self.table(select).localCheckpoint())
+
+    keep = view = stage
+
+    @contextmanager
+    def reading(self, source: str) -> Iterator[None]:
+        """Nothing is read here yet; an error of the cluster's is told as it is."""
+        yield
 
     def types(self, table: str) -> dict[str, str]:
         """Columns of a named table and the type of each, as DuckDB calls it."""
@@ -339,15 +349,65 @@ class SparkEngine:
         return mapped.toDF(*names, *scores)
 
     def drop(self, *tables: str) -> None:
-        """Free staged tables."""
+        """Forget staged tables; Spark frees what nobody holds."""
         for table in tables:
-            if table in self._staged:
-                self._tables[table].unpersist()
-                self._staged.discard(table)
+            self._tables.pop(table, None)
+
+    # -- what differs between engines, as expressions ------------------------------------------------------------
+
+    place = "monotonically_increasing_id() + 1"
+    """A number for each row of a table; in order, but with holes."""
 
     def quoted(self, name: str) -> str:
         """A column's name as SQL writes it."""
         return "`" + name.replace("`", "``") + "`"
+
+    def text(self, column: str, kind: str) -> str:
+        """As `Engine.text`; an instant is shown in UTC, whatever the session's zone is."""
+        name = self.quoted(column)
+        if kind in _EXACT:
+            exact = f"abs({name}) < {_EXACT[kind]} or abs({name}) = double('inf')"
+            plain = (
+                f"case when {exact} then cast({name} as string) else format_string('%.16e', cast({name} as double)) end"
+            )
+            return f"case when {name} is not null and not isnan({name}) then {plain} end"
+        return f"cast({self._in_zone(name, 'UTC')} as string) || '+00'" if "ZONE" in kind else f"cast({name} as string)"
+
+    def trimmed(self, text: str) -> str:
+        """Text without the white space around it; nothing but white space is missing."""
+        return f"nullif(btrim({text}, {literal(_WHITE)}), '')"
+
+    def local_time(self, text: str, time_format: str | None, recorded_in: str | None, time_zone: str | None) -> str:
+        """As `Engine.local_time`, of times that are written year first."""
+        if time_format:
+            raise ConfigError(
+                f"time_format={time_format!r} cannot be read on Spark. Make the column a timestamp there, or give files."
+            )
+        local = f"case when {self.matches(text, _WALL_CLOCK)} then try_cast({text} as timestamp_ntz) end"
+        if recorded_in and time_zone:
+            local = f"convert_timezone({literal(recorded_in)}, {literal(time_zone)}, {local})"
+        if not time_zone:
+            return local
+        instant = self._in_zone(f"try_cast(replace({text}, ' +', '+') as timestamp)", time_zone)
+        return f"case when {self.has_offset(text)} then {instant} else {local} end"
+
+    def local_day(self, text: str) -> str:
+        """Text as a day; it is written year first."""
+        return f"case when {self.matches(text, _WALL_CLOCK)} then try_cast({text} as date) end"
+
+    def has_offset(self, text: str) -> str:
+        """Whether a time in text states its offset from UTC; most are told by their marks."""
+        return f"case when {is_usual_time(text)} then false else {self.matches(text, _OFFSET)} end"
+
+    def matches(self, text: str, pattern: str) -> str:
+        """Whether text matches a regular expression anywhere."""
+        doubled = pattern.replace("\\", "\\\\")
+        return f"{text} rlike {literal(doubled)}"
+
+    def _in_zone(self, instant: str, zone: str) -> str:
+        """The wall clock of a zone at an instant, without a look at the session's own zone."""
+        moved = instant if zone == "UTC" else f"from_utc_timestamp({instant}, {literal(zone)})"
+        return f"timestampadd(microsecond, unix_micros({moved}), timestamp_ntz '1970-01-01 00:00:00')"
 
     def _named(self, table: Any) -> str:
         name = next(self._names)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from itertools import product
 
-from crmkit.engine import Engine, is_usual_time, literal, quoted
+from crmkit.engine import Engine, SparkEngine, is_usual_time, literal
 from crmkit.exceptions import ConfigError
 from crmkit.extracts import Reading
 
@@ -76,7 +76,7 @@ _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %p %I:%M", "
 # -- Numbers ---------------------------------------------------------------------------------------------------------
 
 
-def plain_number(engine: Engine, text: str, reading: Reading) -> str:
+def plain_number(engine: Engine | SparkEngine, text: str, reading: Reading) -> str:
     """Text as a number with a decimal point and nothing else; null where it is not written as stated."""
     signs = _signs(reading.currency)
     blanks = _BLANKS if signs or reading.thousands == " " else ()
@@ -86,7 +86,7 @@ def plain_number(engine: Engine, text: str, reading: Reading) -> str:
     return f"case when {engine.matches(text, _pattern(reading, signs))} then {clean} end"
 
 
-def in_another_currency(engine: Engine, text: str, reading: Reading) -> str:
+def in_another_currency(engine: Engine | SparkEngine, text: str, reading: Reading) -> str:
     """Whether a sign or code of a currency other than the stated one stands beside the number."""
     others = sorted({sign for signs in SIGNS.values() for sign in signs}, key=len, reverse=True)
     other = "|".join([r"\p{Sc}", "[A-Z]{3}", *map(re.escape, others)])
@@ -123,7 +123,7 @@ def _pattern(reading: Reading, signs: tuple[str, ...]) -> str:
     return f"^[+-]?{blank}(?:{sign}{blank}[+-]?{blank})?{number}(?:{blank}{sign})?$"
 
 
-def is_ambiguous(engine: Engine, text: str) -> str:
+def is_ambiguous(engine: Engine | SparkEngine, text: str) -> str:
     """Whether a number may be thousands or three decimals; most values are told by their fourth last character."""
     return f"case when {text} like '%.___' or {text} like '%,___' then {engine.matches(text, AMBIGUOUS)} else false end"
 
@@ -153,7 +153,7 @@ def minutes(clock: str) -> int:
     return late
 
 
-def late_clock(engine: Engine, text: str) -> tuple[str, str]:
+def late_clock(engine: Engine | SparkEngine, text: str) -> tuple[str, str]:
     """Whether a time counts its hours past 24, and the same text with the hours of the next day."""
     hours: Mapping[str, str] = {
         f"{before}{hour}:": f"{before}{hour - 24:02d}:" for hour in range(24, 37) for before in " T"
@@ -162,15 +162,15 @@ def late_clock(engine: Engine, text: str) -> tuple[str, str]:
     return engine.matches(text, "[ T](2[4-9]|3[0-6]):[0-5][0-9]"), rewritten
 
 
-def is_another_order(engine: Engine, text: str) -> str:
+def is_another_order(engine: Engine | SparkEngine, text: str) -> str:
     """Whether text looks like a date that is not written year first; most values are told by their marks."""
     other = f"{engine.matches(text, DATE_LIKE)} and {engine.local_day(text)} is null and not {engine.has_offset(text)}"
     return f"case when {is_usual_time(text)} then false else {other} end"
 
 
-def fitting_formats(engine: Engine, table: str, column: str) -> list[str]:
+def fitting_formats(engine: Engine | SparkEngine, table: str, column: str) -> list[str]:
     """The formats that fit most of the values of a column which look like dates and are not written year first."""
-    text = engine.trimmed(quoted(column))
+    text = engine.trimmed(engine.quoted(column))
     values = engine.stage(f"select distinct {text} as given from {table} where {is_another_order(engine, text)}")
     likely = _counted(engine, f"(select * from {values} limit 200) sample", [d + t for d, t in product(_DAYS, _TIMES)])
     counts = _counted(engine, values, [form for form, n in likely.items() if n])
@@ -179,7 +179,7 @@ def fitting_formats(engine: Engine, table: str, column: str) -> list[str]:
     return [form for form, n in counts.items() if n and n == most]
 
 
-def _counted(engine: Engine, values: str, formats: list[str]) -> dict[str, int]:
+def _counted(engine: Engine | SparkEngine, values: str, formats: list[str]) -> dict[str, int]:
     """How many values each format fits."""
     if not formats:
         return {}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from crmkit import door
 from crmkit.delivery import Rejections, account, as_day, day_number, filled_items, receive, settle
-from crmkit.engine import Engine, is_spark
+from crmkit.engine import Engine, SparkEngine, is_spark
 from crmkit.exceptions import ContractError, LeakError
 from crmkit.extracts import Extract, read_extract
 
@@ -118,7 +118,8 @@ class Transactions:
         Parameters
         ----------
         extract : Extract or dataframe
-            From `read_extract`.
+            From `read_extract`. A Spark DataFrame (``spark.table("lake.sales")``) is read where it is: rows are sorted,
+            kept and summarised by its session.
         until : date
             Last day of observation; a row dated later is rejected.
         time_zone, recorded_in, time_format : str, optional
@@ -136,7 +137,8 @@ class Transactions:
             Lines that are no goods, by product_id or category (SQL ``like``): ``{"service": ["POST", "DOT"],
             "gift card": ["gift_%"]}``. They are money, not purchases.
         folder : path, optional
-            Where lines, trips and days are kept. By default a private folder that is removed when Python ends.
+            Where lines, trips and days are kept. By default a private folder that is removed when Python ends. On a
+            cluster every machine must see it.
         progress : callable, optional
             Called with the name of each part as it is read.
         **columns : str
@@ -183,13 +185,13 @@ class Transactions:
         last = as_day(until)
         home = Path(folder) if folder is not None else _private_folder()
         home.mkdir(parents=True, exist_ok=True)
-        with Engine() as engine:
+        far = bool(source.parts) and all(is_spark(part.table) for part in source.parts)
+        with SparkEngine(source.parts[0].table.sparkSession) if far else Engine() as engine:
             received = receive(engine, source, columns, clock, last, nobody, classes, progress=progress)
             settle(engine, received.lines, products, home)
             stored = engine.parquet(home / "lines.parquet")
             rejections = account(engine, received, stored, home / "rejected.parquet")
             items = filled_items(engine, stored)
-        far = any(is_spark(part.table) for part in source.parts)
         return cls(home, last, items, far), rejections
 
 

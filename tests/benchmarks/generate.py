@@ -63,13 +63,13 @@ from priced
 
 # What the door keeps of these lines: none is rejected, no return matches a sale.
 _KEPT = """
-select 0 as file, row_number() over () as record, card_no as customer_id, cast(till_time as date) - date '1970-01-01' as day,
+select 0 as file, row_number() over () as record, card_no as customer_id, cast(cast(till_time as date) - date '1970-01-01' as integer) as day,
     cast(extract(hour from till_time) as integer) as hour, cast(net_paid as decimal(18, 4)) as amount,
     receipt as order_id, cast(line_id as varchar) as line_id, cast(null as varchar) as returned_order_id,
     cast(store as varchar) as store, sku as product_id, cast(quantity as decimal(18, 4)) as quantity,
     cast(discount as decimal(18, 4)) as discount, category, brand, brand_type, manufacturer, department,
     case when quantity < 0 then 'return' else 'sale' end as kind, case when quantity < 0 then 'unmatched' end as how,
-    cast(till_time as date) - date '1970-01-01' as buy_day,
+    cast(cast(till_time as date) - date '1970-01-01' as integer) as buy_day,
     cast(case when quantity < 0 then 0 else quantity end as decimal(18, 4)) as units
 from {till}
 """
