@@ -10,8 +10,9 @@ import pandas as pd
 
 from crmkit.exceptions import CrmkitWarning, ModelError
 from crmkit.models import _btyd_math as formulas
-from crmkit.models._base import SPEND_RULES, Model, aligned, distinct, read_columns, read_weights, warn_prior
+from crmkit.models._base import SPEND_RULES, Model, aligned, read_columns, read_weights, warn_prior
 from crmkit.models._btyd_math import Floats
+from crmkit.models._value_math import spend_level, trend_likelihood
 
 _COLUMNS = ("frequency", "monetary_value")
 
@@ -35,6 +36,9 @@ class GammaGamma(Model):
         Customers with frequency > 0 and monetary_value > 0: those fitted on.
     n_left_out_ : int
         Customers with frequency > 0 and monetary_value <= 0.
+    correlation_ : float or None
+        Of frequency and monetary_value among those fitted on, which the model takes to be independent; None where one of
+        them does not vary.
     feature_names_in_ : ndarray of str
     prior_used_ : bool
         The likelihood had no usable maximum, or one with an infinite population mean (q <= 1), so a weak prior took
@@ -64,7 +68,7 @@ class GammaGamma(Model):
     """
 
     _parameters: ClassVar[tuple[str, ...]] = ("p", "q", "gamma")
-    _fitted: ClassVar[tuple[str, ...]] = (*Model._fitted, "n_left_out_")
+    _fitted: ClassVar[tuple[str, ...]] = (*Model._fitted, "n_left_out_", "correlation_")
 
     def fit(self, customers: Any, y: None = None, sample_weight: Any = None) -> Self:
         """Estimate p, q and gamma by maximum likelihood, on customers with repeat purchases and a positive mean spend.
@@ -95,24 +99,24 @@ class GammaGamma(Model):
                 CrmkitWarning,
                 stacklevel=2,
             )
-        x, z, weight = x[used], z[used], None if weight is None else weight[used]
-        cell, first = distinct(x, z)
-        count = np.bincount(cell, weight).astype(float)
+        count = used.astype(float) if weight is None else weight * used
         if not count.sum() > 0:
             raise ModelError(
                 f"None of {len(used)} customers has bought on a second day for money (frequency and monetary_value above 0), "
                 "so spend cannot be learnt. Observe longer, or look at recency, frequency and segments only."
             )
-        x, z = x[first], z[first]
+        x, z, count = x[used], z[used], count[used]
         scale = float(np.average(z, weights=count * x))
         best = self._maximise(x, z / scale, count)
-        self._keep(best, np.array([1, 1, scale]), best.value - count.sum() * np.log(scale), count.sum())
+        units = np.where(np.array(self._parameters) == "gamma", scale, 1.0)
+        self._keep(best, units, best.value - count.sum() * np.log(scale), count.sum())
+        self.correlation_ = _correlation(x, z, count)
         self.feature_names_in_ = np.array(_COLUMNS, dtype=object)
         return self
 
     def _maximise(self, x: Floats, z: Floats, count: Floats) -> formulas.Maximum:
-        likelihood, n = formulas.gamma_gamma_likelihood(x, z, count), count.sum()
-        best = formulas.maximise(likelihood, formulas.in_logs, np.zeros(3), n)
+        likelihood, n, size = self._likelihood(x, z, count), count.sum(), len(self._parameters)
+        best = formulas.maximise(likelihood, formulas.in_logs, np.zeros(size), n)
         heavy = best.params[1] <= 1
         self.prior_used_ = bool(heavy or best.runaway is not None)
         if self.prior_used_:
@@ -123,8 +127,15 @@ class GammaGamma(Model):
                 else f"the likelihood keeps rising, or is flat, along {name}"
             )
             warn_prior(self, why, "the population mean held at the table's, p and q - 1 log-normal with median 1")
-            best = formulas.maximise(likelihood, formulas.holding_mean, np.zeros(2), n, formulas.PRIOR_SD)
+            best = formulas.maximise(likelihood, self._holding_mean, np.zeros(size - 1), n, formulas.PRIOR_SD)
         return best
+
+    def _likelihood(self, x: Floats, z: Floats, count: Floats) -> formulas.Likelihood:
+        return formulas.gamma_gamma_likelihood(x, z, count)
+
+    @staticmethod
+    def _holding_mean(theta: Floats) -> tuple[Floats, Floats]:
+        return formulas.holding_mean(theta)
 
     def expected_value(self, X: Any) -> pd.Series[float]:
         """Expected mean spend per purchase of each customer: their own mean, shrunk towards the population's.
@@ -144,3 +155,71 @@ class GammaGamma(Model):
         x, z = read_columns(X, _COLUMNS, SPEND_RULES)
         own = np.where(x > 0, np.maximum(z, 0), 0.0)
         return aligned(formulas.gamma_gamma_mean(**self.params_, x=x, z=own), X, "expected_value")
+
+
+def _correlation(x: Floats, z: Floats, count: Floats) -> float | None:
+    """Pearson's, of rows that stand for ``count`` customers."""
+    dx, dz = (column - np.average(column, weights=count) for column in (x, z / z.max()))
+    spread = (count * dx**2).sum() * (count * dz**2).sum()
+    return float((count * dx * dz).sum() / np.sqrt(spread)) if spread > 1e-20 * len(x) ** 2 else None
+
+
+class GammaGammaTrend(GammaGamma):
+    """Gamma-gamma spend whose scale follows frequency: the fallback where the two are not independent.
+
+    The spend per purchase of a customer with x repeat purchases is ``per_doubling ** log2(1 + x)`` times a gamma-gamma
+    variable: each doubling of the number of purchases multiplies it by ``per_doubling``. Everything else is as in
+    `GammaGamma`, which it is for per_doubling = 1; it reads the same tables.
+
+    A customer without repeat purchases is expected to spend p·gamma/(q - 1), the trend carried on to them from the repeat
+    buyers: an extrapolation, which on CDNOW (per_doubling 1.17, p < 1e-7) forecast the spend of one-time buyers 23 % too
+    low where `GammaGamma` was right to 1 %. Use it where the trend is strong.
+
+    Attributes
+    ----------
+    params_, standard_errors_ : dict of float
+        ``p``, ``q``, ``gamma`` (money), ``per_doubling``, and their standard errors; the rest as in `GammaGamma`.
+    prior_used_ : bool
+        As in `GammaGamma`; per_doubling is log-normal with median 1 then.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crmkit.models.gamma_gamma import GammaGammaTrend
+    >>> table = pd.DataFrame({"frequency": [1, 1, 1, 1, 3, 3, 3, 7, 7, 7],
+    ...     "monetary_value": [12, 25, 45, 90, 30, 60, 120, 72, 128, 200]})
+    >>> round(GammaGammaTrend().fit(table).params_["per_doubling"], 1)
+    1.8
+    """
+
+    _parameters: ClassVar[tuple[str, ...]] = ("p", "q", "gamma", "per_doubling")
+
+    def _likelihood(self, x: Floats, z: Floats, count: Floats) -> formulas.Likelihood:
+        return trend_likelihood(x, z, count)
+
+    @staticmethod
+    def _holding_mean(theta: Floats) -> tuple[Floats, Floats]:
+        (three, slope), trend = formulas.holding_mean(theta[:2]), np.exp(theta[2])
+        jacobian = np.zeros((4, 3))
+        jacobian[:3, :2], jacobian[3, 2] = slope, trend
+        return np.append(three, trend), jacobian
+
+    def expected_value(self, X: Any) -> pd.Series[float]:
+        """Expected mean spend per purchase of each customer: their own mean, shrunk towards that of their frequency.
+
+        Parameters
+        ----------
+        X : table of shape (n_customers, at least 2)
+            As for `GammaGamma.expected_value`.
+
+        Returns
+        -------
+        Series of shape (n_customers,)
+            Money per purchase, in the table's currency unit.
+        """
+        self._check_fitted()
+        x, z = read_columns(X, _COLUMNS, SPEND_RULES)
+        level = spend_level(self.params_["per_doubling"], x)
+        own = np.where(x > 0, np.maximum(z, 0), 0.0) / level
+        three = {name: self.params_[name] for name in ("p", "q", "gamma")}
+        return aligned(level * formulas.gamma_gamma_mean(**three, x=x, z=own), X, "expected_value")

@@ -10,8 +10,18 @@ import pytest
 import sklearn.exceptions
 from sklearn.base import clone
 
-from crmkit.exceptions import ContractError, CrmkitError, ExtractError, PublishError
-from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma, load_model
+from crmkit.exceptions import ContractError, CrmkitError, ExtractError, ModelError, PublishError
+from crmkit.models import (
+    BGCNBD,
+    BGNBD,
+    MBGCNBD,
+    MBGNBD,
+    NBD,
+    CustomerLifetimeValue,
+    GammaGamma,
+    ParetoNBD,
+    load_model,
+)
 
 TABLE = pd.DataFrame(
     {
@@ -20,18 +30,29 @@ TABLE = pd.DataFrame(
         "recency": [0, 35, 196, 14, 90, 105, 250, 210, 140, 259],
         "T": 273,
         "monetary_value": [None, 12, 25, 45, 90, 15, 60, 18, 50, 22],
+        "sum_log_gap": [0.0, *np.log([35, 196, 14, 90]), 7.8, 9.5, 12.6, 18.5, 29.5],
     },
     index=[f"row {i}" for i in range(10)],
 )
 WEIGHT = [300, 20, 20, 20, 20, 10, 10, 15, 8, 8]
+# Every model of purchases; one more line is all that a new one needs.
+PURCHASES = {
+    "BGNBD": BGNBD(),
+    "MBGNBD": MBGNBD(),
+    "BGCNBD": BGCNBD(),
+    "MBGCNBD": MBGCNBD(k=2),
+    "NBD": NBD(),
+    "ParetoNBD": ParetoNBD(),
+}
 ANSWERS = {
-    "BGNBD": (BGNBD(), lambda model, X: model.expected_purchases(X, 90)),
+    **{name: (model, lambda model, X: model.expected_purchases(X, 90)) for name, model in PURCHASES.items()},
     "GammaGamma": (GammaGamma(), lambda model, X: model.expected_value(X)),
     "CustomerLifetimeValue": (
         CustomerLifetimeValue(BGNBD(), GammaGamma(), horizon=180, annual_discount=0.07, margin=0.3),
         lambda model, X: model.predict(X),
     ),
 }
+purchase_model = pytest.mark.parametrize("model", PURCHASES.values(), ids=PURCHASES.keys())
 every_model = pytest.mark.parametrize(("model", "answer"), ANSWERS.values(), ids=ANSWERS.keys())
 
 
@@ -144,7 +165,8 @@ def replace(*steps, by):
     [
         (replace("format", by="crmkit model 99"), "its format is 'crmkit model 99'"),
         (replace("class", by="Popen"), "its class is 'Popen', known are"),
-        (replace("settings", by={"command": "ls"}), "takes no arguments"),
+        (replace("settings", by={"command": "ls"}), "unexpected keyword argument .command."),
+        (replace("training", by=[1.0]), "is not a model saved by crmkit"),
         (replace("fitted", "params_", "r", by=float("nan")), "NaN is not a finite number"),
         (replace("fitted", "log_likelihood_", by=float("-inf")), "-Infinity is not a finite number"),
         (replace("fitted", "params_", "r", by=-1.0), "positive and finite"),
@@ -180,3 +202,150 @@ def test_files_that_cannot_be_read_or_written(tmp_path):
         load_model(tmp_path / "absent.json")
     with pytest.raises(PublishError, match="cannot be written"):
         fitted(BGNBD()).save(tmp_path / "absent" / "model.json")
+
+
+# -- What every purchase model answers -------------------------------------------------------------------------------
+
+PER_CUSTOMER = {
+    "probability_alive": {},
+    "expected_purchases": {"horizon": 90},
+    "probability_no_purchase": {"horizon": 90},
+    "discounted_purchases": {"horizon": 90, "annual_discount": 0.1},
+    "residual_purchases": {"annual_discount": 0.1},
+}
+
+
+@purchase_model
+@pytest.mark.parametrize("question", PER_CUSTOMER)
+def test_answers_stand_on_the_tables_index(model, question):
+    answer = getattr(fitted(model), question)(TABLE, **PER_CUSTOMER[question])
+    assert answer.name == question
+    assert answer.index.equals(TABLE.index)
+    assert answer.between(0, 1 if question.startswith("probability") else 1e4).all()
+
+
+@purchase_model
+def test_answers_agree_with_each_other(model):
+    model = fitted(model)
+    plain = model.expected_purchases(TABLE, 90)
+    np.testing.assert_allclose(model.discounted_purchases(TABLE, 90, 0.0), plain, rtol=1e-9)
+    assert (model.discounted_purchases(TABLE, 90, 0.1) < plain).all()
+    far = model.discounted_purchases(TABLE, 1e5, 0.5)
+    np.testing.assert_allclose(model.residual_purchases(TABLE, 0.5), far, rtol=1e-6)
+    assert (model.expected_purchases(TABLE, 0) == 0).all()
+    np.testing.assert_allclose(model.probability_no_purchase(TABLE, 0), 1, rtol=1e-12)
+    silent, soon = model.probability_no_purchase(TABLE, 90), model.expected_purchases(TABLE, 1e-3)
+    assert (silent >= 1 - model.probability_alive(TABLE) - 1e-12).all()
+    assert (silent >= 1 - plain - 1e-12).all()
+    np.testing.assert_allclose(1 - model.probability_no_purchase(TABLE, 1e-3), soon, rtol=1e-2, atol=1e-9)
+
+
+@purchase_model
+def test_the_distribution_for_a_new_customer(model):
+    """Sums to one, has the expectation as its mean, and takes one number as well as many."""
+    model = fitted(model)
+    n = np.arange(3_000)
+    chances = model.probability_of(n, 180)
+    assert chances.sum() == pytest.approx(1, abs=1e-8)
+    assert chances @ n == pytest.approx(model.expected_purchases_new(180), rel=1e-6)
+    assert model.probability_of(3, 180) == chances[3]
+    assert model.probability_of([[0], [1]], 180).tolist() == [[chances[0]], [chances[1]]]
+    assert model.probability_of(0, 0) == pytest.approx(1)
+    assert model.expected_purchases_new(0) == 0
+
+
+@purchase_model
+def test_simulated_customers_do_what_the_model_says(model):
+    model = fitted(model)
+    made = model.simulate(40_000, until=180.0, seed=11)
+    assert list(made.columns) == ["customer_id", "frequency", "recency", "T", "sum_log_gap", "alive"]
+    assert made["customer_id"].is_unique
+    for n in range(4):
+        assert (made["frequency"] == n).mean() == pytest.approx(model.probability_of(n, 180.0), abs=0.01)
+    spread = made["frequency"].std() / np.sqrt(len(made))
+    assert made["frequency"].mean() == pytest.approx(model.expected_purchases_new(180.0), abs=4 * spread)
+    assert made["alive"].mean() == pytest.approx(model.probability_alive(made).mean(), abs=0.01)
+    pd.testing.assert_frame_equal(made, model.simulate(40_000, until=180.0, seed=11))
+    assert not made.equals(model.simulate(40_000, until=180.0, seed=12))
+
+
+@purchase_model
+def test_simulation_takes_a_time_each(model):
+    model = fitted(model)
+    until = np.array([0.0, 1.0, 400.0])
+    assert model.simulate(3, until, seed=1)["T"].tolist() == until.tolist()
+    assert model.simulate(1, 0, seed=1).loc[0, ["frequency", "recency"]].tolist() == [0, 0]
+    assert model.simulate(0, 90, seed=1).empty
+    for n, wrong in ((3, [1.0, 2.0]), (2, -1), (2, np.inf), (2, np.nan)):
+        with pytest.raises(ModelError, match=f"until must be one number or {n}"):
+            model.simulate(n, wrong, seed=1)
+
+
+@purchase_model
+def test_questions_that_make_no_sense_are_refused(model):
+    model = fitted(model)
+    for n in (-1, 0.5, np.nan, "two", None):
+        with pytest.raises(ModelError, match="n must be a whole number, 0 or more"):
+            model.probability_of(n, 90)
+        with pytest.raises(ModelError, match="n must be a whole number, 0 or more"):
+            model.simulate(n, 90, seed=1)
+    for number in (-1, np.nan, np.inf, "90", None):
+        for ask in (
+            lambda h: model.expected_purchases(TABLE, h),
+            lambda h: model.discounted_purchases(TABLE, h, 0.1),
+            lambda h: model.probability_no_purchase(TABLE, h),
+            lambda h: model.probability_of(1, h),
+            lambda h: model.expected_purchases_new(h),
+        ):
+            with pytest.raises(ModelError, match="horizon must be a finite number"):
+                ask(number)
+        with pytest.raises(ModelError, match="annual_discount must be"):
+            model.residual_purchases(TABLE, number)
+
+
+@purchase_model
+def test_training_is_saved_with_what_callers_add(model, tmp_path):
+    model = fitted(model)
+    assert model.training_["n_customers"] == sum(WEIGHT)
+    assert set(model.training_["versions"]) == {"crmkit", "numpy", "scipy"}
+    model.training_["window"] = ["2017-01-01", "2017-09-30"]
+    model.training_["metrics"] = {"mae": 0.75}
+    assert load_model(model.save(tmp_path / "model.json")).training_ == model.training_
+
+
+@purchase_model
+def test_the_unit_of_time_does_not_matter(model):
+    """Days or seconds: parameters that are times scale, and what will happen stays."""
+    second = 1 / 86_400
+    longer = TABLE.assign(
+        recency=TABLE["recency"] / second,
+        T=TABLE["T"] / second,
+        sum_log_gap=TABLE["sum_log_gap"] - TABLE["frequency"] * np.log(second),
+    )
+    days, seconds = fitted(model), clone(model).fit(longer, sample_weight=WEIGHT)
+    for name, value in days.params_.items():
+        unit = second if name in model._times else 1.0
+        assert seconds.params_[name] * unit == pytest.approx(value, rel=1e-7)
+        assert seconds.standard_errors_[name] * unit == pytest.approx(days.standard_errors_[name], rel=1e-4)
+    np.testing.assert_allclose(
+        seconds.expected_purchases(longer, 90 / second), days.expected_purchases(TABLE, 90), rtol=1e-7
+    )
+    bought = TABLE["frequency"] @ WEIGHT
+    assert seconds.log_likelihood_ == pytest.approx(days.log_likelihood_ + bought * np.log(second), abs=1e-5)
+
+
+@purchase_model
+def test_nothing_overflows_at_the_ends_of_the_earth(model):
+    """5,000 purchases, ten years of days, somebody of today, and horizons from nothing to a million days."""
+    model = fitted(model)
+    corners = pd.DataFrame(
+        [(x, t, T) for x in (0, 1, 40, 5000) for T in (0, 1, 365, 3650) for t in {0, T / 2 * (x > 0), T * (x > 0)}],
+        columns=["frequency", "recency", "T"],
+        dtype=float,
+    )
+    for horizon in (0, 1, 3650, 1e6):
+        assert model.expected_purchases(corners, horizon).between(0, 1e10).all()
+        assert model.probability_no_purchase(corners, horizon).between(0, 1).all()
+    assert model.probability_alive(corners).between(0, 1).all()
+    assert model.residual_purchases(corners, 0.1).between(0, 1e8).all()
+    assert 0 <= model.probability_of(5_000, 3_650) <= 1
