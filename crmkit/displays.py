@@ -72,7 +72,7 @@ class ReliabilityDisplay(Display):
         for (model, rows), colour in zip(self.table.groupby("model", sort=False), (BLUE, ORANGE, GREEN), strict=False):
             ax.plot(rows["mean_predicted"], rows["observed_rate"], "o-", color=colour, markersize=4, label=str(model))
         ax.set(xlabel="predicted probability", ylabel="observed share", xlim=(0, 1), ylim=(0, 1))
-        _legend(ax)
+        legend(ax)
 
 
 class FrequencyDisplay(Display):
@@ -88,7 +88,7 @@ class FrequencyDisplay(Display):
             ax.plot(place, self.table[name], "o-", color=colour, markersize=4, label=name)
         ax.set_xticks(place, self.table["frequency"])
         ax.set(xlabel="repeat purchase days before the split", ylabel="mean purchases after it")
-        _legend(ax)
+        legend(ax)
 
 
 class SalesDisplay(Display):
@@ -119,7 +119,7 @@ class TierDisplay(Display):
             ax.bar_label(bars, fmt="{:.0f}%", fontsize=8, color=INK)
         ax.set_xticks(place, _short(self.table["tier"]))
         ax.set(xlabel="tier", ylabel="% of all")
-        _legend(ax)
+        legend(ax)
 
 
 class ConcentrationDisplay(Display):
@@ -157,7 +157,7 @@ class BudgetDisplay(Display):
         ax.barh(_short(rows["funder"]), rows["budget"], color=PALE, label="budget")
         ax.barh(_short(rows["funder"]), rows["spent"], color=GREEN, height=0.5, label="planned")
         ax.set(xlabel="money")
-        _legend(ax, loc="lower right")
+        legend(ax, loc="lower right")
 
 
 def _short(names: pd.Series[str]) -> list[str]:
@@ -165,7 +165,8 @@ def _short(names: pd.Series[str]) -> list[str]:
     return [name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…" for name in names.astype(str)]
 
 
-def _legend(ax: Axes, **options: Any) -> None:
+def legend(ax: Axes, **options: Any) -> None:
+    """Name what is drawn, small and without a frame."""
     ax.legend(fontsize=8, frameon=False, **options)
 
 

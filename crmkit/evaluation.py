@@ -152,20 +152,21 @@ def _default_horizon(model: object, log: Transactions, origins: list[date]) -> i
         return 14
     if origins:
         return max(1, (log.until - origins[-1]).days)
-    return max(1, (log.until - _first_day(log)).days // 4)
+    return max(1, (log.until - first_day(log)).days // 4)
 
 
 def _default_origins(log: Transactions, ahead: int) -> list[date]:
-    first = _first_day(log) + timedelta(days=2 * ahead)
+    first = first_day(log) + timedelta(days=2 * ahead)
     origins = [log.until - timedelta(days=ahead * k) for k in range(_ORIGINS, 0, -1)]
     enough = [origin for origin in origins if origin >= first]
     if not enough:
-        days = (log.until - _first_day(log)).days + 1
+        days = (log.until - first_day(log)).days + 1
         raise LeakError(f"{days} days of history are too few to look {ahead} days ahead from a past day; give a split.")
     return enough
 
 
-def _first_day(log: Transactions) -> date:
+def first_day(log: Transactions) -> date:
+    """Day of the first purchase in the log."""
     with Engine() as engine:
         first = engine.frame(f"select min(day) as day from {engine.parquet(log.days)} where bought = 1")["day"][0]
     if pd.isna(first):
@@ -211,9 +212,11 @@ def _value_scores(known: pd.DataFrame, who: str) -> dict[str, float]:
     return {
         "n": len(known),
         "mae_value": scoring.mean_absolute_error(actual, value),
+        "rmse_value": float(np.sqrt(((value - actual) ** 2).mean())),
         "correlation_value": _correlation(actual, value),
         "bias_of_total_value": scoring.bias_of_total(actual, value) if actual.sum() else np.nan,
         "mae_purchases": scoring.mean_absolute_error(bought, purchases),
+        "rmse_purchases": float(np.sqrt(((purchases - bought) ** 2).mean())),
         "correlation_purchases": _correlation(bought, purchases),
         "top_decile_share_of_value": float(actual[top].sum() / actual.sum()) if actual.sum() else np.nan,
     }
