@@ -5,47 +5,54 @@ form a cell, and there are no more cells than the calendar allows, however many 
 cells and their counts, and scored once per cell; the scores are joined back. What depends on more than whole days
 (the mean spend, the columns of a classifier) is scored where the rows are, in Arrow batches.
 
-The same calls take pandas tables.
+The same calls take pandas tables, and Parquet files of any size: `score_file` streams them.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from crmkit.engine import Engine, SparkEngine, is_spark
 from crmkit.exceptions import ConfigError, ContractError
-from crmkit.models import CustomerLifetimeValue, GammaGamma
+from crmkit.models import BGCNBD, MBGCNBD, CustomerLifetimeValue, GammaGamma
 
-__all__ = ["customer_cells", "fit_customers", "score_customers"]
+__all__ = ["customer_cells", "fit_customers", "score_customers", "score_file"]
 
 WHOLE_DAYS = ("frequency", "recency", "T")
 SPEND = ("frequency", "monetary_value")
+REGULAR = ("sum_log_gap",)
 _BROADCAST = 2_000_000
+_CHUNK = 1_000_000
 
 Score = Callable[[Any], Any]
 
 
-def customer_cells(customers: Any, columns: Sequence[str] = WHOLE_DAYS) -> pd.DataFrame:
+def customer_cells(customers: Any, columns: Sequence[str] = WHOLE_DAYS, means: Sequence[str] = ()) -> pd.DataFrame:
     """Distinct customers and how many there are of each; on Spark this is all that comes to the driver.
 
     Parameters
     ----------
-    customers : pandas or Spark DataFrame
+    customers : pandas or Spark DataFrame, or path of a Parquet file
         One row per customer, from `btyd_summary`.
     columns : sequence of str
         Money (``monetary_value``) is taken to the cent.
+    means : sequence of str
+        Columns whose mean is wanted of each cell.
 
     Returns
     -------
     pandas DataFrame
-        The columns, in order, and n_customers.
+        The columns, in order, the means, and n_customers.
 
     Examples
     --------
@@ -55,32 +62,34 @@ def customer_cells(customers: Any, columns: Sequence[str] = WHOLE_DAYS) -> pd.Da
     0          0        0  30            2
     1          1        7  30            1
     """
-    _check_columns(customers, columns)
+    _check_columns(customers, [*columns, *means])
     with _engine_of(customers) as engine:
         names = [engine.quoted(name) for name in columns]
         keys = [
             f"round({key}, 2)" if name == "monetary_value" else key for key, name in zip(names, columns, strict=True)
         ]
-        chosen = ", ".join(f"{key} as {name}" for key, name in zip(keys, names, strict=True))
+        averages = [f"avg(cast({name} as double)) as {name}" for name in map(engine.quoted, means)]
+        chosen = ", ".join([*(f"{key} as {name}" for key, name in zip(keys, names, strict=True)), *averages])
         return engine.frame(
-            f"""select {chosen}, cast(count(*) as bigint) as n_customers from {engine.register(customers)}
+            f"""select {chosen}, cast(count(*) as bigint) as n_customers from {_relation(engine, customers)}
             group by {", ".join(keys)} order by {", ".join(f"{name} nulls last" for name in names)}"""
         )
 
 
 def fit_customers(model: Any, customers: Any) -> Any:
-    """Fit a model on a customer table; on Spark, on the counts of equal customers, which are all that is collected.
+    """Fit a model on a customer table; on Spark, or from a file, on the counts of equal customers, which are all that is
+    collected.
 
     Parameters
     ----------
-    model : BGNBD, GammaGamma or CustomerLifetimeValue
-        Anything whose ``fit`` takes ``sample_weight`` and which reads frequency, recency and T.
-    customers : pandas or Spark DataFrame
+    model : BGNBD, ParetoNBD, …, GammaGamma or CustomerLifetimeValue
+        Any model of purchases or spend.
+    customers : pandas or Spark DataFrame, or path of a Parquet file
         One row per customer, from `btyd_summary`.
 
     Returns
     -------
-    The model, fitted. On Spark the parameters are those of a fit on all rows, but money is taken to the cent.
+    The model, fitted. On Spark, or from a file, the parameters are those of a fit on all rows, but money is taken to the cent.
 
     Examples
     --------
@@ -90,21 +99,20 @@ def fit_customers(model: Any, customers: Any) -> Any:
     >>> {name: round(value, 2) for name, value in fit_customers(BGNBD(), many).params_.items()}
     {'r': 0.2, 'alpha': 7.87, 'a': 0.52, 'b': 0.98}
     """
-    if not is_spark(customers):
+    if not (is_spark(customers) or _is_path(customers)):
         return model.fit(customers)
     if isinstance(model, CustomerLifetimeValue):
-        return _fit_parts(model, customers)
-    cells = customer_cells(customers, SPEND if isinstance(model, GammaGamma) else WHOLE_DAYS)
+        return model.fit_parts(lambda part: fit_customers(part, customers))
+    cells = customer_cells(customers, *_read_by(model))
     return model.fit(cells.drop(columns="n_customers"), sample_weight=cells["n_customers"])
 
 
-def _fit_parts(model: CustomerLifetimeValue, customers: Any) -> CustomerLifetimeValue:
-    model.purchases_ = fit_customers(clone(model.purchases), customers)
-    model.spend_ = fit_customers(clone(model.spend), customers)
-    model.n_customers_ = model.purchases_.n_customers_
-    names = [*model.purchases_.feature_names_in_, *model.spend_.feature_names_in_]
-    model.feature_names_in_ = np.array(list(dict.fromkeys(names)), dtype=object)
-    return model
+def _read_by(model: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns that make customers equal to a model, and those of which it needs the mean."""
+    if isinstance(model, GammaGamma):
+        return SPEND, ()
+    covariates = [*getattr(model, "rate_covariates", ()), *getattr(model, "dropout_covariates", ())]
+    return (*WHOLE_DAYS, *dict.fromkeys(covariates)), REGULAR if isinstance(model, BGCNBD | MBGCNBD) else ()
 
 
 def score_customers(customers: Any, **scores: Any) -> Any:
@@ -153,6 +161,57 @@ def score_customers(customers: Any, **scores: Any) -> Any:
     return customers.assign(**{name: np.prod([term(customers) for term in terms[name]], axis=0) for name in terms})
 
 
+def score_file(source: str | os.PathLike[str], target: str | os.PathLike[str], **scores: Any) -> Path:
+    """Score a Parquet file of customers, a million rows at a time: memory does not grow with the file.
+
+    Parameters
+    ----------
+    source, target : path
+        Parquet files; what stands at ``target`` is replaced once the new file is complete.
+    **scores
+        As in `score_customers`.
+
+    Returns
+    -------
+    Path
+        ``target``: the rows of ``source``, in order, with a column added for each score.
+
+    Raises
+    ------
+    ConfigError, ContractError
+        As `score_customers` does.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from crmkit.models import BGNBD
+    >>> table = pd.DataFrame({"frequency": [0, 1, 1, 2, 3, 6, 9], "recency": [0, 5, 28, 15, 30, 20, 37], "T": 39})
+    >>> model = BGNBD().fit(table, sample_weight=[300, 40, 40, 20, 15, 8, 8])
+    >>> home = Path(tempfile.mkdtemp())
+    >>> table.to_parquet(home / "customers.parquet")
+    >>> scored = score_file(home / "customers.parquet", home / "scored.parquet", p_alive=model.probability_alive)
+    >>> pd.read_parquet(scored)["p_alive"].round(2).tolist()
+    [1.0, 0.28, 0.58, 0.44, 0.74, 0.31, 0.92]
+    """
+    part = Path(f"{os.fspath(target)}.part")
+    try:
+        with pq.ParquetFile(source) as file, pa.OSFile(str(part), "wb") as sink:
+            _write_scored(file, sink, scores)
+        return part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_scored(file: pq.ParquetFile, sink: pa.NativeFile, scores: Mapping[str, Any]) -> None:
+    writer = None
+    for batch in file.iter_batches(_CHUNK):
+        scored = pa.Table.from_pandas(score_customers(batch.to_pandas(), **scores), preserve_index=False)
+        writer = writer or pq.ParquetWriter(sink, scored.schema, compression="zstd")
+        writer.write_table(scored.cast(writer.schema))
+    if writer:
+        writer.close()
+
+
 @dataclass(frozen=True)
 class _Term:
     """One factor of a score: a function of a table with these columns."""
@@ -187,7 +246,7 @@ def _terms(name: str, score: Any) -> Iterator[_Term]:
 
 
 def _discounted(model: CustomerLifetimeValue, cells: pd.DataFrame) -> Any:
-    return model.margin * model.purchases_.discounted_purchases(cells, model.horizon, model.annual_discount)
+    return model.margin * model.purchases_ahead(cells)
 
 
 def _second_class(model: Any, table: pd.DataFrame) -> Any:
@@ -221,11 +280,20 @@ def _on_spark(customers: Any, terms: Mapping[str, list[_Term]]) -> Any:
         return engine.table(f"select {hint}{kept}, {products} from {rows} c {join}")
 
 
+def _is_path(customers: Any) -> bool:
+    return isinstance(customers, str | os.PathLike)
+
+
+def _relation(engine: Engine | SparkEngine, customers: Any) -> str:
+    return engine.parquet(customers) if _is_path(customers) else engine.register(customers)
+
+
 def _engine_of(table: Any) -> Engine | SparkEngine:
     return SparkEngine(table.sparkSession) if is_spark(table) else Engine()
 
 
 def _check_columns(table: Any, columns: Sequence[str]) -> None:
-    missing = [name for name in columns if name not in table.columns]
+    there = pq.read_schema(table).names if _is_path(table) else list(table.columns)
+    missing = [name for name in columns if name not in there]
     if missing:
-        raise ContractError(f"Columns not found: {missing}. The table has {list(table.columns)}.")
+        raise ContractError(f"Columns not found: {missing}. The table has {there}.")

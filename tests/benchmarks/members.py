@@ -1,0 +1,112 @@
+"""Fifty million members on one machine: customer table → fit → value → tiers, with time and memory of each step.
+
+``python tests/benchmarks/members.py --members 5e7`` simulates the members from known parameters (BG/NBD and
+gamma-gamma, whole days, up to two years), so the fit has a truth to find. Nothing is held but one chunk of customers
+and the distinct cells; the tiers hold one number per member.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crmkit import BGNBD, CustomerLifetimeValue, GammaGamma, ValueTiers
+from crmkit.cells import customer_cells, fit_customers, score_file
+from crmkit.engine import limits
+
+CHUNK = 1_000_000
+PURCHASES, SPEND = {"r": 0.8, "alpha": 40.0, "a": 0.7, "b": 2.5}, {"p": 6.0, "q": 4.0, "gamma": 15.0}
+
+
+def write_members(path: Path, n: int) -> None:
+    """Members of the model's own making, a chunk at a time."""
+    model = truth()
+    writer = None
+    for place, start in enumerate(range(0, n, CHUNK)):
+        table = pa.Table.from_pandas(chunk(model, place, min(CHUNK, n - start)), preserve_index=False)
+        writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+        writer.write_table(table)
+    if writer:
+        writer.close()
+
+
+def truth() -> BGNBD:
+    """A model with the parameters to be found again."""
+    some = pd.DataFrame({"frequency": [0, 1, 1, 2, 3, 6, 9], "recency": [0, 5, 28, 15, 30, 20, 37], "T": 39})
+    model = BGNBD().fit(some, sample_weight=[300, 40, 40, 20, 15, 8, 8])
+    model.params_ = dict(PURCHASES)
+    return model
+
+
+def chunk(model: BGNBD, place: int, n: int) -> pd.DataFrame:
+    rng = np.random.default_rng([7, place])
+    T = rng.integers(30, 730, n).astype(float)
+    table = model.simulate(n, until=T, seed=place)[["customer_id", "frequency", "recency", "T"]]
+    repeats = np.maximum(table["frequency"].to_numpy(), 1)
+    scale = rng.gamma(SPEND["q"], 1 / SPEND["gamma"], n)
+    money = np.round(rng.gamma(SPEND["p"] * repeats, 1 / (scale * repeats)), 2) + 0.01
+    return table.assign(
+        customer_id=[f"{place:03d}-{i:07d}" for i in range(n)],
+        recency=np.ceil(table["recency"]),
+        monetary_value=np.where(table["frequency"] > 0, money, np.nan),
+    )
+
+
+def tiers(scored: Path, target: Path) -> pd.Series:
+    """The tier of every member, from one column, written beside nothing else."""
+    values = pq.read_table(scored, columns=["value"])["value"].to_pandas()
+    labels = ValueTiers(shares=(0.05, 0.15, 0.30, 0.50)).fit_transform(values)
+    labels = pd.Series(np.asarray(labels).ravel())
+    pq.write_table(pa.table({"tier": pa.array(labels).dictionary_encode()}), target)
+    return labels.value_counts()
+
+
+def step(name: str, n: int, work: Callable[[], Any]) -> Any:
+    start = time.perf_counter()
+    result = work()
+    spent, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{name:<34}{spent:9.1f} s {spent / n * 1e6:9.3f} s per million   peak so far {peak:5.2f} GB", flush=True)
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--members", type=float, default=1e6)
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    n = int(given.members)
+    with tempfile.TemporaryDirectory(prefix="crmkit-members-") as scratch, limits(memory_limit="2GB"):
+        home = given.folder or Path(scratch)
+        home.mkdir(parents=True, exist_ok=True)
+        members, scored = home / f"members-{n}.parquet", home / f"scored-{n}.parquet"
+        print(f"{n:,} members")
+        if not members.exists():
+            step("simulate and write (not the job)", n, lambda: write_members(members, n))
+        cells = step("distinct cells", n, lambda: customer_cells(members))
+        print(f"  {len(cells):,} cells of frequency, recency, T: {len(cells) / n:.1%} of the members")
+        clv = step(
+            "fit BG/NBD and gamma-gamma", n,
+            lambda: fit_customers(CustomerLifetimeValue(BGNBD(), GammaGamma(), horizon=365), members),
+        )  # fmt: skip
+        found = clv.purchases_.params_ | clv.spend_.params_
+        print(
+            "  " + ", ".join(f"{k} {found[k]:.4f} (true {v:g})" for k, v in (PURCHASES | SPEND).items() if k in found)
+        )
+        step("score value and P(alive)", n, lambda: score_file(
+            members, scored, value=clv, p_alive=clv.purchases_.probability_alive))  # fmt: skip
+        counts = step("tiers", n, lambda: tiers(scored, home / f"tiers-{n}.parquet"))
+        print("  " + ", ".join(f"{tier} {count:,}" for tier, count in counts.items()))
+
+
+if __name__ == "__main__":
+    main()
