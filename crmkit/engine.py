@@ -38,6 +38,7 @@ _DAY = "^[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}"
 _HOUR = "[ T]([01]?[0-9]|2[0-3]):[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
 _WALL_CLOCK = f"{_DAY}({_HOUR})?$"
 _OFFSET = f"{_DAY}{_HOUR} ?(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$"
+_NO_SECONDS = "([ T][0-9]{1,2}:[0-9]{2}) ?([Z+-])"
 _USUAL = ("____-__-__", "____-__-__ __:__", "____-__-__ __:__:__")
 _BLANKS = " \t\r\n\u00a0\ufeff"
 _WHITE = (
@@ -230,7 +231,8 @@ class Engine:
             naive = f"timezone({zone}, timezone({literal(recorded_in)}, {naive}))"
         if not time_zone or time_format:
             return naive
-        instant = f"timezone({zone}, try_cast(replace({text}, ' +', '+') as timestamptz))"
+        full = f"regexp_replace(replace({text}, ' +', '+'), {literal(_NO_SECONDS)}, '\\1:00\\2')"  # DuckDB 1 needs them
+        instant = f"timezone({zone}, try_cast({full} as timestamptz))"
         return f"case when {self.has_offset(text)} then {instant} else {naive} end"
 
     def local_day(self, text: str) -> str:
