@@ -319,3 +319,79 @@ def test_no_positive_outcome_at_all_is_refused(score):
 def test_what_has_no_answer_is_refused(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+# Lists and days to the next purchase
+
+
+def test_ndcg_agrees_with_scikit_learn():
+    rng = np.random.default_rng(21)
+    y, p = (rng.random((40, 12)) < 0.3).astype(float), rng.random((40, 12))
+    some = y.any(axis=1)
+    expected = metrics.ndcg_score(y[some], p[some], k=5)
+    groups = np.repeat(np.arange(40), 12)
+    assert scoring.ndcg_at_k(groups, y.ravel(), p.ravel(), 5) == pytest.approx(expected, rel=1e-12)
+
+
+def test_crps_of_a_sure_forecast_is_the_absolute_error_in_days():
+    wait, told = np.array([3.0, 10.0, np.nan]), np.array([5, 10, 84])
+    bought = (np.arange(1, 85) >= told[:, None]).astype(float)
+    bought[2] = 0
+    assert scoring.crps_days(wait, bought) == pytest.approx((2 + 0 + 0) / 3)
+
+
+def test_crps_is_least_for_the_true_distribution():
+    rng, days = np.random.default_rng(22), np.arange(1, 85)
+    wait = np.ceil(rng.exponential(30, 4000))
+    score = {
+        mean: scoring.crps_days(np.where(wait > 84, np.nan, wait), np.tile(1 - np.exp(-days / mean), (4000, 1)))
+        for mean in (15, 30, 60)
+    }
+    assert min(score, key=score.get) == 30
+
+
+def test_coverage_is_the_level_for_the_true_distribution_though_some_never_came():
+    rng, days = np.random.default_rng(23), np.arange(1, 85)
+    mean = rng.uniform(10, 80, 20_000)
+    wait = np.ceil(rng.exponential(mean))
+    bought = 1 - np.exp(-days / mean[:, None])
+    seen = np.where(wait > 84, np.nan, wait)
+    assert scoring.interval_coverage(seen, bought) == pytest.approx(0.8, abs=0.02)
+    assert scoring.interval_coverage(seen, bought**3) < 0.75
+
+
+def test_pinball_is_least_at_the_quantile():
+    rng = np.random.default_rng(24)
+    wait = np.ceil(rng.exponential(20, 20_000))
+    seen = np.where(wait > 84, np.nan, wait)
+    loss = [scoring.pinball_days(seen, np.full(20_000, day), 0.5, 84) for day in (8, 14, 25)]
+    assert min(loss) == loss[1]
+    assert scoring.pinball_days([np.nan], [np.nan], 0.9, 84) == 0
+
+
+def test_concordance_is_the_area_under_the_curve_where_all_that_came_came_together():
+    rng = np.random.default_rng(25)
+    y, score = rng.random(500) < 0.3, rng.random(500).round(1)
+    wait = np.where(y, 1.0, np.nan)
+    assert scoring.concordance(wait, -score) == pytest.approx(metrics.roc_auc_score(y, score), rel=1e-12)
+    assert scoring.concordance([1, 2, 3, np.nan], [1, 2, 3, 4]) == 1
+    assert scoring.concordance([1, 2, 3, np.nan], [0, 0, 0, 0]) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("score", "error", "match"),
+    [
+        (lambda: scoring.crps_days([1], [0.5]), ContractError, "one curve per row"),
+        (lambda: scoring.crps_days([], np.empty((0, 3))), ContractError, "one curve per row"),
+        (lambda: scoring.crps_days([1], [[0.5, 1.2]]), ContractError, "1 of 1 curves leave"),
+        (lambda: scoring.crps_days([0], [[0.5, 0.6]]), ContractError, "days count from 1"),
+        (lambda: scoring.interval_coverage([1], [[0.5, 0.6]], level=1), ConfigError, "level"),
+        (lambda: scoring.pinball_days([1], [2], 1.0, 84), ConfigError, "share"),
+        (lambda: scoring.concordance([np.nan, np.nan], [1, 2]), ModelError, "No two rows can be compared"),
+        (lambda: scoring.ndcg_at_k(["a"], [0], [0.5], 3), ModelError, "positive"),
+        (lambda: scoring.ndcg_at_k(["a"], [1], [0.5], 0), ConfigError, "k must be"),
+    ],
+)
+def test_new_scores_refuse_what_they_cannot_score(score, error, match):
+    with pytest.raises(error, match=match):
+        score()

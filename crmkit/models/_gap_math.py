@@ -1,8 +1,9 @@
 """Repurchase timing as formulas on arrays: purchases at a gamma-distributed rate, which may stop.
 
 A pair (customer, item) buys as a Poisson process of rate λ from its first purchase on, λ ~ Gamma(r, α) over the pairs
-of an item (Ehrenberg 1959, The pattern of consumer purchases, Applied Statistics 8); after any purchase it stops for
-good with probability q (the drop-out of Fader, Hardie & Lee 2005, with one q for all).
+of an item (Ehrenberg 1959, The pattern of consumer purchases, Applied Statistics 8); after any purchase, the first too,
+it stops for good with a probability p that differs between pairs (Fader, Hardie & Lee 2005, with the beta distribution
+of p replaced by free weights on six values).
 """
 
 from __future__ import annotations
@@ -11,14 +12,43 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import exprel, gammaln, polygamma, psi
+from scipy.special import gammaln, polygamma, psi
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+STOPPING = np.array([0.002, 0.01, 0.03, 0.08, 0.2, 0.5])
+OWN_PAIRS = 20.0
+
 _STEPS = 60
+_ROUNDS = 30
 _TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The distinct (group, whole value) of some rows.
+
+    Parameters
+    ----------
+    group, value : arrays, one element per cell
+    cell_of : array, one element per row
+    """
+
+    group: Ints
+    value: Floats
+    cell_of: Ints
+
+    @classmethod
+    def of(cls, group: Ints, value: Floats) -> Cells:
+        """Find the cells of rows."""
+        width = int(value.max(initial=0)) + 1
+        key, cell_of = np.unique(group.astype(np.int64) * width + value.astype(np.int64), return_inverse=True)
+        return cls(key // width, (key % width).astype(np.float64), cell_of)
+
+    def sums(self, weights: Floats) -> Floats:
+        """Sum of a weight of the rows of each cell."""
+        return summed(self.cell_of, weights, len(self.group))
 
 
 @dataclass(frozen=True)
@@ -47,39 +77,30 @@ class GammaCells:
     @classmethod
     def of(cls, group: Ints, x: Floats, t: Floats, n_groups: int) -> GammaCells:
         """Sum pairs into cells."""
-        x_key, x_of = np.unique(_key(group, x), return_inverse=True)
-        t_key, t_of = np.unique(_key(group, t), return_inverse=True)
-        x_width, t_width = _width(x), _width(t)
+        x_cells, t_cells = Cells.of(group, x), Cells.of(group, t)
         return cls(
             n_groups,
-            x_key // x_width,
-            (x_key % x_width).astype(np.float64),
-            np.bincount(x_of).astype(np.float64),
-            t_key // t_width,
-            (t_key % t_width).astype(np.float64),
-            np.bincount(t_of).astype(np.float64),
-            np.bincount(t_of, weights=x).astype(np.float64),
+            x_cells.group,
+            x_cells.value,
+            x_cells.sums(np.ones_like(x)),
+            t_cells.group,
+            t_cells.value,
+            t_cells.sums(np.ones_like(t)),
+            t_cells.sums(x),
         )
 
     def by_x(self, values: Floats) -> Floats:
         """Sum over the pairs of each group of a function of x."""
-        return _summed(self.x_group, self.x_count * values, self.n_groups)
+        return summed(self.x_group, self.x_count * values, self.n_groups)
 
     def by_t(self, values: Floats) -> Floats:
         """Sum over the cells of each group of a function of t."""
-        return _summed(self.t_group, values, self.n_groups)
+        return summed(self.t_group, values, self.n_groups)
 
 
-def _summed(group: Ints, values: Floats, n_groups: int) -> Floats:
+def summed(group: Ints, values: Floats, n_groups: int) -> Floats:
+    """Sum of the values of each group."""
     return np.bincount(group, values, n_groups).astype(np.float64, copy=False)
-
-
-def _width(values: Floats) -> int:
-    return int(values.max(initial=0)) + 1
-
-
-def _key(group: Ints, values: Floats) -> Ints:
-    return group.astype(np.int64) * _width(values) + values.astype(np.int64)
 
 
 def gamma_log_likelihood(cells: GammaCells, log_r: Floats, log_alpha: Floats) -> Floats:
@@ -107,7 +128,11 @@ def _derivatives(cells: GammaCells, log_r: Floats, log_alpha: Floats) -> tuple[F
 
 
 def fit_gamma_rates(
-    cells: GammaCells, centre: tuple[float, float] = (0.0, 3.0), strength: float = 1.0
+    cells: GammaCells,
+    centre: tuple[float, float] = (0.0, 3.0),
+    strength: float = 1.0,
+    start: tuple[Floats, Floats] | None = None,
+    steps: int = _STEPS,
 ) -> tuple[Floats, Floats]:
     """ln r and ln α of every group at once, by damped Newton steps; each group is shrunk to ``centre``.
 
@@ -118,8 +143,12 @@ def fit_gamma_rates(
         Mean of the normal prior on the logarithms.
     strength : float
         Its precision: 1 weighs about as much as the data of a handful of pairs, so that large groups keep their own.
+    start : (ln r, ln α), optional
+        Where to begin; ``centre`` otherwise.
+    steps : int
+        Newton steps at most.
     """
-    log_r, log_alpha = (np.full(cells.n_groups, value) for value in centre)
+    log_r, log_alpha = start or tuple(np.full(cells.n_groups, value) for value in centre)
     damping = np.full(cells.n_groups, 1e-3)
 
     def objective(u: Floats, v: Floats) -> Floats:
@@ -127,10 +156,10 @@ def fit_gamma_rates(
         return gamma_log_likelihood(cells, u, v) - penalty
 
     best = objective(log_r, log_alpha)
-    for _ in range(_STEPS):
+    for _ in range(steps):
         g_u, g_v, h_uu, h_vv, h_uv = _derivatives(cells, log_r, log_alpha)
         g_u, g_v = g_u - strength * (log_r - centre[0]), g_v - strength * (log_alpha - centre[1])
-        step_u, step_v = _newton(g_u, g_v, h_uu - strength, h_vv - strength, h_uv, damping)
+        step_u, step_v = newton_step(g_u, g_v, h_uu - strength, h_vv - strength, h_uv, damping)
         moved = objective(log_r + step_u, log_alpha + step_v)
         better = moved >= best
         log_r = np.where(better, log_r + step_u, log_r)
@@ -142,7 +171,7 @@ def fit_gamma_rates(
     return log_r, log_alpha
 
 
-def _newton(
+def newton_step(
     g_u: Floats, g_v: Floats, h_uu: Floats, h_vv: Floats, h_uv: Floats, damping: Floats
 ) -> tuple[Floats, Floats]:
     """A Newton step of at most 1 in each group; along the gradient where the Hessian is not negative definite."""
@@ -157,50 +186,106 @@ def _newton(
     return u / length, v / length
 
 
-def stop_log_odds(r: Floats, alpha: Floats, x: Floats, t_x: Floats, T: Floats, q: float) -> Floats:
-    """ln odds that a pair has stopped: ln q/(1−q) + (r+x) ln((α+T)/(α+t_x)); −inf for a pair that never bought again.
+def stop_log_odds(r: Floats, alpha: Floats, x: Floats, t_x: Floats, T: Floats, weights: Floats) -> Floats:
+    """ln odds that a pair has stopped: ln B_x − ln A_x + (r+x) ln((α+T)/(α+t_x)).
 
-    Fader, Hardie & Lee (2005), eq. 7, with one drop-out probability q. A first purchase alone tells nothing of
-    stopping, so such pairs are taken as active.
+    A_x = Σ w_j (1−p_j)^(x+1) is the probability of going on after each of x + 1 purchases, B_x = Σ w_j p_j (1−p_j)^x that
+    of stopping after the last; ``weights`` (n, 6) are the w_j of each pair's item on `STOPPING`. Fader, Hardie & Lee (2005),
+    eq. 7, where a first purchase may be the last (Batislam, Denizel & Filiztekin 2007) and the beta prior is free.
     """
-    silence = (r + x) * (np.log(alpha + T) - np.log(alpha + t_x))
-    return np.where(x > 0, np.log(q) - np.log1p(-q) + silence, -np.inf)
+    went_on, stopped = _endings(x, weights)
+    return np.log(stopped) - np.log(went_on) + (r + x) * (np.log(alpha + T) - np.log(alpha + t_x))
 
 
-def fit_stopping(r: Floats, alpha: Floats, x: Floats, t_x: Floats, T: Floats) -> float:
-    """The drop-out probability q of highest likelihood, given every pair's gamma prior."""
-    repeated = x > 0
-    if not repeated.any():
-        return 1e-6
-    r, alpha, x, t_x, T = (values[repeated] for values in (r, alpha, x, t_x, T))
-    silence = (r + x) * (np.log(alpha + T) - np.log(alpha + t_x))
+def _endings(x: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """A_x and B_x of `stop_log_odds`, both multiplied by the same factor where they are small."""
+    went_on, stopped = np.zeros_like(x), np.zeros_like(x)
+    least = np.log1p(-STOPPING[0])
+    for j, p in enumerate(STOPPING):
+        part = weights[:, j] * np.exp(x * (np.log1p(-p) - least))
+        went_on += part * (1 - p)
+        stopped += part * p
+    return went_on, stopped
 
-    def loss(logit: float) -> float:
-        log_q, log_stay = -np.logaddexp(0, -logit), -np.logaddexp(0, logit)
-        return -float((x * log_stay + np.logaddexp(0, log_q - log_stay + silence)).sum())
 
-    found = minimize_scalar(loss, bounds=(-14.0, 3.0), method="bounded")
-    return float(1 / (1 + np.exp(-found.x)))
+@dataclass(frozen=True)
+class StoppingRates:
+    """Gamma rates and stopping probabilities of items.
+
+    Parameters
+    ----------
+    log_r, log_alpha : arrays, one element per item
+    weights : array (items, 6)
+        Share of the item's pairs with each probability of `STOPPING`.
+    centre : (ln r, ln α)
+        Of all items together.
+    pooled : array (6,)
+        Weights of all items together.
+    """
+
+    log_r: Floats
+    log_alpha: Floats
+    weights: Floats
+    centre: tuple[float, float]
+    pooled: Floats
+
+
+def fit_stopping_rates(group: Ints, x: Floats, t_x: Floats, T: Floats, n_groups: int) -> StoppingRates:
+    """Gamma rates per group with a non-parametric mixture over the probability of stopping, by EM.
+
+    First for all groups together, then for each, shrunk to the whole: rates as in `fit_gamma_rates`, weights as by
+    `OWN_PAIRS` pairs of the whole added to each group's own (Laird 1978 for the mixture; the E step says who has stopped,
+    the M step is one call of the gamma fit in which a stopped pair is exposed only until its last purchase).
+    """
+    whole = np.zeros_like(group)
+    start = np.full(len(STOPPING), 1 / len(STOPPING))
+    centre, pooled = _em(whole, x, t_x, T, 1, (0.0, 3.0), start, 1e-3)
+    middle = (float(centre[0][0]), float(centre[1][0]))
+    (log_r, log_alpha), weights = _em(group, x, t_x, T, n_groups, middle, pooled[0], 1.0)
+    return StoppingRates(log_r, log_alpha, weights, middle, pooled[0])
+
+
+def _em(
+    group: Ints,
+    x: Floats,
+    t_x: Floats,
+    T: Floats,
+    n_groups: int,
+    centre: tuple[float, float],
+    pooled: Floats,
+    strength: float,
+) -> tuple[tuple[Floats, Floats], Floats]:
+    x_cells, t_cells = Cells.of(group, x), Cells.of(np.concatenate([group, group]), np.concatenate([T, t_x]))
+    n_x, own = x_cells.sums(np.ones_like(x)), OWN_PAIRS if n_groups > 1 else 1e-3
+    log_r, log_alpha = (np.full(n_groups, value) for value in centre)
+    weights = np.tile(pooled, (n_groups, 1))
+    for _ in range(_ROUNDS):
+        odds = stop_log_odds(np.exp(log_r)[group], np.exp(log_alpha)[group], x, t_x, T, weights[group])
+        gone = np.exp(-np.logaddexp(0, -odds))
+        split = np.concatenate([1 - gone, gone])
+        t_count, t_purchases = t_cells.sums(split), t_cells.sums(split * np.concatenate([x, x]))
+        cells = GammaCells(
+            n_groups, x_cells.group, x_cells.value, n_x, t_cells.group, t_cells.value, t_count, t_purchases
+        )
+        log_r, log_alpha = fit_gamma_rates(cells, centre, strength, (log_r, log_alpha), steps=2)
+        weights = _mixture(x_cells, x_cells.sums(gone), n_x, weights, own * pooled, n_groups)
+    return (log_r, log_alpha), weights
+
+
+def _mixture(cells: Cells, gone: Floats, count: Floats, weights: Floats, prior: Floats, n_groups: int) -> Floats:
+    """Weights after one EM round: each cell's pairs that went on and that stopped, shared out over `STOPPING`."""
+    mass = np.tile(prior, (n_groups, 1))
+    mine = weights[cells.group]
+    went_on, stopped = _endings(cells.value, mine)
+    least = np.log1p(-STOPPING[0])
+    for j, p in enumerate(STOPPING):
+        part = mine[:, j] * np.exp(cells.value * (np.log1p(-p) - least))
+        share = (count - gone) * part * (1 - p) / went_on + gone * part * p / stopped
+        mass[:, j] += summed(cells.group, share, n_groups)
+    weights_: Floats = mass / mass.sum(axis=1, keepdims=True)
+    return weights_
 
 
 def purchase_probability(r: Floats, alpha: Floats, x: Floats, T: Floats, horizon: float) -> Floats:
     """P(an active pair buys within the horizon) = 1 − ((α+T)/(α+T+h))^(r+x)."""
     return -np.expm1(-(r + x) * np.log1p(horizon / (alpha + T)))
-
-
-def purchase_quantile(r: Floats, alpha: Floats, x: Floats, T: Floats, share: Floats) -> Floats:
-    """Day by which an active pair has bought with probability ``share`` (inf at 1)."""
-    with np.errstate(divide="ignore", over="ignore"):
-        return (alpha + T) * np.expm1(-np.log1p(-np.minimum(share, 1.0)) / (r + x))
-
-
-def mean_day_within(r: Floats, alpha: Floats, x: Floats, T: Floats, horizon: float) -> Floats:
-    """E[day of the next purchase | it comes within the horizon] of an active pair.
-
-    (∫₀ʰ S(t) dt − h S(h)) / F(h), where ∫₀ʰ S = (α+T) L exprel(−(r+x−1)L) and L = ln((α+T+h)/(α+T)).
-    """
-    shape, span = r + x, np.log1p(horizon / (alpha + T))
-    area = (alpha + T) * span * exprel(-(shape - 1) * span)
-    within = -np.expm1(-shape * span)
-    day: Floats = np.clip((area - horizon * np.exp(-shape * span)) / within, 0, horizon)
-    return day
