@@ -6,7 +6,7 @@ origin, and scores its answers on the days after, beside a baseline that needs n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import singledispatch
@@ -17,12 +17,12 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
-from crmkit import scoring
+from crmkit import scoring, timing_baselines
 from crmkit.churn import ChurnModel
 from crmkit.displays import Display, FrequencyDisplay, reliability
 from crmkit.engine import Engine
 from crmkit.exceptions import LeakError, ModelError
-from crmkit.features import item_bought, item_state
+from crmkit.features import item_bought, item_panel, item_state
 from crmkit.models.lifetime_value import CustomerLifetimeValue
 from crmkit.summaries import btyd_summary, holdout_summary, rfm_table
 from crmkit.timing import NextPurchase
@@ -36,6 +36,7 @@ __all__ = ["Backtest", "backtest"]
 _WORDS = {"mae_value": "mean absolute error of the money spent", "log_loss": "log-loss"}
 _REGULAR = 3
 _LIST = 10
+_OFTEN = 30
 _ORIGINS = 3
 
 
@@ -310,20 +311,19 @@ def _curves(answers: pd.DataFrame, y: str, models: list[str]) -> Display:
 @_backtest.register
 def _next_purchase(model: NextPurchase, log: Transactions, origins: list[date], ahead: int) -> Backtest:
     rows, answers = [], []
-    names = ["gamma rates with drop-out", f"{model.by.removesuffix('_id')} base rate", "own mean interval"]
+    item = model.item.removesuffix("_id")
     for origin in origins:
         due = clone(model).fit(log, origin).predict(log, origin, ahead)
-        due = _with_bought(due.rename(columns={model.by: "item", "p_purchase": names[0]}), log, model.by, origin, ahead)
-        due = due[due["n_purchases"] >= _REGULAR]
-        if not len(due):
-            raise ModelError(f"No customer has bought any {model.by} on {_REGULAR} days by {origin}: nothing to score.")
-        due[names[1]] = _base_rates(model, log, origin, ahead, due["item"])
-        due[names[2]] = _own_interval(model, log, origin, ahead, due)
+        due = due.rename(columns={model.item: "item", "p_purchase": _HAZARD})[["customer_id", "item", _HAZARD]]
+        known = _rivals(model, log, origin, ahead, f"{item} base rate").merge(due, on=["customer_id", "item"])
+        known = _with_bought(known, log, model.item, origin, ahead)
+        if not len(known):
+            raise ModelError(f"No customer has bought any {item} on {_REGULAR} days by {origin}: nothing to score.")
+        names = [_HAZARD, f"{item} base rate", *_RIVALS, _FREQUENT]
         for name in names:
-            rows.append(
-                {"origin": origin, "model": name, **_binary_scores(due["bought"], due[name]), **_list_scores(due, name)}
-            )
-        answers.append(due)
+            scores = _binary_scores(known["bought"], known[name])
+            rows.append({"origin": origin, "model": name, **scores, **_list_scores(known, name)})
+        answers.append(known)
     return Backtest(
         "Next purchase",
         ahead,
@@ -334,38 +334,46 @@ def _next_purchase(model: NextPurchase, log: Transactions, origins: list[date], 
     )
 
 
+_HAZARD = "weekly hazard"
+_FREQUENT = "own frequency (P-TopFreq)"
+_RIVALS: Mapping[str, Callable[[pd.DataFrame, int], Any]] = {
+    "own mean interval": timing_baselines.own_interval,
+    "Poisson-Gamma": timing_baselines.poisson_gamma,
+    "MPG": timing_baselines.amazon_mpg,
+}
+
+
+def _rivals(model: NextPurchase, log: Transactions, origin: date, ahead: int, base_rate: str) -> pd.DataFrame:
+    """What each rule that needs no model says of the regular pairs at an origin, from what was known then."""
+    state = item_state(log, model.item, origin, model.exclude)
+    (past,) = item_panel(log, model.item, origin, [ahead], model.exclude)
+    regular, learned = (table[table["frequency"] >= _REGULAR - 1] for table in (state, past))
+    said = {name: pd.Series(rule(state, ahead), index=state.index) for name, rule in _RIVALS.items()}
+    return (
+        regular[["customer_id", "item"]]
+        .assign(**{name: said[name] for name in said})
+        .assign(**{base_rate: timing_baselines.base_rate(regular, ahead, learned)})
+        .assign(**{_FREQUENT: _by_frequency_of_purchase(regular, learned, ahead)})
+    )
+
+
+def _by_frequency_of_purchase(state: pd.DataFrame, past: pd.DataFrame, ahead: int) -> Any:
+    """The ranking of P-TopFreq as a probability: the share bought a horizon before, among pairs bought as often."""
+    often, before = (timing_baselines.p_topfreq(table).clip(max=_OFTEN) for table in (state, past))
+    rates = (past["wait"] <= ahead).groupby(before).agg(["sum", "size"])
+    overall = _uncertain_share((past["wait"] <= ahead).astype("float64"))
+    share = (rates["sum"] + overall) / (rates["size"] + 1)
+    return pd.Series(often, index=state.index).map(share).fillna(overall)
+
+
 def _with_bought(pairs: pd.DataFrame, log: Transactions, by: str, origin: date, ahead: int) -> pd.DataFrame:
     bought = item_bought(log, by, origin, ahead).assign(bought=1.0)
     return pairs.merge(bought, how="left", on=["customer_id", "item"]).fillna({"bought": 0.0})
 
 
-def _base_rates(
-    model: NextPurchase, log: Transactions, origin: date, ahead: int, items: pd.Series[str]
-) -> pd.Series[float]:
-    """Share of each item's pairs that were bought within as many days, learned a horizon before the origin.
-
-    One pair of the overall share, itself kept from 0 and 1, is added to every item; an item without pairs has only that.
-    """
-    earlier = origin - timedelta(days=ahead)
-    state = item_state(log, model.by, earlier, model.exclude)
-    known = _with_bought(state[state["frequency"] >= _REGULAR - 1], log, model.by, earlier, ahead)
-    overall = _uncertain_share(known["bought"])
-    rates = known.groupby("item")["bought"].agg(["sum", "size"])
-    return items.map((rates["sum"] + overall) / (rates["size"] + 1)).fillna(overall)
-
-
 def _uncertain_share(y: pd.Series[float]) -> float:
     """(successes + ½) / (n + 1): never 0 or 1, and ½ of nothing (Jeffreys' prior)."""
     return float((y.sum() + 0.5) / (len(y) + 1))
-
-
-def _own_interval(model: NextPurchase, log: Transactions, origin: date, ahead: int, due: pd.DataFrame) -> Any:
-    """1 − exp(−horizon / mean interval of the pair)."""
-    state = item_state(log, model.by, origin, model.exclude).assign(
-        gap=lambda s: s["recency"] / s["frequency"].clip(lower=1)
-    )
-    gap = due[["customer_id", "item"]].merge(state, on=["customer_id", "item"])["gap"].to_numpy()
-    return -np.expm1(-ahead / np.maximum(gap, 1.0))
 
 
 def _list_scores(due: pd.DataFrame, name: str) -> dict[str, float]:

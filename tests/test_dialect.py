@@ -20,6 +20,7 @@ FILES = sorted(path.name.removesuffix(".sql") for path in (resources.files("crmk
 
 # Each stands for a kind of expression; "v" has one row per number or null, "w" one row per word.
 SCALARS = [
+    "exp(-cast(5 as double) / 45)",
     "? + 1",
     "? - cast(3 as bigint)",
     "7 / 2",
@@ -66,6 +67,8 @@ SCALARS = [
     "extract(hour from cast('2024-01-01 23:59:59' as timestamp_ntz))",
 ]
 QUERIES = [
+    """select k, cast(sum(cast(exp(-cast(k as double) / 45) as decimal(38, 18))) over (partition by g order by k) as double)
+    as a, count(*) over (partition by g order by k) as n from {v} order by k""",
     "select cast(sum(x) as bigint) as a, count(x) as b, count(*) as c, min(x) as d, max(x) as e, avg(x) as f from {v}",
     "select cast(sum(cast(x as decimal(18, 4))) as double) as a, cast(sum(x * x) as double) as b from {v}",
     "select cast(sum(cast(ln(abs(x) + 1) as decimal(18, 12))) as double) as a from {v} having max(x) is not null",

@@ -92,18 +92,20 @@ def test_the_verdict_says_when_the_baseline_is_better(log: Transactions) -> None
 
 
 def test_what_happens_after_the_origin_moves_no_prediction_of_a_baseline() -> None:
-    from crmkit.evaluation import _base_rates
+    from crmkit.evaluation import _rivals
     from crmkit.testing import generated_sales
 
     sales = generated_sales(n_customers=400, days=365, seed=11)
     origin, model = date(2017, 9, 30), NextPurchase(by="category")
-    items = pd.Series(["Category 01", "never seen"])
     past = sales[sales["purchased_at"] <= "2017-09-30 23:59"]
     one = Transactions.from_extract(past, until="2017-12-31")
     other = Transactions.from_extract(sales, until="2017-12-31")
-    rates = [_base_rates(model, log, origin, 14, items) for log in (one, other)]
-    pd.testing.assert_series_equal(*rates, check_exact=True)
-    assert rates[0].between(0, 1, inclusive="neither").all()
+    said = [_rivals(model, log, origin, 14, "base rate") for log in (one, other)]
+    pd.testing.assert_frame_equal(*said, check_exact=True)
+    assert len(said[0]) > 100
+    probabilities = said[0].drop(columns=["customer_id", "item"])
+    assert probabilities.gt(0).all(axis=None)
+    assert probabilities.lt(1).all(axis=None)
 
 
 @pytest.mark.parametrize("horizon", [0, -5, 2.5])

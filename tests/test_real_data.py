@@ -71,10 +71,11 @@ def test_complete_journey_days_are_new_yorks(complete_journey: Transactions) -> 
 def test_next_purchase_beats_its_baselines_on_the_complete_journey(complete_journey: Transactions) -> None:
     model = NextPurchase(by="category", exclude=["COUPON/MISC ITEMS", "FUEL", "MISC. TRANS."])
     mean = backtest(model, complete_journey, split=["2017-10-07", "2017-11-18"]).mean
-    assert mean.iloc[0]["log_loss"] < 0.496
-    assert mean.iloc[0]["ece"] < 0.02
-    assert mean.iloc[0]["log_loss"] < mean.iloc[1:]["log_loss"].min() - 0.03
-    assert mean.iloc[0]["recall@10"] > mean.iloc[1:]["recall@10"].max() + 0.04
+    assert mean.iloc[0]["log_loss"] < 0.485
+    assert mean.iloc[0]["ece"] < 0.012
+    assert mean.iloc[0]["log_loss"] < mean.iloc[1:]["log_loss"].min() - 0.012
+    assert mean.loc["Poisson-Gamma", "log_loss"] < mean.loc["category base rate", "log_loss"] - 0.03
+    assert mean.iloc[0]["recall@10"] > mean.iloc[1:]["recall@10"].max()
 
 
 def test_churn_beats_recency_on_the_complete_journey(complete_journey: Transactions) -> None:
