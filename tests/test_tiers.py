@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
+import time
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from crmkit.cut_points import log_scaled, log_unit, natural_breaks
 from crmkit.exceptions import ConfigError, ContractError
-from crmkit.tiers import RFM_GRID, RFMScores, ValueTiers, concentration
+from crmkit.segments import CustomerClusters
+from crmkit.tiers import RFM_GRID, RFMScores, ValueTiers, concentration, past_and_expected
 
 WIDTH = "the check sends arrays of another width; this transformer takes exactly its own columns"
 TEXT = "the check subtracts outputs; labels are text"
@@ -50,20 +55,25 @@ NOT_FOR_TIERS = NOT_FOR_RFM | {
     "check_estimators_nan_inf": WIDTH,
     "check_f_contiguous_array_estimator": WIDTH,
     "check_dict_unchanged": WIDTH,
-    "check_complex_data": "the message names the dtype instead of the word the check looks for",
     "check_fit1d": "a one-dimensional array is one value per customer, and welcome",
 }
 NOT_FOR_TIERS.pop("check_fit2d_1feature")
+NOT_FOR_TIERS.pop("check_complex_data")
 
 
-@pytest.mark.parametrize(
-    ("transformer", "not_for_it"),
-    [(RFMScores(), NOT_FOR_RFM), (ValueTiers(), NOT_FOR_TIERS)],
-    ids=["RFMScores", "ValueTiers"],
-)
-def test_scikit_learn_checks_pass_but_for_those_listed(transformer, not_for_it):
-    outcomes = check_estimator(transformer, expected_failed_checks=not_for_it, on_skip=None)
-    assert sum(outcome["status"] == "passed" for outcome in outcomes) >= 15
+NOT_FOR_CLUSTERS = {"check_dtype_object": "the message says what the column holds, not what an argument must be"}
+NOT_FOR = {"RFMScores": NOT_FOR_RFM, "ValueTiers": NOT_FOR_TIERS, "CustomerClusters": NOT_FOR_CLUSTERS}
+TRANSFORMERS = [
+    RFMScores(),
+    ValueTiers(),
+    CustomerClusters(n_clusters=2),
+    CustomerClusters("gaussian-mixture", n_clusters=2),
+]
+
+
+@parametrize_with_checks(TRANSFORMERS, expected_failed_checks=lambda estimator: NOT_FOR[type(estimator).__name__])
+def test_scikit_learn_checks_pass_but_for_those_listed(estimator, check):
+    check(estimator)
 
 
 @pytest.fixture
@@ -191,6 +201,147 @@ def test_missing_columns_are_all_named_with_what_to_do(customers):
 def test_a_column_found_twice_is_refused(customers):
     with pytest.raises(ContractError, match=r"found twice: \['total_spend'\]"):
         RFMScores().fit(pd.concat([customers, customers[["total_spend"]]], axis=1))
+
+
+# Other bins, other money, other grids
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 7, 10])
+def test_any_number_of_quantile_scores_divides_evenly(customers, n):
+    scored = RFMScores(r=n, f=n, m=n).fit_transform(customers)
+    for column in ("r_score", "f_score", "m_score"):
+        counts = scored[column].value_counts()
+        assert sorted(counts.index) == list(range(1, n + 1))
+        assert counts.max() - counts.min() <= 1
+    assert scored["segment"].iloc[0] == ("champions" if n > 1 else "hibernating")
+    assert scored["segment"].iloc[-1] == "hibernating"
+
+
+def test_stated_thresholds_count_the_edge_to_the_band_below():
+    table = pd.DataFrame({"days_since_last": [30, 31, 90, 91], "n_purchases": [1, 2, 3, 4], "total_spend": 1.0})
+    rfm = RFMScores(r=(30, 90), f=[1, 3]).fit(table)
+    scored = rfm.transform(table)
+    assert scored["r_score"].tolist() == [3, 2, 2, 1]
+    assert scored["f_score"].tolist() == [1, 2, 2, 3]
+    assert rfm.edges_["days_since_last"] == (30.0, 90.0)
+    assert scored["segment"].tolist() == ["new", "need attention", "need attention", "can't lose"]
+
+
+def test_bands_print_the_frozen_edges_and_count_everybody(customers):
+    bands = RFMScores(r=(30, 90)).fit(customers).bands_
+    assert bands.loc[bands["measure"] == "days_since_last", "range"].tolist() == ["≤ 30", "30 < … ≤ 90", "> 90"]
+    assert (bands.groupby("measure")["customers"].sum() == len(customers)).all()
+    assert RFMScores(m=1).fit(customers).bands_["range"].iloc[-1] == "all"
+
+
+def test_what_money_means_is_recorded(customers):
+    customers["net_margin"] = customers["total_spend"].to_numpy()[::-1]
+    total, mean, margin = (
+        RFMScores(monetary=name).fit(customers) for name in ("total_spend", "mean_spend", "net_margin")
+    )
+    assert total.transform(customers).attrs["monetary"] == "total_spend"
+    assert list(margin.edges_) == ["days_since_last", "n_purchases", "net_margin"]
+    assert margin.transform(customers)["m_score"].tolist() == total.transform(customers)["m_score"].tolist()[::-1]
+    assert mean.edges_["mean_spend"] == (10.0,)
+    with pytest.raises(ContractError, match=r"\['net_margin'\]"):
+        RFMScores(monetary="net_margin").fit(customers.drop(columns="net_margin"))
+    with pytest.raises(ContractError, match="not above 0 in 1 rows"):
+        RFMScores(monetary="mean_spend").fit(customers.assign(n_purchases=range(100)))
+
+
+def test_refunds_above_purchases_score_lowest(customers):
+    customers.iloc[0, 2] = -500.0
+    scored = RFMScores().fit_transform(customers)
+    assert scored["m_score"].iloc[0] == 1
+    assert scored["f_score"].iloc[0] == 5
+
+
+SIDES = {"active": [(2, (1, 2))], "silent": [(1, 1)], "lost regulars": [(1, 2)]}
+
+
+def test_a_users_grid_names_every_cell(customers):
+    rfm = RFMScores(r=2, f=2, grid=SIDES).fit(customers)
+    assert rfm.grid_.loc[2].tolist() == ["active", "active"]
+    assert rfm.grid_.loc[1].tolist() == ["silent", "lost regulars"]
+    assert set(rfm.transform(customers)["segment"]) == {"active", "silent"}
+
+
+@pytest.mark.parametrize(
+    ("grid", "match"),
+    [
+        ({"active": [(2, (1, 2))], "silent": [(1, 1)]}, r"1 cells \(r, f\) without a name: \(1, 2\)"),
+        ({**SIDES, "late": [((1, 2), 2)]}, r"2 cells with several: \(1, 2\) is lost regulars and late, \(2, 2\) is"),
+        ({**SIDES, "far": [(3, 1)]}, r"1 outside the grid: far: \(r, f\) = \(3, 1\)"),
+        ({"active": [(2, 1)], "far": [(0, 5)]}, r"3 cells .* without.*outside"),
+        ({"active": [2, 1]}, "give a list of blocks"),
+        ({}, "4 cells"),
+    ],
+)
+def test_gaps_and_overlaps_of_a_grid_are_told(customers, grid, match):
+    with pytest.raises(ConfigError, match=match):
+        RFMScores(r=2, f=2, grid=grid).fit(customers)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "match"),
+    [
+        ({"r": 0}, "r=0 must be 1 to 100"),
+        ({"f": (3, 1)}, "thresholds that rise"),
+        ({"m": (1, np.nan)}, "thresholds that rise"),
+        ({"r": "five"}, "thresholds that rise"),
+        ({"f": True}, "thresholds that rise"),
+        ({"monetary": "profit"}, "is not one of"),
+        ({"hysteresis": -1}, "must be 0 or more"),
+    ],
+)
+def test_bins_that_make_no_scores_are_refused(customers, parameters, match):
+    with pytest.raises(ConfigError, match=match):
+        RFMScores(**parameters).fit(customers)
+
+
+class TestEarlierScores:
+    """Thresholds 30 and 90 days, a quarter of hysteresis: left beyond 37.5 and 112.5."""
+
+    @pytest.mark.parametrize(
+        ("days", "earlier", "score"),
+        [
+            (36, 3, 3),
+            (38, 3, 2),
+            (30, 2, 3),
+            (112, 2, 2),
+            (113, 2, 1),
+            (113, 3, 1),
+            (100, 3, 2),
+            (20, 1, 3),
+        ],
+    )
+    def test_a_score_is_left_only_well_beyond_its_band(self, days, earlier, score):
+        rfm = RFMScores(r=(30, 90), f=1, m=1)
+        table = pd.DataFrame({"days_since_last": [1, days], "n_purchases": 1, "total_spend": 1.0}, index=["a", "b"])
+        previous = pd.DataFrame({"r_score": [earlier], "f_score": 1, "m_score": 1}, index=["b"])
+        held = rfm.fit(table).transform(table, previous=previous)
+        assert held["r_score"].tolist() == [3, score]
+        assert held["segment"].iloc[1] == rfm.grid_.loc[score, 1]
+
+    def test_who_did_not_change_keeps_all_scores(self, customers):
+        rfm = RFMScores().fit(customers)
+        scored = rfm.transform(customers)
+        pd.testing.assert_frame_equal(
+            rfm.transform(customers.sample(frac=1, random_state=1), previous=scored).loc[customers.index], scored
+        )
+
+    @pytest.mark.parametrize(
+        ("previous", "match"),
+        [
+            (pd.Series(["champions"]), "must be a table"),
+            (pd.DataFrame({"r_score": [9], "f_score": 1, "m_score": 1}, index=["c001"]), "beyond"),
+            (pd.DataFrame({"r_score": [1], "f_score": 1, "m_score": 1}, index=["x"]), "No index label"),
+            (pd.DataFrame({"r_score": [1, 1], "f_score": 1, "m_score": 1}, index=["c001"] * 2), "repeated"),
+        ],
+    )
+    def test_scores_that_cannot_be_matched_are_refused(self, customers, previous, match):
+        with pytest.raises(ContractError, match=match):
+            RFMScores().fit(customers).transform(customers, previous=previous)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -391,6 +542,121 @@ def test_nobody_today_is_an_empty_answer():
     tiers = ValueTiers().fit(pd.Series([1.0, 2.0]))
     assert tiers.transform(pd.Series([], dtype=float)).empty
     assert tiers.transform(pd.Series([], dtype=float), previous=pd.Series(["A"])).empty
+
+
+# Tiers by share of value, by stated money, by natural classes
+
+
+@pytest.mark.parametrize(
+    ("values", "tiers"),
+    [
+        ([70.0, 20, 6, 3, 1, 0], "AABCCC"),
+        ([100.0, 0, 0, -40], "ACCC"),
+        ([100.0, -500], "AC"),
+        ([25.0] * 4, "AAAA"),
+        ([9.0], "A"),
+        ([40.0, 40, 20], "AAB"),
+    ],
+)
+def test_abc_tiers_are_the_fewest_best_who_carry_the_share(values, tiers):
+    assert "".join(ValueTiers((0.80, 0.15, 0.05), of="value").fit_transform(pd.Series(values))) == tiers
+
+
+def test_shares_of_no_value_are_refused():
+    with pytest.raises(ContractError, match="sum to 0"):
+        ValueTiers(of="value").fit(pd.Series([0.0, -5.0]))
+
+
+def test_stated_money_is_reached_and_left_below_the_lower_one():
+    tiers = ValueTiers(thresholds=(1000, 100), names=("gold", "silver", "standard")).fit(pd.Series([1.0]))
+    value = pd.Series([1000.0, 999.99, 900.0, 899.99, 100.0, 99.99])
+    assert tiers.transform(value).tolist() == ["gold", *["silver"] * 4, "standard"]
+    held = tiers.transform(value, previous=pd.Series(["gold"] * 6))
+    assert held.tolist() == ["gold", "gold", "gold", "silver", "silver", "silver"]
+    tiers.set_params(hysteresis=0.0)
+    assert tiers.transform(value, previous=pd.Series(["gold"] * 6)).equals(tiers.transform(value))
+
+
+def test_natural_classes_split_where_the_logarithm_has_gaps():
+    value = pd.Series([1.0, 1.1, 1.2, 30, 33, 35, 1000, 1100, 0.9])
+    tiers = ValueTiers(clusters=3).fit(value)
+    assert tiers.thresholds_ == {"A": 1000.0, "B": 30.0}
+    assert (tiers.transform(value) == "A").sum() == 2
+    assert ValueTiers(clusters=3).fit_transform(value * 1000).tolist() == tiers.transform(value).tolist()
+
+
+def test_natural_classes_are_the_best_of_all_partitions():
+    rng = np.random.default_rng(3)
+    values = np.sort(rng.gamma(1.0, 50.0, 24))
+    logs = log_scaled(values, log_unit(values))
+
+    def within(cuts):
+        return sum(((part - part.mean()) ** 2).sum() for part in np.split(logs, cuts))
+
+    best = min(combinations(range(1, 24), 3), key=within)
+    assert natural_breaks(values, 4).tolist() == values[list(best)][::-1].tolist()
+
+
+@pytest.mark.parametrize("values", [[5.0], [5.0] * 9, [0.0] * 9])
+def test_natural_classes_of_equal_customers_are_one(values):
+    assert set(ValueTiers(clusters=4).fit_transform(pd.Series(values))) == {"D"}
+    assert set(ValueTiers(clusters=4).fit_transform(pd.Series([*values, 1e6]))) == {"A", "D"}
+
+
+def test_natural_classes_of_many_values_are_nearly_those_of_k_means():
+    values = np.random.default_rng(0).lognormal(4, 1.5, 20_000)
+    logs = log_scaled(values, log_unit(values))[:, None]
+    ours = pd.factorize(ValueTiers(clusters=4).fit_transform(pd.Series(values)))[0]
+    cost = sum(((logs[ours == code] - logs[ours == code].mean()) ** 2).sum() for code in range(4))
+    assert cost <= KMeans(4, n_init=5, random_state=0).fit(logs).inertia_ * 1.0005
+
+
+@pytest.mark.parametrize(
+    ("parameters", "match"),
+    [
+        ({"of": "money"}, "of must be one of"),
+        ({"thresholds": (1, 2)}, "thresholds must fall"),
+        ({"thresholds": (np.inf,)}, "thresholds must fall"),
+        ({"clusters": 1}, "clusters must be a whole number"),
+        ({"clusters": 2.5}, "clusters must be a whole number"),
+        ({"clusters": 3, "thresholds": (5,)}, "not both"),
+        ({"thresholds": (5, 1), "names": ("a", "b")}, "2 names for 3 tiers"),
+    ],
+)
+def test_other_ways_to_tiers_are_checked(parameters, match):
+    with pytest.raises(ConfigError, match=match):
+        ValueTiers(**parameters).fit(pd.Series([1.0, 2.0]))
+
+
+def test_past_and_expected_stand_side_by_side():
+    past = pd.Series([100.0, 50, 10, 1], index=list("abcd"))
+    ahead = pd.Series([1.0, 60, 5, 90], index=list("dcba"))
+    table = past_and_expected(past, ahead, ValueTiers((0.25, 0.25, 0.5)))
+    assert table.loc["a"].tolist() == [100.0, "A", 90.0, "A", "steady"]
+    assert table.loc["b", "move"] == "falling"
+    assert table.loc["c", "move"] == "rising"
+    with pytest.raises(ContractError, match="4 customers, expected 5"):
+        past_and_expected(past, pd.concat([ahead, pd.Series({"e": 1.0})]))
+    with pytest.raises(ContractError, match="the same ones"):
+        past_and_expected(past, ahead.iloc[:3])
+
+
+@pytest.mark.parametrize("model", [RFMScores(), ValueTiers(), ValueTiers(clusters=4)], ids=repr)
+def test_a_million_are_scored_in_seconds(model):
+    rng = np.random.default_rng(0)
+    n = 1_000_000
+    table = pd.DataFrame(
+        {
+            "days_since_last": rng.integers(0, 730, n),
+            "n_purchases": rng.geometric(0.5, n),
+            "total_spend": rng.gamma(1, 50, n),
+        }
+    )
+    X = table if isinstance(model, RFMScores) else table["total_spend"]
+    model = clone(model).fit(X.iloc[:50_000])
+    start = time.perf_counter()
+    model.transform(X)
+    assert time.perf_counter() - start < 5
 
 
 # Both, as scikit-learn objects (what the checks above cannot see for want of three, or of one, columns)

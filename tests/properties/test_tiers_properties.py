@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis
 import numpy as np
 import pandas as pd
-from hypothesis import given
 from hypothesis import strategies as st
 
+from crmkit.moves import migration
 from crmkit.tiers import RFMScores, ValueTiers, concentration
 
 amounts = st.one_of(st.integers(0, 6).map(float), st.floats(0, 1e6, allow_nan=False).map(lambda x: round(x, 2)))
@@ -16,6 +20,11 @@ tables = st.lists(st.tuples(st.integers(0, 400), st.integers(1, 12), amounts), m
 )
 shares = st.lists(st.integers(1, 20), min_size=1, max_size=6).map(lambda parts: tuple(np.array(parts) / sum(parts)))
 letters = st.sampled_from("ABCD")
+
+
+def given(*strategies: Any) -> Callable[[Any], Any]:
+    """As in hypothesis, without a deadline: machines are shared."""
+    return lambda test: hypothesis.settings(deadline=None, max_examples=50)(hypothesis.given(*strategies)(test))
 
 
 # RFM scores
@@ -127,3 +136,64 @@ def test_concentration_is_a_concave_curve_above_the_diagonal(value, at):
     assert (held >= np.array(at) - 1e-9).all()
     assert (np.diff(held) >= -1e-9).all()
     assert held[-1] == 1
+
+
+# Migration
+
+
+customers = st.dictionaries(
+    st.integers(0, 30).map(str), st.tuples(letters, amounts, st.integers(0, 400)), min_size=0, max_size=25
+).map(
+    lambda rows: pd.DataFrame(
+        [(who, *cells) for who, cells in rows.items()], columns=["customer_id", "tier", "value", "days_since_last"]
+    ).astype({"customer_id": object, "tier": object, "value": float, "days_since_last": int})
+)
+
+
+@given(customers, customers, st.lists(st.integers(0, 30).map(str), unique=True), st.booleans())
+def test_everybody_is_in_one_cell_whatever_moved(before, after, earlier, silent):
+    days = {"frozen_after": 60, "lapsed_after": 200} if silent else {}
+    moved = migration(before, after, earlier=earlier, order="ABCD", **days)
+    known = set(before["customer_id"]) | set(after["customer_id"])
+    assert set(moved.customers["customer_id"]) == known
+    assert int(moved.counts.to_numpy().sum()) == len(known) == int(moved.moves["customers"].sum())
+    change = after["value"].sum() - before["value"].sum()
+    assert abs(moved.money.to_numpy().sum() - change) <= 1e-6 * (1 + after["value"].sum() + before["value"].sum())
+    assert moved.row_shares.to_numpy().max(initial=0) <= 1
+    assert (moved.changes["reason"] != "").all()
+    assert moved.customers.notna().all(axis=None)
+
+
+@given(customers)
+def test_nothing_moves_between_a_day_and_itself(table):
+    moved = migration(table, table, order="ABCD")
+    assert set(moved.customers["move"]) <= {"same"}
+    assert moved.changes.empty
+
+
+@given(tables, st.floats(0, 3))
+def test_scores_held_are_never_below_those_of_the_day_and_settle_at_once(table, hysteresis):
+    rfm = RFMScores(hysteresis=hysteresis).fit(table)
+    earlier = rfm.transform(table.iloc[::-1].reset_index(drop=True))
+    plain, held = rfm.transform(table), rfm.transform(table, previous=earlier)
+    for score in ("r_score", "f_score", "m_score"):
+        assert (held[score] >= plain[score]).all()
+        assert (held[score] <= np.maximum(plain[score], earlier[score])).all()
+    pd.testing.assert_frame_equal(rfm.transform(table, previous=held), held)
+
+
+@given(values.filter(lambda value: value.max() > 0), shares)
+def test_abc_tiers_hold_their_share_with_the_fewest_customers(value, shares):
+    tier = ValueTiers(shares, of="value").fit_transform(value)
+    for name, share in zip("ABCDEF", np.cumsum(shares)[:-1], strict=False):
+        best = value[tier <= name]
+        assert best.sum() >= share * value.sum() * (1 - 1e-9)
+        assert best[best > best.min()].sum() < share * value.sum() * (1 + 1e-9)
+
+
+@given(values, st.integers(2, 5), st.sampled_from([0.25, 8.0, 1024.0]))
+def test_natural_classes_are_ordered_and_do_not_know_the_currency(value, n, rate):
+    tier = ValueTiers(clusters=n).fit_transform(value)
+    assert tier[value.sort_values(ascending=False).index].is_monotonic_increasing
+    assert (tier.groupby(value).nunique() == 1).all()
+    assert ValueTiers(clusters=n).fit_transform(value * rate).tolist() == tier.tolist()
