@@ -1,0 +1,93 @@
+"""Scores of churn lists: independent integration, known corners, ties."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import beta
+
+from crmkit import ConfigError, ContractError, ModelError
+from crmkit.churn_displays import churn_gains, churn_reliability
+from crmkit.churn_scoring import expected_maximum_profit, gains_table, reliability_line, value_captured
+
+
+def by_quadrature(y, p, clv=200.0, incentive=10.0, contact=1.0, accept=(6.0, 14.0)):
+    """The best threshold of all at each probability of acceptance, on a fine grid."""
+    g, best = np.linspace(0, 1, 20_001), np.zeros(20_001)
+    for cut in np.unique(p):
+        reached = p >= cut
+        left, stayed = (reached & (y == 1)).mean(), (reached & (y == 0)).mean()
+        best = np.maximum(best, left * (g * (clv - incentive) - contact) - stayed * (incentive + contact))
+    return np.trapezoid(best * beta(*accept).pdf(g), g)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.3, 0.86])
+@pytest.mark.parametrize("settings", [{}, {"clv": 50.0, "incentive": 20.0, "contact": 5.0, "accept": (2.0, 2.0)}])
+def test_profit_is_that_of_trying_every_threshold(rate, settings):
+    rng = np.random.default_rng(int(100 * rate))
+    y = (rng.random(400) < rate).astype(float)
+    p = np.round(1 / (1 + np.exp(-rng.normal(size=400) - y)), 2)
+    assert expected_maximum_profit(y, p, **settings).profit == pytest.approx(by_quadrature(y, p, **settings), abs=1e-6)
+
+
+def test_a_score_that_knows_nothing_is_worth_all_or_none():
+    y = np.repeat([1.0, 0.0], [30, 70])
+    flat = expected_maximum_profit(y, np.full(100, 0.5))
+    assert flat.profit == pytest.approx(by_quadrature(y, np.full(100, 0.5)), abs=1e-6)
+    worst = expected_maximum_profit(y, -y)
+    assert 0 <= worst.profit <= flat.profit + 1e-12
+    assert expected_maximum_profit(y, y).profit > flat.profit
+
+
+def test_campaigns_that_make_no_sense_are_refused():
+    with pytest.raises(ConfigError, match="incentive is below clv"):
+        expected_maximum_profit([0, 1], [0.1, 0.9], clv=5, incentive=10)
+    with pytest.raises(ModelError, match="leavers and stayers"):
+        expected_maximum_profit([1, 1], [0.1, 0.9])
+    with pytest.raises(ContractError, match="finite scores"):
+        expected_maximum_profit([1, 0], [0.1, np.nan])
+
+
+def test_value_captured_is_one_for_a_flat_score_and_most_for_the_oracle():
+    rng = np.random.default_rng(0)
+    y, value = (rng.random(1000) < 0.3).astype(float), rng.gamma(1, 100, 1000)
+    assert value_captured(y, value, np.ones(1000)) == pytest.approx(1.0)
+    assert value_captured(y, value, y * value) > value_captured(y, value, y)
+    assert value_captured(y, value, y * value) == pytest.approx(
+        np.sort(y * value)[-100:].sum() / (0.1 * (y * value).sum())
+    )
+
+
+def test_gains_share_out_ties_and_end_at_all():
+    table = gains_table([1, 0, 1, 0], [0.5] * 4, n_points=4)
+    np.testing.assert_allclose(table["share_of_outcome"], [0, 0.25, 0.5, 0.75, 1])
+    money = gains_table([90, 10, 0, 0], [4, 3, 2, 1], n_points=4)["share_of_outcome"]
+    np.testing.assert_allclose(money, [0, 0.9, 1, 1, 1])
+    with pytest.raises(ModelError, match="No row"):
+        gains_table([0, 0], [1, 2])
+
+
+def test_a_line_finds_the_stretch_of_log_odds():
+    rng = np.random.default_rng(2)
+    z = rng.normal(size=60_000)
+    y = (rng.random(60_000) < 1 / (1 + np.exp(-(0.3 + 0.6 * z)))).astype(float)
+    line = reliability_line(y, 1 / (1 + np.exp(-z)))
+    assert line["intercept"] == pytest.approx(0.3, abs=0.04)
+    assert line["slope"] == pytest.approx(0.6, abs=0.04)
+    with pytest.raises(ModelError, match="equal"):
+        reliability_line([1, 1], [0.4, 0.5])
+
+
+def test_figures_hold_their_numbers_and_draw_them():
+    rng = np.random.default_rng(3)
+    y, value = (rng.random(300) < 0.3).astype(float), rng.gamma(1, 100, 300)
+    p = 1 / (1 + np.exp(-rng.normal(size=300) - y))
+    gains = churn_gains(y, {"model": p, "by value": p * value}, value)
+    assert gains.table.groupby("list")["share_of_outcome"].last().tolist() == [1.0, 1.0]
+    lines = gains.plot().get_lines()
+    np.testing.assert_allclose(
+        lines[1].get_ydata(), 100 * gains.table.loc[gains.table["list"] == "model", "share_of_outcome"]
+    )
+    reliable = churn_reliability(y, {"model": p})
+    assert reliable.table["count"].sum() == 300
+    assert reliable.plot().get_title(loc="left")
