@@ -23,6 +23,7 @@ from crmkit.displays import Display, FrequencyDisplay, reliability
 from crmkit.engine import Engine
 from crmkit.exceptions import LeakError, ModelError
 from crmkit.features import item_bought, item_panel, item_state
+from crmkit.models.bgnbd import BGNBD
 from crmkit.models.lifetime_value import CustomerLifetimeValue
 from crmkit.summaries import btyd_summary, holdout_summary, rfm_table
 from crmkit.timing import NextPurchase
@@ -131,7 +132,7 @@ def backtest(
     >>> from crmkit.testing import generated_log
     >>> check = backtest(ChurnModel(horizon=30), generated_log(n_customers=400))
     >>> check.scores["origin"].nunique(), check.mean.index[0]
-    (3, 'BG/NBD')
+    (3, 'churn model')
     """
     if horizon is not None and (horizon < 1 or horizon != int(horizon)):
         raise ModelError(f"horizon={horizon} is not a whole number of days of at least 1.")
@@ -256,18 +257,25 @@ def _lows(edges: Any) -> list[int]:
 @_backtest.register
 def _churn(model: ChurnModel, log: Transactions, origins: list[date], ahead: int) -> Backtest:
     rows, answers = [], []
+    names = [_CHURN, "BG/NBD", "recency only"]
     for origin in origins:
         known = clone(model).set_params(horizon=ahead).fit(log, origin).predict(log, origin)
-        known = known.merge(_silent(log, origin, ahead), on="customer_id")
+        known = known.rename(columns={"p_churn": _CHURN}).merge(_silent(log, origin, ahead), on="customer_id")
+        known["BG/NBD"] = _unbought(log, origin, ahead)
         known["recency only"] = _recency_only(log, origin, ahead)
-        known = known.rename(columns={"p_churn": "BG/NBD"})
-        for name in ("BG/NBD", "recency only"):
+        for name in names:
             rows.append({"origin": origin, "model": name, **_binary_scores(known["silent"], known[name])})
         answers.append(known)
-    together = pd.concat(answers)
-    return Backtest(
-        "Churn", ahead, pd.DataFrame(rows), _curves(together, "silent", ["BG/NBD", "recency only"]), "log_loss"
-    )
+    return Backtest("Churn", ahead, pd.DataFrame(rows), _curves(pd.concat(answers), "silent", names), "log_loss")
+
+
+_CHURN = "churn model"
+
+
+def _unbought(log: Transactions, origin: date, ahead: int) -> Any:
+    """P(no purchase) of the model that knows a customer's purchase days alone."""
+    customers = btyd_summary(log, origin)
+    return BGNBD().fit(customers).probability_no_purchase(customers, ahead).to_numpy()
 
 
 def _silent(log: Transactions, origin: date, ahead: int) -> pd.DataFrame:

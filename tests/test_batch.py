@@ -239,8 +239,8 @@ def test_scores_that_cannot_be_had_are_null_and_stop_nothing(tmp_path: Path) -> 
     done = crmkit("run", config_of(tmp_path, everybody_always), "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     churn = json.loads((tmp_path / "out" / "CURRENT" / "run.json").read_text())["backtests"]["Churn"]
-    assert churn["BG/NBD"]["auc"] is None
-    assert churn["BG/NBD"]["log_loss"] < 0.5
+    assert churn["churn model"]["auc"] is None
+    assert churn["churn model"]["log_loss"] < 0.5
 
 
 def test_a_shop_where_nobody_came_back_yet_is_told_so(tmp_path: Path) -> None:
