@@ -103,7 +103,9 @@ def gaps_to_parquet(home: Path) -> list[pd.DataFrame]:
     with Engine() as engine:
         text = sql_text("purchase_gaps", "category", lines=engine.parquet(home / "lines.parquet"))
         engine.save(text, home / "gaps.parquet", [day] * text.partition("\n")[2].count("?"))
-        return [engine.frame(f"select count(*) as n, bit_xor(hash(g)) as h from {engine.parquet(home / 'gaps.parquet')} g")]
+        return [
+            engine.frame(f"select count(*) as n, bit_xor(hash(g)) as h from {engine.parquet(home / 'gaps.parquet')} g")
+        ]
 
 
 def sales(home: Path) -> list[pd.DataFrame]:
