@@ -297,7 +297,7 @@ def _of_rows(state: Any, answer: Callable[[pd.DataFrame], pd.DataFrame], kinds: 
 
     def answered(parts: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for part in parts:
-            yield answer(part)
+            yield answer(part).rename(columns=str)
 
     return state.mapInPandas(answered, kinds)
 
@@ -342,16 +342,23 @@ def _panel(states: Iterator[pd.DataFrame], today: pd.DataFrame, n_states: int) -
 
 def _reasons(state: pd.DataFrame) -> pd.Series[str]:
     """Each pair's history in words."""
-    silence = state["T"] - state["recency"]
-    gap = np.maximum(1, np.round(state["recency"] / np.maximum(state["frequency"], 1))).astype(int)
-    last = np.where(silence == 0, "last today", "last " + _days(silence) + " ago")
-    often = "bought " + _times(state["frequency"] + 1) + ", every " + _days(gap) + " or so, "
-    return pd.Series(np.where(state["frequency"] > 0, often + last, "bought once, " + last), dtype="str")
+    repeats, silence = state["frequency"].to_numpy(), (state["T"] - state["recency"]).to_numpy()
+    gap = np.maximum(1, np.round(state["recency"].to_numpy() / np.maximum(repeats, 1)))
+    often = _in_words(repeats, lambda n: "bought once, " if n == 0 else f"bought {_times(n + 1)}, every ")
+    every = _in_words(np.where(repeats > 0, gap, 0), lambda days: f"{_days(days)} or so, " if days else "")
+    last = _in_words(silence, lambda days: f"last {_days(days)} ago" if days else "last today")
+    return pd.Series(often + every + last, dtype="str")
 
 
-def _days(n: pd.Series[int]) -> pd.Series[str]:
-    return pd.Series(np.where(n == 1, "1 day", n.astype("str") + " days"), dtype="str")
+def _in_words(values: Any, words: Callable[[int], str]) -> Any:
+    """Whole numbers as text, said once for each number that there is."""
+    place, numbers = pd.factorize(values)
+    return np.array([words(int(number)) for number in numbers], dtype=object)[place]
 
 
-def _times(n: pd.Series[int]) -> pd.Series[str]:
-    return pd.Series(np.where(n == 2, "twice", n.astype("str") + " times"), dtype="str")
+def _days(n: int) -> str:
+    return "1 day" if n == 1 else f"{n} days"
+
+
+def _times(n: int) -> str:
+    return "twice" if n == 2 else f"{n} times"

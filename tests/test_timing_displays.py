@@ -81,6 +81,20 @@ def test_an_item_without_a_past_has_the_overall_rate() -> None:
     assert rivals.base_rate(tea, 14, past) == pytest.approx([1.5 / 4])
 
 
+def test_amazons_rate_is_highest_when_the_usual_time_has_passed_and_has_no_jump() -> None:
+    """Four purchases 10 days apart: before the prior the rate is 4 / (30 + 2 |10 − t|) until day 20, and 4 / (30 + t) from there."""
+    since = np.array([0, 5, 10, 15, 20, 21, 40])
+    state = pairs(frequency=[3] * 7, recency=[30] * 7, T=list(30 + since))
+    r, alpha = (values[0] for values in rivals._gamma(state)[:2])
+    watched = np.where(since < 20, 2 * np.abs(10 - since), since)
+    expected = 1 - np.exp(-14 * (4 + r) / (30 + watched + alpha))
+    p = rivals.amazon_mpg(state, 14)[:7]
+    assert p == pytest.approx(expected)
+    assert p.argmax() == 2
+    assert p[4] == pytest.approx(p[0])
+    assert 0 < p[4] - p[5] < 0.02
+
+
 def test_rules_answer_every_pair_with_a_probability(log: Transactions) -> None:
     state = item_state(log, "category")
     [past] = item_panel(log, "category", None, [14])

@@ -22,6 +22,7 @@ _LOG_WEEK = np.log(_WEEK)
 _STEPS = 25
 _TOLERANCE = 1e-7
 _CHUNK = 65_536
+_NEVER = 1e-300
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class HazardCurve:
 
     def logits(self, z: Floats, weeks: int = WEEKS) -> Floats:
         """Logit of the hazard, one row per row of z and one column per week."""
-        logits: Floats = (z @ self.level)[:, None] + (z @ self.slope)[:, None] * _LOG_WEEK[:weeks] + self.week[:weeks]
+        # einsum runs in the calling thread: chunks are already spread over threads, and BLAS would start as many in each.
+        level, slope = (np.einsum("ij,j->i", z, values) for values in (self.level, self.slope))
+        logits: Floats = level[:, None] + slope[:, None] * _LOG_WEEK[:weeks] + self.week[:weeks]
         return logits
 
     def rescaled(self, mean: Floats, sd: Floats) -> HazardCurve:
@@ -140,8 +143,11 @@ def week_survival(logits: Floats) -> Floats:
 def day_survival(weekly: Floats, days: NDArray[np.int64] | int) -> Floats:
     """P(no purchase by the close of each day): within a week every day has the same hazard."""
     week, rest = np.divmod(np.asarray(days), 7)
-    later = np.minimum(week + 1, weekly.shape[1] - 1)
-    survival: Floats = weekly[:, week] ** (1 - rest / 7) * weekly[:, later] ** (rest / 7)
+    survival: Floats = weekly[:, week]
+    if np.any(rest):
+        later = np.minimum(week + 1, weekly.shape[1] - 1)
+        log = np.log(np.maximum(weekly, _NEVER))
+        survival = np.exp(log[:, week] * (1 - rest / 7) + log[:, later] * (rest / 7))
     return survival
 
 
@@ -164,7 +170,8 @@ def mean_day(weekly: Floats) -> Floats:
     days = 7 * (np.arange(in_week.shape[1]) + _mean_place(fall))
     bought = in_week.sum(axis=1)
     middle = 3.5 * in_week.shape[1]
-    return np.where(bought > 0, (in_week * days).sum(axis=1) / np.where(bought > 0, bought, 1), middle)
+    mean: Floats = np.where(bought > 0, (in_week * days).sum(axis=1) / np.where(bought > 0, bought, 1), middle)
+    return mean
 
 
 def _mean_place(fall: Floats) -> Floats:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from crmkit.models._gap_math import Floats
-from crmkit.models._trip_math import faded_days
+from crmkit.models._trip_math import faded_days, runs
 
 __all__ = ["names", "needs", "summaries", "themes"]
 
@@ -45,6 +45,8 @@ _MEMBER: dict[str, Callable[[Columns], Floats]] = {
         (c["n_item_days"] - c["n_items"] + 1) / (c["n_item_days"] + 2)
     ),
     "items of late": lambda c: np.log1p(c["items_faded_45"]),
+}
+_ITEM: dict[str, Callable[[Columns], Floats]] = {
     "recent share of the item's purchases": lambda c: np.log((c["item_recent_28"] + 5) / (c["item_recent_84"] + 15)),
 }
 _ABOVE: dict[str, Callable[[Columns, str], Floats]] = {
@@ -61,6 +63,10 @@ LAYERS = (
     "log rate", "log rate × days since last purchase", "log rate of the item", "log odds of having stopped",
     "log rate of trips × share",
 )  # fmt: skip
+_OF_THE_MEMBER = (
+    "trips", "trip_recency", "trip_T", "sum_log_trip_gap", "trips_14", "trips_28", "trips_faded_60", "trips_faded_250", "n_items",
+    "n_item_days", "items_faded_45",
+)  # fmt: skip
 _OWN = (
     "frequency", "recency", "T", "sum_log_gap", "recent_28", "recent_84", "faded_45", "faded_150", "faded_250", "trips",
     "trip_recency", "trip_T", "sum_log_trip_gap", "trips_14", "trips_28", "trips_faded_60", "trips_faded_250",
@@ -76,7 +82,7 @@ def needs(above: Sequence[str] = ()) -> tuple[str, ...]:
 
 def names(above: Sequence[str] = ()) -> list[str]:
     """What each summary is, in words."""
-    return [*_PAIR, *_MEMBER, *(f"{name}, of the {up}" for up in above for name in _ABOVE), *LAYERS]
+    return [*_PAIR, *_MEMBER, *_ITEM, *(f"{name}, of the {up}" for up in above for name in _ABOVE), *LAYERS]
 
 
 def themes(above: Sequence[str] = ()) -> list[str]:
@@ -102,11 +108,15 @@ def summaries(columns: Columns, above: Sequence[str], layers: Sequence[Floats]) 
         The answers of `RepurchaseRate` (ln rate, ln rate of the item, ln odds of having stopped) and of `TripShare` (ln rate).
     """
     log_rate, item_log_rate, stopped, trip_log_rate = layers
-    parts = [summary(columns) for summary in (*_PAIR.values(), *_MEMBER.values())]
+    start, length = runs(*(columns[name] for name in _OF_THE_MEMBER))
+    member = {name: columns[name][start] for name in _OF_THE_MEMBER}
+    parts = [summary(columns) for summary in _PAIR.values()]
+    parts += [np.repeat(summary(member), length) for summary in _MEMBER.values()]
+    parts += [summary(columns) for summary in _ITEM.values()]
     parts += [summary(columns, up) for up in above for summary in _ABOVE.values()]
     since = np.log(columns["T"] - columns["recency"] + 3)
     parts += [log_rate, log_rate + since, item_log_rate, np.clip(stopped, -20, 20), trip_log_rate]
-    return np.stack(parts, axis=1)
+    return np.stack(parts).T
 
 
 def _rate(count: Floats, days: Floats, tau: float) -> Floats:

@@ -16,7 +16,7 @@ from scipy.special import betaln, gammaln, polygamma, psi
 
 from crmkit.models._gap_math import Floats, Ints, newton_step, summed
 
-__all__ = ["GammaRate", "faded_days", "fit_beta_shares", "fit_gamma_counts", "purchase_rate", "waits_longer"]
+__all__ = ["GammaRate", "faded_days", "fit_beta_shares", "fit_gamma_counts", "purchase_rate", "runs", "waits_longer"]
 
 _STEPS = 40
 _TOLERANCE = 1e-7
@@ -33,6 +33,18 @@ def faded_days(T: Floats, tau: float) -> Floats:
     """∫₀ᵀ exp(−a / τ) da: how much T watched days weigh."""
     days: Floats = -tau * np.expm1(-T / tau)
     return days
+
+
+def runs(*columns: Floats) -> tuple[Ints, Ints]:
+    """First row, and length, of every run of rows with equal columns: what depends on these alone is computed once for each.
+
+    >>> [found.tolist() for found in runs(np.array([3.0, 3.0, 3.0, 5.0]), np.array([1.0, 1.0, 2.0, 2.0]))]
+    [[0, 2, 3], [2, 1, 1]]
+    """
+    first = np.ones(len(columns[0]), dtype=bool)
+    first[1:] = np.logical_or.reduce([values[1:] != values[:-1] for values in columns])
+    start: Ints = np.flatnonzero(first)
+    return start, np.diff(start, append=len(first))
 
 
 def fit_gamma_counts(x: Floats, t: Floats, weight: Floats | None = None) -> tuple[float, float]:

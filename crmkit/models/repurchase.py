@@ -170,8 +170,9 @@ class TripShare(_Waiting):
         place = _place(self.priors_["item"], _items(pairs))
         a, b = (np.append(self.priors_[name].to_numpy(), self.pooled_[name])[place] for name in "ab")
         T, faded, trips, came, since, _ = _columns(pairs, _TRIPS)
-        came, since = _repeats(came, since)
-        members = trip.GammaRate(self.trips_["shape"] + came, self.trips_["rate"] + since)
+        start, length = trip.runs(came, since)
+        repeats, watched = (np.repeat(values, length) for values in _repeats(came[start], since[start]))
+        members = trip.GammaRate(self.trips_["shape"] + repeats, self.trips_["rate"] + watched)
         bought = np.clip(faded - np.exp(-T / 250), 0, trips)
         return trip.purchase_rate(members, a + bought, b + trips - bought)
 
