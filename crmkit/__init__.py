@@ -28,6 +28,7 @@ _HOME = {
     "ExtractError": "exceptions",
     "GammaGamma": "models",
     "GammaGammaTrend": "models",
+    "HoldoutSize": "offers",
     "LeakError": "exceptions",
     "MBGCNBD": "models",
     "MBGNBD": "models",
@@ -56,6 +57,7 @@ _HOME = {
     "backtest": "evaluation",
     "btyd_summary": "summaries",
     "choose_model": "choice",
+    "choose_tips": "offers",
     "concentration": "tiers",
     "contact_lists": "service",
     "control_group": "offers",
@@ -63,6 +65,7 @@ _HOME = {
     "fit_customers": "cells",
     "from_lifetimes": "models",
     "holdout_by_frequency": "btyd_displays",
+    "holdout_size": "offers",
     "holdout_summary": "summaries",
     "layout": "layouts",
     "life_cycle": "life_cycles",
@@ -89,6 +92,8 @@ _HOME = {
     "tracking": "btyd_displays",
     "value_deciles": "btyd_displays",
     "visit_history": "btyd_displays",
+    "write_html_lists": "offers",
+    "write_offers": "offers",
 }
 
 __all__ = sorted([*_HOME, "__version__"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import matplotlib as mpl
@@ -14,7 +15,7 @@ import zxingcpp
 from test_offers_plan import deal_rows
 
 from crmkit.exceptions import ConfigError, ContractError, PublishError
-from crmkit.offers import Deals, print_lists
+from crmkit.offers import Deals, print_lists, write_html_lists, write_offers
 from crmkit.offers.deals import gtin_check_digit
 from crmkit.offers.lists import PrintedLists
 
@@ -89,6 +90,32 @@ def test_a_deal_without_a_barcode_says_what_to_do(tmp_path: Path) -> None:
     assert "show your card" in text_of(printed)
 
 
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("code 128", "CLUB-7"),
+        ("code 128", "20180101998877"),
+        ("gs1", "(01)09501101530003(10)AB-1"),
+        ("gs1", "(8020)77"),
+    ],
+)
+def test_other_barcodes_are_read_back_from_a_full_page(tmp_path: Path, kind: str, code: str) -> None:
+    running = deals(10, barcode=code, barcode_type=kind, price=2.5, title="Any fresh milk of the region, all sizes")
+    n = 10 if len(code) < 20 else 1
+    printed = print_lists(offers(n), running, due(8), tmp_path, **FORTNIGHT)
+    assert scan(pages(printed.path)[0]) == [code] * n
+
+
+def test_a_barcode_too_wide_for_its_card_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="deal D0 is too wide"):
+        print_lists(offers(), deals(barcode="x" * 30, barcode_type="code 128"), due(), tmp_path, **FORTNIGHT)
+
+
+def test_a_list_has_a_barcode_of_its_own(tmp_path: Path) -> None:
+    printed = print_lists(offers(), deals(), due(), tmp_path, codes={"007700001609": "L-2018-0042"}, **FORTNIGHT)
+    assert sorted(scan(pages(printed.path)[0])) == sorted([*codes(1), "L-2018-0042"])
+
+
 # -- the page ----------------------------------------------------------------------------------------------------
 
 
@@ -129,6 +156,46 @@ def test_a_deal_says_its_value_and_its_days(tmp_path: Path) -> None:
     assert "Any tea" in text
     assert "Valid until 4 February 2018" in text
     assert "Valid 5–9 January 2018" in text
+
+
+def test_each_kind_of_deal_is_worded_with_the_price_before_and_after(tmp_path: Path) -> None:
+    kinds = ["amount", "percent", "points", "bundle", "early notice"]
+    running = deals(5, kind=kinds, value=[0.5, 20, 30, 1, 0], price=[2.5, 5, None, None, 9], bundle_with="RED TEA")
+    chosen = offers(5).assign(value=[0.75, 20, 30, 1, 0])
+    text = " ".join(text_of(print_lists(chosen, running, due(), tmp_path, currency="£", **FORTNIGHT)).split())
+    for words in ("£0.75 off", "was £2.50, now £1.75", "20% off", "was £5.00, now £4.00", "30 points", "£1.00 off",
+                  "bought with Red tea", "For you first"):  # fmt: skip
+        assert words in text
+
+
+def test_tips_have_their_place(tmp_path: Path) -> None:
+    tips = pd.DataFrame({"customer_id": ["007700001609"], "title": ["Soup of leeks"], "slot": [1]})
+    assert "Soup of leeks" in text_of(print_lists(offers(), deals(), due(), tmp_path, tips=tips, **FORTNIGHT))
+
+
+def test_the_web_page_says_the_same_and_asks_nobody(tmp_path: Path) -> None:
+    hostile = "<script>alert(1)</script>"
+    path = write_html_lists(
+        offers(2), deals(2, price=2.5), due(category=hostile), tmp_path, title="Riverside", codes={"007700001609": "L-42"},
+        names={"007700001609": "Ada"}, **FORTNIGHT,
+    )  # fmt: skip
+    page = path.read_text(encoding="utf-8")
+    for words in ("Riverside", "For Ada", "card ending in 1609", "was 2.50, now 1.50", "L-42", *codes(2)):
+        assert words in page
+    assert hostile not in page
+    assert "http" not in page
+    assert page.count("<svg") == 3
+    assert [found.name for found in tmp_path.iterdir()] == ["lists.html"]
+
+
+def test_bars_on_the_web_page_are_those_in_print(tmp_path: Path) -> None:
+    page = write_html_lists(offers(), deals(), due(), tmp_path, **FORTNIGHT).read_text(encoding="utf-8")
+    runs = re.findall(r"M(\d+) 0h(\d+)v", page)
+    row = np.full(115, 255, dtype=np.uint8)
+    for at, width in runs:
+        row[int(at) : int(at) + int(width)] = 0
+    image = np.ascontiguousarray(np.tile(np.repeat(row, 3), (60, 1)))
+    assert [found.text for found in zxingcpp.read_barcodes(image)] == codes(1)
 
 
 def test_the_days_come_from_due_when_it_has_them(tmp_path: Path) -> None:
@@ -184,9 +251,19 @@ def test_accents_are_printed_however_they_are_composed(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("where", ["title", "deal", "item", "name"])
-def test_a_character_that_the_font_lacks_is_named_and_nothing_is_printed(tmp_path: Path, where: str) -> None:
-    with pytest.raises(ConfigError, match=r"DejaVuSans.ttf lacks '우' \(U\+C6B0\).*font="):
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [
+        ("title", "the title"),
+        ("deal", "deal D0 '우'"),
+        ("item", "the item '우'"),
+        ("name", "the name of the member whose card ends in 1609"),
+    ],
+)
+def test_a_character_that_the_font_lacks_is_named_and_nothing_is_printed(
+    tmp_path: Path, where: str, named: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"DejaVuSans.ttf lacks '우' \(U\+C6B0\) in {named}.*font="):
         print_lists(
             offers(),
             deals(title="우" if where == "deal" else "milk"),
@@ -252,3 +329,13 @@ def test_missing_columns_are_named(tmp_path: Path) -> None:
         print_lists(offers().drop(columns="slot"), deals(), due(), tmp_path, **FORTNIGHT)
     with pytest.raises(ContractError, match=r"due lacks \['p_purchase'\]"):
         print_lists(offers(), deals(), due().drop(columns="p_purchase"), tmp_path, **FORTNIGHT)
+
+
+def test_files_for_a_mailing_system_hold_no_formulas(tmp_path: Path) -> None:
+    table = offers(5).assign(item=["=1+1", "@SUM(A1)", "-2", "＝1", "milk"], expected_gain=[-0.5, 1, 2, 3, 4])
+    parquet, mailing = write_offers(table, tmp_path)
+    pd.testing.assert_frame_equal(pd.read_parquet(parquet), table)
+    found = pd.read_csv(mailing, dtype=str)
+    assert found["item"].tolist() == ["'=1+1", "'@SUM(A1)", "'-2", "'＝1", "milk"]
+    assert found["expected_gain"].astype(float).tolist() == table["expected_gain"].tolist()
+    assert found["customer_id"].tolist() == table["customer_id"].tolist()

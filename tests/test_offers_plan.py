@@ -229,7 +229,7 @@ def test_the_gap_of_a_realistic_plan_is_small(seed: int) -> None:
 def test_ample_budgets_have_no_price_and_no_gap() -> None:
     deals, due = market(1, n_members=50, n_deals=8, n_categories=6, share=100)
     plan = solve(deals, due, members(50), slots=3)
-    assert plan.gap == pytest.approx(0, abs=1e-12)
+    assert plan.gap == pytest.approx(0, abs=1e-6)  # figures are compared in single precision
     assert (plan.shadow_prices["shadow_price"] == 0).all()
 
 

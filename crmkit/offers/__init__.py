@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from crmkit.offers.control import control_group
 from crmkit.offers.deals import Deals
+from crmkit.offers.holdout import HoldoutSize, holdout_size
 from crmkit.offers.lists import print_lists
+from crmkit.offers.mailing import write_offers
 from crmkit.offers.plan import OfferPlan, OfferResult
+from crmkit.offers.tips import choose_tips
+from crmkit.offers.webpages import write_html_lists
 
-__all__ = ["Deals", "OfferPlan", "OfferResult", "control_group", "print_lists"]
+__all__ = [
+    "Deals",
+    "HoldoutSize",
+    "OfferPlan",
+    "OfferResult",
+    "choose_tips",
+    "control_group",
+    "holdout_size",
+    "print_lists",
+    "write_html_lists",
+    "write_offers",
+]

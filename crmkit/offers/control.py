@@ -12,7 +12,7 @@ from crmkit.exceptions import ConfigError
 __all__ = ["control_group"]
 
 
-def control_group(customer_ids: Any, share: float, key: str) -> pd.DataFrame:
+def control_group(customer_ids: Any, share: float, key: str, strata: Any = None) -> pd.DataFrame:
     """Draw the members who get no offer, by a keyed hash of their ids.
 
     The draw needs no memory: the same key always draws the same members, in whatever order and beside whomever they
@@ -27,6 +27,9 @@ def control_group(customer_ids: Any, share: float, key: str) -> pd.DataFrame:
         Between 0 (nobody) and 1 (everybody); each member is drawn with this probability.
     key : str
         Names the draw.
+    strata : Series or sequence, optional
+        A value of each member, its tier say: of every value the share is drawn to the next whole member, those with
+        the lowest hashes. Who else is there then decides beside the hash.
 
     Returns
     -------
@@ -51,6 +54,9 @@ def control_group(customer_ids: Any, share: float, key: str) -> pd.DataFrame:
     if ids.empty:
         return ids
     with Engine() as engine:
+        if strata is not None:
+            members = ids.assign(stratum=pd.Series(strata).astype("str").to_numpy())
+            return engine.summary("control_by_stratum", [share, key], members=engine.register(members))
         return engine.summary("control_group", [key, threshold], members=engine.register(ids))
 
 

@@ -8,31 +8,35 @@ from datetime import date
 import pandas as pd
 
 from crmkit.contracts import DEALS
-from crmkit.exceptions import ConfigError
+from crmkit.offers.barcodes import BARCODE_RULES, ean13, gtin_check_digit
 from crmkit.tables import ContractTable
 from crmkit.transactions import as_day
 
 __all__ = ["Deals", "ean13", "gtin_check_digit"]
 
-_WEIGHTED = " + ".join(
-    f"{3 if place % 2 else 1} * try_cast(substr(lpad(barcode, 14, '0'), {place}, 1) as integer)"
-    for place in range(1, 15)
-)
-_BARCODE_RULES = {
-    "barcode is not 8, 12 or 13 digits": (
-        "length(barcode) not in (8, 12, 13) or length(translate(barcode, '0123456789', '')) > 0"
-    ),
-    "barcode has a wrong check digit": f"({_WEIGHTED}) % 10 <> 0",
-}
-
 
 class Deals(ContractTable):
-    """Money off, one row per deal.
+    """What members can be offered, one row per deal.
 
-    The columns are deal_id, title, category, product_id, brand_type, funder, funder_share (0 … 1, what the funder pays
-    of each redeemed deal; the shop pays all when it is missing), kind, value (money off), budget (the total face value
-    that may be redeemed), starts and ends (days, both inclusive), and barcode: EAN-8, UPC-A or EAN-13 with a right check
-    digit, or nothing.
+    ==================== ===========================================================================================
+    deal_id, title       what it is called
+    category             whose buyers it is for; brand or product_id narrow it; brand_type says national or store
+    kind                 amount (money off; so it is when missing), percent, points, bundle (money off when
+                         ``bundle_with``, another category or product, is bought too), early notice (no money)
+    value                how much, in the unit of its kind; value_light, value_medium, value_heavy where it depends on
+                         how much of the category the member uses (never falling)
+    brand_group          only for the users of this group (national, store, switcher): with brand_type ``store`` and
+                         brand_group ``national`` a deal converts
+    funder, funder_share who pays, and which part (0 … 1) of each redeemed deal; the shop pays the rest, all when missing
+    budget               the total face value that may be redeemed
+    price, margin        of the goods: the price before, the share of it that is earned
+    response             odds ratio of buying with the deal, where a campaign has measured it
+    limit_per_member     how often a member may have it
+    conflicts            deals with the same word here are never on one list
+    starts, ends         days, both inclusive
+    barcode              EAN-8, UPC-A or EAN-13 with a right check digit; with barcode_type ``code 128`` any plain text,
+                         with ``gs1`` element strings, ``(01)09501101530003(10)AB`` say
+    ==================== ===========================================================================================
 
     Examples
     --------
@@ -45,35 +49,10 @@ class Deals(ContractTable):
     ['D1']
     """
 
-    contract = replace(DEALS, rules={**DEALS.rules, **_BARCODE_RULES})
+    contract = replace(DEALS, rules={**DEALS.rules, **BARCODE_RULES})
 
     def active(self, first_day: str | date, last_day: str | date) -> Deals:
         """The deals that can be redeemed on some day from ``first_day`` to ``last_day``, both inclusive."""
         first, last = pd.Timestamp(as_day(first_day)), pd.Timestamp(as_day(last_day))
         starts, ends = pd.to_datetime(self.frame["starts"]), pd.to_datetime(self.frame["ends"])
         return Deals(self.frame[(starts <= last) & (ends >= first)].reset_index(drop=True))
-
-
-def gtin_check_digit(digits: str) -> int:
-    """The check digit that follows the leading digits of a GTIN of any length.
-
-    Weights of 3 and 1 alternate from the right; the check digit completes the sum to a multiple of ten.
-
-    Source: GS1 General Specifications, section 7.9.
-
-    >>> gtin_check_digit("629104150021")
-    3
-    """
-    if not (digits.isascii() and digits.isdigit()):
-        raise ConfigError(f"{digits!r} is not digits only.")
-    odd, even = digits[::-2], digits[-2::-2]
-    return -(3 * sum(map(int, odd)) + sum(map(int, even))) % 10
-
-
-def ean13(barcode: str) -> str:
-    """A barcode as the till reads it: a UPC-A of 12 digits is an EAN-13 with a leading 0, others stay.
-
-    >>> ean13("036000291452")
-    '0036000291452'
-    """
-    return barcode.zfill(13) if len(barcode) == 12 else barcode

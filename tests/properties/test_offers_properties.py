@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crmkit.offers import Deals, OfferPlan, control_group
+from crmkit.offers import Deals, OfferPlan, control_group, exact
 
 CATEGORIES = ["Milk", "Tea", "Soap", "Nuts"]
 
@@ -55,6 +57,68 @@ def test_a_plan_keeps_its_terms(
     assert not offers["customer_id"].isin(plan.control["customer_id"]).any()
     assert (offers["expected_gain"] > 0).all()
     assert 0 <= plan.gap < 1
+    assert plan.objective <= plan.bound
+
+
+@st.composite
+def terms(draw: st.DrawFn) -> dict[str, object]:
+    """Terms of a plan, each perhaps not asked for."""
+    maybe = lambda values: draw(st.sampled_from([None, *values]))  # noqa: E731
+    asked = {
+        "store_budget": maybe([0.0, 0.4, 3.0]),
+        "funder_cap": maybe([1, 2]),
+        "funder_budgets": maybe([{"Maker": 0.5}, {"Maker": 2.0, "Other": 0.0}]),
+        "min_reach": maybe([{"Maker": 3}, {"Other": 20}]),
+        "min_worth": maybe([{"gold": 0.6}, {"gold": 1.5, "plain": 0.3}]),
+        "contact_cost": maybe([0.02]),
+    }
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    markets(), terms(), st.integers(1, 3), st.booleans(), st.lists(st.sampled_from(["x", None]), min_size=6, max_size=6)
+)
+def test_no_term_is_ever_broken_and_what_is_lacking_is_named(
+    market: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame],
+    asked: dict[str, object],
+    slots: int,
+    by_prices: bool,
+    conflicts: list[str | None],
+) -> None:
+    deals, due, members = market
+    deals = deals.assign(
+        funder=np.where(np.arange(len(deals)) % 2, "Maker", "Other"), conflicts=conflicts[: len(deals)]
+    )
+    asked = {
+        name: {funder: value for funder, value in terms.items() if funder in set(deals["funder"]) or name == "min_worth"}
+        if isinstance(terms, dict) else terms
+        for name, terms in asked.items()
+    }  # fmt: skip
+    members = members.assign(tier=["gold", "plain"] * (len(members) // 2) + ["gold"] * (len(members) % 2))
+    with mock.patch.object(exact, "MOST_CANDIDATES", 0 if by_prices else 50_000):
+        plan = OfferPlan(Deals.from_extract(deals), slots=slots, control=0, **asked).solve(due, members)  # type: ignore[arg-type]
+    offers = plan.offers.merge(deals, on="deal_id")
+    offers["paid"] = offers["expected_cost"] * offers["funder_share"]
+    own = offers["expected_cost"] - offers["paid"] + asked.get("contact_cost", 0.0)
+    assert (plan.budgets["spent"] <= plan.budgets["budget"] + 1e-9).all()
+    assert own.sum() <= asked.get("store_budget", np.inf) + 1e-9
+    for funder, money in asked.get("funder_budgets", {}).items():  # type: ignore[attr-defined]
+        assert offers.loc[offers["funder"] == funder, "paid"].sum() <= money + 1e-9
+    assert offers.groupby("customer_id").size().max() <= slots or offers.empty
+    assert not offers.duplicated(["customer_id", "category"]).any()
+    assert not offers.dropna(subset="conflicts").duplicated(["customer_id", "conflicts"]).any()
+    most = offers.groupby(["customer_id", "funder"]).size().max()
+    assert offers.empty or most <= asked.get("funder_cap", slots)
+    short = plan.shortfalls.set_index("demand")["reached"].to_dict()
+    for funder, wanted in asked.get("min_reach", {}).items():  # type: ignore[attr-defined]
+        reached = offers.loc[offers["funder"] == funder, "customer_id"].nunique()
+        assert reached >= wanted or short[f"members reached for {funder}"] == reached
+    worth = plan.offers.groupby("customer_id")["worth"].sum().reindex(members["customer_id"]).fillna(0).to_numpy()
+    for tier, least in asked.get("min_worth", {}).items():  # type: ignore[attr-defined]
+        theirs = worth[(members["tier"] == tier).to_numpy()]
+        enough = int((theirs >= least - 0.005).sum())
+        assert enough == len(theirs) or short[f"lists of tier {tier} worth {least:g}"] == enough
     assert plan.objective <= plan.bound
 
 

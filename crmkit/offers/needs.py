@@ -1,0 +1,184 @@
+"""What is due, member by member: a table in memory, or a Parquet file read a piece at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from crmkit.exceptions import ContractError
+from crmkit.offers.gains import Batch
+from crmkit.transactions import as_day
+
+__all__ = ["Needs", "fortnight_of"]
+
+Index = NDArray[np.int64]
+
+_MEMBERS = 40_000
+_ROWS = 1_000_000
+_ITEMS = ("product_id", "brand", "category")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Due items: customer_id, the item column, p_purchase, spend.
+
+    ``source`` is a DataFrame, or the path of a Parquet file whose rows are ordered by customer_id.
+    """
+
+    source: pd.DataFrame | str | os.PathLike[str]
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns that are there."""
+        if isinstance(self.source, pd.DataFrame):
+            return list(self.source.columns)
+        return list(pq.read_schema(self.source).names)
+
+    @property
+    def item(self) -> str:
+        """The column of what is due.
+
+        Raises
+        ------
+        ContractError
+            A column is missing.
+        """
+        there = self.columns
+        item = next((name for name in _ITEMS if name in there), None)
+        missing = [name for name in ("customer_id", "p_purchase", "spend") if name not in there]
+        if item is None:
+            missing.append("category or product_id")
+        if missing or item is None:
+            raise ContractError(
+                f"due lacks {missing}; it has {there}. NextPurchase(by=…).predict gives such a table; spend is "
+                "what the member is expected to spend on the item when buying it."
+            )
+        return item
+
+    def fortnight(self) -> tuple[date, date] | None:
+        """First and last day that is looked at, where the table says so."""
+        if isinstance(self.source, pd.DataFrame):
+            return fortnight_of(self.source)
+        if not {"as_of", "horizon"} <= set(self.columns):
+            return None
+        return fortnight_of(
+            pq.read_table(self.source, columns=["as_of", "horizon"])
+            .group_by(["as_of", "horizon"])
+            .aggregate([])
+            .to_pandas()
+        )
+
+    def batches(self, members: pd.Index[Any], items: pd.Index[Any]) -> Iterator[Batch]:
+        """Rows of these members and items, some members at a time, ordered by member and item.
+
+        Raises
+        ------
+        ContractError
+            A member's item is there twice, a probability is none, or a file is not ordered by customer_id.
+        """
+        if isinstance(self.source, pd.DataFrame):
+            return self._in_memory(members, items)
+        return self._in_file(members, items)
+
+    def _in_memory(self, members: pd.Index[Any], items: pd.Index[Any]) -> Iterator[Batch]:
+        assert isinstance(self.source, pd.DataFrame)
+        due = self.source
+        _check(due["p_purchase"], int(due.duplicated(["customer_id", self.item]).sum()), self.item)
+        found = _batch(due["customer_id"], due[self.item], due["p_purchase"], due["spend"], 0, members, items)
+        edges = [*np.flatnonzero(np.diff(found.member, prepend=-1))[::_MEMBERS], len(found.row)]
+        for start, end in pairwise(edges):
+            yield Batch._make(column[start:end] for column in found)
+
+    def _in_file(self, members: pd.Index[Any], items: pd.Index[Any]) -> Iterator[Batch]:
+        names = ["customer_id", self.item, "p_purchase", "spend"]
+        before, at = None, 0
+        with pq.ParquetFile(self.source, read_dictionary=names[:2]) as file:
+            for piece in file.iter_batches(_ROWS, columns=names):
+                table = pa.Table.from_batches([piece]).select(names)
+                columns = [column.combine_chunks() for column in table.columns]
+                found = _batch(*map(_series, columns), at, members, items)
+                at += piece.num_rows
+                if before is not None:
+                    if len(found.member) and len(before.member) and found.member[0] < before.member[-1]:
+                        raise ContractError(
+                            f"{self.source} is not ordered by customer_id. Order it, or give it as a DataFrame."
+                        )
+                    found = Batch._make(np.concatenate(pair) for pair in zip(before, found, strict=True))
+                _check(found.p, _repeats(found), self.item)
+                last = np.searchsorted(found.member, found.member[-1]) if len(found.member) else 0
+                before = Batch._make(column[last:] for column in found)
+                yield Batch._make(column[:last] for column in found)
+        if before is not None:
+            yield before
+
+
+def fortnight_of(due: pd.DataFrame) -> tuple[date, date] | None:
+    """First and last day that ``due`` looks at, or nothing when it does not say.
+
+    >>> fortnight_of(pd.DataFrame({"as_of": ["2017-12-31"], "horizon": [14]}))
+    (datetime.date(2018, 1, 1), datetime.date(2018, 1, 14))
+    """
+    if not {"as_of", "horizon"} <= set(due.columns) or due.empty:
+        return None
+    windows = due[["as_of", "horizon"]].drop_duplicates()
+    if len(windows) > 1:
+        raise ContractError(f"due looks at {len(windows)} windows (as_of, horizon). Plan one of them at a time.")
+    day = as_day(windows["as_of"].iloc[0])
+    return day + timedelta(days=1), day + timedelta(days=int(windows["horizon"].iloc[0]))
+
+
+def _check(p: Any, repeated: int, item: str) -> None:
+    if repeated:
+        raise ContractError(f"due: {repeated:,} rows repeat an earlier row's customer_id and {item}. Give each once.")
+    values = np.asarray(p, dtype=float)
+    if ((values < 0) | (values > 1)).any():
+        raise ContractError("due: p_purchase is not between 0 and 1 in every row.")
+
+
+def _repeats(batch: Batch) -> int:
+    return int(((np.diff(batch.member) == 0) & (np.diff(batch.item) == 0)).sum())
+
+
+def _batch(
+    who: Any, what: Any, p: Any, spend: Any, first_row: int, members: pd.Index[Any], items: pd.Index[Any]
+) -> Batch:
+    """Rows whose member and item are known, by number, ordered by member and item."""
+    member, item = _places(who, members), _places(what, items)
+    known = np.flatnonzero((member >= 0) & (item >= 0))
+    member, item = member[known], item[known]
+    key = member * (len(items) + 1) + item
+    if len(key) and not _ascending(key):
+        order = np.argsort(key, kind="stable")
+        known, member, item = known[order], member[order], item[order]
+    return Batch(
+        known + first_row, member, item, np.asarray(p, dtype=float)[known], np.asarray(spend, dtype=float)[known]
+    )
+
+
+def _places(values: Any, known: pd.Index[Any]) -> Index:
+    """Where each value stands in an index, -1 where it does not."""
+    if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
+        of_kind = np.append(known.get_indexer(values.cat.categories.astype(object)), -1)
+        return of_kind[values.cat.codes].astype(np.int64)
+    wanted = pd.Index(values)
+    return known.get_indexer(wanted if pd.api.types.is_numeric_dtype(wanted) else wanted.astype(object)).astype(
+        np.int64
+    )
+
+
+def _series(column: pa.Array) -> Any:
+    return column.to_pandas() if pa.types.is_dictionary(column.type) else column.to_numpy(zero_copy_only=False)
+
+
+def _ascending(values: Index) -> bool:
+    return bool((values[1:] >= values[:-1]).all())

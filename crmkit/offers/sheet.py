@@ -1,0 +1,152 @@
+"""A PDF under way: text and blocks at places in millimetres, in a font that is known to have every character."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from crmkit.exceptions import ConfigError, PublishError
+
+__all__ = ["BOLD", "GREEN", "GREY", "INK", "RED", "REGULAR", "WHITE", "Sheet"]
+
+GREEN, INK, GREY, WHITE, RED = (0, 94, 66), (28, 32, 30), (105, 112, 108), (255, 255, 255), (190, 30, 45)
+REGULAR, BOLD = "", "B"
+
+_OWN_CHARACTERS = "".join(map(chr, range(32, 127))) + "–…"
+
+
+class Sheet:
+    """A PDF under way: text and blocks at places in millimetres, widths measured once."""
+
+    def __init__(self, font: str | Path | None, day: date) -> None:
+        from fpdf import FPDF
+
+        self._pdf = FPDF(unit="mm", format="A4")
+        self._pdf.set_creation_date(datetime(day.year, day.month, day.day, tzinfo=UTC))
+        self._pdf.set_auto_page_break(False)
+        self._pdf.alias_nb_pages("")
+        self._pdf.set_draw_color(*GREY)
+        self._pdf.set_line_width(0.25)
+        regular, bold = _faces(font)
+        self._face = regular.name
+        self._embed(REGULAR, regular)
+        self._embed(BOLD, bold)
+        self._widths: dict[tuple[str, str], float] = {}
+        self._wrapped: dict[str, list[str]] = {}
+
+    @property
+    def pages(self) -> int:
+        return int(self._pdf.pages_count)
+
+    def _embed(self, style: str, path: Path) -> None:
+        try:
+            self._pdf.add_font("list", style, path)
+        except Exception as error:
+            raise ConfigError(f"The font {path} cannot be read ({error}). Give a .ttf, .otf or .ttc file.") from error
+
+    def check(self, texts: Iterable[tuple[str, str]]) -> None:
+        """Raise when the font lacks a character of any (text, where it stands), naming the character and the place."""
+        faces: list[Any] = [self._pdf.fonts["list"], self._pdf.fonts["listB"]]
+        known = set(faces[0].cmap) & set(faces[1].cmap)
+        lacking: dict[str, str] = {character: "" for character in _OWN_CHARACTERS if ord(character) not in known}
+        fine: set[str] = set(_OWN_CHARACTERS)
+        for text, place in texts:
+            for character in set(text) - fine:
+                if ord(character) not in known:
+                    lacking.setdefault(character, place)
+                fine.add(character)
+        if lacking:
+            shown = ", ".join(
+                f"{character!r} (U+{ord(character):04X}){f' in {place}' if place else ''}"
+                for character, place in sorted(lacking.items())[:10]
+            )
+            more = f" and {len(lacking) - 10} more" if len(lacking) > 10 else ""
+            raise ConfigError(
+                f"The font {self._face} lacks {shown}{more}. Name one that has them: print_lists(…, font='NotoSansCJK.ttc'), "
+                "say."
+            )
+
+    def page(self) -> None:
+        self._pdf.add_page()
+
+    def block(self, x: float, y: float, width: float, height: float, colour: tuple[int, int, int]) -> None:
+        self._pdf.set_fill_color(*colour)
+        self._pdf.rect(x, y, width, height, style="F")
+
+    def frame(self, x: float, y: float, width: float, height: float, dashed: bool = False) -> None:
+        self._pdf.set_dash_pattern(dash=1.2 if dashed else 0, gap=1 if dashed else 0)
+        self._pdf.rect(x, y, width, height)
+
+    def write(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        style: str = REGULAR,
+        size: float = 10,
+        colour: tuple[int, int, int] = INK,
+    ) -> None:
+        self._pdf.set_font("list", style, size)
+        self._pdf.set_text_color(*colour)
+        self._pdf.text(x, y, text)
+
+    def write_to(self, x: float, y: float, text: str, style: str, size: float, colour: tuple[int, int, int]) -> None:
+        """Text that ends at ``x``."""
+        self.write(x - self.width(text, style, size), y, text, style, size, colour)
+
+    def width(self, text: str, style: str, size: float) -> float:
+        """Width of a text in millimetres."""
+        if (text, style) not in self._widths:
+            self._pdf.set_font("list", style, 100)
+            self._widths[text, style] = self._pdf.get_string_width(text) / 100
+        return self._widths[text, style] * size
+
+    def fit(self, text: str, room: float, style: str, size: float) -> str:
+        """The text, shortened with an ellipsis when it is wider than the room."""
+        if self.width(text, style, size) <= room:
+            return text
+        kept = next((n for n in range(len(text) - 1, 0, -1) if self.width(text[:n] + "…", style, size) <= room), 0)
+        return text[:kept].rstrip() + "…"
+
+    def wrap(self, text: str, room: float, size: float, lines: int) -> list[str]:
+        """The text in at most so many lines, broken at spaces, the last one shortened."""
+        if text not in self._wrapped:
+            self._wrapped[text] = self._broken(text, room, size, lines)
+        return self._wrapped[text]
+
+    def _broken(self, text: str, room: float, size: float, lines: int) -> list[str]:
+        broken: list[str] = []
+        rest = text.split()
+        while rest and len(broken) < lines - 1:
+            n = max(
+                (n for n in range(1, len(rest) + 1) if self.width(" ".join(rest[:n]), REGULAR, size) <= room), default=1
+            )
+            broken.append(self.fit(" ".join(rest[:n]), room, REGULAR, size))
+            rest = rest[n:]
+        return broken + ([self.fit(" ".join(rest), room, REGULAR, size)] if rest else [])
+
+    def publish(self, path: Path) -> Path:
+        """Write the file beside its place, then put it there."""
+        part = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._pdf.output(str(part))
+            os.replace(part, path)
+        except OSError as error:
+            raise PublishError(f"{path} cannot be written ({error}). What was there before is untouched.") from error
+        finally:
+            part.unlink(missing_ok=True)
+        return path
+
+
+def _faces(font: str | Path | None) -> tuple[Path, Path]:
+    """Regular and bold font files; one that is given serves as both."""
+    if font is None:
+        import matplotlib as mpl
+
+        shipped = Path(mpl.get_data_path()) / "fonts" / "ttf"
+        return shipped / "DejaVuSans.ttf", shipped / "DejaVuSans-Bold.ttf"
+    return Path(font), Path(font)

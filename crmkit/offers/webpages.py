@@ -1,0 +1,89 @@
+"""Lists as one HTML file: the same words and barcodes as in print, a page for each member when it is printed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from crmkit.exceptions import PublishError
+from crmkit.offers.barcodes import bars_of
+from crmkit.offers.deals import Deals
+from crmkit.offers.wording import cards_of, clean, fortnight_in_words, pages_of, window_of
+
+__all__ = ["write_html_lists"]
+
+
+def write_html_lists(
+    offers: pd.DataFrame,
+    deals: Deals,
+    due: pd.DataFrame,
+    folder: str | Path,
+    *,
+    names: Mapping[str, str] | None = None,
+    codes: Mapping[str, str] | None = None,
+    tips: pd.DataFrame | None = None,
+    title: str = "Your shopping list",
+    as_of: str | date | None = None,
+    horizon: int | None = None,
+    top_due: int = 8,
+    currency: str = "",
+) -> Path:
+    """Write ``folder/lists.html``; parameters and errors as in `print_lists`. Nothing in it comes from elsewhere.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> deals = Deals.from_extract(pd.DataFrame({
+    ...     "deal_id": ["D1"], "title": ["Any fresh milk"], "category": ["Milk"], "funder": ["Dairy"], "value": [0.5],
+    ...     "budget": [10], "starts": ["2018-01-01"], "ends": ["2018-01-14"], "price": [2.5]}))
+    >>> offers = pd.DataFrame({"customer_id": ["00770001"], "deal_id": ["D1"], "slot": [1]})
+    >>> due = pd.DataFrame({"customer_id": ["00770001"], "category": ["Milk"], "p_purchase": [0.8]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = write_html_lists(offers, deals, due, folder, as_of="2017-12-31", horizon=14).read_text(encoding="utf-8")
+    >>> "was 2.50, now 2.00" in page
+    True
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    window = window_of(due, as_of, horizon)
+    environment = Environment(
+        loader=PackageLoader("crmkit", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    stream = environment.get_template("lists.html.j2").stream(
+        title=clean(title),
+        fortnight=fortnight_in_words(*window),
+        pages=pages_of(offers, due, names or {}, codes or {}, tips, window, top_due),
+        cards=cards_of(offers, deals, window, currency),
+        bars=_drawing,
+    )
+    path = Path(folder) / "lists.html"
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(stream)
+        os.replace(part, path)
+    except OSError as error:
+        raise PublishError(f"{path} cannot be written ({error}). What was there before is untouched.") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+@cache
+def _drawing(code: str, symbology: str) -> Any:
+    """The bars as SVG, ten modules of quiet on either side."""
+    from markupsafe import Markup
+
+    tall, long, modules = bars_of(code, symbology)
+    path = "".join(f"M{at + 10} 0h{width}v1h-{width}z" for at, width in sorted([*tall, *long]))
+    return Markup(
+        f'<svg viewBox="0 0 {modules + 20} 1" preserveAspectRatio="none" style="width:{(modules + 20) * 0.33:.2f}mm" '
+        f'shape-rendering="crispEdges"><path d="{path}"/></svg>'
+    )
