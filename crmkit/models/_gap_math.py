@@ -194,7 +194,8 @@ def stop_log_odds(r: Floats, alpha: Floats, x: Floats, t_x: Floats, T: Floats, w
     eq. 7, where a first purchase may be the last (Batislam, Denizel & Filiztekin 2007) and the beta prior is free.
     """
     went_on, stopped = _endings(x, weights)
-    return np.log(stopped) - np.log(went_on) + (r + x) * (np.log(alpha + T) - np.log(alpha + t_x))
+    odds: Floats = np.log(stopped) - np.log(went_on) + (r + x) * (np.log(alpha + T) - np.log(alpha + t_x))
+    return odds
 
 
 def _endings(x: Floats, weights: Floats) -> tuple[Floats, Floats]:

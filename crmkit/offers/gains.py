@@ -202,7 +202,7 @@ class Habits:
         group = usage["brand_group"].to_numpy(object)
         prior = pd.Series(group, dtype=object).map(BRAND_SHARE).to_numpy(float)
         share = usage["store_share"].to_numpy(float) if "store_share" in usage else np.full(len(usage), np.nan)
-        level = pd.Index(_LEVELS).get_indexer(usage["usage"])
+        level = pd.Index(_LEVELS).get_indexer(pd.Index(usage["usage"]))
         order = np.argsort(key, kind="stable")
         order = order[key[order] >= 0]
         deals = _pair(members, received["customer_id"], pd.Index(catalogue.deal_id), received["deal_id"])
@@ -215,7 +215,11 @@ class Habits:
             return np.full(len(member), 3), np.full(len(member), None, dtype=object), np.full(len(member), np.nan)
         at, known = _lookup(self.key, member * n + category)
         level = np.where(known & (self.level[at] >= 0), self.level[at], 3)
-        return level, np.where(known, self.group[at], None), np.where(known, self.store_share[at], np.nan)
+        return (
+            level,
+            np.where(known, self.group[at], np.array(None, dtype=object)),
+            np.where(known, self.store_share[at], np.nan),
+        )
 
     def times(self, member: Index, deal: Index, n: int) -> Index:
         """How often each member had each deal."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +121,8 @@ class Limits:
 
     def spent(self, cost: Numbers, offers: Numbers) -> Numbers:
         """Of each budget what is spent, from the cost and the number of offers of each deal."""
-        return self.use @ cost + self.fee * offers.sum()
+        total: Numbers = self.use @ cost + self.fee * offers.sum()
+        return total
 
     def affordable(self, left: Numbers) -> Numbers:
         """The largest cost of a single offer of each deal that what is left of the budgets allows."""
@@ -209,7 +210,7 @@ def response_of(block: Block, price: Numbers, fee: Numbers) -> Response:
     deal = block.deal[taken]
     return Response(
         value + best,
-        np.bincount(deal, block.cost[taken], minlength=len(price)),
+        np.bincount(deal, block.cost[taken], minlength=len(price)).astype(float),
         np.bincount(deal, minlength=len(price)).astype(float),
     )
 
@@ -220,7 +221,7 @@ def worth_price(block: Block, score: Single) -> Single:
     low, high = np.zeros(len(score), np.float32), np.full(len(score), DEAREST, np.float32)
     met = _worth_at(block, score, low) >= block.demand
     for _ in range(_HALVINGS):
-        middle = (low + high) / 2
+        middle: Any = (low + high) / 2
         enough = _worth_at(block, score, middle) >= block.demand
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     return np.where(met, np.float32(0), high)
@@ -239,7 +240,8 @@ def attainable(block: Block) -> Block:
 def _worth_at(block: Block, score: Single, extra: Single) -> Numbers:
     assert block.worth is not None
     taken, _ = _best_lists(score + extra[:, None] * block.worth, block)
-    return np.where(taken, block.worth, 0).sum(axis=1, dtype=np.float64)
+    total: Numbers = np.where(taken, block.worth, 0).sum(axis=1, dtype=np.float64)
+    return total
 
 
 def _best_lists(score: Single, block: Block) -> tuple[Truth, float]:

@@ -106,7 +106,8 @@ class Needs:
             for piece in file.iter_batches(_ROWS, columns=names):
                 table = pa.Table.from_batches([piece]).select(names)
                 columns = [column.combine_chunks() for column in table.columns]
-                found = _batch(*map(_series, columns), at, members, items)
+                who, what, p, spend = map(_series, columns)
+                found = _batch(who, what, p, spend, at, members, items)
                 at += piece.num_rows
                 if before is not None:
                     if len(found.member) and len(before.member) and found.member[0] < before.member[-1]:
@@ -169,7 +170,7 @@ def _places(values: Any, known: pd.Index[Any]) -> Index:
     """Where each value stands in an index, -1 where it does not."""
     if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
         of_kind = np.append(known.get_indexer(values.cat.categories.astype(object)), -1)
-        return of_kind[values.cat.codes].astype(np.int64)
+        return np.asarray(of_kind[values.cat.codes], dtype=np.int64)
     wanted = pd.Index(values)
     return known.get_indexer(wanted if pd.api.types.is_numeric_dtype(wanted) else wanted.astype(object)).astype(
         np.int64

@@ -416,7 +416,7 @@ class _Problem:
         """Every candidate that gains something or serves a demand, and fits the budgets."""
         limits, _ = self.plan._limits(self.deals)
         most = limits.affordable(limits.budget)
-        reaching = limits.by.any(axis=0)
+        reaching: Any = limits.by.any(axis=0)
         blocks: list[Block] = []
         for batch in self._batches():
             found = candidates_of(batch, self.catalogue, self.habits)
@@ -455,7 +455,8 @@ class _Problem:
         found = found.where(kept) if not kept.all() else found
         n = len(self.deals)
         spent = limits.spent(
-            np.bincount(found.deal, found.figures.cost, n), np.bincount(found.deal, minlength=n).astype(float)
+            np.bincount(found.deal, found.figures.cost, n).astype(float),
+            np.bincount(found.deal, minlength=n).astype(float),
         )
         budgets = budgets.assign(spent=spent, shadow_price=prices.budgets)
         own = budgets.iloc[:n]
@@ -465,7 +466,7 @@ class _Problem:
         bound = prices.bound
         if market is not None and market.n_candidates > exact.MOST_CANDIDATES:
             bound = _bound_of_the_like(
-                market, prices, reached, np.bincount(found.member, found.worth, len(self.people))
+                market, prices, reached, np.bincount(found.member, found.worth, len(self.people)).astype(float)
             )
         usage = bool(len(self.habits.key))
         on_prior = float(gain[~self.catalogue.measured[found.deal]].sum()) / objective if objective > 0 else 0.0
@@ -524,7 +525,7 @@ class _Problem:
         names = [name for name, n in (self.plan.min_reach or {}).items() if n > 0]
         for name, wanted, got in zip(names, limits.reach, reached, strict=True):
             rows.append((f"members reached for {name}", wanted, got))
-        worth = np.bincount(found.member, found.worth, len(self.people))
+        worth = np.bincount(found.member, found.worth, len(self.people)).astype(float)
         for tier, least in (self.plan.min_worth or {}).items():
             theirs = (self.people["tier"] == tier).to_numpy()
             if least > 0:
@@ -571,14 +572,15 @@ def _bound_of_the_like(market: Market, prices: Prices, reached: Numbers, worth: 
 
 def _index(ids: pd.Series[Any]) -> pd.Index[Any]:
     """Ids to be looked up many times; text as objects, which is not converted at every look."""
-    return pd.Index(ids if pd.api.types.is_numeric_dtype(ids) else ids.astype(object))
+    index: pd.Index[Any] = pd.Index(ids if pd.api.types.is_numeric_dtype(ids) else ids.astype(object))
+    return index
 
 
 def _among(values: Index, ordered: Index) -> NDArray[np.bool_]:
     """Which values are among some that are in order."""
     if not len(ordered):
         return np.zeros(len(values), dtype=bool)
-    return ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values
+    return np.asarray(ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values)
 
 
 def _check_extra(name: str, table: pd.DataFrame | None, needed: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -281,7 +281,7 @@ def _entry(
     column = column[rows]
     deal = block.deal[rows, column].astype(np.int64)
     on, there = _deals(block, taken)[rows], taken[rows] >= 0
-    bound = limits.by[limits.reach > 0].any(axis=0)
+    bound: Any = limits.by[limits.reach > 0].any(axis=0)
     mine = np.where(
         there, np.take_along_axis(block.gain[rows], np.maximum(taken[rows], 0).astype(np.int64), axis=1), np.inf
     )
