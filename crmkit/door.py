@@ -389,10 +389,7 @@ def _raw(engine: Engine | SparkEngine, kind: str, given: str) -> str:
 
 
 def _product(engine: Engine | SparkEngine, one: str, other: str, of_one: Reading, of_other: Reading) -> str:
-    factors = [
-        f"try_cast({plain_number(engine, text, way)} as decimal(18, 4))"
-        for text, way in ((one, of_one), (other, of_other))
-    ]
+    factors = [_decimal(plain_number(engine, text, way)) for text, way in ((one, of_one), (other, of_other))]
     return f"coalesce(cast({factors[0]} * {factors[1]} as string), {one} || ' × ' || {other})"
 
 
@@ -400,7 +397,7 @@ def _cast(engine: Engine | SparkEngine, contract: Contract, name: str, there: bo
     kind = contract.columns[name]
     raw = f"raw_{name}" if there else "cast(null as string)"
     if kind in ("money", "number"):
-        cast = f"try_cast({plain_number(engine, raw, writing.numbers(name))} as decimal(18, 4))"
+        cast = _decimal(plain_number(engine, raw, writing.numbers(name)))
     elif kind == "time":
         cast = _time(engine, raw, writing.clock)
     elif kind == "date":
@@ -408,6 +405,13 @@ def _cast(engine: Engine | SparkEngine, contract: Contract, name: str, there: bo
     else:
         cast = raw
     return f"{cast} as {name}"
+
+
+def _decimal(number: str) -> str:
+    """Text as a decimal of four places; one with a power of ten by way of a double, as DuckDB 1 misreads 5e-17."""
+    by_double = f"try_cast(try_cast({number} as double) as decimal(18, 4))"
+    has_power = f"contains({number}, 'e') or contains({number}, 'E')"
+    return f"case when {has_power} then {by_double} else try_cast({number} as decimal(18, 4)) end"
 
 
 def _time(engine: Engine | SparkEngine, raw: str, clock: Clock) -> str:

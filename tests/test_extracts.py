@@ -573,3 +573,12 @@ def test_zones_are_checked(split: Split) -> None:
 def test_a_single_column_is_a_table(till: Callable[..., Path]) -> None:
     members = Members.from_extract(read_extract(till(b"card_no\n0077\n0078\n")), customer_id="card_no")
     assert members.frame["customer_id"].tolist() == ["0077", "0078"]
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("5.551115e-17", "0.0000"), ("1e2", "100.0000"), ("1.2345E+1", "12.3450"), ("-2.5e-1", "-0.2500")],
+)
+def test_a_power_of_ten_is_read_as_it_is_written(split: Split, text: str, amount: str) -> None:
+    lines, _ = split(f"1,2026-01-01,{text},Milk\n")
+    assert str(lines["amount"][0]) == amount
