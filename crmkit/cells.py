@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from crmkit.engine import Engine, SparkEngine, is_spark
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.models import BGCNBD, MBGCNBD, CustomerLifetimeValue, GammaGamma
+from crmkit.publishing import replacing
 
 __all__ = ["customer_cells", "fit_customers", "score_customers", "score_file"]
 
@@ -193,13 +194,9 @@ def score_file(source: str | os.PathLike[str], target: str | os.PathLike[str], *
     >>> pd.read_parquet(scored)["p_alive"].round(2).tolist()
     [1.0, 0.28, 0.58, 0.44, 0.74, 0.31, 0.92]
     """
-    part = Path(f"{os.fspath(target)}.part")
-    try:
-        with pq.ParquetFile(source) as file, pa.OSFile(str(part), "wb") as sink:
-            _write_scored(file, sink, scores)
-        return part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with pq.ParquetFile(source) as file, replacing(Path(target)) as part, pa.OSFile(str(part), "wb") as sink:
+        _write_scored(file, sink, scores)
+    return Path(target)
 
 
 def _write_scored(file: pq.ParquetFile, sink: pa.NativeFile, scores: Mapping[str, Any]) -> None:

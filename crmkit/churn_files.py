@@ -14,9 +14,10 @@ import pandas as pd
 
 from crmkit.exceptions import ContractError, ExtractError
 from crmkit.models._base import FORMAT as MODEL_FORMAT
-from crmkit.models._base import _document, _finite, _model, _write
+from crmkit.models._base import _document, _finite, _model
 from crmkit.models._tree_math import Forest
 from crmkit.models.churn_classifier import BoostedTrees, ChurnClassifier, ChurnLogistic
+from crmkit.publishing import replacing
 
 __all__ = ["FORMAT", "content_of", "read", "restore", "write"]
 
@@ -27,7 +28,9 @@ def write(path: Path, content: dict[str, Any]) -> Path:
     """Write a document behind its hash: the first line states the hash of the rest."""
     text = json.dumps(content, allow_nan=False)
     head = json.dumps({"format": FORMAT, "sha256": hashlib.sha256(text.encode()).hexdigest()})
-    return _write(path, f"{head}\n{text}\n")
+    with replacing(path) as part:
+        part.write_text(f"{head}\n{text}\n", encoding="utf-8")
+    return path
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
 from crmkit.exceptions import BusyError, PublishError
 
-__all__ = ["owned", "to_disk"]
+__all__ = ["no_formula", "owned", "replacing", "sync", "to_disk"]
+
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 
 @contextmanager
@@ -37,6 +40,31 @@ def owned(folder: Path, what: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write beside ``path``; it takes the place of ``path`` when it is whole and on the disk, or not at all.
+
+    Raises
+    ------
+    PublishError
+        It cannot be written; what stood at ``path`` still stands there.
+    """
+    part = path.with_name(f".{uuid4().hex}.part")
+    try:
+        yield part
+        sync(part)
+        part.replace(path)
+    except OSError as error:
+        raise PublishError(f"{path} cannot be written ({error}). What was there before is untouched.") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def no_formula(text: str) -> str:
+    """The text with an apostrophe before it if a spreadsheet would take it for a formula."""
+    return "'" + text if text.startswith(_FORMULA) else text
 
 
 def to_disk(folder: Path) -> None:

@@ -22,7 +22,7 @@ from crmkit.displays import (
     TierDisplay,
 )
 from crmkit.evaluation import Backtest
-from crmkit.exceptions import PublishError
+from crmkit.publishing import replacing
 from crmkit.tiers import concentration
 
 if TYPE_CHECKING:
@@ -233,12 +233,8 @@ class Report:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the page; what was there is replaced only when the new page is complete."""
         file = Path(path)
-        part = file.with_name(file.name + ".part")
-        try:
+        with replacing(file) as part:
             part.write_text(self.html(), encoding="utf-8")
-            os.replace(part, file)
-        except OSError as error:
-            raise PublishError(f"{file} cannot be written: {error.strerror}.") from error
         return file
 
     def _figure(

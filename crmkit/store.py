@@ -29,7 +29,7 @@ from crmkit.delivery import Rejections, account, as_day, filled_items, receive, 
 from crmkit.engine import Engine
 from crmkit.exceptions import ContractError
 from crmkit.extracts import Extract, read_extract
-from crmkit.publishing import owned, sync, to_disk
+from crmkit.publishing import owned, replacing, sync, to_disk
 from crmkit.tables import Products
 from crmkit.transactions import Transactions
 
@@ -210,12 +210,8 @@ class Store:
 
     def _publish(self, manifest: _Manifest) -> None:
         """Replace the manifest in one step, then remove versions that nobody was given lately."""
-        part = self.path / "manifest.json.part"
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(asdict(manifest), file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, self.path / "manifest.json")
+        with replacing(self.path / "manifest.json") as part:
+            part.write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
         sync(self.path)
         for folder in (self.path / "versions").iterdir():
             if int(folder.name) < manifest.version - 1:

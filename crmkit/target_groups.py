@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,9 @@ import pandas as pd
 from scipy import stats
 
 from crmkit.engine import Engine, engine_for, is_spark
-from crmkit.exceptions import ConfigError, ContractError, ExtractError, LeakError, PublishError
+from crmkit.exceptions import ConfigError, ContractError, ExtractError, LeakError
 from crmkit.measures import Values, customer_index
+from crmkit.publishing import no_formula, replacing
 from crmkit.summaries import check_item
 from crmkit.tables import Members
 from crmkit.transactions import Transactions
@@ -32,7 +32,6 @@ MEASURES: dict[str, tuple[str, str]] = {
     "spend_per_receipt": ("amount", "receipts"),
     "items_per_receipt": ("items", "receipts"),
 }
-_FORMULA = "=+-@\t\r\n＝＋－＠"
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,10 @@ class TargetGroup:
 
         A cell that a spreadsheet would take for a formula gets an apostrophe before it.
         """
-        safe = self.members.assign(customer_id=[_plain(text) for text in self.members["customer_id"].astype(str)])
-        return _write(Path(path), "\ufeff" + safe.to_csv(index=False, lineterminator="\n"))
+        safe = self.members.assign(customer_id=self.members["customer_id"].astype(str).map(no_formula))
+        with replacing(Path(path)) as part:
+            safe.to_csv(part, index=False, lineterminator="\n", encoding="utf-8-sig")
+        return Path(path)
 
 
 @dataclass(frozen=True)
@@ -298,25 +299,3 @@ def _reach(influence: Values) -> float:
     if n < 2:
         return float("nan")
     return float(stats.t.ppf(0.975, n - 1) * np.sqrt(n / (n - 1) * (influence**2).sum()))
-
-
-def _plain(text: str) -> str:
-    return "'" + text if text.startswith(tuple(_FORMULA)) else text
-
-
-def _write(path: Path, text: str) -> Path:
-    part = None
-    try:
-        with NamedTemporaryFile(
-            "w", encoding="utf-8", newline="", dir=path.parent, suffix=".part", delete=False
-        ) as file:
-            part = Path(file.name)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        if part:
-            part.unlink(missing_ok=True)
-        raise PublishError(f"The group cannot be written to {str(path)!r}: {error}") from error
-    return path

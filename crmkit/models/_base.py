@@ -12,7 +12,6 @@ from collections.abc import Callable
 from importlib import import_module
 from numbers import Real
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -23,8 +22,9 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from crmkit import __version__
-from crmkit.exceptions import ContractError, CrmkitError, CrmkitWarning, ExtractError, ModelError, PublishError
+from crmkit.exceptions import ContractError, CrmkitError, CrmkitWarning, ExtractError, ModelError
 from crmkit.models._btyd_math import PRIOR_SD, Floats, Likelihood, Maximum, in_logs, maximise
+from crmkit.publishing import replacing
 
 Columns = dict[str, Floats]
 Rules = dict[str, Callable[[Columns], NDArray[np.bool_]]]
@@ -81,7 +81,10 @@ class Model(BaseEstimator):  # type: ignore[misc]
             The file cannot be written.
         """
         self._check_fitted()
-        return _write(Path(path), json.dumps(_document(self), indent=1, allow_nan=False) + "\n")
+        text = json.dumps(_document(self), indent=1, allow_nan=False) + "\n"
+        with replacing(Path(path)) as part:
+            part.write_text(text, encoding="utf-8")
+        return Path(path)
 
     def __sklearn_is_fitted__(self) -> bool:
         return all(hasattr(self, name) for name in self._fitted)
@@ -645,19 +648,3 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ContractError(f"{text} is not a finite number")
     return number
-
-
-def _write(path: Path, text: str) -> Path:
-    part = None
-    try:
-        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False) as file:
-            part = Path(file.name)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        if part:
-            part.unlink(missing_ok=True)
-        raise PublishError(f"The model cannot be written to {str(path)!r}: {error}") from error
-    return path

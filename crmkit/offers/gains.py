@@ -273,8 +273,8 @@ def candidates_of(batch: Batch, catalogue: Catalogue, habits: Habits) -> Candida
         & np.isfinite(spend)
         & (habits.times(member, deal, len(catalogue.deal_id)) < catalogue.limit[deal])
     )
-    if (wanted := catalogue.brand_group != None).any():  # noqa: E711  (element by element)
-        allowed &= ~wanted[deal] | pd.isna(catalogue.brand_group[deal]) | (catalogue.brand_group[deal] == group)
+    if (wanted := pd.notna(catalogue.brand_group)).any():
+        allowed &= ~wanted[deal] | (catalogue.brand_group[deal] == group)
     if (catalogue.partner >= 0).any():
         p, spend = _bundled(batch, catalogue.partner[deal], member, p, spend)
         allowed &= np.isfinite(p)

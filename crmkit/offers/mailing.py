@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from crmkit.exceptions import PublishError
+from crmkit.publishing import no_formula, replacing
 
 __all__ = ["write_offers"]
-
-_FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"
 
 
 def write_offers(offers: pd.DataFrame, folder: str | Path) -> tuple[Path, Path]:
@@ -43,30 +39,21 @@ def write_offers(offers: pd.DataFrame, folder: str | Path) -> tuple[Path, Path]:
     ['customer_id,expected_gain', "'=1+1,-0.5"]
     """
     home = Path(folder)
-    plain = offers.assign(**{name: _plain(offers[name]) for name in offers.columns if _is_text(offers[name])})
-    return (
-        _written(home / "offers.parquet", lambda path: offers.to_parquet(path, index=False)),
-        _written(home / "offers.csv", lambda path: plain.to_csv(path, index=False, lineterminator="\n")),
+    plain = offers.assign(
+        **{
+            name: offers[name].astype("str").map(no_formula, na_action="ignore")
+            for name in offers.columns
+            if _is_text(offers[name])
+        }
     )
+    whole, mailing = home / "offers.parquet", home / "offers.csv"
+    with replacing(whole) as part:
+        home.mkdir(parents=True, exist_ok=True)
+        offers.to_parquet(part, index=False)
+    with replacing(mailing) as part:
+        plain.to_csv(part, index=False, lineterminator="\n")
+    return whole, mailing
 
 
 def _is_text(column: pd.Series[Any]) -> bool:
     return not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column))
-
-
-def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
-    text = column.astype("str")
-    return text.where(~text.str.contains(_FORMULA, regex=True, na=False), "'" + text)
-
-
-def _written(path: Path, write: Callable[[Path], object]) -> Path:
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(part)
-        os.replace(part, path)
-    except OSError as error:
-        raise PublishError(f"{path} cannot be written ({error}). What was there before is untouched.") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return path

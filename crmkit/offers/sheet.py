@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from crmkit.exceptions import ConfigError, PublishError
+from crmkit.exceptions import ConfigError
+from crmkit.publishing import replacing
 
 __all__ = ["BOLD", "GREEN", "GREY", "INK", "RED", "REGULAR", "WHITE", "Sheet"]
 
@@ -130,15 +130,9 @@ class Sheet:
 
     def publish(self, path: Path) -> Path:
         """Write the file beside its place, then put it there."""
-        part = path.with_name(path.name + ".part")
-        try:
+        with replacing(path) as part:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._pdf.output(str(part))
-            os.replace(part, path)
-        except OSError as error:
-            raise PublishError(f"{path} cannot be written ({error}). What was there before is untouched.") from error
-        finally:
-            part.unlink(missing_ok=True)
         return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
@@ -11,10 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from crmkit.exceptions import PublishError
 from crmkit.offers.barcodes import bars_of
 from crmkit.offers.deals import Deals
 from crmkit.offers.wording import cards_of, clean, fortnight_in_words, pages_of, window_of
+from crmkit.publishing import replacing
 
 __all__ = ["write_html_lists"]
 
@@ -63,16 +62,10 @@ def write_html_lists(
         bars=_drawing,
     )
     path = Path(folder) / "lists.html"
-    part = path.with_name(path.name + ".part")
-    try:
+    with replacing(path) as part:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(stream)
-        os.replace(part, path)
-    except OSError as error:
-        raise PublishError(f"{path} cannot be written ({error}). What was there before is untouched.") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 
