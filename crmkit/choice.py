@@ -17,9 +17,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from crmkit import scoring
-from crmkit.evaluation import first_day
+from crmkit.evaluation import opened_on
 from crmkit.exceptions import ContractError, CrmkitWarning, LeakError, ModelError
-from crmkit.models._base import aligned
+from crmkit.models._base import Model, aligned
 from crmkit.models.bgcnbd import BGCNBD, MBGCNBD
 from crmkit.models.bgnbd import BGNBD
 from crmkit.models.mbgnbd import MBGNBD
@@ -90,7 +90,8 @@ class ModelChoice:
     name : str
         The candidate chosen.
     model_ : estimator
-        The same, fitted on the whole log.
+        The same, fitted on the whole log; a crmkit model says the days it learnt from and its figures in the holdout in
+        ``training_``, which is saved with it.
     why : str
         The figures that decided.
     table : DataFrame
@@ -195,6 +196,9 @@ def choose_model(
     table, holdout = (_means(scores[scores["role"] == role]) for role in ("choice", "holdout"))
     name = str(table.index[0])
     model = _fitted(tried[name], btyd_summary(log))
+    if isinstance(model, Model):
+        model.training_["window"] = [opened_on(log).isoformat(), log.until.isoformat()]
+        model.training_["metrics"] = {"holdout": _last_window(windows), **holdout.loc[name].dropna().to_dict()}
     return ModelChoice(name, model, _why(table, windows[:-1]), table, holdout.loc[list(table.index)], scores, failed)
 
 
@@ -214,7 +218,7 @@ class _Window:
 
 def _windows(log: Transactions, horizon: int | None) -> list[tuple[date, int]]:
     """Origins and days ahead, the holdout last."""
-    first = first_day(log)
+    first = opened_on(log)
     ahead = horizon or max(1, (log.until - first).days // 4)
     if ahead < 1 or ahead != int(ahead):
         raise ModelError(f"horizon={horizon} is not a whole number of days of at least 1.")
@@ -227,6 +231,10 @@ def _windows(log: Transactions, horizon: int | None) -> list[tuple[date, int]]:
         )
     before = [holdout - timedelta(days=short * k) for k in range(_ORIGINS, 0, -1)]
     return [*((origin, short) for origin in before if (origin - first).days >= short), (holdout, ahead)]
+
+
+def _last_window(windows: list[_Window]) -> str:
+    return f"{windows[-1].horizon} days after {windows[-1].origin}"
 
 
 def _answers(tried: Mapping[str, Any], failed: dict[str, str], log: Transactions, origin: date, ahead: int) -> _Window:

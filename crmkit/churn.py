@@ -538,7 +538,7 @@ def _too_small(state: pd.DataFrame, shop: Snapshots, top: int, horizon: int) -> 
     """Why the buy-till-you-die model answers, or nothing."""
     if len(state) < SMALL:
         return f"{len(state):,} customers are a small base (fewer than {SMALL})"
-    days = top - (shop.first_day() or top)
+    days = top - (shop.log.first_day() or top)
     if days < horizon + WARM_UP:
         return f"{days} days of history are too few for a past day with {WARM_UP} days before and {horizon} after it"
     return ""

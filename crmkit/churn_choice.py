@@ -38,7 +38,7 @@ class Panel:
 
     def __init__(self, shop: Snapshots, top: int, horizon: int, service: ServiceRecords | None) -> None:
         self.shop, self.top, self.horizon, self.service = shop, top, horizon, service
-        self.first = shop.first_day() or top
+        self.first = shop.log.first_day() or top
         self.newest = top - horizon
         self.season = self.first + WARM_UP <= self.newest - YEAR
         self._states: dict[int, pd.DataFrame] = {}

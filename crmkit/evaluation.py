@@ -20,7 +20,6 @@ from sklearn.linear_model import LogisticRegression
 from crmkit import scoring, timing_baselines
 from crmkit.churn import ChurnModel
 from crmkit.displays import Display, FrequencyDisplay, reliability
-from crmkit.engine import Engine
 from crmkit.exceptions import LeakError, ModelError
 from crmkit.features import item_bought, item_panel, item_state
 from crmkit.models.bgnbd import BGNBD
@@ -154,26 +153,25 @@ def _default_horizon(model: object, log: Transactions, origins: list[date]) -> i
         return 14
     if origins:
         return max(1, (log.until - origins[-1]).days)
-    return max(1, (log.until - first_day(log)).days // 4)
+    return max(1, (log.until - opened_on(log)).days // 4)
 
 
 def _default_origins(log: Transactions, ahead: int) -> list[date]:
-    first = first_day(log) + timedelta(days=2 * ahead)
+    first = opened_on(log) + timedelta(days=2 * ahead)
     origins = [log.until - timedelta(days=ahead * k) for k in range(_ORIGINS, 0, -1)]
     enough = [origin for origin in origins if origin >= first]
     if not enough:
-        days = (log.until - first_day(log)).days + 1
+        days = (log.until - opened_on(log)).days + 1
         raise LeakError(f"{days} days of history are too few to look {ahead} days ahead from a past day; give a split.")
     return enough
 
 
-def first_day(log: Transactions) -> date:
-    """Day of the first purchase in the log."""
-    with Engine() as engine:
-        first = engine.frame(f"select min(day) as day from {engine.parquet(log.days)} where bought = 1")["day"][0]
-    if pd.isna(first):
+def opened_on(log: Transactions) -> date:
+    """Day of the first purchase in the log; `ModelError` where there is none."""
+    first = log.first_day()
+    if first is None:
         raise ModelError("The log holds no purchase.")
-    return date(1970, 1, 1) + timedelta(days=int(first))
+    return date(1970, 1, 1) + timedelta(days=first)
 
 
 @singledispatch

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "first_day",
     "item_bought",
     "item_panel",
     "item_state",
@@ -124,15 +123,6 @@ def item_panel(
             state = collected(_state(engine, levels, day - age, lines, trips, excluded))
             waits = collected(engine.summary("item_waits", [day, day - age, day - age], item=levels[0], lines=lines))
             yield state.merge(waits, how="left", on=["customer_id", "item"]).assign(follow=age)
-
-
-def first_day(log: Transactions, as_of: str | date | None = None) -> int | None:
-    """Day number of the first purchase of any member up to the close of ``as_of``; None before it."""
-    with engine_for(log) as engine:
-        trips = engine.parquet(log.trips)
-        found = f"select min(day) as day from {trips} where day <= ? and n_bought > 0"
-        day = engine.frame(found, [log.close_of(as_of)])["day"][0]
-    return None if day is None or day != day else int(day)
 
 
 def n_pairs(log: Transactions, by: str, as_of: str | date | None = None) -> int:

@@ -97,11 +97,6 @@ class Snapshots:
         silent = ~state["customer_id"].isin(came)
         return np.asarray(silent, dtype=np.float64)
 
-    def first_day(self) -> int | None:
-        """Day number of the first purchase in the log; None where there is none."""
-        first = self._engine.frame(f"select min(day) as day from {self._days} where bought = 1")["day"][0]
-        return None if pd.isna(first) else int(first)
-
     def day(self, as_of: str | date | int | None) -> int:
         """Day number of an ``as_of``; a day that has not been observed raises `LeakError`."""
         return self.log.close_of(self.date(as_of) if isinstance(as_of, int | np.integer) else as_of)

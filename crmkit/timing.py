@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from crmkit.baskets import new_items, recommended, trip_rates
 from crmkit.engine import is_spark
 from crmkit.exceptions import ContractError, ModelError
-from crmkit.features import collected, first_day, item_panel, item_state, n_pairs, purchase_days
+from crmkit.features import collected, item_panel, item_state, n_pairs, purchase_days
 from crmkit.models._hazard_math import day_survival, mean_day, quantile_day
 from crmkit.models.repurchase import BoostedHazard, RepurchaseRate, TripShare, WeeklyHazard
 from crmkit.transactions import Transactions
@@ -323,7 +323,7 @@ def _check_horizon(horizon: int) -> None:
 
 def _ages(log: Transactions, as_of: str | date | None) -> list[int]:
     """Days before ``as_of`` to learn at: a fortnight apart, each with a history of 84 days, or of half a shorter log."""
-    first = first_day(log, as_of)
+    first = log.first_day(as_of)
     days = 0 if first is None else log.close_of(as_of) - first
     oldest = days - min(_HISTORY, days // 2)
     return [age for age in range(_STEP, _STEP * _ORIGINS + 1, _STEP) if age <= oldest]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from crmkit import door
 from crmkit.delivery import Rejections, account, as_day, day_number, filled_items, receive, settle
-from crmkit.engine import Engine, SparkEngine, is_spark
+from crmkit.engine import Engine, SparkEngine, engine_for, is_spark
 from crmkit.exceptions import ContractError, LeakError
 from crmkit.extracts import Extract, read_extract
 
@@ -71,6 +71,13 @@ class Transactions:
         if day > self.until:
             raise LeakError(f"as_of={day} is after {self.until}, the last day observed in this log.")
         return day_number(day)
+
+    def first_day(self, as_of: str | date | None = None) -> int | None:
+        """Day number of the first purchase of any member up to the close of ``as_of``; None before it."""
+        with engine_for(self) as engine:
+            found = f"select min(day) as day from {engine.parquet(self.days)} where bought = 1 and day <= ?"
+            first = engine.frame(found, [self.close_of(as_of)])["day"][0]
+        return int(first) if first == first and first is not None else None
 
     def up_to(self, day: str | date) -> Transactions:
         """The same log as it was known at the close of ``day``."""

@@ -12,7 +12,7 @@ import pytest
 
 from crmkit import LeakError, ModelError, Transactions, btyd_summary, holdout_summary
 from crmkit.choice import LastSeason, OwnPastRate, PredictZero, choose_model, default_candidates
-from crmkit.models import BGNBD
+from crmkit.models import BGNBD, load_model
 from crmkit.testing import generated_log, generated_sales
 
 GROCERY = Path(__file__).parents[2] / "shared" / "data" / "btyd_small" / "groceryElog.parquet"
@@ -88,6 +88,17 @@ def test_the_chosen_model_is_fitted_on_the_whole_log(log: Transactions) -> None:
     known = btyd_summary(log)
     expected = BGNBD().fit(known).expected_purchases(known, 90)
     pd.testing.assert_series_equal(choice.model_.expected_purchases(known, 90), expected)
+
+
+def test_the_chosen_model_is_saved_with_its_days_and_figures(log: Transactions, tmp_path: Path) -> None:
+    choice = choose_model(log, {"BG/NBD": BGNBD()}, horizon=60)
+    training = load_model(choice.model_.save(tmp_path / "model.json")).training_
+    assert training["window"] == [
+        (date(1970, 1, 1) + timedelta(days=log.first_day())).isoformat(),
+        log.until.isoformat(),
+    ]
+    assert training["metrics"]["holdout"] == f"60 days after {log.until - timedelta(days=60)}"
+    assert training["metrics"]["rmse"] == choice.holdout.loc["BG/NBD", "rmse"]
 
 
 def test_the_given_candidates_are_not_fitted(log: Transactions) -> None:

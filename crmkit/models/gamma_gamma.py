@@ -109,6 +109,7 @@ class GammaGamma(Model):
         scale = float(np.average(z, weights=count * x))
         best = self._maximise(x, z / scale, count)
         units = np.where(np.array(self._parameters) == "gamma", scale, 1.0)
+        self._remember(_COLUMNS, [x, z], count)
         self._keep(best, units, best.value - count.sum() * np.log(scale), count.sum())
         self.correlation_ = _correlation(x, z, count)
         self.feature_names_in_ = np.array(_COLUMNS, dtype=object)
