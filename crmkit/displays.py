@@ -5,6 +5,7 @@ matplotlib is imported when a figure is drawn, never before; nothing global is s
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -31,7 +32,7 @@ INK, BLUE, ORANGE, GREEN, GREY, PALE = "#22303c", "#0072b2", "#d55e00", "#009e73
 
 
 @dataclass(frozen=True)
-class Display:
+class Display(ABC):
     """A figure and its numbers.
 
     Attributes
@@ -58,8 +59,9 @@ class Display:
         ax.tick_params(labelsize=8, colors=INK)
         return ax
 
+    @abstractmethod
     def _draw(self, ax: Axes) -> None:
-        raise NotImplementedError
+        """Draw the figure itself; ``plot`` does the rest."""
 
 
 class ReliabilityDisplay(Display):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.text import Text
 
 from crmkit import ContractError, RFMScores
 from crmkit.moves import migration
@@ -105,7 +106,10 @@ def test_refunds_do_not_break_the_curve():
 def test_names_are_no_mathematics(customers):
     odd = customers.assign(segment=np.where(customers.index % 2, "$a_b$", r"$\frac{" + "x" * 40))
     for figure in (segment_map(odd), group_profile(odd, "segment", ["total_spend"])):
-        figure.plot().figure.canvas.draw()
+        axes = figure.plot()
+        axes.figure.canvas.draw()
+        shown = "\n".join(text.get_text().replace("\\", "") for text in axes.figure.findobj(Text))
+        assert "$a_b$" in shown
 
 
 def test_columns_that_are_not_there_are_named(customers):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -25,7 +26,7 @@ _CALIBRATION = 1e-3
 _FOREST = ("feature", "left", "right", "threshold", "value", "start", "depth")
 
 
-class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class _Classifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """What the three share: two classes, told apart by log-odds."""
 
     def _checked(self, X: Any, y: Any) -> tuple[Floats, Floats]:
@@ -56,9 +57,9 @@ class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         second = (self.decision_function(X) > 0).astype(int)
         return self.classes_[second]
 
+    @abstractmethod
     def decision_function(self, X: Any) -> Floats:
         """Log-odds of the second class, shape (n,)."""
-        raise NotImplementedError
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -6,6 +6,7 @@ answers of both among its summaries. Each gives P(no purchase by the end of week
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
@@ -32,11 +33,12 @@ _DAYS = ("frequency", "recency", "T")
 _TRIPS = ("T", "faded_250", "trips_faded_since_first", "trips_faded_60", "trip_T", "n_items")
 
 
-class _Waiting(BaseEstimator):  # type: ignore[misc]
+class _Waiting(BaseEstimator, ABC):  # type: ignore[misc]
     """What follows from P(no purchase by the end of each week), which a model gives as ``weekly_survival``."""
 
+    @abstractmethod
     def weekly_survival(self, pairs: Any, weeks: int = hazard.WEEKS) -> Floats:
-        raise NotImplementedError
+        """P(no purchase by the end of each week), shape (n, weeks)."""
 
     def probability_of_purchase(self, pairs: Any, horizon: int) -> pd.Series[float]:
         """P(at least one purchase within ``horizon`` days, at most 84)."""
