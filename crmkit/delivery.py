@@ -217,18 +217,33 @@ def _repeated(engine: Engine | SparkEngine, sound: str, earlier: str | None) -> 
         f"coalesce(cast({name} as string), '')"
         for name in ("customer_id", "day", "product_id", "quantity", "amount", "discount")
     )
+    number = engine.number_of("order_id", "line_id")
+    lines = f"""select file, record, order_id, line_id, customer_id, day, product_id, quantity, amount, discount, reason
+        from ({sound}) {_before(earlier)}"""
+    keyed = "order_id is not null and line_id is not null"
+    crowded = _crowded(engine, f"select {number} as number from ({lines}) where {keyed}")
     return engine.stage(
-        f"""with lines as (select file, record, order_id, line_id, customer_id, day, product_id, quantity, amount, discount,
-                reason from ({sound}) {_before(earlier)}),
-        keys as (select order_id, line_id from lines where order_id is not null and line_id is not null
-            group by order_id, line_id having count(*) > 1),
-        repeats as (select l.*, {content} as content, case when l.reason is null then 0 else 1 end as is_nobodys
-            from lines l join keys on l.order_id = keys.order_id and l.line_id = keys.line_id),
+        f"""with repeats as (select l.*, {content} as content, case when l.reason is null then 0 else 1 end as is_nobodys
+            from ({lines}) l join {crowded} c on {number} = c.number where {keyed}),
         deliveries as (select *, row_number() over (partition by order_id, line_id order by is_nobodys, file, record)
                 as delivery, first_value(content) over (partition by order_id, line_id order by is_nobodys, file, record)
                 as first from repeats)
         select file, record, amount, reason, content <> first as differs from deliveries where delivery > 1 and file >= 0"""
     )
+
+
+def _crowded(engine: Engine | SparkEngine, numbers: str) -> str:
+    """Numbers that come more than once; counted a share at a time, so that a large delivery needs little memory."""
+    numbers = engine.stage(numbers)
+    shares = 1 + _count(engine, numbers) // engine.keys_at_once
+    crowded = [
+        engine.stage(
+            f"select number from {numbers} where abs(number % {shares}) = {share} group by number having count(*) > 1"
+        )
+        for share in range(shares)
+    ]
+    engine.drop(numbers)
+    return engine.view(" union all ".join(f"select number from {table}" for table in crowded))
 
 
 def _before(earlier: str | None) -> str:

@@ -198,6 +198,13 @@ class Engine:
     place = "rowid + 1"
     """A number for each row of a staged table: its place."""
 
+    keys_at_once = 2**24
+    """How many keys to count in one query; more would have to fit in memory together."""
+
+    def number_of(self, *columns: str) -> str:
+        """A 64-bit number that rows with the same values share."""
+        return f"cast(hash({', '.join(columns)}) >> 1 as bigint)"
+
     def quoted(self, name: str) -> str:
         """A column's name as SQL writes it."""
         return quoted(name)
@@ -359,6 +366,13 @@ class SparkEngine:
 
     place = "monotonically_increasing_id() + 1"
     """A number for each row of a table; in order, but with holes."""
+
+    keys_at_once = 2**62
+    """A cluster counts all keys in one query."""
+
+    def number_of(self, *columns: str) -> str:
+        """A 64-bit number that rows with the same values share."""
+        return f"xxhash64({', '.join(columns)})"
 
     def quoted(self, name: str) -> str:
         """A column's name as SQL writes it."""
