@@ -73,7 +73,7 @@ class Rejections:
         kind, how, rows, amount of the lines that are kept: sale, free (nothing was paid), adjustment (money without
         goods), return (with how it was matched to its sale), and the classes that were given.
     path : Path
-        Parquet file of the rejected rows.
+        Parquet file of the rejected rows, in no order; ``place`` counts the files.
     """
 
     files: pd.DataFrame = field(repr=False)
@@ -92,7 +92,8 @@ class Rejections:
         ``record`` counts from 1 after the header, ``line`` is the physical line of the file. Customer ids are never
         shown.
         """
-        return pd.read_parquet(self.path)
+        rows = pd.read_parquet(self.path).sort_values(["place", "record"], kind="stable", ignore_index=True)
+        return rows.drop(columns="place")
 
     @property
     def rows_read(self) -> int:
@@ -366,8 +367,7 @@ def _write_rejected(engine: Engine | SparkEngine, received: Received, path: Path
         for number, part in enumerate(received.admitted)
         if number not in received.resent
     ]
-    columns = "file, record, line, reason, value, amount"
-    engine.save(f"select {columns} from ({' union all '.join(selects)}) order by place, record", path)
+    engine.save(" union all ".join(selects), path)
 
 
 def _conflicting(part: door.Admitted, number: int, conflicts: pd.DataFrame) -> pd.DataFrame:

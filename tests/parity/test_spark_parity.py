@@ -33,6 +33,7 @@ TABLES: dict[str, Callable[[Transactions], Any]] = {
     "purchase_gaps": lambda log: purchase_gaps(log, by="category"),
     "item_state": lambda log: item_state(log, by="category"),
     "item_state without an item": lambda log: item_state(log, by="category", exclude=["Milk", 'TV 32" LED']),
+    "item_state of levels": lambda log: item_state(log, by=["product_id", "category"]),
     "item_bought": lambda log: item_bought(log, "category", SPLIT, 30),
     "sales_summary": lambda log: sales_summary(log, by="category", period="month"),
     "sales_summary by week": lambda log: sales_summary(log, period="week"),
@@ -49,6 +50,7 @@ TABLES: dict[str, Callable[[Transactions], Any]] = {
 def log(lines_of: Callable[..., pd.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Transactions:
     """Its folder has a name that a glob would misread."""
     lines = lines_of(N_LINES, 30_000)
+    lines["product_id"] = lines["category"] + " " + (lines["order_id"].astype(int) % 40).astype(str)
     lines.loc[::97, "category"] = None
     lines.loc[::89, "quantity"] = None
     home = tmp_path_factory.mktemp("kept") / "a [log] {of} *one*"
