@@ -26,6 +26,8 @@ import pandas as pd
 from generate import ITEMS, UNTIL, write_csv, write_log, write_parquet
 
 from crmkit import Transactions, btyd_summary, holdout_summary, purchase_gaps, read_extract, rfm_table
+from crmkit.delivery import receive
+from crmkit.door import Clock
 from crmkit.engine import Engine, limits, sql_text
 from crmkit.sales import sales_summary
 from crmkit.transactions import day_number
@@ -120,12 +122,25 @@ def snapshots_and_rfm(home: Path) -> list[pd.DataFrame]:
     return snapshots(home) + [rfm_table(log_in(home), end).sum(numeric_only=True).to_frame() for end in MONTH_ENDS]
 
 
-def load_csv(home: Path) -> None:
-    _, rejections = Transactions.split_extract(
-        read_extract(home / "till.csv"), until=UNTIL, folder=home / "loaded", **NAMES
+def load(home: Path, source: str) -> list[pd.DataFrame]:
+    """Everything: checked, returns matched, lines, trips and days written, every row and cent accounted for."""
+    log, rejections = Transactions.split_extract(
+        read_extract(str(home / source)), until=UNTIL, folder=home / "loaded", **NAMES
     )
     if rejections.rows_read != rejections.rows_used + rejections.rows_rejected + rejections.rows_duplicate:
         raise AssertionError(str(rejections))
+    return [rejections.counts, rejections.kinds, btyd_summary(log).sum(numeric_only=True).to_frame()]
+
+
+def checked(home: Path) -> None:
+    """Read, typed, checked, repeated lines found: what comes before returns are matched and anything is written."""
+    with Engine() as engine:
+        receive(engine, read_extract(home / "till.csv"), NAMES, Clock(), UNTIL)
+
+
+def parquet_read(home: Path) -> None:
+    with Engine() as engine:
+        engine.stage(f"select * from read_parquet('{home / 'till' / '*.parquet'}')")
 
 
 @dataclass(frozen=True)
@@ -146,7 +161,9 @@ PIECES = {
     "sales, its columns": Piece(sales, SALES_COLUMNS, "scan of its columns"),
     "twelve snapshots": Piece(snapshots, GROUP_BY, "group-by", 6),
     "twelve snapshots with rfm_table": Piece(snapshots_and_rfm, GROUP_BY, "group-by"),
-    "validated CSV load": Piece(load_csv, typed_read, "typed read_csv", 3),
+    "CSV typed and checked": Piece(checked, typed_read, "typed read_csv", 3),
+    "validated CSV load": Piece(partial(load, source="till.csv"), typed_read, "typed read_csv", 3),
+    "validated Parquet load": Piece(partial(load, source="till/*.parquet"), parquet_read, "read_parquet"),
 }
 
 
