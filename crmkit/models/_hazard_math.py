@@ -48,6 +48,13 @@ class HazardCurve:
         logits: Floats = level[:, None] + slope[:, None] * _LOG_WEEK[:weeks] + self.week[:weeks]
         return logits
 
+    def drawn_to(self, few: HazardCurve, columns: list[int], share: float) -> HazardCurve:
+        """The logits averaged with those of a curve on some of the summaries, which gets ``share`` of the weight."""
+        week, level, slope = ((1 - share) * values for values in (self.week, self.level, self.slope))
+        level[columns] += share * few.level
+        slope[columns] += share * few.slope
+        return HazardCurve(week + share * few.week, level, slope)
+
     def rescaled(self, mean: Floats, sd: Floats) -> HazardCurve:
         """The same curve for summaries that are not standardised."""
         level, slope = self.level / sd, self.slope / sd

@@ -13,7 +13,7 @@ import numpy as np
 from crmkit.models._gap_math import Floats
 from crmkit.models._trip_math import faded_days, runs
 
-__all__ = ["names", "needs", "summaries", "themes"]
+__all__ = ["LAYERS", "names", "needs", "summaries", "themes"]
 
 Columns = Mapping[str, Floats]
 

@@ -322,3 +322,13 @@ def test_trees_see_what_a_line_in_the_logs_cannot() -> None:
     ]
     assert apart[1] > apart[0] + 0.1
     assert trees.probability_of_purchase(pairs, 84).between(0, 1).all()
+
+
+def test_a_curve_drawn_to_one_on_some_summaries_answers_their_mean() -> None:
+    rng = np.random.default_rng(4)
+    z = rng.normal(size=(3, 4))
+    whole = hazard.HazardCurve(rng.normal(size=hazard.WEEKS), rng.normal(size=4), rng.normal(size=4))
+    few = hazard.HazardCurve(rng.normal(size=hazard.WEEKS), rng.normal(size=2), rng.normal(size=2))
+    drawn = whole.drawn_to(few, [1, 3], 0.25)
+    np.testing.assert_allclose(drawn.logits(z), 0.75 * whole.logits(z) + 0.25 * few.logits(z[:, [1, 3]]), atol=1e-12)
+    assert (whole.drawn_to(few, [1, 3], 0.0).level == whole.level).all()
