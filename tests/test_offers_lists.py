@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import re
+from importlib import metadata
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,6 +15,7 @@ import pandas as pd
 import pypdfium2
 import pytest
 import zxingcpp
+from fontTools.ttLib import TTFont
 from test_offers_plan import deal_rows
 
 from crmkit.exceptions import ConfigError, ContractError, PublishError
@@ -90,25 +94,66 @@ def test_a_deal_without_a_barcode_says_what_to_do(tmp_path: Path) -> None:
     assert "show your card" in text_of(printed)
 
 
-@pytest.mark.parametrize(
-    ("kind", "code"),
-    [
-        ("code 128", "CLUB-7"),
-        ("code 128", "20180101998877"),
-        ("gs1", "(01)09501101530003(10)AB-1"),
-        ("gs1", "(8020)77"),
-    ],
-)
-def test_other_barcodes_are_read_back_from_a_full_page(tmp_path: Path, kind: str, code: str) -> None:
-    running = deals(10, barcode=code, barcode_type=kind, price=2.5, title="Any fresh milk of the region, all sizes")
-    n = 10 if len(code) < 20 else 1
-    printed = print_lists(offers(n), running, due(8), tmp_path, **FORTNIGHT)
-    assert scan(pages(printed.path)[0]) == [code] * n
+def gtin(i: int) -> str:
+    stem = f"{9501101530000 + i:013d}"
+    return stem + str(gtin_check_digit(stem))
 
 
-def test_a_barcode_too_wide_for_its_card_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="deal D0 is too wide"):
-        print_lists(offers(), deals(barcode="x" * 30, barcode_type="code 128"), due(), tmp_path, **FORTNIGHT)
+LONG = {
+    "one identifier": lambda i: f"(8020){i:012d}",
+    "item and batch": lambda i: f"(01){gtin(i)}(10)AB-{i}",
+    "item and serial": lambda i: f"(01){gtin(i)}(21){i:08d}",
+    "item, weight, serial": lambda i: f"(01){gtin(i)}(3103)001250(21){i:06d}",
+    "item, day, batch": lambda i: f"(01){gtin(i)}(17)251231(10)A{i:03d}",
+    "item, day, batch, serial": lambda i: f"(01){gtin(i)}(17)251231(10)ABC{i:03d}(21)XY{i:02d}",
+    "the longest": lambda i: f"(01){gtin(i)}(17)251231(10)ABCDEFGH{i:02d}(21)abcdef{i:02d}",
+}
+
+
+@pytest.mark.parametrize("long", LONG)
+def test_long_gs1_codes_are_read_back_from_full_pages(tmp_path: Path, long: str) -> None:
+    given = [LONG[long](i) for i in range(10)]
+    running = deals(10, barcode=given, barcode_type="gs1", price=2.5, title="Any fresh milk of the region, all sizes")
+    printed = print_lists(offers(10), running, due(8), tmp_path, **FORTNIGHT)
+    assert sorted(code for page in pages(printed.path) for code in scan(page)) == sorted(given)
+    for page in pages(printed.path):
+        boxes = text_boxes(page)
+        assert not [pair for i, one in enumerate(boxes) for other in boxes[:i] if overlap(*(pair := (one, other)))]
+    html = write_html_lists(offers(10), running, due(8), tmp_path, **FORTNIGHT).read_text(encoding="utf-8")
+    broad = long in ("item, weight, serial", "item, day, batch", "item, day, batch, serial", "the longest")
+    assert html.count('<article class="broad">') == 10 * broad
+
+
+@pytest.mark.parametrize("stem", ["CLUB-", "2018010199887", "A2B4C6D8E0F1G3H5J7"])
+def test_code_128_is_read_back_from_a_full_page(tmp_path: Path, stem: str) -> None:
+    given = [f"{stem}{i}" for i in range(10)]
+    running = deals(10, barcode=given, barcode_type="code 128", price=2.5, title="Any fresh milk of the region")
+    printed = print_lists(offers(10), running, due(8), tmp_path, **FORTNIGHT)
+    assert sorted(found for page in pages(printed.path) for found in scan(page)) == given
+
+
+def test_a_barcode_of_a_list_that_is_none_or_too_wide_is_refused(tmp_path: Path) -> None:
+    for code, fault in (("汉", "cannot be a barcode"), ("x" * 60, "too wide")):
+        with pytest.raises(ConfigError, match=f"of the list of the member whose card ends in 1609.*{fault}"):
+            print_lists(offers(), deals(), due(), tmp_path, codes={"007700001609": code}, **FORTNIGHT)
+
+
+def test_broad_cards_stand_among_others_in_the_order_of_slots(tmp_path: Path) -> None:
+    broad = LONG["item, day, batch"](1)
+    running = deals(3, barcode=[codes(1)[0], broad, codes(2)[1]], barcode_type=["ean", "gs1", "ean"], title=list("ABC"))
+    printed = print_lists(offers(3), running, due(), tmp_path, **FORTNIGHT)
+    assert scan(pages(printed.path)[0]) == [codes(1)[0], broad, codes(2)[1]]
+
+
+def test_a_barcode_too_wide_for_the_page_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="deal D0 is too wide for the page: 695 modules, of which 500 fit"):
+        print_lists(offers(), deals(barcode="x" * 60, barcode_type="code 128"), due(), tmp_path, **FORTNIGHT)
+
+
+def test_a_gs1_code_that_is_none_is_refused_with_its_deal(tmp_path: Path) -> None:
+    running = deals(barcode="(01)09501101530003(17)2512", barcode_type="gs1")
+    with pytest.raises(ConfigError, match=r"barcode of deal D0: .*cannot be a barcode"):
+        print_lists(offers(), running, due(), tmp_path, **FORTNIGHT)
 
 
 def test_a_list_has_a_barcode_of_its_own(tmp_path: Path) -> None:
@@ -281,11 +326,65 @@ def test_another_font_can_be_given(tmp_path: Path) -> None:
     assert "Any fresh milk" in text_of(print_lists(offers(), deals(), due(), tmp_path, font=serif, **FORTNIGHT))
 
 
+@pytest.fixture(scope="session")
+def eastern() -> Path:
+    """A font with Chinese, Japanese and Korean, from the package mplfonts. Where CI is set it must be there."""
+    try:
+        files = metadata.files("mplfonts") or []
+    except metadata.PackageNotFoundError:
+        reason = "the package mplfonts, which carries a font for these languages, is not installed"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return next(Path(str(file.locate())) for file in files if file.name == "NotoSansCJKsc-Regular.otf")
+
+
+EASTERN = {
+    "Korean": ("김민준", "신선한 우유"),
+    "Chinese": ("王小明", "鲜牛奶"),
+    "Japanese": ("佐藤さくら", "新鮮なミルク"),
+}
+
+
+@pytest.mark.parametrize("language", EASTERN)
+def test_eastern_names_are_on_paper_and_on_the_page(tmp_path: Path, eastern: Path, language: str) -> None:
+    name, item = EASTERN[language]
+    terms = {"names": {"007700001609": name}, "title": item, "font": eastern, **FORTNIGHT}
+    printed = print_lists(offers(), deals(title=item), due(category=item), tmp_path, **terms)
+    text = text_of(printed)
+    assert f"For {name}" in text
+    assert text.count(item) == 3
+    assert scan(pages(printed.path)[0]) == codes(1)
+    page = write_html_lists(offers(), deals(title=item), due(category=item), tmp_path, **terms).read_text(
+        encoding="utf-8"
+    )
+    assert page.count(item) == 4  # the window's title too
+    data = base64.b64decode(re.search(r"url\(data:font/otf;base64,([^)]+)\)", page)[1])
+    assert {*map(ord, name + item)} <= set(TTFont(io.BytesIO(data)).getBestCmap())
+    assert len(data) < 100_000
+
+
+def test_what_an_eastern_font_lacks_is_named_with_its_item(tmp_path: Path, eastern: Path) -> None:
+    for write in (print_lists, write_html_lists):
+        with pytest.raises(ConfigError, match=r"lacks 'ቦ' \(U\+1266\) in the item 'ዳቦ', 'ዳ' \(U\+12F3\) in"):
+            write(offers(), deals(), due(category="ዳቦ"), tmp_path, font=eastern, **FORTNIGHT)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_without_spaces_is_broken_between_characters(tmp_path: Path, eastern: Path) -> None:
+    title = "有机栽培的新鲜蔬菜和水果，每日清晨从本地农场直接送到店里"
+    text = text_of(print_lists(offers(), deals(title=title), due(), tmp_path, font=eastern, **FORTNIGHT))
+    assert title in text.replace("\r\n", "")
+    assert title not in text
+    assert "\n，" not in text
+
+
 def test_a_font_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.ttf").write_text("no font")
     for font in (tmp_path / "bad.ttf", tmp_path / "absent.ttf"):
-        with pytest.raises(ConfigError, match="cannot be read"):
-            print_lists(offers(), deals(), due(), tmp_path, font=font, **FORTNIGHT)
+        for write in (print_lists, write_html_lists):
+            with pytest.raises(ConfigError, match="cannot be read"):
+                write(offers(), deals(), due(), tmp_path, font=font, **FORTNIGHT)
 
 
 # -- the file ----------------------------------------------------------------------------------------------------

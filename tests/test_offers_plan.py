@@ -191,6 +191,20 @@ def test_control_members_get_nothing_and_are_drawn_before_planning() -> None:
     assert plan.control.equals(solve(deal_rows(budget=1.0), due, customers, control=0.25, key="spring").control)
 
 
+def test_the_control_group_of_all_campaigns_gets_nothing_in_any() -> None:
+    customers = members(400)
+    due = due_rows(customers["customer_id"].tolist(), ["C0"])
+    never = set(control_group(customers["customer_id"], 0.1, "universal")["customer_id"])
+    assert 20 < len(never) < 60
+    for key in ("spring", "summer"):
+        plan = solve(deal_rows(), due, customers, control=0.25, key=key, universal=0.1)
+        assert not never & {*plan.offers["customer_id"], *plan.control["customer_id"], *plan.planned["customer_id"]}
+        assert plan.left_out == {"in the control group of all campaigns": len(never)}
+        own = set(control_group(customers["customer_id"], 0.25, key)["customer_id"]) - never
+        assert set(plan.control["customer_id"]) == own
+        assert set(plan.planned["customer_id"]) == set(customers["customer_id"]) - never - own
+
+
 def test_small_spenders_and_those_who_asked_for_none_get_no_list() -> None:
     customers = members(5, weekly_spend=[24.99, 25.0, 90.0, np.nan, 60.0], no_contact=[None, None, "yes", None, ""])
     due = due_rows(customers["customer_id"].tolist(), ["C0"])

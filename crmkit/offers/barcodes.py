@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +13,7 @@ __all__ = ["BARCODE_RULES", "Bars", "bars_of", "ean13", "gtin_check_digit"]
 
 Bars = tuple[list[tuple[int, int]], list[tuple[int, int]], int]
 
-LONGEST = 30
+LONGEST = 60
 
 
 def _weighted(digits: str) -> str:
@@ -77,7 +77,7 @@ def ean13(barcode: str) -> str:
     return barcode.zfill(13) if len(barcode) == 12 else barcode
 
 
-@cache
+@lru_cache(4096)
 def bars_of(code: str, kind: str) -> Bars:
     """(start, width) in modules of the ordinary bars and of the longer guard bars, and the modules of the symbol.
 

@@ -6,13 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from crmkit.engine import Engine
+from crmkit.engine import Engine, SparkEngine, is_spark
 from crmkit.exceptions import ConfigError
 
-__all__ = ["control_group"]
+__all__ = ["UNIVERSAL", "control_group"]
+
+UNIVERSAL = "universal"
+"""The key of the control group of all campaigns."""
 
 
-def control_group(customer_ids: Any, share: float, key: str, strata: Any = None) -> pd.DataFrame:
+def control_group(customer_ids: Any, share: float, key: str, strata: Any = None) -> Any:
     """Draw the members who get no offer, by a keyed hash of their ids.
 
     The draw needs no memory: the same key always draws the same members, in whatever order and beside whomever they
@@ -21,20 +24,20 @@ def control_group(customer_ids: Any, share: float, key: str, strata: Any = None)
 
     Parameters
     ----------
-    customer_ids : Series or sequence
-        Members to draw from.
+    customer_ids : Series, sequence or Spark DataFrame
+        Members to draw from; of a Spark DataFrame its customer_id.
     share : float
         Between 0 (nobody) and 1 (everybody); each member is drawn with this probability.
     key : str
         Names the draw.
-    strata : Series or sequence, optional
-        A value of each member, its tier say: of every value the share is drawn to the next whole member, those with
+    strata : Series or sequence, or str, optional
+        A value of each member, its tier say, or the column of a Spark DataFrame that holds it: of every value the share is drawn to the next whole member, those with
         the lowest hashes. Who else is there then decides beside the hash.
 
     Returns
     -------
     DataFrame
-        customer_id of the members drawn, ordered.
+        customer_id of the members drawn, ordered; on Spark a Spark DataFrame, not computed yet.
 
     Raises
     ------
@@ -50,6 +53,8 @@ def control_group(customer_ids: Any, share: float, key: str, strata: Any = None)
     2           d
     """
     threshold = _threshold(share)
+    if is_spark(customer_ids):
+        return _on_spark(customer_ids, share, threshold, key, strata)
     ids = pd.DataFrame({"customer_id": pd.Series(customer_ids)})
     if ids.empty:
         return ids
@@ -58,6 +63,15 @@ def control_group(customer_ids: Any, share: float, key: str, strata: Any = None)
             members = ids.assign(stratum=pd.Series(strata).astype("str").to_numpy())
             return engine.summary("control_by_stratum", [share, key], members=engine.register(members))
         return engine.summary("control_group", [key, threshold], members=engine.register(ids))
+
+
+def _on_spark(customers: Any, share: float, threshold: str, key: str, strata: str | None) -> Any:
+    with SparkEngine(customers.sparkSession) as engine:
+        if strata is None:
+            return engine.summary("control_group", [key, threshold], members=engine.register(customers))
+        stratum = f"cast({engine.quoted(strata)} as string) as stratum"
+        members = engine.register(customers.selectExpr("customer_id", stratum))
+        return engine.summary("control_by_stratum", [share, key], members=members)
 
 
 def _threshold(share: float) -> str:

@@ -12,14 +12,15 @@ Fisher, M. L. (1981), "The Lagrangian relaxation method for solving integer prog
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from crmkit.offers.market import Limits, Market
+from crmkit.offers.market import Limits, Market, Response
 
-__all__ = ["Prices", "bound_at", "price"]
+__all__ = ["Prices", "bound_of", "price", "price_from", "proven"]
 
 Numbers = NDArray[np.float64]
 
@@ -28,6 +29,17 @@ _STEPS, _STEPS_OF_MANY = ((10_000, 200), (40_000, 40)), 6
 _SINGLE = 1.2e-7
 _FEW, _PATIENCE = 4_000, 4
 _AHEAD, _ENOUGH = 0.02, 5e-5
+
+
+class Members(Protocol):
+    """All that is asked of members, wherever they are: what they take together at given prices."""
+
+    @property
+    def limits(self) -> Limits: ...
+
+    def __len__(self) -> int: ...
+
+    def response(self, prices: Numbers, rewards: Numbers) -> Response: ...
 
 
 @dataclass(frozen=True)
@@ -46,34 +58,48 @@ def price(market: Market) -> Prices:
     then a few on all members.
     """
     found = np.zeros(len(market.limits.budget) + len(market.limits.reach))
-    if not market.blocks:
-        return Prices(found[: len(market.limits.budget)], found[len(market.limits.budget) :], 0.0)
     steps = next((tries for most, tries in _STEPS if len(market) <= most), _STEPS_OF_MANY)
     for n, tries in (*_SAMPLES, (len(market), steps)):
         part, share = market.sample(n)
         if share < 1 or n == len(market):
             found = _lowest(part, found, tries)
-    n_budgets = len(market.limits.budget)
-    prices, rewards = found[:n_budgets], found[n_budgets:]
-    return Prices(prices, rewards, bound_at(market, prices, rewards, market.limits.reach))
+    return proven(market, _prices(found, market.limits))
 
 
-def bound_at(market: Market, prices: Numbers, rewards: Numbers, reach: Numbers) -> float:
-    """No plan within the budgets that reaches so many members gains more; rounding to single precision is allowed for."""
-    value = market.response(prices, rewards).value
-    return float(
-        value + prices @ market.limits.budget - rewards @ reach + _SINGLE * (abs(value) + prices @ market.limits.budget)
-    )
+def price_from(members: Members, start: Prices) -> Prices:
+    """Prices from those of a sample: a few steps on all members, of whom no more is asked than what they take together."""
+    found = _lowest(members, np.concatenate([start.budgets, start.rewards]), _STEPS_OF_MANY)
+    return proven(members, _prices(found, members.limits))
 
 
-def _lowest(market: Market, start: Numbers, steps: int) -> Numbers:
+def proven(members: Members, found: Prices) -> Prices:
+    """The prices with the bound that they prove."""
+    value = members.response(found.budgets, found.rewards).value
+    bound = bound_of(value, members.limits, found.budgets, found.rewards, members.limits.reach)
+    return Prices(found.budgets, found.rewards, bound)
+
+
+def _prices(found: Numbers, limits: Limits) -> Prices:
+    budgets, rewards = np.split(found, [len(limits.budget)])
+    return Prices(budgets, rewards, np.inf)
+
+
+def bound_of(value: float, limits: Limits, prices: Numbers, rewards: Numbers, reach: Numbers) -> float:
+    """No plan within the budgets that reaches so many members gains more than this, from the value of the members' best
+    lists at these prices; rounding to single precision is allowed for."""
+    money = prices @ limits.budget
+    return float(value + money - rewards @ reach + _SINGLE * (abs(value) + money))
+
+
+def _lowest(market: Members, start: Numbers, steps: int) -> Numbers:
     """The point of the smallest bound found from ``start``: quasi-Newton, then subgradient steps where that is stuck."""
     limits, scale = market.limits, _scale(market.limits)
     dual = _Dual(market, scale, start)
-    minimize(
-        dual.at, start / scale, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start),
-        options={"maxfun": steps, "maxcor": 20, "ftol": 1e-9},
-    )  # fmt: skip
+    if len(start):
+        minimize(
+            dual.at, start / scale, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start),
+            options={"maxfun": steps, "maxcor": 20, "ftol": 1e-9},
+        )  # fmt: skip
     if len(market) <= _FEW and len(limits.budget):
         dual.descend(steps)
     return dual.best
@@ -82,7 +108,7 @@ def _lowest(market: Market, start: Numbers, steps: int) -> Numbers:
 class _Dual:
     """The bound as a function of scaled prices; remembers where it was smallest."""
 
-    def __init__(self, market: Market, scale: Numbers, start: Numbers) -> None:
+    def __init__(self, market: Members, scale: Numbers, start: Numbers) -> None:
         self.market, self.scale, self.best, self.bound = market, scale, start, np.inf
 
     def at(self, point: Numbers) -> tuple[float, Numbers]:

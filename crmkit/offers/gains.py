@@ -13,13 +13,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["BRAND_SHARE", "Batch", "Candidates", "Catalogue", "Figures", "Habits", "candidates_of", "expected_gain"]
+__all__ = [
+    "BRAND_SHARE",
+    "BRAND_SHARE_DAYS",
+    "Batch",
+    "Candidates",
+    "Catalogue",
+    "Figures",
+    "Habits",
+    "candidates_of",
+    "expected_gain",
+]
 
 Numbers = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 BRAND_SHARE = {"national": 0.1, "switcher": 0.5, "store": 0.9}
 """Share of a category's purchases that is of the store's brand, where only the group of the user is known."""
+
+BRAND_SHARE_DAYS = 2.0
+"""Purchase days that this weighs as much as where a member's own share is known: nobody is past converting."""
 
 _LEVELS = ("light", "medium", "heavy")
 
@@ -202,6 +215,9 @@ class Habits:
         group = usage["brand_group"].to_numpy(object)
         prior = pd.Series(group, dtype=object).map(BRAND_SHARE).to_numpy(float)
         share = usage["store_share"].to_numpy(float) if "store_share" in usage else np.full(len(usage), np.nan)
+        if "n_days" in usage:
+            days = usage["n_days"].to_numpy(float)
+            share = (days * share + BRAND_SHARE_DAYS * prior) / (days + BRAND_SHARE_DAYS)
         level = pd.Index(_LEVELS).get_indexer(pd.Index(usage["usage"]))
         order = np.argsort(key, kind="stable")
         order = order[key[order] >= 0]

@@ -6,8 +6,9 @@ of it is printed.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ import pandas as pd
 from crmkit.offers.barcodes import bars_of
 from crmkit.offers.deals import Deals
 from crmkit.offers.sheet import BOLD, GREEN, GREY, INK, RED, REGULAR, WHITE, Sheet
-from crmkit.offers.wording import Card, CardKey, Page, cards_of, clean, fortnight_in_words, pages_of, window_of
+from crmkit.offers.wording import Card, Lists, Page
 
 __all__ = ["PrintedLists", "print_lists"]
 
@@ -26,8 +27,8 @@ __all__ = ["PrintedLists", "print_lists"]
 _LEFT, _RIGHT, _BOTTOM = 14.0, 196.0, 283.0
 _COLUMN, _GUTTER = 88.0, 6.0
 _BAND, _ROW, _CARD, _CARD_GAP = 30.0, 9.8, 32.0, 3.5
-_MODULE, _BARS = 0.33, 16.0
-_NARROW = 113
+_MODULE, _BARS = 25.4 / 75, 16.0  # whole dots of a printer or a camera of 150, 300 or 600 dots an inch
+_NARROW, _THINNER = 113, 0.02  # ink spreads: bars are drawn a little thinner than they are to be
 _TEXT = _COLUMN - _NARROW * _MODULE - 6
 
 
@@ -121,61 +122,45 @@ def print_lists(
     ('lists.pdf', 1)
     """
     began = time.perf_counter()
-    window = window_of(due, as_of, horizon)
-    pages = pages_of(offers, due, names or {}, codes or {}, tips, window, top_due)
-    cards = cards_of(offers, deals, window, currency)
-    sheet = Sheet(font, window[0] - timedelta(days=1))
-    sheet.check(_places(title, currency, pages, cards))
-    for number, page in enumerate(pages, 1):
-        _draw(sheet, page, cards, clean(title), fortnight_in_words(*window))
+    lists = Lists.of(
+        offers, deals, due, names=names, codes=codes, tips=tips, title=title, as_of=as_of, horizon=horizon,
+        top_due=top_due, currency=currency,
+    )  # fmt: skip
+    sheet = Sheet(font, lists.first_day - timedelta(days=1))
+    sheet.check(lists.texts())
+    for number, page in enumerate(lists.pages, 1):
+        _draw(sheet, page, lists)
         if progress and number % 1000 == 0:
-            progress(f"{number:,} of {len(pages):,} lists printed")
-    if not pages:
+            progress(f"{number:,} of {len(lists.pages):,} lists printed")
+    if not lists.pages:
         sheet.page()
-        sheet.write(_LEFT, 30, f"No member has an offer from {fortnight_in_words(*window)}.")
+        sheet.write(_LEFT, 30, f"No member has an offer from {lists.fortnight}.")
     path = sheet.publish(Path(folder) / "lists.pdf")
-    return PrintedLists(path, len(pages), sheet.pages if pages else 0, time.perf_counter() - began)
-
-
-def _places(title: str, currency: str, pages: list[Page], cards: Mapping[CardKey, Card]) -> Iterator[tuple[str, str]]:
-    """Every text that is printed, and where it stands."""
-    yield clean(title), "the title"
-    yield clean(currency), "the currency"
-    for (deal, _), card in cards.items():
-        for text in (card.value, card.title, card.price):
-            yield text, f"deal {deal} {card.title!r}"
-    for page in pages:
-        yield page.name, f"the name of the member whose card ends in {page.card_ending}"
-        yield page.card_ending, "a card number"
-        for item, _ in page.needs:
-            yield item, f"the item {item!r}"
-        for tip in page.tips:
-            yield tip, f"the tip {tip!r}"
+    n = len(lists.pages)
+    return PrintedLists(path, n, sheet.pages if n else 0, time.perf_counter() - began)
 
 
 # -- how it looks ------------------------------------------------------------------------------------------------
 
 
-def _draw(sheet: Sheet, page: Page, cards: Mapping[CardKey, Card], title: str, fortnight: str) -> None:
-    y = _head(sheet, page, title, fortnight)
+def _draw(sheet: Sheet, page: Page, lists: Lists) -> None:
+    y = _head(sheet, page, lists)
     if page.needs:
         y = _heading(sheet, y, "You may need soon")
         for pair in _pairs(page.needs):
-            y = y if y + _ROW <= _BOTTOM else _head(sheet, page, title, fortnight)
+            y = y if y + _ROW <= _BOTTOM else _head(sheet, page, lists)
             for x, (item, when) in zip(_COLUMNS, pair, strict=False):
                 _need(sheet, x, y, item, when)
             y += _ROW
         y += 8
     y = _heading(sheet, y, "Your deals")
-    for couple in _pairs(page.deals):
-        y = y if y + _CARD <= _BOTTOM else _head(sheet, page, title, fortnight)
-        for x, deal in zip(_COLUMNS, couple, strict=False):
-            _coupon(sheet, x, y, cards[deal])
+    for row in _rows([lists.cards[deal] for deal in page.deals]):
+        y = y if y + _CARD <= _BOTTOM else _head(sheet, page, lists)
+        for x, card in zip(_COLUMNS, row, strict=False):
+            _coupon(sheet, x, y, card, _RIGHT - _LEFT if card.broad else _COLUMN)
         y += _CARD + _CARD_GAP
     if page.tips:
-        y = _heading(
-            sheet, y + 8 if y + 8 + _ROW * len(page.tips) <= _BOTTOM else _head(sheet, page, title, fortnight), "Ideas"
-        )
+        y = _heading(sheet, y + 8 if y + 8 + _ROW * len(page.tips) <= _BOTTOM else _head(sheet, page, lists), "Ideas")
         for tip in page.tips:
             sheet.write(_LEFT, y + 3.8, sheet.fit(tip, _RIGHT - _LEFT, REGULAR, 10.5), REGULAR, 10.5)
             y += _ROW * 0.6
@@ -188,13 +173,24 @@ def _pairs(entries: list[Any]) -> list[list[Any]]:
     return [entries[at : at + 2] for at in range(0, len(entries), 2)]
 
 
-def _head(sheet: Sheet, page: Page, title: str, fortnight: str) -> float:
+def _rows(cards: list[Card]) -> list[list[Card]]:
+    """Cards two by two in their order, a broad one alone."""
+    rows: list[list[Card]] = []
+    for card in cards:
+        if rows and len(rows[-1]) == 1 and not (card.broad or rows[-1][0].broad):
+            rows[-1].append(card)
+        else:
+            rows.append([card])
+    return rows
+
+
+def _head(sheet: Sheet, page: Page, lists: Lists) -> float:
     """Start a page with its coloured band; returns where the page goes on."""
     sheet.page()
     sheet.block(0, 0, 210, _BAND, GREEN)
     width = (_RIGHT - _LEFT) * 0.62
-    sheet.write(_LEFT, 15, sheet.fit(title, width, BOLD, 22), BOLD, 22, WHITE)
-    sheet.write(_LEFT, 23.5, fortnight, REGULAR, 12, WHITE)
+    sheet.write(_LEFT, 15, sheet.fit(lists.title, width, BOLD, 22), BOLD, 22, WHITE)
+    sheet.write(_LEFT, 23.5, lists.fortnight, REGULAR, 12, WHITE)
     side = _RIGHT - _LEFT - width - 4
     if page.name:
         sheet.write_to(_RIGHT, 15, sheet.fit(f"For {page.name}", side, BOLD, 12), BOLD, 12, WHITE)
@@ -219,43 +215,35 @@ def _need(sheet: Sheet, x: float, y: float, item: str, when: str) -> None:
     sheet.write(x + 6.5, y + 7.4, when, REGULAR, 8, GREY)
 
 
-def _wide_module(card: Card) -> float:
-    """Bars as broad as the card allows, the quiet zones on either side."""
-    return min((_COLUMN - 4) / (bars_of(card.barcode, card.symbology)[2] + 20), 1.5 * _MODULE)
-
-
-def _coupon(sheet: Sheet, x: float, y: float, card: Card) -> None:
-    sheet.frame(x, y, _COLUMN, _CARD, dashed=True)
-    wide = bool(card.barcode) and bars_of(card.barcode, card.symbology)[2] > _NARROW
-    room = _COLUMN - 8 if wide else _TEXT
+def _coupon(sheet: Sheet, x: float, y: float, card: Card, width: float) -> None:
+    sheet.frame(x, y, width, _CARD, dashed=True)
+    wide = card.modules > _NARROW
+    room = width - 8 if wide else _TEXT
     sheet.write(x + 4, y + 8, sheet.fit(card.value, room * (0.5 if wide else 1), BOLD, 16), BOLD, 16, RED)
     if wide:
-        sheet.write_to(x + _COLUMN - 4, y + 8, sheet.fit(card.price, room * 0.45, REGULAR, 8), REGULAR, 8, GREY)
+        sheet.write_to(x + width - 4, y + 8, sheet.fit(card.price, room * 0.45, REGULAR, 8), REGULAR, 8, GREY)
         sheet.write(x + 4, y + 12, sheet.fit(card.title, room, REGULAR, 9), REGULAR, 9)
-        _barcode(sheet, x + _COLUMN - 2, y + 14, card.barcode, card.symbology, height=9, module=_wide_module(card))
     else:
         lines = sheet.wrap(card.title, room, 9, lines=3 if card.price else 4)
         for number, line in enumerate(lines):
             sheet.write(x + 4, y + 13.5 + 4 * number, line, REGULAR, 9)
         sheet.write(x + 4, y + 25.5, sheet.fit(card.price, room, REGULAR, 8), REGULAR, 8, GREY)
     sheet.write(x + 4, y + _CARD - 2.2, sheet.fit(card.valid, _TEXT, REGULAR, 7.5), REGULAR, 7.5, GREY)
-    right = x + _COLUMN - 2
-    if not card.barcode:
+    right = x + width - 2
+    if card.barcode:
+        _barcode(sheet, right, y + (14 if wide else 5), card.barcode, card.symbology, height=9 if wide else _BARS)
+    else:
         sheet.write_to(right - 2, y + 8, "show your card", REGULAR, 8, GREY)
-    elif not wide:
-        _barcode(sheet, right, y + 5, card.barcode, card.symbology)
 
 
-def _barcode(
-    sheet: Sheet, right: float, y: float, code: str, symbology: str, height: float = _BARS, module: float = _MODULE
-) -> None:
+def _barcode(sheet: Sheet, right: float, y: float, code: str, symbology: str, height: float) -> None:
     """Bars in their nominal size with the digits below, the quiet zone ending at ``right``."""
     tall, long, modules = bars_of(code, symbology)
-    quiet = 7 if symbology == "ean" else 10
-    x = right - (modules + quiet) * module
+    quiet, module = 7 if symbology == "ean" else 10, _MODULE
+    x = math.floor(right / module - (modules + quiet)) * module
     for bars, tallness in ((tall, height), (long, height + 1.65)):
         for at, width in bars:
-            sheet.block(x + at * module, y, width * module, tallness, INK)
+            sheet.block(x + at * module + _THINNER / 2, y, width * module - _THINNER, tallness, INK)
     if symbology != "ean":
         sheet.write_to(x + modules * module, y + height + 3.3, code, REGULAR, 8, INK)
         return

@@ -53,8 +53,7 @@ class Needs:
         ContractError
             A column is missing.
         """
-        there = self.columns
-        item = next((name for name in _ITEMS if name in there), None)
+        there, item = self.columns, self.named_item()
         missing = [name for name in ("customer_id", "p_purchase", "spend") if name not in there]
         if item is None:
             missing.append("category or product_id")
@@ -64,6 +63,10 @@ class Needs:
                 "what the member is expected to spend on the item when buying it."
             )
         return item
+
+    def named_item(self) -> str | None:
+        """The column of what is due, whatever else is missing."""
+        return next((name for name in _ITEMS if name in self.columns), None)
 
     def fortnight(self) -> tuple[date, date] | None:
         """First and last day that is looked at, where the table says so."""
@@ -77,6 +80,15 @@ class Needs:
             .aggregate([])
             .to_pandas()
         )
+
+    def pieces(self, columns: list[str]) -> Iterator[pd.DataFrame]:
+        """Some columns of the rows, a piece at a time."""
+        if isinstance(self.source, pd.DataFrame):
+            yield self.source[columns]
+            return
+        with pq.ParquetFile(self.source) as file:
+            for piece in file.iter_batches(_ROWS, columns=columns):
+                yield pa.table([_decoded(piece[name]) for name in columns], columns).to_pandas()
 
     def batches(self, members: pd.Index[Any], items: pd.Index[Any]) -> Iterator[Batch]:
         """Rows of these members and items, some members at a time, ordered by member and item.
@@ -179,6 +191,10 @@ def _places(values: Any, known: pd.Index[Any]) -> Index:
 
 def _series(column: pa.Array) -> Any:
     return column.to_pandas() if pa.types.is_dictionary(column.type) else column.to_numpy(zero_copy_only=False)
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
 def _ascending(values: Index) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from crmkit.exceptions import ConfigError
+from crmkit.offers.fonts import check_characters, faces, unreadable
 from crmkit.publishing import replacing
 
 __all__ = ["BOLD", "GREEN", "GREY", "INK", "RED", "REGULAR", "WHITE", "Sheet"]
@@ -15,7 +16,9 @@ __all__ = ["BOLD", "GREEN", "GREY", "INK", "RED", "REGULAR", "WHITE", "Sheet"]
 GREEN, INK, GREY, WHITE, RED = (0, 94, 66), (28, 32, 30), (105, 112, 108), (255, 255, 255), (190, 30, 45)
 REGULAR, BOLD = "", "B"
 
-_OWN_CHARACTERS = "".join(map(chr, range(32, 127))) + "–…"
+_IDEOGRAPH = "\u2e80-\u2fff\u3005-\ua4cf\uf900-\ufaff\uff66-\uff9f"
+_UNITS = re.compile(rf"\s*(?:[{_IDEOGRAPH}][、。，．！？：）」』]*|[^\s{_IDEOGRAPH}]+)")
+"""What is not broken: a word, or a single ideograph or kana with what may not begin a line."""
 
 
 class Sheet:
@@ -30,8 +33,8 @@ class Sheet:
         self._pdf.alias_nb_pages("")
         self._pdf.set_draw_color(*GREY)
         self._pdf.set_line_width(0.25)
-        regular, bold = _faces(font)
-        self._face = regular.name
+        regular, bold = faces(font)
+        self._face = regular
         self._embed(REGULAR, regular)
         self._embed(BOLD, bold)
         self._widths: dict[tuple[str, str], float] = {}
@@ -45,29 +48,13 @@ class Sheet:
         try:
             self._pdf.add_font("list", style, path)
         except Exception as error:
-            raise ConfigError(f"The font {path} cannot be read ({error}). Give a .ttf, .otf or .ttc file.") from error
+            raise unreadable(path, error) from error
 
     def check(self, texts: Iterable[tuple[str, str]]) -> None:
-        """Raise when the font lacks a character of any (text, where it stands), naming the character and the place."""
-        faces: list[Any] = [self._pdf.fonts["list"], self._pdf.fonts["listB"]]
-        known = set(faces[0].cmap) & set(faces[1].cmap)
-        lacking: dict[str, str] = {character: "" for character in _OWN_CHARACTERS if ord(character) not in known}
-        fine: set[str] = set(_OWN_CHARACTERS)
-        for text, place in texts:
-            for character in set(text) - fine:
-                if ord(character) not in known:
-                    lacking.setdefault(character, place)
-                fine.add(character)
-        if lacking:
-            shown = ", ".join(
-                f"{character!r} (U+{ord(character):04X}){f' in {place}' if place else ''}"
-                for character, place in sorted(lacking.items())[:10]
-            )
-            more = f" and {len(lacking) - 10} more" if len(lacking) > 10 else ""
-            raise ConfigError(
-                f"The font {self._face} lacks {shown}{more}. Name one that has them: print_lists(…, font='NotoSansCJK.ttc'), "
-                "say."
-            )
+        """Raise when the font lacks a character of any (text, where it stands)."""
+        fonts: Any = self._pdf.fonts
+        regular, bold = fonts["list"], fonts["listB"]
+        check_characters(self._face, set(regular.cmap) & set(bold.cmap), texts)
 
     def page(self) -> None:
         self._pdf.add_page()
@@ -112,21 +99,21 @@ class Sheet:
         return text[:kept].rstrip() + "…"
 
     def wrap(self, text: str, room: float, size: float, lines: int) -> list[str]:
-        """The text in at most so many lines, broken at spaces, the last one shortened."""
+        """The text in at most so many lines, broken at spaces and between ideographs, the last one shortened."""
         if text not in self._wrapped:
             self._wrapped[text] = self._broken(text, room, size, lines)
         return self._wrapped[text]
 
     def _broken(self, text: str, room: float, size: float, lines: int) -> list[str]:
         broken: list[str] = []
-        rest = text.split()
+        rest = _UNITS.findall(text)
         while rest and len(broken) < lines - 1:
-            n = max(
-                (n for n in range(1, len(rest) + 1) if self.width(" ".join(rest[:n]), REGULAR, size) <= room), default=1
-            )
-            broken.append(self.fit(" ".join(rest[:n]), room, REGULAR, size))
+            n = len(rest)
+            while n > 1 and self.width("".join(rest[:n]).strip(), REGULAR, size) > room:
+                n -= 1
+            broken.append(self.fit("".join(rest[:n]).strip(), room, REGULAR, size))
             rest = rest[n:]
-        return broken + ([self.fit(" ".join(rest), room, REGULAR, size)] if rest else [])
+        return broken + ([self.fit("".join(rest).strip(), room, REGULAR, size)] if rest else [])
 
     def publish(self, path: Path) -> Path:
         """Write the file beside its place, then put it there."""
@@ -134,13 +121,3 @@ class Sheet:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._pdf.output(str(part))
         return path
-
-
-def _faces(font: str | Path | None) -> tuple[Path, Path]:
-    """Regular and bold font files; one that is given serves as both."""
-    if font is None:
-        import matplotlib as mpl
-
-        shipped = Path(mpl.get_data_path()) / "fonts" / "ttf"
-        return shipped / "DejaVuSans.ttf", shipped / "DejaVuSans-Bold.ttf"
-    return Path(font), Path(font)

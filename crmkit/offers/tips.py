@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import pandas as pd
 
 from crmkit.exceptions import ContractError
+from crmkit.offers.needs import Needs
 
 __all__ = ["choose_tips"]
 
+_READ = ["customer_id", "category", "p_purchase"]
+_GIVEN = ["customer_id", "tip_id", "title", "category", "slot"]
 
-def choose_tips(due: pd.DataFrame, tips: pd.DataFrame, slots: int = 1) -> pd.DataFrame:
+
+def choose_tips(
+    due: pd.DataFrame | str | os.PathLike[str], tips: pd.DataFrame, slots: int = 1, members: Any = None
+) -> pd.DataFrame:
     """The tips for each member's most probable categories, one of a category.
 
     Parameters
     ----------
-    due : DataFrame
-        customer_id, category, p_purchase.
+    due : DataFrame or path
+        customer_id, category, p_purchase; a Parquet file is read a piece at a time.
     tips : DataFrame
         tip_id, category, title; of several tips of a category the first is taken.
     slots : int
         Tips for each member, at most.
+    members : sequence, optional
+        The customer_id of those who shall have tips; everybody otherwise.
 
     Returns
     -------
@@ -38,14 +49,24 @@ def choose_tips(due: pd.DataFrame, tips: pd.DataFrame, slots: int = 1) -> pd.Dat
       customer_id  tip_id     title category  slot
     0           a       1  Mint tea      Tea     1
     """
-    for name, table, needed in (("due", due, ["category"]), ("tips", tips, ["tip_id", "category", "title"])):
-        missing = [column for column in needed if column not in table]
+    needs = Needs(due)
+    for name, there, needed in (("due", needs.columns, _READ), ("tips", list(tips), ["tip_id", "category", "title"])):
+        missing = [column for column in needed if column not in there]
         if missing:
-            raise ContractError(f"{name} lacks {missing}; it has {list(table.columns)}. Tips are chosen by category.")
+            raise ContractError(f"{name} lacks {missing}; it has {there}. Tips are chosen by category.")
     first = tips.drop_duplicates("category")[["category", "tip_id", "title"]]
-    found = due[["customer_id", "category", "p_purchase"]].merge(first, on="category")
-    found = found.sort_values(["customer_id", "p_purchase", "category"], ascending=[True, False, True])
-    found["slot"] = found.groupby("customer_id").cumcount() + 1
-    return found.loc[found["slot"] <= slots, ["customer_id", "tip_id", "title", "category", "slot"]].reset_index(
-        drop=True
-    )
+    found = [_best(_of(piece, members).merge(first, on="category"), slots) for piece in needs.pieces(_READ)]
+    best = _best(pd.concat(found), slots) if found else pd.DataFrame(columns=_GIVEN)
+    return best[_GIVEN].reset_index(drop=True)
+
+
+def _of(piece: pd.DataFrame, members: Any) -> pd.DataFrame:
+    return piece if members is None else piece[piece["customer_id"].isin(members)]
+
+
+def _best(found: pd.DataFrame, slots: int) -> pd.DataFrame:
+    """Each member's most probable categories; one that stands on several products once."""
+    ranked = found.sort_values(["customer_id", "p_purchase", "category"], ascending=[True, False, True])
+    ranked = ranked.drop_duplicates(["customer_id", "category"])
+    ranked["slot"] = ranked.groupby("customer_id").cumcount() + 1
+    return ranked[ranked["slot"] <= slots]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,8 @@ import pandas as pd
 
 from crmkit.offers.barcodes import bars_of
 from crmkit.offers.deals import Deals
-from crmkit.offers.wording import cards_of, clean, fortnight_in_words, pages_of, window_of
+from crmkit.offers.fonts import subset_of
+from crmkit.offers.wording import Lists
 from crmkit.publishing import replacing
 
 __all__ = ["write_html_lists"]
@@ -24,16 +23,22 @@ def write_html_lists(
     due: pd.DataFrame,
     folder: str | Path,
     *,
-    names: Mapping[str, str] | None = None,
-    codes: Mapping[str, str] | None = None,
-    tips: pd.DataFrame | None = None,
-    title: str = "Your shopping list",
-    as_of: str | date | None = None,
-    horizon: int | None = None,
-    top_due: int = 8,
-    currency: str = "",
+    font: str | Path | None = None,
+    **terms: Any,
 ) -> Path:
-    """Write ``folder/lists.html``; parameters and errors as in `print_lists`. Nothing in it comes from elsewhere.
+    """Write ``folder/lists.html``: the lists of `print_lists` as one page that takes nothing from elsewhere.
+
+    Parameters
+    ----------
+    offers, deals, due, folder, **terms
+        As in `print_lists`: names, codes, tips, title, as_of, horizon, top_due, currency.
+    font : path, optional
+        A .ttf, .otf or .ttc file; what is needed of it becomes part of the page. Otherwise the reader's own is used.
+
+    Raises
+    ------
+    ContractError, ConfigError, PublishError
+        As `print_lists` does; without ``font`` no character is missing here.
 
     Examples
     --------
@@ -49,17 +54,14 @@ def write_html_lists(
     True
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
-    window = window_of(due, as_of, horizon)
+    lists = Lists.of(offers, deals, due, **terms)
     environment = Environment(
         loader=PackageLoader("crmkit", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     stream = environment.get_template("lists.html.j2").stream(
-        title=clean(title),
-        fortnight=fortnight_in_words(*window),
-        pages=pages_of(offers, due, names or {}, codes or {}, tips, window, top_due),
-        cards=cards_of(offers, deals, window, currency),
-        bars=_drawing,
+        lists=lists, font=None if font is None else Markup(subset_of(Path(font), lists.texts())), bars=_drawing
     )
     path = Path(folder) / "lists.html"
     with replacing(path) as part:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pandas as pd
 
@@ -17,10 +18,10 @@ from crmkit.offers.deals import Deals
 from crmkit.offers.needs import fortnight_of
 from crmkit.transactions import as_day
 
-__all__ = ["Card", "CardKey", "Page", "cards_of", "clean", "fortnight_in_words", "pages_of", "window_of"]
+__all__ = ["Card", "CardKey", "Lists", "Page", "cards_of", "clean", "fortnight_in_words", "pages_of", "window_of"]
 
-WIDEST = 230
-"""Modules of the widest barcode that a card has room for."""
+BROAD, WIDEST = 226, 500
+"""Modules of the widest barcodes that a card has room for: in its column, and across the page."""
 
 _TWO_WEEKS = {7: "in the next week", 14: "in the next two weeks"}
 
@@ -29,7 +30,7 @@ CardKey = tuple[str, float]
 
 
 class Card(NamedTuple):
-    """A deal as it is printed."""
+    """A deal as it is printed; a broad one needs the width of the page for its barcode of so many modules."""
 
     value: str
     title: str
@@ -37,6 +38,11 @@ class Card(NamedTuple):
     valid: str
     barcode: str
     symbology: str
+    modules: int
+
+    @property
+    def broad(self) -> bool:
+        return self.modules > BROAD
 
 
 class Page(NamedTuple):
@@ -49,6 +55,56 @@ class Page(NamedTuple):
     needs: list[tuple[str, str]]
     deals: list[CardKey]
     tips: list[str]
+
+
+@dataclass(frozen=True)
+class Lists:
+    """All that is printed, on paper or on a web page."""
+
+    title: str
+    fortnight: str
+    first_day: date
+    pages: list[Page]
+    cards: Mapping[CardKey, Card]
+    currency: str
+
+    @classmethod
+    def of(
+        cls,
+        offers: pd.DataFrame,
+        deals: Deals,
+        due: pd.DataFrame,
+        *,
+        names: Mapping[str, str] | None = None,
+        codes: Mapping[str, str] | None = None,
+        tips: pd.DataFrame | None = None,
+        title: str = "Your shopping list",
+        as_of: str | date | None = None,
+        horizon: int | None = None,
+        top_due: int = 8,
+        currency: str = "",
+    ) -> Self:
+        """The words of the lists; parameters and errors as in `crmkit.offers.print_lists`."""
+        window = window_of(due, as_of, horizon)
+        pages = pages_of(offers, due, names or {}, codes or {}, tips, window, top_due)
+        cards = cards_of(offers, deals, window, currency)
+        return cls(clean(title), fortnight_in_words(*window), window[0], pages, cards, clean(currency))
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Every text that comes from outside, and where it stands."""
+        yield self.title, "the title"
+        yield self.currency, "the currency"
+        for (deal, _), card in self.cards.items():
+            for text in (card.value, card.title, card.price):
+                yield text, f"deal {deal} {card.title!r}"
+        for page in self.pages:
+            yield page.name, f"the name of the member whose card ends in {page.card_ending}"
+            yield page.card_ending, "a card number"
+            yield page.code, f"the barcode of the list of the member whose card ends in {page.card_ending}"
+            for item, _ in page.needs:
+                yield item, f"the item {item!r}"
+            for tip in page.tips:
+                yield tip, f"the tip {tip!r}"
 
 
 def window_of(due: pd.DataFrame, as_of: str | date | None, horizon: int | None) -> tuple[date, date]:
@@ -96,11 +152,18 @@ def pages_of(
     )
     return [
         Page(
-            clean(names.get(member, "")), _ending(str(member)), clean(codes.get(member, "")), needs.get(member, []), chosen,
+            clean(names.get(member, "")), _ending(str(member)), _own_code(codes.get(member, ""), member), needs.get(member, []), chosen,
             [clean(tip) for tip in ideas.get(member, [])],
         )
         for member, chosen in lists.items()
     ]  # fmt: skip
+
+
+def _own_code(code: str, member: Any) -> str:
+    """What a list says to the till, where it can be printed."""
+    if code := clean(code):
+        _modules(code, "code 128", f"the list of the member whose card ends in {_ending(str(member))}")
+    return code
 
 
 def _keys(offers: pd.DataFrame) -> list[CardKey]:
@@ -193,13 +256,25 @@ def _card(deal: Any, value: float, currency: str, first: date) -> Card:
     valid = f"until {_day(ends)} {ends.year}" if starts <= first else f"{_span(starts, ends)} {ends.year}"
     code = "" if pd.isna(deal.barcode) else deal.barcode
     symbology = "ean" if pd.isna(deal.barcode_type) else deal.barcode_type
-    if code and bars_of(code := ean13(code) if symbology == "ean" else code, symbology)[2] > WIDEST:
-        raise ConfigError(
-            f"The barcode {code!r} of deal {deal.deal_id} is too wide for its card. Give it fewer characters."
-        )
+    code = ean13(code) if symbology == "ean" else code
+    modules = _modules(code, symbology, f"deal {deal.deal_id}") if code else 0
     money = currency if kind in ("amount", "bundle") else ""
     price = _price(kind, value, deal.price, currency)
-    return Card(clean(money + saving), title[:1].upper() + title[1:], price, f"Valid {valid}", code, symbology)
+    return Card(clean(money + saving), title[:1].upper() + title[1:], price, f"Valid {valid}", code, symbology, modules)
+
+
+def _modules(code: str, symbology: str, whose: str) -> int:
+    """How wide a barcode is, where it can be one and the page has room for it."""
+    try:
+        modules = bars_of(code, symbology)[2]
+    except ConfigError as error:
+        raise ConfigError(f"The barcode of {whose}: {error}") from None
+    if modules > WIDEST:
+        raise ConfigError(
+            f"The barcode {code!r} of {whose} is too wide for the page: {modules} modules, of which {WIDEST} fit. "
+            "Give it fewer characters; digits take half the room of letters."
+        )
+    return modules
 
 
 def _saving(kind: str, value: float) -> str:

@@ -1,0 +1,246 @@
+"""The plan's terms, made into candidates and limits, and what was chosen made into offers.
+
+A problem may be of all members or of some: members meet in the sums only, which is how a cluster plans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crmkit.exceptions import ContractError
+from crmkit.offers import exact
+from crmkit.offers.control import control_group
+from crmkit.offers.dual import Prices, price
+from crmkit.offers.gains import Batch, Candidates, Catalogue, Figures, Habits, candidates_of
+from crmkit.offers.limits import limits_of, offered_deals
+from crmkit.offers.market import Block, Limits, Market, attainable, blocks_of
+from crmkit.offers.needs import Needs
+from crmkit.offers.people import brand_groups, check_customers, check_table, eligible, list_terms
+from crmkit.offers.repair import Chosen, lists_at, within_budgets
+from crmkit.offers.result import OfferResult, Sums, result_of
+from crmkit.offers.tips import choose_tips
+
+if TYPE_CHECKING:
+    from crmkit.offers.plan import OfferPlan
+
+__all__ = ["Problem", "eased_value", "lists_near", "solved"]
+
+Numbers = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+_CENT = 0.005
+_FEW = 100_000
+_EASED, _EASED_OF_MANY = (0.995, 0.99), (0.998,)
+"""Slightly below the prices no member is turned away for whom a budget has room."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything a plan is made from, checked."""
+
+    terms: OfferPlan
+    needs: Needs
+    deals: pd.DataFrame
+    catalogue: Catalogue
+    habits: Habits
+    people: pd.DataFrame
+    members: pd.Index[Any]
+    slots: Index
+    worth: Numbers
+    limits: Limits
+    control: pd.DataFrame
+    left_out: Mapping[str, int]
+
+    @classmethod
+    def of(
+        cls,
+        terms: OfferPlan,
+        needs: Needs,
+        customers: pd.DataFrame,
+        usage: pd.DataFrame | None,
+        received: pd.DataFrame | None,
+        control: pd.DataFrame | None = None,
+    ) -> Self:
+        """The problem of these members; the control group is drawn among them unless it is given."""
+        item = needs.item
+        check_customers(customers, terms.columns_of_members())
+        usage = None if usage is None else brand_groups(usage)
+        check_table("received", received, ("customer_id", "deal_id"))
+        _same_kind(needs, customers)
+        people, left_out = eligible(customers, terms.min_weekly_spend, terms.universal)
+        if control is None:
+            strata = None if terms.control_by is None else people[terms.control_by]
+            control = control_group(people["customer_id"], terms.control, terms.key, strata=strata)
+        people = people[~people["customer_id"].isin(control["customer_id"])].reset_index(drop=True)
+        deals, _ = offered_deals(terms, needs)
+        catalogue = Catalogue.of(
+            deals, item, response=terms.response, margin=terms.margin, point_value=terms.point_value,
+            contact_cost=terms.contact_cost,
+        )  # fmt: skip
+        members = _index(people["customer_id"])
+        slots, worth = list_terms(people, terms.slots, terms.frequency_cap, terms.min_worth or {}, received)
+        habits = Habits.of(members, catalogue, usage, received)
+        limits = limits_of(terms, deals)
+        return cls(terms, needs, deals, catalogue, habits, people, members, slots, worth, limits, control, left_out)
+
+    def market(self) -> Market:
+        """Every candidate that gains something or serves a demand, and fits the budgets."""
+        most = self.limits.affordable(self.limits.budget)
+        reaching: Any = self.limits.by.any(axis=0)
+        blocks: list[Block] = []
+        for batch in self._batches():
+            found = candidates_of(batch, self.catalogue, self.habits)
+            useful = (found.figures.gain > 0) | reaching[found.deal] | (self.worth[found.member] > 0)
+            found = found.where(useful & (found.figures.cost <= most[found.deal]) & (self.slots[found.member] > 0))
+            blocks += blocks_of(found, self.catalogue.place, self.slots, self.worth)
+        return Market([attainable(block) for block in blocks], self.limits)
+
+    def kept(self, chosen: Chosen) -> Candidates:
+        """The chosen candidates in full precision, strictly within the budgets."""
+        found = self.figures(chosen)
+        wanted = self.worth[found.member] > 0
+        kept = within_budgets(self.limits, found.deal, found.figures.cost, found.figures.gain, wanted)
+        return found if kept.all() else found.where(kept)
+
+    def figures(self, chosen: Chosen) -> Candidates:
+        """The chosen candidates again, in full precision, ordered by member, item and deal."""
+        n = len(self.deals) + 1
+        wanted, rows = np.sort(chosen.row * n + chosen.deal), np.unique(chosen.row)
+        partners = np.unique(self.catalogue.partner[self.catalogue.partner >= 0])
+        parts = []
+        for batch in self._batches():
+            some = np.isin(batch.item, partners) if len(partners) else np.zeros(len(batch.row), dtype=bool)
+            some |= _among(batch.row, rows)
+            found = candidates_of(Batch._make(column[some] for column in batch), self.catalogue, self.habits)
+            parts.append(found.where(_among(found.row * n + found.deal, wanted)))
+        if not parts:
+            nothing, none = np.empty(0), np.empty(0, np.int64)
+            return Candidates(none, none, none, none, nothing, Figures(nothing, nothing, nothing, nothing))
+        columns = zip(*((*part[:-1], *part.figures) for part in parts), strict=True)
+        member, row, deal, level, worth, *figures = (np.concatenate(column) for column in columns)
+        return Candidates(member, row, deal, level, worth, Figures(*figures))
+
+    def _batches(self) -> Iterator[Batch]:
+        return self.needs.batches(self.members, self.catalogue.items)
+
+    def result(self, chosen: Chosen, prices: Prices, market: Market | None) -> OfferResult:
+        """The plan; ``market`` where a demand bears on the bound."""
+        found = self.kept(chosen)
+        value = None if market is None else eased_value(market, prices, self.worths(found))
+        return result_of(
+            self.terms, self.needs, self.sums(found), prices, value, self.left_out, usage=bool(len(self.habits.key)),
+            offers=self.offers(found), control=self.control, n_control=len(self.control),
+            planned=self.people[["customer_id"]], tips=self.tips(),
+        )  # fmt: skip
+
+    def worths(self, found: Candidates) -> Numbers:
+        """What each member's list is worth."""
+        return np.bincount(found.member, found.worth, len(self.people)).astype(float)
+
+    def sums(self, found: Candidates) -> Sums:
+        """What of these offers is added up over members."""
+        n, worth, least = len(self.deals), self.worths(found), self.terms.least_worth()
+        tiers = {tier: (self.people["tier"] == tier).to_numpy() for tier in least}
+        return Sums(
+            gain=np.bincount(found.deal, found.figures.gain, n).astype(float),
+            cost=np.bincount(found.deal, found.figures.cost, n).astype(float),
+            offers=np.bincount(found.deal, minlength=n).astype(float),
+            members=np.array([len(self.people), len(np.unique(found.member))], dtype=float),
+            reached=np.array(
+                [len(np.unique(found.member[theirs[found.deal]])) for theirs in self.limits.by], dtype=float
+            ),
+            tier_members=np.array([theirs.sum() for theirs in tiers.values()], dtype=float),
+            tier_lists=np.array(
+                [(worth[theirs] >= least[tier] - _CENT).sum() for tier, theirs in tiers.items()], dtype=float
+            ),
+        )
+
+    def offers(self, found: Candidates) -> pd.DataFrame:
+        """The offers as a table, ordered by member and slot."""
+        order = np.lexsort((found.deal, -found.figures.gain, found.member))
+        member = found.member[order]
+        first = np.flatnonzero(np.diff(member, prepend=-1))
+        slot = np.arange(len(member)) - np.repeat(first, np.diff(first, append=len(member))) + 1
+        place = self._items(found)[order]
+        return pd.DataFrame(
+            {
+                "customer_id": self.people["customer_id"].take(member).reset_index(drop=True),
+                "deal_id": pd.Series(self.catalogue.deal_id)
+                .astype("str")
+                .take(found.deal[order])
+                .reset_index(drop=True),
+                "slot": slot,
+                "expected_gain": found.figures.gain[order],
+                "p_purchase": found.figures.p_anyway[order],
+                "p_with_deal": found.figures.p_with_deal[order],
+                "expected_cost": found.figures.cost[order],
+                "item": pd.Series(self.catalogue.items).astype("str").take(place).reset_index(drop=True),
+                "value": self.catalogue.level_value[found.level, found.deal][order],
+                "worth": found.worth[order],
+            }
+        )
+
+    def _items(self, found: Candidates) -> Index:
+        """The item that each deal stands on."""
+        item = np.empty(len(self.deals), dtype=np.int64)
+        item[self.catalogue.deals] = np.repeat(np.arange(len(self.catalogue.items)), np.diff(self.catalogue.start))
+        return item[found.deal]
+
+    def tips(self) -> pd.DataFrame:
+        """Tips for the members, none where there are no tips."""
+        if self.terms.tips is None:
+            return pd.DataFrame({name: [] for name in ("customer_id", "tip_id", "title", "category", "slot")})
+        return choose_tips(self.needs.source, self.terms.tips, self.terms.tip_slots, members=self.members)
+
+
+def solved(market: Market) -> tuple[Chosen, Prices, Market | None]:
+    """Lists and prices, the exact ones where the market is small; and the market where a demand bears on the bound."""
+    if 0 < market.n_candidates <= exact.MOST_CANDIDATES:
+        return *exact.best_lists(market), None
+    prices = price(market)
+    return lists_near(market, prices), prices, market.demanding()
+
+
+def lists_near(market: Market, prices: Prices) -> Chosen:
+    """The best of the lists at prices slightly below these."""
+    eased = _EASED if len(market) <= _FEW else _EASED_OF_MANY
+    plans = (lists_at(market, replace(prices, budgets=prices.budgets * factor)) for factor in eased)
+    return max(plans, key=lambda chosen: chosen.gain.sum())
+
+
+def eased_value(market: Market, prices: Prices, worth: Numbers) -> float:
+    """The value of the members' best lists where none shall be worth more than it is in the plan."""
+    blocks = [
+        block if block.worth is None else replace(block, demand=np.minimum(block.demand, worth[block.member]))
+        for block in market.blocks
+    ]
+    return Market(blocks, market.limits).response(prices.budgets, prices.rewards).value
+
+
+def _index(ids: pd.Series[Any]) -> pd.Index[Any]:
+    """Ids to be looked up many times; text as objects, which is not converted at every look."""
+    index: pd.Index[Any] = pd.Index(ids if pd.api.types.is_numeric_dtype(ids) else ids.astype(object))
+    return index
+
+
+def _among(values: Index, ordered: Index) -> NDArray[np.bool_]:
+    """Which values are among some that are in order."""
+    if not len(ordered):
+        return np.zeros(len(values), dtype=bool)
+    return np.asarray(ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values)
+
+
+def _same_kind(needs: Needs, customers: pd.DataFrame) -> None:
+    if not isinstance(needs.source, pd.DataFrame):
+        return
+    tables = [table for table in (needs.source, customers) if len(table)]
+    if len({pd.api.types.is_numeric_dtype(table["customer_id"]) for table in tables}) > 1:
+        raise ContractError(
+            "customer_id is text in one of due and customers, and a number in the other. Use text in both."
+        )

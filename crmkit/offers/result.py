@@ -1,0 +1,199 @@
+"""What a plan is: offers, control group, budgets with their prices, and how far from the best it can be at most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crmkit.offers.dual import Prices, bound_of
+from crmkit.offers.limits import budget_table, limits_of, offered_deals
+from crmkit.offers.market import Limits
+from crmkit.offers.needs import Needs
+
+if TYPE_CHECKING:
+    from crmkit.offers.plan import OfferPlan
+
+__all__ = ["OfferResult", "Sums", "result_of"]
+
+Numbers = NDArray[np.float64]
+
+_BARRED = "deals in categories in which nothing is offered"
+
+
+@dataclass(frozen=True)
+class OfferResult:
+    """What each member is offered, and how good the plan is. On Spark offers, control and tips are Spark DataFrames.
+
+    Attributes
+    ----------
+    offers : DataFrame
+        customer_id, deal_id, slot (1 is the member's best), expected_gain, p_purchase (without the deal),
+        p_with_deal, expected_cost (to the deal's budget), item, value (of the deal for this member, in the unit of
+        its kind), worth (money off of one redemption). Ordered by customer_id and slot.
+    control : DataFrame
+        customer_id of the members who could have been offered something and were drawn to get nothing.
+    planned : DataFrame
+        customer_id of the other members who could be offered something, whether they are or not: with ``control`` they
+        tell what the campaign brought, see `campaign_effect`.
+    objective : float
+        Sum of the expected gains.
+    bound : float
+        No plan under the same terms, and lacking no more of what is demanded, can have a larger sum.
+    shadow_prices : DataFrame
+        deal_id, funder, budget, spent (in expectation), shadow_price: the gain one more unit of budget would bring.
+        Every deal of these days, ordered by deal_id.
+    n_members, n_served, n_offers, n_control : int
+        Members who could be offered something, those in control not counted; how many of them are; how many offers
+        there are, and how many members in control.
+    assumptions : tuple of str
+        What the figures rest on beside the data.
+    budgets : DataFrame
+        whose (deal, funder, store), name, budget, spent, shadow_price: every budget that the plan keeps.
+    shortfalls : DataFrame
+        demand, wanted, reached: what was asked for and could not be had; empty when all of it could.
+    tips : DataFrame
+        customer_id, tip_id, title, category, slot.
+    left_out : Mapping
+        Reason → how many members or deals were left out for it.
+    on_prior : float
+        Share of the objective from deals whose response no campaign has measured.
+    """
+
+    offers: pd.DataFrame = field(repr=False)
+    control: pd.DataFrame = field(repr=False)
+    planned: pd.DataFrame = field(repr=False)
+    objective: float
+    bound: float
+    shadow_prices: pd.DataFrame = field(repr=False)
+    n_members: int
+    n_served: int
+    n_offers: int
+    n_control: int
+    assumptions: tuple[str, ...] = field(repr=False)
+    budgets: pd.DataFrame = field(repr=False)
+    shortfalls: pd.DataFrame = field(repr=False)
+    tips: pd.DataFrame = field(repr=False)
+    left_out: Mapping[str, int] = field(repr=False)
+    on_prior: float
+
+    @property
+    def gap(self) -> float:
+        """The share of ``bound`` that is not proven to be reached: 0.01 means the plan lacks 1% at most."""
+        return (self.bound - self.objective) / abs(self.bound) if self.bound else 0.0
+
+    def price_sentences(self, most: int = 3) -> list[str]:
+        """The dearest budgets in words, the dearest first."""
+        dear = self.budgets[self.budgets["shadow_price"] >= 0.005].nlargest(most, "shadow_price")
+        return [
+            f"one more unit of {_whose(whose, name)} buys {price:.2f} of margin"
+            for whose, name, price in dear[["whose", "name", "shadow_price"]].itertuples(index=False)
+        ]
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.n_offers:,} offers to {self.n_served:,} of {self.n_members:,} members; "
+            f"{self.n_control:,} more are kept as control",
+            f"expected gain {self.objective:,.2f}; no plan exceeds {self.bound:,.2f} (gap {self.gap:.2%})",
+            f"deals' budgets spent {self.shadow_prices['spent'].sum():,.2f} of {self.shadow_prices['budget'].sum():,.2f}",
+            *self.price_sentences(),
+            *(f"short of {row.demand}: {row.reached:,} of {row.wanted:,}" for row in self.shortfalls.itertuples()),
+            *(f"left out: {number:,}, {reason}" for reason, number in self.left_out.items()),
+            *(f"assumed: {sentence}" for sentence in self.assumptions),
+        ]
+        return "\n".join(lines)
+
+
+def _whose(whose: str, name: str) -> str:
+    return {"deal": f"the budget of deal {name}", "funder": f"{name}'s money"}.get(whose, "the shop's own money")
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What is known of a plan by adding up its members: gain, cost and number of offers of each deal, members who could
+    be and who are offered something, members reached for each funder that wants so, and of each tier with a least worth
+    its members and the lists that are worth it."""
+
+    gain: Numbers
+    cost: Numbers
+    offers: Numbers
+    members: Numbers
+    reached: Numbers
+    tier_members: Numbers
+    tier_lists: Numbers
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
+
+
+def result_of(
+    terms: OfferPlan,
+    needs: Needs,
+    sums: Sums,
+    prices: Prices,
+    value: float | None,
+    left_out: Mapping[str, int],
+    usage: bool,
+    **tables: Any,
+) -> OfferResult:
+    """The plan, from its sums.
+
+    ``value`` is that of the members' best lists at the prices where a demand bears on the bound: the bound is then that of
+    plans which lack no more than this one of what is demanded.
+    """
+    deals, barred = offered_deals(terms, needs)
+    limits, n = limits_of(terms, deals), len(deals)
+    budgets = budget_table(terms, deals).assign(spent=limits.spent(sums.cost, sums.offers), shadow_price=prices.budgets)
+    own = budgets.iloc[:n]
+    objective = float(sums.gain.sum())
+    unmeasured = float(sums.gain[deals["response"].isna().to_numpy()].sum())
+    on_prior = unmeasured / objective if objective > 0 else 0.0
+    bound = prices.bound
+    if value is not None:
+        bound = bound_of(value, limits, prices.budgets, prices.rewards, np.minimum(limits.reach, sums.reached))
+    return OfferResult(
+        objective=objective,
+        bound=max(bound, objective),
+        shadow_prices=deals[["deal_id", "funder", "budget"]].assign(
+            spent=own["spent"].to_numpy(), shadow_price=own["shadow_price"].to_numpy()
+        ),
+        n_members=int(sums.members[0]),
+        n_served=int(sums.members[1]),
+        n_offers=int(sums.offers.sum()),
+        assumptions=_assumptions(terms, on_prior, usage),
+        budgets=budgets,
+        shortfalls=_shortfalls(terms, limits, sums),
+        left_out=dict(left_out) | ({_BARRED: barred} if barred else {}),
+        on_prior=on_prior,
+        **tables,
+    )
+
+
+def _shortfalls(terms: OfferPlan, limits: Limits, sums: Sums) -> pd.DataFrame:
+    names = [f"members reached for {name}" for name in terms.wanted_reach()]
+    rows = list(zip(names, limits.reach, sums.reached, strict=True))
+    for (tier, least), theirs, enough in zip(
+        terms.least_worth().items(), sums.tier_members, sums.tier_lists, strict=True
+    ):
+        rows.append((f"lists of tier {tier} worth {least:g}", theirs, enough))
+    table = pd.DataFrame(rows, columns=["demand", "wanted", "reached"])
+    return table[table["reached"] < table["wanted"]].astype({"wanted": int, "reached": int}).reset_index(drop=True)
+
+
+def _assumptions(terms: OfferPlan, on_prior: float, usage: bool) -> tuple[str, ...]:
+    sentences = [
+        f"a deal multiplies the odds of the purchase by {terms.response:g} (a prior until a campaign has measured it; "
+        f"{on_prior:.0%} of the expected gain rests on it)",
+        f"{terms.margin:.0%} of the spend is earned, and the spend with a deal is what it was without",
+        "every purchase of the item redeems its deal, and no less of it is bought afterwards",
+    ]
+    if usage:
+        sentences.append(
+            "of a category's purchases 10 % are of the store's brand with national-brand users, 50 % with switchers, "
+            "90 % with store-brand users, where their own share is not known; where it is, this weighs two purchase days"
+        )
+    return tuple(sentences)
