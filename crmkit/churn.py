@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,33 +12,33 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
-from scipy.stats import gamma
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from crmkit import churn_files
 from crmkit.cells import fit_customers
 from crmkit.churn_choice import (
+    BOOSTERS,
     BTYD,
     RARE,
-    SERVICE_TERMS,
-    STEP,
     WARM_UP,
-    YEAR,
     Panel,
     candidates,
     choose,
     fitted_btyd,
-    signals,
+    further_terms,
+    service_effects,
     warn_of_leaks,
 )
-from crmkit.churn_reasons import TELLING, UNUSUAL, WORDS, largest, plain_reasons, silence_in_words
+from crmkit.churn_flags import changed_thresholds, flags_of, proposed_thresholds, unusual_silence
+from crmkit.churn_rates import base_rates, year_ago, year_ago_in_words
+from crmkit.churn_reasons import TELLING, WORDS, largest, plain_reasons, silence_in_words
 from crmkit.exceptions import ContractError, ModelError
-from crmkit.models._logistic_math import log_odds, shift_to_rate
+from crmkit.models._logistic_math import log_odds
 from crmkit.models.bgnbd import BGNBD
 from crmkit.models.churn_classifier import ChurnClassifier, ChurnLogistic
 from crmkit.models.gamma_gamma import GammaGamma
-from crmkit.panel import THEMES, Snapshots, customer_features, date_terms, snapshots, usual_gap, usual_variation
+from crmkit.panel import THEMES, Snapshots, customer_features, snapshots
 from crmkit.tables import ServiceRecords
 from crmkit.transactions import Transactions
 
@@ -46,7 +46,6 @@ __all__ = ["ChurnModel", "load_churn_model"]
 
 Floats = NDArray[np.float64]
 
-FLAGS = ("active", "cooling", "at risk", "frozen", "lost", "returned")
 SMALL, MOST = 200, 50_000
 
 
@@ -60,20 +59,22 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
     regression that starts from its answer, and from 500 customers the mean of that and of boosted trees on the log-odds
     scale, are fitted on a panel of past days 14 days apart (four weeks apart over a whole year, with date terms, when the
     log is long enough). One is taken when it beat the buy-till-you-die model by more than a standard error at the newest day
-    whose outcome is known, fitted on what was known before; see ``choice_``.
+    whose outcome is known: fitted on what was known before it or, while that is little, on other customers; see ``choice_``.
 
     Parameters
     ----------
     horizon : int
         Days ahead.
+    booster : str
+        Who grows the trees: "scikit-learn", or "lightgbm", an optional package (pip install 'crmkit[lightgbm]').
 
     Attributes
     ----------
     estimator_ : ChurnClassifier or a buy-till-you-die model
         The estimator over the table of features (``features(log)``), or over that of `btyd_summary`.
     choice_ : DataFrame
-        candidate, log_loss, auc, ece, gain (in log-loss over the best buy-till-you-die
-        model; without a whole year of days, every mean is moved to what was observed first), standard_error, chosen.
+        candidate, log_loss, auc, ece, gain (in log-loss over the best buy-till-you-die model; without a whole year of days,
+        every mean is moved to what was observed first), standard_error, chosen.
     note_ : str
         What was chosen, and why.
     purchases_ : BGNBD, MBGNBD or ParetoNBD
@@ -108,8 +109,9 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
     BG/NBD: 4 customers are a small base (fewer than 200).
     """
 
-    def __init__(self, horizon: int = 30) -> None:
+    def __init__(self, horizon: int = 30, booster: str = "scikit-learn") -> None:
         self.horizon = horizon
+        self.booster = booster
 
     # -- fit ---------------------------------------------------------------------------------------------------------
 
@@ -126,7 +128,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ModelError
-            The horizon is no number of days, or nobody bought twice.
+            The horizon is no number of days, the booster not known, or nobody bought twice.
         LeakError
             ``as_of`` is after the log's last day.
 
@@ -138,13 +140,15 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         """
         if not (self.horizon >= 1 and self.horizon == int(self.horizon)):
             raise ModelError(f"horizon={self.horizon} is not a number of days of at least 1.")
+        if self.booster not in BOOSTERS:
+            raise ModelError(f"booster={self.booster!r} is not known; there are {list(BOOSTERS)}.")
         with snapshots(log) as shop:
             top = shop.day(as_of)
             state = shop.state(top)
             self.purchases_ = fit_customers(BGNBD(), state)
             self.spend_ = fit_customers(GammaGamma(), state)
             if not hasattr(self, "thresholds_"):
-                self.thresholds_ = _proposed(state, self.horizon)
+                self.thresholds_ = proposed_thresholds(state, self.horizon)
             self._stay_simple()
             if why := _too_small(state, shop, top, self.horizon):
                 self.note_ = f"BG/NBD: {why}."
@@ -173,40 +177,22 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         if min(test["label"].sum(), (1 - test["label"]).sum()) < RARE:
             self.note_ = f"BG/NBD: fewer than {RARE} customers were silent, or came, after {panel.date(panel.newest)}."
             return
-        chosen, self.choice_, self.note_ = choose(panel, len(state))
+        chosen, self.choice_, self.note_ = choose(panel, len(state), self.booster)
         warn_of_leaks(self.choice_, test)
         rows = pd.concat([panel.table(day) for day in panel.days(panel.newest)], ignore_index=True)
         if chosen in BTYD:
             self.estimator_ = self.purchases_ = fitted_btyd(chosen, state) or self.purchases_
         else:
-            self.estimator_ = candidates()[chosen].fit(rows[panel.features], rows["label"], groups=rows["customer_id"])
+            self.estimator_ = candidates(self.booster)[chosen].fit(
+                rows[panel.features], rows["label"], groups=rows["customer_id"]
+            )
             self.effects_ = self.estimator_.estimators_[0].effects()
         if self.service_:
-            self.service_effects_ = _service_effects(rows, panel.features)
+            self.service_effects_ = service_effects(rows, panel.features)
         self.partial_ = _partial(rows, panel.features)
-        self.base_rates_ = self._rates(rows, panel)
-        self.note_ += self._last_year(panel.date(panel.top))
-
-    def _last_year(self, as_of: date) -> str:
-        """In words, what the same window a year before had that the model did not expect."""
-        if not (shift := self.year_ago(as_of)):
-            return ""
-        row = self.base_rates_.loc[self.base_rates_["shift"] == shift].iloc[0]
-        return (
-            f" A year before, {row['observed']:.1%} were silent where {row['predicted']:.1%} are predicted: "
-            f"log-odds are moved by {shift:+.2f}."
-        )
-
-    def _rates(self, rows: pd.DataFrame, panel: Panel) -> pd.DataFrame:
         z = self._log_odds(rows, rows[panel.features])
-        parts = []
-        for day in sorted(rows["day"].unique()):
-            place = np.flatnonzero(rows["day"] == day)
-            label, here = rows["label"].to_numpy()[place], z[place]
-            rate = float((label.sum() + 0.5) / (len(label) + 1))
-            shift = shift_to_rate(here, rate)
-            parts.append((panel.date(day), len(label), float(label.mean()), float(expit(here).mean()), shift))
-        return pd.DataFrame(parts, columns=["day", "n", "observed", "predicted", "shift"])
+        self.base_rates_ = base_rates(z, rows["label"], rows["day"], panel.date)
+        self.note_ += year_ago_in_words(self.base_rates_, panel.date(panel.top))
 
     # -- predict -----------------------------------------------------------------------------------------------------
 
@@ -248,19 +234,8 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         return np.asarray(expit(z), dtype=np.float64)
 
     def year_ago(self, as_of: date) -> float:
-        """What the same window a year before adds to the log-odds: how far off the model was then; 0 where it is unknown.
-
-        An outcome within two standard errors of the prediction, or less than half a year of past days, adds nothing.
-        """
-        rates = self.base_rates_
-        if not len(rates):
-            return 0.0
-        away = (pd.to_datetime(rates["day"]) - pd.Timestamp(as_of - timedelta(days=YEAR))).dt.days.abs()
-        place = int(np.argmin(away))
-        row = rates.iloc[place]
-        error = np.sqrt(row["predicted"] * (1 - row["predicted"]) / row["n"])
-        noise = abs(row["observed"] - row["predicted"]) <= 2 * error
-        return 0.0 if away.iloc[place] > STEP / 2 or noise else float(row["shift"])
+        """What the same window a year before adds to the log-odds; 0 where it is unknown, or no more than noise."""
+        return year_ago(self.base_rates_, as_of)
 
     def value_if_active(self, state: pd.DataFrame) -> pd.Series[float]:
         """Money within the horizon of a customer who has not dropped out: (r + x)/(α + T) × H × spend."""
@@ -310,15 +285,12 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
 
     def features_of(self, state: pd.DataFrame, as_of: date, service: ServiceRecords | None = None) -> pd.DataFrame:
         """The same from a state that is there already."""
-        silent = log_odds(self.purchases_.probability_no_purchase(state, self.horizon))
-        return customer_features(state, self.horizon, silent, self._more(state, as_of, service))
-
-    def _more(self, state: pd.DataFrame, as_of: date, service: ServiceRecords | None) -> dict[str, Any]:
         if self.service_ and service is None:
             raise ModelError("This model was fitted with service records. Give them: predict(log, service=records).")
-        day = (as_of - date(1970, 1, 1)).days
-        more: dict[str, Any] = dict(date_terms(day, self.horizon)) if self.season_ else {}
-        return more | (signals(state, service, as_of) if self.service_ and service is not None else {})
+        silent = log_odds(self.purchases_.probability_no_purchase(state, self.horizon))
+        known = service if self.service_ else None
+        more = further_terms(state, as_of, self.horizon, self.season_, known)
+        return customer_features(state, self.horizon, silent, more)
 
     def _look(
         self, log: Transactions, as_of: str | date | None, service: ServiceRecords | None
@@ -399,26 +371,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "estimator_")
         with snapshots(log) as shop:
             state = shop.state(as_of)
-        return self._warnings(state, self._day(log, as_of))
-
-    def _warnings(self, state: pd.DataFrame, as_of: date) -> pd.DataFrame:
-        frequency, recency = (state[name].to_numpy(dtype=np.float64) for name in ("frequency", "recency"))
-        gap = usual_gap(frequency, recency, float(self.horizon))
-        variation = usual_variation(frequency, recency, state["squared_gaps"].to_numpy(dtype=np.float64))
-        shape = 1 / variation**2
-        after = np.ceil(gamma.ppf(1 - UNUSUAL, shape, scale=gap / shape)).astype(np.int64)
-        silence = state["silence"].to_numpy(dtype=np.int64)
-        passed = silence > after
-        since = pd.Timestamp(as_of) - pd.to_timedelta(np.where(passed, silence - after - 1, 0), unit="D")
-        return pd.DataFrame(
-            {
-                "customer_id": state["customer_id"],
-                "silence": silence,
-                "usual_gap": gap,
-                "unusual_after": after,
-                "unusual_since": pd.Series(since, index=state.index).where(passed),
-            }
-        )
+        return unusual_silence(state, self._day(log, as_of), self.horizon)
 
     def flags(
         self, log: Transactions, as_of: str | date | None = None, service: ServiceRecords | None = None
@@ -435,33 +388,14 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         state, table = self._look(log, as_of, service)
         day = self._day(log, as_of)
         p = self.probability(state, table, day)
-        unusual = self._warnings(state, day)["unusual_since"].notna()
-        return pd.DataFrame({"customer_id": state["customer_id"], "flag": self._flag(state, p, unusual.to_numpy())})
-
-    def _flag(self, state: pd.DataFrame, p: Floats, unusual: NDArray[np.bool_]) -> pd.Series[str]:
-        t, silence = self.thresholds_, state["silence"].to_numpy()
-        rules = {
-            "lost": silence >= t["lost_after"],
-            "frozen": silence >= t["frozen_after"],
-            "at risk": p >= t["at_risk"],
-            "cooling": unusual & (p >= t["cooling"]),
-            "returned": state["last_gap"].to_numpy() >= t["frozen_after"],
-        }
-        return pd.Series(np.select(list(rules.values()), list(rules), "active"), index=state.index, dtype="str")
+        unusual = unusual_silence(state, day, self.horizon)["unusual_since"].notna().to_numpy()
+        flag = flags_of(state, p, unusual, self.thresholds_)
+        return pd.DataFrame({"customer_id": state["customer_id"], "flag": flag})
 
     def set_thresholds(self, **thresholds: float) -> Self:
         """Change some of ``thresholds_``: frozen_after, lost_after (days), at_risk, cooling (probabilities)."""
         check_is_fitted(self, "thresholds_")
-        if unknown := sorted(set(thresholds) - set(self.thresholds_)):
-            raise ModelError(f"No threshold is called {unknown}; there are {sorted(self.thresholds_)}.")
-        changed = self.thresholds_ | {name: float(value) for name, value in thresholds.items()}
-        if not (
-            0 < changed["frozen_after"] <= changed["lost_after"] and 0 <= changed["cooling"] <= changed["at_risk"] <= 1
-        ):
-            raise ModelError(
-                f"Thresholds must be in order, 0 < frozen_after <= lost_after, cooling <= at_risk <= 1: {changed}."
-            )
-        self.thresholds_ = changed
+        self.thresholds_ = changed_thresholds(self.thresholds_, thresholds)
         return self
 
     def partial_defection(
@@ -473,7 +407,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         -------
         DataFrame
             customer_id; p_partial, the probability of buying within the horizon, yet spending, or buying of categories,
-            less than half as much as in as many days before.
+            less than half as much as in as many days before; 0 of those who bought nothing then.
 
         Raises
         ------
@@ -484,7 +418,8 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         if self.partial_ is None:
             raise ModelError("Falling away could not be learned: too few customers, or too short a log. See note_.")
         p = self.probability(state, table, self._day(log, as_of))
-        falls = self.partial_.predict_proba(table)[:, 1]
+        came = state["silence"].to_numpy() < self.horizon
+        falls = np.where(came, self.partial_.predict_proba(table)[:, 1], 0.0)
         return pd.DataFrame({"customer_id": state["customer_id"], "p_partial": (1 - p) * falls})
 
     def win_back(
@@ -510,14 +445,13 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         """
         state, table = self._look(log, as_of, service)
         day = self._day(log, as_of)
-        p, late = self.probability(state, table, day), self._warnings(state, day)["unusual_since"]
-        risk = {"p_churn": p, "value_at_risk": p * self.value_if_active(state)}
-        flag = self._flag(state, p, late.notna().to_numpy())
+        p, late = self.probability(state, table, day), unusual_silence(state, day, self.horizon)["unusual_since"]
         rows = pd.DataFrame(
             {
                 "customer_id": state["customer_id"],
-                **risk,
-                "flag": flag,
+                "p_churn": p,
+                "value_at_risk": p * self.value_if_active(state),
+                "flag": flags_of(state, p, late.notna().to_numpy(), self.thresholds_),
                 "unusual_since": late,
                 **self._reasons(state, table),
             }
@@ -544,32 +478,12 @@ def _too_small(state: pd.DataFrame, shop: Snapshots, top: int, horizon: int) -> 
     return ""
 
 
-def _service_effects(rows: pd.DataFrame, features: list[str]) -> pd.DataFrame:
-    """What the service signals do to the log-odds, all else known; hardly held back, for the interval's sake."""
-    model = ChurnLogistic(strength=1.0).fit(rows[features], rows["label"], groups=rows["customer_id"])
-    effects = model.effects()
-    return effects[effects["term"].isin(SERVICE_TERMS)].reset_index(drop=True)
-
-
 def _partial(rows: pd.DataFrame, features: list[str]) -> ChurnLogistic | None:
     """Of those who came: who came for less than half."""
     came = rows[rows["fell"].notna()]
     if not RARE <= came["fell"].sum() <= len(came) - RARE:
         return None
     return ChurnLogistic(anchor=None).fit(came[features], came["fell"], groups=came["customer_id"])
-
-
-def _proposed(state: pd.DataFrame, horizon: int) -> dict[str, float]:
-    """Thresholds from customers' longest gaps that ended in a purchase: one in ten was longer than frozen_after, one in a hundred than lost_after."""
-    longest = state.loc[state["frequency"] > 0, "longest_gap"].to_numpy(dtype=np.float64)
-    frozen, lost = np.quantile(longest, [0.90, 0.99]) if len(longest) else (3.0 * horizon, 6.0 * horizon)
-    frozen = max(float(np.ceil(frozen)), float(horizon))
-    return {
-        "frozen_after": frozen,
-        "lost_after": max(float(np.ceil(lost)), frozen + 1),
-        "at_risk": 0.5,
-        "cooling": 0.25,
-    }
 
 
 def load_churn_model(path: str | os.PathLike[str]) -> ChurnModel:
@@ -587,7 +501,7 @@ def load_churn_model(path: str | os.PathLike[str]) -> ChurnModel:
     """
     content = churn_files.read(path)
     try:
-        model: ChurnModel = churn_files.restore(ChurnModel(content["horizon"]), content)
+        model: ChurnModel = churn_files.restore(ChurnModel(content["horizon"], content["booster"]), content)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ContractError(f"{os.fspath(path)!r} is not a churn model saved by crmkit: {error}") from error
     return model

@@ -15,18 +15,32 @@ from crmkit import scoring
 from crmkit.exceptions import CrmkitWarning
 from crmkit.models._logistic_math import log_odds, shift_to_rate
 from crmkit.models.bgnbd import BGNBD
-from crmkit.models.churn_classifier import BoostedTrees, ChurnClassifier, ChurnLogistic
+from crmkit.models.churn_classifier import BoostedTrees, ChurnClassifier, ChurnLogistic, LightGBMTrees
 from crmkit.models.mbgnbd import MBGNBD
 from crmkit.models.pareto_nbd import ParetoNBD
 from crmkit.panel import Snapshots, customer_features, date_terms
 from crmkit.service import service_signals
 from crmkit.tables import ServiceRecords
 
-__all__ = ["BTYD", "Panel", "candidates", "choose", "fitted_btyd", "signals", "warn_of_leaks"]
+__all__ = [
+    "BOOSTERS",
+    "BTYD",
+    "SERVICE_TERMS",
+    "Panel",
+    "candidates",
+    "choose",
+    "fitted_btyd",
+    "further_terms",
+    "row_losses",
+    "service_effects",
+    "signals",
+    "warn_of_leaks",
+]
 
 Floats = NDArray[np.float64]
 
 BTYD = {"BG/NBD": BGNBD, "MBG/NBD": MBGNBD, "Pareto/NBD": ParetoNBD}
+BOOSTERS = {"scikit-learn": BoostedTrees, "lightgbm": LightGBMTrees}
 STEP, DEPTH, WARM_UP, YEAR = 14, 9, 28, 364
 MIDDLE, RARE = 500, 20
 LEAK_AUC, LEAK_FEATURE = 0.97, 0.95
@@ -81,15 +95,12 @@ class Panel:
         if day not in self._tables:
             state = self.state(day)
             silent = log_odds(self.silent(day, "BG/NBD"))  # type: ignore[arg-type]  # BG/NBD always answers
-            features = customer_features(state, self.horizon, silent, self._more(state, day))
+            more = further_terms(state, self.date(day), self.horizon, self.season, self.service)
+            features = customer_features(state, self.horizon, silent, more)
             self.features = list(features.columns)
             kept = state[["customer_id", "frequency", "recency", "T", "label", "fell"]]
             self._tables[day] = pd.concat([kept, features], axis=1).assign(day=day)
         return self._tables[day]
-
-    def _more(self, state: pd.DataFrame, day: int) -> dict[str, Any]:
-        season = date_terms(day, self.horizon) if self.season else {}
-        return season | (signals(state, self.service, self.date(day)) if self.service is not None else {})
 
 
 def fitted_btyd(btyd: str, state: pd.DataFrame) -> Any:
@@ -100,20 +111,35 @@ def fitted_btyd(btyd: str, state: pd.DataFrame) -> Any:
     return model if btyd == "BG/NBD" or not model.prior_used_ else None
 
 
+def further_terms(
+    state: pd.DataFrame, as_of: date, horizon: int, season: bool, service: ServiceRecords | None
+) -> dict[str, Any]:
+    """Columns beside those of the visits: date terms where a year is known, signals where there are service records."""
+    terms: dict[str, Any] = dict(date_terms((as_of - date(1970, 1, 1)).days, horizon)) if season else {}
+    return terms | (signals(state, service, as_of) if service is not None else {})
+
+
 def signals(state: pd.DataFrame, service: ServiceRecords, as_of: date) -> dict[str, Floats]:
     """Service signals of each row; 0 where a customer was never heard of."""
     known = state[["customer_id"]].merge(service_signals(service, as_of), how="left", on="customer_id").fillna(0)
     return {name: known[name].to_numpy(dtype=np.float64) for name in SERVICE_TERMS}
 
 
-def candidates() -> dict[str, ChurnClassifier]:
+def service_effects(rows: pd.DataFrame, features: list[str]) -> pd.DataFrame:
+    """What the service signals do to the log-odds, all else known; hardly held back, for the interval's sake."""
+    model = ChurnLogistic(strength=1.0).fit(rows[features], rows["label"], groups=rows["customer_id"])
+    effects = model.effects()
+    return effects[effects["term"].isin(SERVICE_TERMS)].reset_index(drop=True)
+
+
+def candidates(booster: str) -> dict[str, ChurnClassifier]:
     return {
         "logistic": ChurnClassifier((ChurnLogistic(),)),
-        "average of logistic and trees": ChurnClassifier((ChurnLogistic(), BoostedTrees())),
+        "average of logistic and trees": ChurnClassifier((ChurnLogistic(), BOOSTERS[booster]())),
     }
 
 
-def choose(panel: Panel, n_customers: int) -> tuple[str, pd.DataFrame, str]:
+def choose(panel: Panel, n_customers: int, booster: str) -> tuple[str, pd.DataFrame, str]:
     """The candidate to use, every candidate's score at the newest past day, and a sentence.
 
     Without a whole year to learn from, a candidate is judged once its mean is moved to what happened: the base rate of one
@@ -121,7 +147,7 @@ def choose(panel: Panel, n_customers: int) -> tuple[str, pd.DataFrame, str]:
     """
     label = panel.table(panel.newest)["label"].to_numpy()
     answers = {name: panel.silent(panel.newest, name) for name in BTYD}
-    trained, where = _trained(panel, n_customers)
+    trained, where = _trained(panel, n_customers, booster)
     scores = {
         name: _Score.of(label, p, moved=not panel.season) for name, p in (answers | trained).items() if p is not None
     }
@@ -138,20 +164,30 @@ def choose(panel: Panel, n_customers: int) -> tuple[str, pd.DataFrame, str]:
     return chosen, table, f"{chosen}: log-loss {where}: {losses}."
 
 
-def _trained(panel: Panel, n_customers: int) -> tuple[dict[str, Floats | None], str]:
-    """Answers at the newest past day of what was fitted on days whose outcome was known then, and in words on which."""
-    test, known = panel.table(panel.newest), panel.days(panel.newest - STEP * -(-panel.horizon // STEP))
-    rows = pd.concat([panel.table(day) for day in known], ignore_index=True) if known else test
+def _trained(panel: Panel, n_customers: int, booster: str) -> tuple[dict[str, Floats | None], str]:
+    """Answers at the newest past day of what was fitted on days whose outcome was known then, and in words on which.
+
+    Where these are not half as many as there are to learn from now, what was fitted on them says little of what will be: then
+    the answers are for customers held out, on all past days.
+    """
+    test, days = panel.table(panel.newest), panel.days(panel.newest)
+    known = panel.days(panel.newest - STEP * -(-panel.horizon // STEP))
+    held_out = 2 * len(known) < len(days)
+    rows = pd.concat([panel.table(day) for day in (days if held_out else known)], ignore_index=True)
     answers: dict[str, Floats | None] = {}
     if RARE <= rows["label"].sum() <= len(rows) - RARE:
-        for name in candidates():
+        for name, unfitted in candidates(booster).items():
             if name == "logistic" or n_customers >= MIDDLE:
-                model = candidates()[name].fit(rows[panel.features], rows["label"], groups=rows["customer_id"])
-                unseen = model.decision_function(test[panel.features]) if known else model.held_out_
+                model = unfitted.fit(rows[panel.features], rows["label"], groups=rows["customer_id"])
+                newest = (rows["day"] == panel.newest).to_numpy()
+                unseen = model.held_out_[newest] if held_out else model.decision_function(test[panel.features])
                 answers[name] = np.asarray(expit(unseen), dtype=np.float64)
-    if known:
-        return answers, f"at {panel.date(panel.newest)}"
-    return answers, f"of customers held out at {panel.date(panel.newest)} (the log is too short for an earlier day)"
+    if held_out:
+        return (
+            answers,
+            f"of customers held out at {panel.date(panel.newest)} (the log is too short for enough earlier days)",
+        )
+    return answers, f"at {panel.date(panel.newest)}"
 
 
 class _Score(NamedTuple):
@@ -165,7 +201,7 @@ class _Score(NamedTuple):
         z = log_odds(p)
         shift = shift_to_rate(z, float(label.mean())) if moved else 0.0
         figures = scoring.log_loss(label, p), scoring.roc_auc(label, p), scoring.calibration_error(label, p)
-        return cls(figures, _losses(label, expit(z + shift)))
+        return cls(figures, row_losses(label, expit(z + shift)))
 
     def gain(self, other: _Score) -> tuple[float, float]:
         """How much less the other loses: mean of the paired differences, and its standard error."""
@@ -173,7 +209,7 @@ class _Score(NamedTuple):
         return float(gain.mean()), float(gain.std() / np.sqrt(max(len(gain) - 1, 1)))
 
 
-def _losses(label: Floats, p: Any) -> Floats:
+def row_losses(label: Floats, p: Any) -> Floats:
     """Log-loss of each row."""
     kept = np.clip(np.asarray(p, dtype=np.float64), scoring.EPS, 1 - scoring.EPS)
     return -(label * np.log(kept) + (1 - label) * np.log1p(-kept))

@@ -10,13 +10,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from crmkit.churn_scoring import gains_table
-from crmkit.displays import BLUE, GREEN, GREY, ORANGE, Display, ReliabilityDisplay, legend, reliability
-from crmkit.scoring import reliability_table
+from crmkit.displays import BLUE, GREEN, GREY, ORANGE, Display, legend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["GainsDisplay", "churn_gains", "churn_reliability"]
+__all__ = ["GainsDisplay", "churn_gains"]
 
 
 class GainsDisplay(Display):
@@ -37,6 +36,8 @@ class GainsDisplay(Display):
 def churn_gains(y: ArrayLike, lists: Mapping[str, ArrayLike], value: ArrayLike | None = None) -> GainsDisplay:
     """A gains chart: of each list's score, how many of the leavers (or of their money) its best part holds.
 
+    Where nobody left there is nothing to hold, and the table is empty.
+
     Parameters
     ----------
     y : array (n,)
@@ -52,14 +53,7 @@ def churn_gains(y: ArrayLike, lists: Mapping[str, ArrayLike], value: ArrayLike |
     [0.0, 0.5, 1.0]
     """
     outcome = np.asarray(y, dtype=np.float64) * (1.0 if value is None else np.asarray(value, dtype=np.float64))
+    if not outcome.sum() > 0:
+        return GainsDisplay(pd.DataFrame({"list": [], "share_of_rows": [], "share_of_outcome": []}))
     parts = [pd.DataFrame({"list": name} | gains_table(outcome, score)) for name, score in lists.items()]
     return GainsDisplay(pd.concat(parts, ignore_index=True))
-
-
-def churn_reliability(y: ArrayLike, models: Mapping[str, ArrayLike]) -> ReliabilityDisplay:
-    """A reliability curve of each model's probabilities, over ten bins of equal count.
-
-    >>> len(churn_reliability([1, 0, 0, 1], {"model": [0.9, 0.1, 0.2, 0.8]}).table)
-    4
-    """
-    return reliability({name: reliability_table(y, p) for name, p in models.items()})

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crmkit.churn_choice import BOOSTERS
 from crmkit.exceptions import ContractError, ExtractError
 from crmkit.models._base import FORMAT as MODEL_FORMAT
 from crmkit.models._base import _document, _finite, _model
@@ -58,6 +59,7 @@ def content_of(model: Any) -> dict[str, Any]:
     rates = model.base_rates_.assign(day=model.base_rates_["day"].astype("str"))
     return {
         "horizon": int(model.horizon),
+        "booster": model.booster,
         "note": model.note_,
         "season": model.season_,
         "service": model.service_,
@@ -114,7 +116,7 @@ def restore(model: Any, content: dict[str, Any]) -> Any:
 
 def _classifier_from(content: dict[str, Any]) -> ChurnClassifier:
     parts: list[Any] = [_logistic_from(content["logistic"])]
-    parts += [_trees_from(content["trees"])] if content["trees"] else []
+    parts += [_trees_from(content["trees"], BOOSTERS[content["booster"]])] if content["trees"] else []
     whole: ChurnClassifier = _named(ChurnClassifier(tuple(parts)), content["classifier"]["names"])
     whole.estimators_, whole.held_out_ = parts, np.zeros(0)
     whole.intercept_, whole.slope_ = content["classifier"]["intercept"], content["classifier"]["slope"]
@@ -131,8 +133,8 @@ def _logistic_from(content: dict[str, Any]) -> ChurnLogistic:
     return model
 
 
-def _trees_from(content: dict[str, Any]) -> BoostedTrees:
-    model: BoostedTrees = _named(BoostedTrees(**content["settings"]), content["names"])
+def _trees_from(content: dict[str, Any], booster: type[BoostedTrees]) -> BoostedTrees:
+    model: BoostedTrees = _named(booster(**content["settings"]), content["names"])
     feature, left, right = (np.array(content[name], dtype=np.int32) for name in ("feature", "left", "right"))
     threshold = np.where(content["inner"], np.array(content["threshold"], dtype=np.float64), np.inf)
     value = np.array(content["value"], dtype=np.float64)

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crmkit.churn_flags import UNUSUAL
+
 __all__ = ["TELLING", "WORDS", "largest", "plain_reasons", "silence_in_words"]
 
 Floats = NDArray[np.float64]
 
-UNUSUAL = 0.1
 _SHOWN = 0.1
 
 

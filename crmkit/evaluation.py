@@ -15,23 +15,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
 
 from crmkit import scoring, timing_baselines
 from crmkit.churn import ChurnModel
+from crmkit.churn_backtest import CHURN_MODELS, churn_answers, churn_difference, churn_intervals, churn_scores
+from crmkit.churn_displays import GainsDisplay, churn_gains
 from crmkit.displays import Display, FrequencyDisplay, reliability
 from crmkit.exceptions import LeakError, ModelError
 from crmkit.features import item_bought, item_panel, item_state
-from crmkit.models.bgnbd import BGNBD
 from crmkit.models.lifetime_value import CustomerLifetimeValue
 from crmkit.summaries import btyd_summary, holdout_summary, rfm_table
+from crmkit.tables import ServiceRecords
 from crmkit.timing import NextPurchase
 from crmkit.transactions import Transactions, as_day
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Backtest", "backtest"]
+__all__ = ["Backtest", "ChurnBacktest", "backtest"]
+
+Campaign = Mapping[str, Any]
 
 _WORDS = {"mae_value": "mean absolute error of the money spent", "log_loss": "log-loss"}
 _REGULAR = 3
@@ -97,11 +100,57 @@ class Backtest:
         return f"{self.verdict}\n{self.mean.round(3).to_string()}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChurnBacktest(Backtest):
+    """A backtest of churn: of the model, of BG/NBD and of recency alone.
+
+    ``scores`` has log_loss, brier, auc, pr_auc, ece (expected calibration error), top_decile_lift, value_captured (lapsing
+    value in the best decile by P(churn) × value, as a multiple of a random decile's) and empc (expected maximum profit per
+    customer of a campaign). ``display`` is the reliability curve.
+
+    Attributes
+    ----------
+    gains : GainsDisplay
+        Lapsing value that the best part of each list holds, ranked by P(churn) × value; all origins together.
+    difference : Interval
+        log_loss of the model less that of the better baseline, with a bootstrap interval by customer.
+    answers : DataFrame
+        origin, customer_id, silent (what happened), value (money expected if active), and P(silent) by each model.
+    campaign : mapping
+        What empc rests on.
+    """
+
+    gains: GainsDisplay = field(repr=False)
+    difference: scoring.Interval
+    answers: pd.DataFrame = field(repr=False)
+    campaign: Campaign
+
+    def intervals(self, n: int = 200, seed: int = 0, level: float = 0.95) -> pd.DataFrame:
+        """Every score, and the model's difference to each baseline, with bootstrap intervals by customer.
+
+        Returns
+        -------
+        DataFrame
+            model, score, estimate, low, high, difference (the churn model's less this baseline's), difference_low,
+            difference_high.
+        """
+        return churn_intervals(self.answers, self.campaign, n, seed, level)
+
+    @property
+    def verdict(self) -> str:
+        """The sentence of every backtest, and how sure the difference is."""
+        less, low, high = self.difference
+        sure = "" if low > 0 or high < 0 else ", which may be chance"
+        return f"{super().verdict} The difference is {less:.4f} (95% interval {low:.4f} to {high:.4f}){sure}."
+
+
 def backtest(
     model: CustomerLifetimeValue | ChurnModel | NextPurchase,
     log: Transactions,
     split: str | date | Sequence[str | date] | None = None,
     horizon: int | None = None,
+    service: ServiceRecords | None = None,
+    campaign: Campaign | None = None,
 ) -> Backtest:
     """Hold a model against what happened after past days.
 
@@ -116,10 +165,16 @@ def backtest(
     horizon : int, optional
         Days ahead. Default: for lifetime value from the (last) split to ``until``, or a quarter of the days observed;
         the model's own for churn; 14 for the next purchase.
+    service : ServiceRecords, optional
+        Of churn: complaints and answers, known from the day on which they were recorded.
+    campaign : mapping, optional
+        Of churn: what a retention campaign costs and brings at your firm, for the expected maximum profit: clv, incentive,
+        contact, accept, as in `expected_maximum_profit`; by default those of its paper.
 
     Returns
     -------
     Backtest
+        Of churn a `ChurnBacktest`, with intervals and a gains chart.
 
     Raises
     ------
@@ -133,6 +188,8 @@ def backtest(
     >>> check.scores["origin"].nunique(), check.mean.index[0]
     (3, 'churn model')
     """
+    if not isinstance(model, ChurnModel) and (service is not None or campaign is not None):
+        raise ModelError(f"Service records and campaigns are for a ChurnModel, not for a {type(model).__name__}.")
     if horizon is not None and (horizon < 1 or horizon != int(horizon)):
         raise ModelError(f"horizon={horizon} is not a whole number of days of at least 1.")
     splits = [split] if isinstance(split, str | date) else list(split or [])
@@ -143,7 +200,7 @@ def backtest(
     for origin in origins:
         if origin + timedelta(days=ahead) > log.until:
             raise LeakError(f"The {ahead} days after {origin} are not all observed: the log ends on {log.until}.")
-    return _backtest(model, log, origins, ahead)
+    return _backtest(model, log, origins, ahead, service, campaign or {})
 
 
 def _default_horizon(model: object, log: Transactions, origins: list[date]) -> int:
@@ -175,7 +232,14 @@ def opened_on(log: Transactions) -> date:
 
 
 @singledispatch
-def _backtest(model: object, log: Transactions, origins: list[date], ahead: int) -> Backtest:
+def _backtest(
+    model: object,
+    log: Transactions,
+    origins: list[date],
+    ahead: int,
+    service: ServiceRecords | None,
+    campaign: Campaign,
+) -> Backtest:
     raise ModelError(f"There is no backtest for a {type(model).__name__}.")
 
 
@@ -183,7 +247,9 @@ def _backtest(model: object, log: Transactions, origins: list[date], ahead: int)
 
 
 @_backtest.register
-def _lifetime_value(model: CustomerLifetimeValue, log: Transactions, origins: list[date], ahead: int) -> Backtest:
+def _lifetime_value(
+    model: CustomerLifetimeValue, log: Transactions, origins: list[date], ahead: int, *_: object
+) -> Backtest:
     name = type(model.purchases).__name__.replace("BGNBD", "BG/NBD")
     rows, known = [], pd.DataFrame()
     for origin in origins:
@@ -253,57 +319,34 @@ def _lows(edges: Any) -> list[int]:
 
 
 @_backtest.register
-def _churn(model: ChurnModel, log: Transactions, origins: list[date], ahead: int) -> Backtest:
-    rows, answers = [], []
-    names = [_CHURN, "BG/NBD", "recency only"]
-    for origin in origins:
-        known = clone(model).set_params(horizon=ahead).fit(log, origin).predict(log, origin)
-        known = known.rename(columns={"p_churn": _CHURN}).merge(_silent(log, origin, ahead), on="customer_id")
-        known["BG/NBD"] = _unbought(log, origin, ahead)
-        known["recency only"] = _recency_only(log, origin, ahead)
-        for name in names:
-            rows.append({"origin": origin, "model": name, **_binary_scores(known["silent"], known[name])})
-        answers.append(known)
-    return Backtest("Churn", ahead, pd.DataFrame(rows), _curves(pd.concat(answers), "silent", names), "log_loss")
-
-
-_CHURN = "churn model"
-
-
-def _unbought(log: Transactions, origin: date, ahead: int) -> Any:
-    """P(no purchase) of the model that knows a customer's purchase days alone."""
-    customers = btyd_summary(log, origin)
-    return BGNBD().fit(customers).probability_no_purchase(customers, ahead).to_numpy()
-
-
-def _silent(log: Transactions, origin: date, ahead: int) -> pd.DataFrame:
-    """Whether each customer known at the origin bought nothing on the days after it."""
-    after = holdout_summary(log, origin, origin + timedelta(days=ahead))
-    return after.assign(silent=(after["holdout_purchases"] == 0).astype(float))[["customer_id", "silent"]]
-
-
-def _recency_only(log: Transactions, origin: date, ahead: int) -> Any:
-    """A logistic curve on log(1 + days since the last purchase), learned a horizon earlier."""
-    now = np.log1p(rfm_table(log, origin)[["days_since_last"]].to_numpy())
-    earlier = origin - timedelta(days=ahead)
-    past = rfm_table(log, earlier).merge(_silent(log, earlier, ahead), on="customer_id")
-    if past["silent"].nunique() < 2:
-        return np.full(len(now), _uncertain_share(past["silent"]))
-    curve = LogisticRegression().fit(np.log1p(past[["days_since_last"]].to_numpy()), past["silent"])
-    return curve.predict_proba(now)[:, 1]
-
-
-def _binary_scores(y: pd.Series[float], p: pd.Series[float]) -> dict[str, float]:
-    both = y.nunique() == 2
-    return {
-        "n": len(y),
-        "base_rate": float(y.mean()),
-        "log_loss": scoring.log_loss(y, p),
-        "brier": scoring.brier_score(y, p),
-        "auc": scoring.roc_auc(y, p) if both else np.nan,
-        "ece": scoring.calibration_error(y, p),
-        "top_decile_lift": scoring.top_decile_lift(y, p) if both else np.nan,
-    }
+def _churn(
+    model: ChurnModel,
+    log: Transactions,
+    origins: list[date],
+    ahead: int,
+    service: ServiceRecords | None,
+    campaign: Campaign,
+) -> ChurnBacktest:
+    answers = churn_answers(clone(model).set_params(horizon=ahead), log, origins, service)
+    rows = [
+        {"origin": origin, "model": name, **churn_scores(known["silent"], known[name], known["value"], campaign)}
+        for origin, known in answers.groupby("origin")
+        for name in CHURN_MODELS
+    ]
+    scores = pd.DataFrame(rows)
+    rival = str(scores.groupby("model")["log_loss"].mean()[list(CHURN_MODELS[1:])].idxmin())
+    at_stake = {name: answers[name] * answers["value"] for name in CHURN_MODELS}
+    return ChurnBacktest(
+        "Churn",
+        ahead,
+        scores,
+        _curves(answers, "silent", list(CHURN_MODELS)),
+        "log_loss",
+        gains=churn_gains(answers["silent"], at_stake, answers["value"]),
+        difference=churn_difference(answers, rival),
+        answers=answers,
+        campaign=campaign,
+    )
 
 
 def _curves(answers: pd.DataFrame, y: str, models: list[str]) -> Display:
@@ -315,7 +358,7 @@ def _curves(answers: pd.DataFrame, y: str, models: list[str]) -> Display:
 
 
 @_backtest.register
-def _next_purchase(model: NextPurchase, log: Transactions, origins: list[date], ahead: int) -> Backtest:
+def _next_purchase(model: NextPurchase, log: Transactions, origins: list[date], ahead: int, *_: object) -> Backtest:
     rows, answers = [], []
     item = model.item.removesuffix("_id")
     for origin in origins:
@@ -327,7 +370,7 @@ def _next_purchase(model: NextPurchase, log: Transactions, origins: list[date], 
             raise ModelError(f"No customer has bought any {item} on {_REGULAR} days by {origin}: nothing to score.")
         names = [_HAZARD, f"{item} base rate", *_RIVALS, _FREQUENT]
         for name in names:
-            scores = _binary_scores(known["bought"], known[name])
+            scores = scoring.probability_scores(known["bought"], known[name])
             rows.append({"origin": origin, "model": name, **scores, **_list_scores(known, name)})
         answers.append(known)
     return Backtest(
@@ -367,7 +410,7 @@ def _by_frequency_of_purchase(state: pd.DataFrame, past: pd.DataFrame, ahead: in
     """The ranking of P-TopFreq as a probability: the share bought a horizon before, among pairs bought as often."""
     often, before = (timing_baselines.p_topfreq(table).clip(max=_OFTEN) for table in (state, past))
     rates = (past["wait"] <= ahead).groupby(before).agg(["sum", "size"])
-    overall = _uncertain_share((past["wait"] <= ahead).astype("float64"))
+    overall = scoring.jeffreys_share(past["wait"] <= ahead)
     share = (rates["sum"] + overall) / (rates["size"] + 1)
     return pd.Series(often, index=state.index).map(share).fillna(overall)
 
@@ -375,11 +418,6 @@ def _by_frequency_of_purchase(state: pd.DataFrame, past: pd.DataFrame, ahead: in
 def _with_bought(pairs: pd.DataFrame, log: Transactions, by: str, origin: date, ahead: int) -> pd.DataFrame:
     bought = item_bought(log, by, origin, ahead).assign(bought=1.0)
     return pairs.merge(bought, how="left", on=["customer_id", "item"]).fillna({"bought": 0.0})
-
-
-def _uncertain_share(y: pd.Series[float]) -> float:
-    """(successes + ½) / (n + 1): never 0 or 1, and ½ of nothing (Jeffreys' prior)."""
-    return float((y.sum() + 0.5) / (len(y) + 1))
 
 
 def _list_scores(due: pd.DataFrame, name: str) -> dict[str, float]:

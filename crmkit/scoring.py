@@ -24,6 +24,7 @@ __all__ = [
     "Interval",
     "average_precision",
     "bias_of_total",
+    "bootstrap_draws",
     "bootstrap_interval",
     "brier_score",
     "calibration_error",
@@ -31,6 +32,7 @@ __all__ = [
     "correlation",
     "crps_days",
     "interval_coverage",
+    "jeffreys_share",
     "lift_at",
     "log_loss",
     "mean_absolute_error",
@@ -38,6 +40,7 @@ __all__ = [
     "paired_difference",
     "pinball_days",
     "precision_at_k",
+    "probability_scores",
     "recall_at_k",
     "reliability_table",
     "roc_auc",
@@ -189,6 +192,35 @@ def top_decile_lift(y: ArrayLike, p: ArrayLike) -> float:
     5.0
     """
     return lift_at(y, p, 0.10)
+
+
+def probability_scores(y: ArrayLike, p: ArrayLike) -> dict[str, float]:
+    """Every rule above at once; what one class alone has no answer to is missing.
+
+    Returns
+    -------
+    dict
+        n, base_rate, log_loss, brier, auc, pr_auc, ece, top_decile_lift.
+
+    Examples
+    --------
+    >>> scores = probability_scores([1, 0, 1, 0], [0.9, 0.1, 0.8, 0.3])
+    >>> scores["n"], scores["base_rate"], scores["auc"], round(scores["log_loss"], 4)
+    (4, 0.5, 1.0, 0.1976)
+    """
+    y, p = _outcomes(y, p)
+    ranks = {"auc": roc_auc, "pr_auc": average_precision, "top_decile_lift": top_decile_lift}
+    ranked = {name: score(y, p) if np.ptp(y) else np.nan for name, score in ranks.items()}
+    return {
+        "n": len(y),
+        "base_rate": float(y.mean()),
+        "log_loss": log_loss(y, p),
+        "brier": brier_score(y, p),
+        "auc": ranked["auc"],
+        "pr_auc": ranked["pr_auc"],
+        "ece": calibration_error(y, p),
+        "top_decile_lift": ranked["top_decile_lift"],
+    }
 
 
 # Lists
@@ -409,6 +441,16 @@ def correlation(y: ArrayLike, p: ArrayLike) -> float:
 # Uncertainty
 
 
+def jeffreys_share(y: ArrayLike) -> float:
+    """(successes + ½) / (n + 1): a share that is never 0 or 1, and ½ of nothing (Jeffreys' prior).
+
+    >>> jeffreys_share([1, 1, 1])
+    0.875
+    """
+    outcome = _vector("y", y)
+    return float((outcome.sum() + 0.5) / (outcome.size + 1))
+
+
 class Interval(NamedTuple):
     """An estimate with its interval; unpacks as ``estimate, low, high``.
 
@@ -488,6 +530,54 @@ def paired_difference(
     """
     y, p, q = _columns(y=y, p=p, q=q)
     return _bootstrap(lambda rows: score(y[rows], p[rows]) - score(y[rows], q[rows]), y.size, groups, n, seed, level)
+
+
+def bootstrap_draws(
+    statistic: Callable[[Any], Any], n_rows: int, groups: ArrayLike | None = None, n: int = 200, seed: int = 0
+) -> Vector:
+    """``statistic(rows)`` of ``n`` draws of row numbers with replacement, whole groups where ``groups`` is given.
+
+    Parameters
+    ----------
+    statistic : callable
+        From an array of row numbers to a number, or an array of one shape: several scores on the same draws can be
+        compared with each other.
+    n_rows : int
+    groups, n, seed
+        As in ``bootstrap_interval``.
+
+    Returns
+    -------
+    array (n, …)
+        Missing where the statistic does not exist in a draw.
+
+    Examples
+    --------
+    >>> y = np.array([0.0, 1.0, 2.0, 3.0])
+    >>> draws = bootstrap_draws(lambda rows: [y[rows].mean(), y[rows].max()], 4, n=50)
+    >>> draws.shape, bool((draws[:, 0] <= draws[:, 1]).all())
+    ((50, 2), True)
+    """
+    if n < 1:
+        raise ConfigError(f"n must be at least 1 and level between 0 and 1, got n={n}.")
+    group = np.arange(n_rows) if groups is None else _group_codes(groups, n_rows)
+    by_group, size = np.argsort(group, kind="stable"), np.bincount(group)
+    start = np.cumsum(size) - size
+    rng, draws = np.random.default_rng(seed), []
+    for _ in range(n):
+        drawn = rng.integers(size.size, size=size.size)
+        length = size[drawn]
+        within = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
+        draws.append(_or_missing(statistic, by_group[np.repeat(start[drawn], length) + within]))
+    shape = max((np.shape(draw) for draw in draws), key=len)
+    return np.array([np.broadcast_to(draw, shape) for draw in draws], dtype=np.float64)
+
+
+def _or_missing(statistic: Callable[[Any], Any], rows: Rows) -> Any:
+    try:
+        return statistic(rows)
+    except ModelError:
+        return np.nan
 
 
 # Helpers
@@ -596,23 +686,11 @@ def _group_codes(groups: ArrayLike, n_rows: int) -> Rows:
 def _bootstrap(
     statistic: Callable[[Any], float], n_rows: int, groups: ArrayLike | None, n: int, seed: int, level: float
 ) -> Interval:
-    if n < 1 or not 0 < level < 1:
+    if not 0 < level < 1:
         raise ConfigError(f"n must be at least 1 and level between 0 and 1, got n={n}, level={level}.")
-    group = np.arange(n_rows) if groups is None else _group_codes(groups, n_rows)
-    by_group, size = np.argsort(group, kind="stable"), np.bincount(group)
-    start = np.cumsum(size) - size
-    estimate = statistic(slice(None))
-    rng = np.random.default_rng(seed)
-    draws = []
-    for _ in range(n):
-        drawn = rng.integers(size.size, size=size.size)
-        length = size[drawn]
-        within = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
-        try:
-            draws.append(statistic(by_group[np.repeat(start[drawn], length) + within]))
-        except ModelError:
-            continue
-    if 2 * len(draws) < n:
-        raise ModelError(f"The score exists in only {len(draws)} of {n} draws. Score more rows together.")
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(estimate, float(low), float(high))
+    draws = bootstrap_draws(statistic, n_rows, groups, n, seed)
+    found = draws[~np.isnan(draws)]
+    if 2 * len(found) < n:
+        raise ModelError(f"The score exists in only {len(found)} of {n} draws. Score more rows together.")
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(statistic(slice(None)), float(low), float(high))

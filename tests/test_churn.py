@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,14 @@ import pandas as pd
 import pytest
 
 from crmkit import ChurnModel, ContractError, CrmkitWarning, LeakError, ModelError, Transactions, btyd_summary
-from crmkit.churn import FLAGS, load_churn_model
+from crmkit.churn import load_churn_model
+from crmkit.churn_choice import Panel, warn_of_leaks
+from crmkit.churn_flags import FLAGS, flags_of
+from crmkit.churn_rates import year_ago
 from crmkit.models import BGNBD, MBGNBD, ParetoNBD
-from crmkit.models.churn_classifier import ChurnClassifier
+from crmkit.models.churn_classifier import ChurnClassifier, LightGBMTrees
 from crmkit.panel import Snapshots, snapshots
+from crmkit.scoring import calibration_error, log_loss, paired_difference, roc_auc
 from crmkit.testing import generated_sales
 
 
@@ -191,6 +197,16 @@ def test_a_label_in_the_features_is_warned_of(clockwork: Transactions, monkeypat
         ChurnModel(30).fit(clockwork, "2017-09-27")
 
 
+def test_a_model_too_good_to_be_true_is_warned_of_though_no_feature_is() -> None:
+    test = pd.DataFrame({"customer_id": list("abcd"), "label": [0.0, 1, 0, 1], "silence": [1.0, 1, 2, 2]})
+    rest = test.assign(fell=0.0, day=0, frequency=0, recency=0, T=0, btyd_log_odds=0.0)
+    warn_of_leaks(pd.DataFrame({"auc": [0.6, 0.969]}), rest)
+    with pytest.warns(CrmkitWarning, match=r"AUC of the model 0\.980 at a past day is too good"):
+        warn_of_leaks(pd.DataFrame({"auc": [0.6, 0.98]}), rest)
+    with pytest.warns(CrmkitWarning, match=r"AUC of silence 1\.000 at"):
+        warn_of_leaks(pd.DataFrame({"auc": [0.6]}), rest.assign(silence=-rest["label"]))
+
+
 def test_as_of_after_the_log_and_a_horizon_of_nothing_are_refused(log: Transactions) -> None:
     with pytest.raises(LeakError, match="last day observed"):
         ChurnModel(30).fit(log, "2018-01-01")
@@ -220,6 +236,21 @@ def test_gaps_that_a_rate_cannot_see_make_the_panel_win(chosen: ChurnModel) -> N
     assert winner[0] in chosen.note_
 
 
+def test_too_few_earlier_days_are_made_up_for_by_customers_held_out(
+    clockwork: Transactions, chosen: ChurnModel
+) -> None:
+    """Judged by what learned from four days, a model that learns from nine would be thought worse than it is."""
+    with snapshots(clockwork) as shop:
+        panel = Panel(shop, shop.day("2017-07-31"), 60, None)
+        assert (len(panel.days(panel.newest - 70)), len(panel.days(panel.newest))) == (4, 9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CrmkitWarning)
+        short = ChurnModel(horizon=60).fit(clockwork, "2017-07-31")
+    assert "of customers held out at 2017-06-01" in short.note_
+    assert isinstance(short.estimator_, ChurnClassifier)
+    assert "held out" not in chosen.note_
+
+
 def test_purchases_at_random_until_a_coin_falls_leave_the_buy_till_you_die_model(model: ChurnModel) -> None:
     assert isinstance(model.estimator_, BGNBD | MBGNBD | ParetoNBD)
     assert set(model.choice_["candidate"]) > {"BG/NBD", "logistic"}
@@ -239,21 +270,54 @@ def test_small_bases_and_short_logs_are_answered_by_bg_nbd_and_said(n: int, days
     np.testing.assert_allclose(fitted.predict(log)["p_churn"], expected, rtol=1e-5)
 
 
-def test_the_same_window_last_year_corrects_the_base_rate(model: ChurnModel) -> None:
-    fitted = ChurnModel(30)
-    fitted.base_rates_ = pd.DataFrame(
-        {
-            "day": [pd.Timestamp("2016-11-25").date()],
-            "n": [1000],
-            "observed": [0.2],
-            "predicted": [0.3],
-            "shift": [-0.55],
-        }
-    )
-    assert fitted.year_ago(pd.Timestamp("2017-11-24").date()) == -0.55
-    assert fitted.year_ago(pd.Timestamp("2017-12-24").date()) == 0.0
-    fitted.base_rates_["observed"] = 0.31
-    assert fitted.year_ago(pd.Timestamp("2017-11-24").date()) == 0.0
+def shop_with_a_rush(times: float) -> Transactions:
+    """Customers at random, but ``times`` as many visits in the same fortnight of two years."""
+    rng, n, days, first = np.random.default_rng(0), 1200, 580, pd.Timestamp("2015-06-01")
+    when = np.ones(days)
+    for start in ("2015-11-27", "2016-11-25"):
+        place = (pd.Timestamp(start) - first).days
+        when[place : place + 14] = times
+    rate, d = rng.gamma(2, 1 / 40, n)[:, None], np.arange(days)
+    start, life = rng.integers(0, 300, n)[:, None], rng.exponential(700, n)[:, None]
+    bought = (rng.random((n, days)) < np.minimum(rate * when, 0.9)) & (d >= start) & (d <= start + life)
+    who, day = np.nonzero(bought)
+    till = {"customer_id": who.astype(str), "purchased_at": first + pd.to_timedelta(day, unit="D"), "amount": 10.0}
+    return Transactions.from_extract(pd.DataFrame(till), until="2016-12-31")
+
+
+@pytest.mark.parametrize("times", [4.0, 0.3, 1.0])
+def test_last_years_base_rate_corrects_this_years_and_is_said(times: float, tmp_path: Path) -> None:
+    log, day = shop_with_a_rush(times), date(2016, 11, 24)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CrmkitWarning)
+        fitted = ChurnModel(14).fit(log, day)
+    with snapshots(log) as shop:
+        state = shop.state(day)
+        silent = shop.labels(state, day, 14)
+    table = fitted.features_of(state, day)
+    plain, corrected = fitted.probability(state, table), fitted.probability(state, table, day)
+    np.testing.assert_array_equal(corrected, fitted.predict(log, day)["p_churn"])
+    if times == 1:
+        np.testing.assert_array_equal(corrected, plain)
+        assert "A year before" not in fitted.note_
+        return
+    assert f"A year before, {fitted.base_rates_.iloc[1]['observed']:.1%} were silent where" in fitted.note_
+    assert calibration_error(silent, corrected) < calibration_error(silent, plain) / 2
+    assert paired_difference(log_loss, silent, corrected, plain).high < -0.05
+    assert abs(corrected.mean() - silent.mean()) < 0.07 < abs(plain.mean() - silent.mean())
+    loaded = load_churn_model(fitted.save(tmp_path / "churn.json"))
+    np.testing.assert_array_equal(loaded.predict(log, day)["p_churn"], corrected)
+
+
+def test_last_years_shift_counts_where_it_is_more_than_the_noise_of_other_days() -> None:
+    days = [date(2016, 11, 10), date(2016, 11, 24), date(2016, 12, 8), date(2016, 12, 22)]
+    rates = pd.DataFrame({"day": days, "n": 1000, "observed": 0.2, "predicted": 0.3, "shift": [0.02, -0.55, 0.05, 0.0]})
+    assert year_ago(rates, date(2017, 11, 24)) == -0.55
+    assert year_ago(rates, date(2017, 12, 24)) == 0.0
+    assert year_ago(rates, date(2017, 1, 24)) == 0.0
+    assert year_ago(rates.assign(n=20), date(2017, 11, 24)) == 0.0, "of 20 customers it says nothing"
+    restless = pd.concat([rates.assign(day=days[:1] * 4, shift=[0.6, -0.5, 0.4, -0.6]), rates], ignore_index=True)
+    assert year_ago(restless, date(2017, 11, 24)) == 0.0, "where it changes as much from day to day, neither"
 
 
 # -- Why -------------------------------------------------------------------------------------------------------------
@@ -342,8 +406,8 @@ def test_who_came_back_after_a_freeze_has_returned(chosen: ChurnModel) -> None:
     ) as shop:
         state = shop.state()
     assert state["last_gap"].iloc[0] > thresholds["frozen_after"]
-    assert chosen._flag(state, np.array([0.1]), np.array([False])).tolist() == ["returned"]
-    assert chosen._flag(state, np.array([0.9]), np.array([False])).tolist() == ["at risk"]
+    assert flags_of(state, np.array([0.1]), np.array([False]), thresholds).tolist() == ["returned"]
+    assert flags_of(state, np.array([0.9]), np.array([False]), thresholds).tolist() == ["at risk"]
 
 
 def test_the_win_back_list_is_ordered_by_money_and_holds_nobody_active(
@@ -359,14 +423,24 @@ def test_the_win_back_list_is_ordered_by_money_and_holds_nobody_active(
 
 def test_spend_that_falls_away_is_seen_before_the_customer_is() -> None:
     sales = generated_sales(n_customers=900, days=300, seed=8)
-    fading = sales["customer_id"].str[-1].isin(list("02468")) & (sales["purchased_at"] > "2017-06-01")
-    sales.loc[fading, "amount"] = (sales["amount"] * 0.3).round(2)
-    log = Transactions.from_extract(sales, until="2017-10-27")
-    fitted = ChurnModel(30).fit(log, "2017-09-27")
-    partial = fitted.partial_defection(log, "2017-09-27")
+    fading = sales["customer_id"].str[-1].isin(list("02468"))
+    month = (sales["purchased_at"] - pd.Timestamp("2017-01-01")).dt.days // 30
+    sales.loc[fading, "amount"] = (sales["amount"] * 0.35**month).clip(lower=0.01).round(2)
+    log, day, horizon = Transactions.from_extract(sales, until="2017-10-27"), "2017-07-30", 60
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CrmkitWarning)
+        fitted = ChurnModel(horizon).fit(log, day)
+    partial, p = fitted.partial_defection(log, day), fitted.predict(log, day)["p_churn"]
     assert partial["p_partial"].between(0, 1).all()
-    p = fitted.predict(log, "2017-09-27")["p_churn"]
     assert (partial["p_partial"] <= 1 - p + 1e-12).all()
+    with snapshots(log) as shop:
+        state = Panel(shop, shop.day(day) + horizon, horizon, None).state(shop.day(day))
+    quiet = (state["silence"] >= horizon).to_numpy()
+    assert quiet.any()
+    assert (partial["p_partial"][quiet] == 0).all(), "who bought nothing cannot buy less"
+    fell = (state["fell"] == 1).to_numpy()
+    assert roc_auc(fell, partial["p_partial"]) > 0.7
+    assert abs(partial["p_partial"].mean() - fell.mean()) < 0.05
 
 
 def test_a_log_too_short_for_it_says_so(log: Transactions) -> None:
@@ -392,6 +466,24 @@ def test_a_saved_model_answers_the_same(
         )
     assert loaded.note_ == fitted.note_
     assert loaded.save(tmp_path / "again.json").read_bytes() == (tmp_path / "churn.json").read_bytes()
+
+
+def test_lightgbm_may_grow_the_trees_and_is_not_needed_to_read_them(
+    clockwork: Transactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lightgbm")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CrmkitWarning)
+        fitted = ChurnModel(horizon=30, booster="lightgbm").fit(clockwork)
+    assert isinstance(fitted.estimator_.estimators_[1], LightGBMTrees)
+    answer = fitted.predict(clockwork)
+    path = fitted.save(tmp_path / "churn.json")
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    loaded = load_churn_model(path)
+    assert loaded.booster == "lightgbm"
+    pd.testing.assert_frame_equal(loaded.predict(clockwork), answer, check_exact=True)
+    with pytest.raises(ModelError, match="there are \\['scikit-learn', 'lightgbm'\\]"):
+        ChurnModel(horizon=30, booster="xgboost").fit(clockwork)
 
 
 def test_a_tampered_file_is_refused_before_it_is_read(

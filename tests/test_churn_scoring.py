@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.stats import beta
 
 from crmkit import ConfigError, ContractError, ModelError
-from crmkit.churn_displays import churn_gains, churn_reliability
+from crmkit.churn_displays import churn_gains
 from crmkit.churn_scoring import expected_maximum_profit, gains_table, reliability_line, value_captured
 
 
@@ -28,6 +29,32 @@ def test_profit_is_that_of_trying_every_threshold(rate, settings):
     y = (rng.random(400) < rate).astype(float)
     p = np.round(1 / (1 + np.exp(-rng.normal(size=400) - y)), 2)
     assert expected_maximum_profit(y, p, **settings).profit == pytest.approx(by_quadrature(y, p, **settings), abs=1e-6)
+
+
+def test_profit_has_the_digits_of_another_program():
+    """Three cases from one stream of ``default_rng(0)``, with the paper's defaults, as a peer's published code has them."""
+    rng = np.random.default_rng(0)
+    for n, rate, expected in ((500, 0.10, 3.1428792158), (5_000, 0.30, 12.6511857800), (2_000, 0.86, 46.6183658380)):
+        y = (rng.random(n) < rate).astype(float)
+        p = np.clip(0.3 + 0.5 * y + rng.normal(0, 0.3, n), 0, 1)
+        assert expected_maximum_profit(y, p).profit == pytest.approx(expected, abs=1e-9)
+
+
+def acceptance(profit, a=6.0, b=14.0):
+    """E[profit(γ)⁺] over γ ~ Beta(a, b), by adaptive quadrature."""
+    return quad(lambda g: max(profit(g), 0.0) * beta(a, b).pdf(g), 0, 1, limit=500, epsabs=1e-12, epsrel=1e-12)[0]
+
+
+@pytest.mark.parametrize("left", [0.02, 0.2, 0.86])
+def test_perfect_and_empty_rankings_have_the_profit_of_their_integral(left):
+    y = np.repeat([1.0, 0.0], [round(1000 * left), round(1000 * (1 - left))])
+    everybody = acceptance(lambda g: left * (190 * g - 1) - (1 - left) * 11)
+    assert expected_maximum_profit(y, np.zeros(1000)).profit == pytest.approx(everybody, abs=1e-8)
+    only_leavers = expected_maximum_profit(y, y)
+    assert only_leavers.profit == pytest.approx(acceptance(lambda g: left * (190 * g - 1)), abs=1e-8)
+    assert only_leavers.share == pytest.approx(left * beta(6, 14).sf(1 / 190), rel=1e-9)
+    nobody = expected_maximum_profit(y, y, contact=189.0)
+    assert 0 <= nobody.profit < 1e-6
 
 
 def test_a_score_that_knows_nothing_is_worth_all_or_none():
@@ -88,6 +115,3 @@ def test_figures_hold_their_numbers_and_draw_them():
     np.testing.assert_allclose(
         lines[1].get_ydata(), 100 * gains.table.loc[gains.table["list"] == "model", "share_of_outcome"]
     )
-    reliable = churn_reliability(y, {"model": p})
-    assert reliable.table["count"].sum() == 300
-    assert reliable.plot().get_title(loc="left")

@@ -249,6 +249,32 @@ def test_a_bootstrap_that_makes_no_sense_is_refused(bad):
         scoring.bootstrap_interval(scoring.brier_score, [0, 1], [0.2, 0.7], **bad)
 
 
+def test_several_scores_are_drawn_at_once_and_missing_where_they_do_not_exist():
+    y, p = np.array([0.0, 0.0, 0.0, 1.0]), np.array([0.1, 0.4, 0.2, 0.9])
+
+    def both(rows):
+        return [scoring.brier_score(y[rows], p[rows]), scoring.roc_auc(y[rows], p[rows])]
+
+    draws = scoring.bootstrap_draws(both, 4, n=100)
+    alone = scoring.bootstrap_draws(lambda rows: scoring.brier_score(y[rows], p[rows]), 4, n=100)
+    lost = np.isnan(draws).all(axis=1)
+    assert 0.15 < lost.mean() < 0.6  # without the only positive row: (3/4)^4
+    np.testing.assert_array_equal(draws[~lost, 0], alone[~lost])
+    with pytest.raises(ConfigError, match="n must be at least 1"):
+        scoring.bootstrap_draws(both, 4, n=0)
+
+
+def test_all_scores_at_once_are_the_scores_one_by_one(sample):
+    y, p = sample
+    scores = scoring.probability_scores(y, p)
+    one_by_one = [scoring.log_loss, scoring.brier_score, scoring.roc_auc, scoring.average_precision,
+                  scoring.calibration_error, scoring.top_decile_lift]  # fmt: skip
+    assert list(scores.values()) == [5_000, y.mean(), *[score(y, p) for score in one_by_one]]
+    flat = scoring.probability_scores([1, 1], [0.5, 0.5])
+    assert np.isnan([flat["auc"], flat["pr_auc"], flat["top_decile_lift"]]).all()
+    assert scoring.jeffreys_share([]) == 0.5
+
+
 # Refusals
 
 

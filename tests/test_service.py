@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import warnings
+from datetime import date, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from crmkit import ChurnModel, ContractError, CrmkitWarning, ModelError, ServiceRecords, Transactions
+from crmkit import ChurnModel, ContractError, CrmkitWarning, ModelError, ServiceRecords, Transactions, backtest
+from crmkit.churn_choice import SERVICE_TERMS, Panel, service_effects, signals
 from crmkit.models.churn_classifier import ChurnLogistic
 from crmkit.panel import Snapshots, snapshots
+from crmkit.scoring import log_loss, paired_difference
 from crmkit.service import contact_lists, satisfaction_index, service_signals
-from crmkit.testing import generated_log
 
 SNAPSHOT = Path(__file__).parents[2] / "shared" / "data" / "ecommerce_churn" / "ecommerce_churn.parquet"
+
+
+def package_data(package: str, *steps: str) -> Path:
+    """A data file inside an installed package, found without importing the package."""
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0], *steps)
 
 
 def desk(*rows: tuple[str, str, str, float | None, str | None]) -> ServiceRecords:
@@ -75,43 +86,71 @@ def test_who_complains_leaves_the_promotion_list_for_the_recovery_list() -> None
         contact_lists(pd.DataFrame({"id": [1]}), records, "2017-05-20")
 
 
-# -- Effects in the churn model ----------------------------------------------------------------------------------------
+# -- Effects in the churn model: records generated, purchases real ---------------------------------------------------
 
-ORIGIN, HORIZON = "2017-11-30", 30
+ORIGIN, HORIZON = "1998-03-31", 90
 
 
 @pytest.fixture(scope="module")
 def log() -> Transactions:
-    return generated_log(n_customers=2500, days=365, seed=4)
+    """CDNOW, the tenth of every paper."""
+    names = ["master_id", "customer_id", "purchased_at", "n_cds", "amount"]
+    path = package_data("lifetimes", "datasets", "CDNOW_sample.txt")
+    lines = pd.read_csv(path, sep=r"\s+", names=names, dtype=str)
+    return Transactions.from_extract(lines, until="1998-06-30", time_format="%Y%m%d")
 
 
-def planted(log: Transactions, log_odds_ratio: float, seed: int) -> ServiceRecords:
-    """Complaints that are open on one past day each, likelier before a silence: their odds ratio given all else is known."""
-    rng, rows, step = np.random.default_rng(seed), [], 14
+@pytest.fixture(scope="module")
+def outcomes(log: Transactions) -> dict[date, tuple[pd.Series, np.ndarray]]:
+    """Who was known, and who then bought nothing, on the days that the model learns from, and on the one it answers for."""
     with snapshots(log) as shop:
-        newest = shop.day(ORIGIN) - HORIZON
-        for day in [newest - step * k for k in range(14)]:
-            state = shop.state(day)
-            silent = shop.labels(state, day, HORIZON)
-            chance = 1 / (1 + np.exp(-(-2.2 + log_odds_ratio * silent)))
-            who = state["customer_id"][rng.random(len(state)) < chance]
-            rows.append(
-                pd.DataFrame(
-                    {"customer_id": who, "recorded_at": Snapshots.date(day), "resolved_at": Snapshots.date(day + 1)}
-                )
-            )
+        top = shop.day(ORIGIN)
+        days = [top, *[top - HORIZON - 14 * k for k in range(20)]]
+        states = {day: shop.state(day) for day in days}
+        return {
+            Snapshots.date(day): (state["customer_id"], shop.labels(state, day, HORIZON))
+            for day, state in states.items()
+        }
+
+
+def complaints(outcomes: dict, log_odds_ratio: float, seed: int) -> ServiceRecords:
+    """Complaints that are open on one day each, likelier before a silence: their odds ratio given all else is known.
+
+    A complaint depends on the outcome alone, so log-odds(silent | all else, complaint) is that without it, plus the ratio,
+    plus a constant.
+    """
+    rng, rows = np.random.default_rng(seed), []
+    for day, (who, silent) in outcomes.items():
+        chance = 1 / (1 + np.exp(-(-2.2 + log_odds_ratio * silent)))
+        told = who[rng.random(len(who)) < chance]
+        rows.append(pd.DataFrame({"customer_id": told, "recorded_at": day, "resolved_at": day + timedelta(days=1)}))
     table = pd.concat(rows, ignore_index=True).assign(kind="complaint", score=None, topic="price")
     return ServiceRecords.from_extract(table.assign(record_id=range(len(table))))
 
 
-@pytest.mark.parametrize(("effect", "seed"), [(1.0, 0), (0.0, 1)])
-def test_a_planted_effect_is_found_with_its_interval_and_none_where_none_is(
-    log: Transactions, effect: float, seed: int
-) -> None:
-    records = planted(log, effect, seed)
+def answers(outcomes: dict, less: float, seed: int) -> ServiceRecords:
+    """Answers to a survey of three in ten customers on each day, lower by ``less`` before a silence."""
+    rng, rows = np.random.default_rng(seed), []
+    for day, (who, silent) in outcomes.items():
+        score = np.clip(rng.normal(6 - less * silent, 1.5), 0, 10).round(1)
+        asked = rng.random(len(who)) < 0.3
+        rows.append(pd.DataFrame({"customer_id": who[asked], "recorded_at": day, "score": score[asked]}))
+    table = pd.concat(rows, ignore_index=True).assign(kind="survey")
+    return ServiceRecords.from_extract(table.assign(record_id=range(len(table))))
+
+
+def fitted(log: Transactions, records: ServiceRecords) -> ChurnModel:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CrmkitWarning)
-        model = ChurnModel(HORIZON).fit(log, ORIGIN, service=records)
+        return ChurnModel(HORIZON).fit(log, ORIGIN, service=records)
+
+
+@pytest.mark.parametrize(("effect", "seed"), [(1.0, 0), (0.0, 1)])
+def test_a_planted_effect_is_found_with_its_interval_and_none_where_none_is(
+    log: Transactions, outcomes: dict, effect: float, seed: int
+) -> None:
+    records = complaints(outcomes, effect, seed)
+    model = fitted(log, records)
     found = model.service_effects_.set_index("term").loc["open_complaints"]
     assert found["low"] < effect < found["high"]
     assert (found["low"] > 0) == (effect > 0)
@@ -120,6 +159,46 @@ def test_a_planted_effect_is_found_with_its_interval_and_none_where_none_is(
     if effect:
         with pytest.raises(ModelError, match="Give them"):
             model.predict(log, ORIGIN)
+
+
+@pytest.mark.parametrize("less", [1.5, 0.0])
+def test_dissatisfaction_raises_the_risk_where_it_was_planted_and_only_there(
+    log: Transactions, outcomes: dict, less: float
+) -> None:
+    found = fitted(log, answers(outcomes, less, 2)).service_effects_.set_index("term").loc["satisfaction"]
+    assert (found["high"] < 0) == (less > 0)
+    assert (found["low"] < 0 < found["high"]) == (less == 0)
+
+
+def test_a_backtest_with_service_records_answers_better_where_they_matter(log: Transactions, outcomes: dict) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CrmkitWarning)
+        records = complaints(outcomes, 3.0, 3)
+        plain, told = (
+            backtest(ChurnModel(HORIZON), log, split=ORIGIN, service=given).answers for given in (None, records)
+        )
+    gain = paired_difference(log_loss, plain["silent"], told["churn model"], plain["churn model"])
+    assert gain.high < -0.005
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("effect", [0.0, 0.7])
+def test_intervals_hold_the_planted_effect_as_often_as_they_say(
+    log: Transactions, outcomes: dict, effect: float
+) -> None:
+    held = []
+    with snapshots(log) as shop:
+        panel = Panel(shop, shop.day(ORIGIN), HORIZON, None)
+        tables = {day: panel.table(day) for day in panel.days(panel.newest)}
+        for seed in range(60):
+            records = complaints(outcomes, effect, 100 + seed)
+            rows = [
+                table.assign(**signals(panel.state(day), records, panel.date(day))) for day, table in tables.items()
+            ]
+            effects = service_effects(pd.concat(rows, ignore_index=True), [*panel.features, *SERVICE_TERMS])
+            found = effects.set_index("term").loc["open_complaints"]
+            held.append(found["low"] < effect < found["high"])
+    assert 0.87 <= np.mean(held) <= 1.0, "95% of 60, within three standard errors"
 
 
 def test_complaints_in_the_snapshot_data_go_with_churn() -> None:
@@ -131,3 +210,12 @@ def test_complaints_in_the_snapshot_data_go_with_churn() -> None:
     effects = ChurnLogistic(anchor=None).fit(table, rows["Churn"]).effects().set_index("term")
     assert effects.loc["Complain", "low"] > 1.0, "complainants leave several times as often"
     assert effects.loc["Tenure", "high"] < 0
+    half = np.random.default_rng(0).random(len(table)) < 0.5
+    known = {
+        name: ChurnLogistic(anchor=None)
+        .fit(table.loc[half, use], rows["Churn"][half])
+        .predict_proba(table.loc[~half, use])
+        for name, use in {"all": columns, "without": columns[2:]}.items()
+    }
+    gain = paired_difference(log_loss, rows["Churn"][~half], known["all"][:, 1], known["without"][:, 1])
+    assert gain.high < -0.01, "what the service desk knew helps to tell who leaves, among those not learned from"

@@ -14,16 +14,16 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from crmkit._optional import require
 from crmkit.exceptions import ContractError
 from crmkit.models._base import NotFittedError
 from crmkit.models._btyd_math import Floats
 from crmkit.models._logistic_math import clustered_covariance, fit_logistic
 from crmkit.models._tree_math import Forest, forest_score
 
-__all__ = ["BoostedTrees", "ChurnClassifier", "ChurnLogistic"]
+__all__ = ["BoostedTrees", "ChurnClassifier", "ChurnLogistic", "LightGBMTrees"]
 
 _CALIBRATION = 1e-3
-_FOREST = ("feature", "left", "right", "threshold", "value", "start", "depth")
 
 
 class _Classifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
@@ -202,18 +202,93 @@ class BoostedTrees(_Classifier):
 def _forest(model: Any) -> Forest:
     """The trees of a fitted histogram boosting, every tree padded to the size of the largest."""
     trees = [stage[0].nodes for stage in model._predictors]
-    size = max((len(nodes) for nodes in trees), default=1)
-    shape = (len(trees), size)
-    feature, threshold, value = np.zeros(shape, np.int32), np.full(shape, np.inf), np.zeros(shape)
-    left = np.tile(np.arange(size, dtype=np.int32), (len(trees), 1))
-    right = left.copy()
+    depth = max((int(nodes["depth"].max()) for nodes in trees), default=0)
+    start = float(model._baseline_prediction.ravel()[0])
+    forest = _no_forest(len(trees), max((len(nodes) for nodes in trees), default=1), start, depth)
     for i, nodes in enumerate(trees):
         inner = np.flatnonzero(nodes["is_leaf"] == 0)
-        feature[i, inner], threshold[i, inner] = nodes["feature_idx"][inner], nodes["num_threshold"][inner]
-        left[i, inner], right[i, inner] = nodes["left"][inner], nodes["right"][inner]
-        value[i, : len(nodes)] = np.where(nodes["is_leaf"] == 1, nodes["value"], 0.0)
-    depth = max((int(nodes["depth"].max()) for nodes in trees), default=0)
-    return Forest(feature, left, right, threshold, value, float(model._baseline_prediction.ravel()[0]), depth)
+        for name, of in (
+            ("feature", "feature_idx"),
+            ("threshold", "num_threshold"),
+            ("left", "left"),
+            ("right", "right"),
+        ):
+            getattr(forest, name)[i, inner] = nodes[of][inner]
+        forest.value[i, : len(nodes)] = np.where(nodes["is_leaf"] == 1, nodes["value"], 0.0)
+    return forest
+
+
+def _no_forest(n_trees: int, size: int, start: float, depth: int) -> Forest:
+    """Trees of leaves alone, to be filled in: a leaf leads to itself."""
+    shape, itself = (n_trees, size), np.tile(np.arange(size, dtype=np.int32), (n_trees, 1))
+    return Forest(
+        np.zeros(shape, np.int32), itself, itself.copy(), np.full(shape, np.inf), np.zeros(shape), start, depth
+    )
+
+
+class LightGBMTrees(BoostedTrees):
+    """The same trees grown by LightGBM (Ke et al. 2017), which is needed for the fit alone: pip install 'crmkit[lightgbm]'.
+
+    What is fitted is kept as the same plain arrays: it answers and is saved without LightGBM, whose own reader ends the
+    whole process at a damaged file.
+
+    Parameters
+    ----------
+    n_trees, learning_rate, max_leaf_nodes, min_samples_leaf, l2
+        As in `BoostedTrees`.
+
+    Attributes
+    ----------
+    forest_ : Forest
+    """
+
+    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
+        """Estimate; ``groups`` is not used."""
+        table, outcome = self._checked(X, y)
+        lightgbm = require("lightgbm", "lightgbm")
+        settings = {
+            "objective": "binary",
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.max_leaf_nodes,
+            "min_data_in_leaf": self.min_samples_leaf,
+            "lambda_l2": self.l2,
+            "seed": 0,
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbose": -1,
+        }
+        grown = lightgbm.train(settings, lightgbm.Dataset(table, outcome), num_boost_round=self.n_trees)
+        self.forest_ = _lightgbm_forest([tree["tree_structure"] for tree in grown.dump_model()["tree_info"]])
+        return self
+
+
+def _lightgbm_forest(roots: list[dict[str, Any]]) -> Forest:
+    """The trees of LightGBM, each a nest of inner nodes and leaves, laid out one row each."""
+    trees = [_laid_out(root) for root in roots]
+    size = max((len(nodes) for nodes, _ in trees), default=1)
+    forest = _no_forest(len(trees), size, 0.0, max((depth for _, depth in trees), default=0))
+    for i, (nodes, _) in enumerate(trees):
+        for place, (node, left, right) in enumerate(nodes):
+            if "leaf_value" in node:
+                forest.value[i, place] = node["leaf_value"]
+            else:
+                forest.feature[i, place], forest.threshold[i, place] = node["split_feature"], node["threshold"]
+                forest.left[i, place], forest.right[i, place] = left, right
+    return forest
+
+
+def _laid_out(root: dict[str, Any]) -> tuple[list[tuple[dict[str, Any], int, int]], int]:
+    """Nodes level by level, each with the places of the two below it, and the number of levels below the root."""
+    nodes: list[tuple[dict[str, Any], int, int]] = []
+    level, depth = [root], 0
+    while level:
+        below: list[dict[str, Any]] = []
+        first = len(nodes) + len(level)
+        for node in level:
+            nodes.append((node, first + len(below), first + len(below) + 1))
+            below += [] if "leaf_value" in node else [node["left_child"], node["right_child"]]
+        level, depth = below, depth + bool(below)
+    return nodes, depth
 
 
 class ChurnClassifier(_Classifier):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import minimize
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
+from crmkit.exceptions import CrmkitError
 from crmkit.models._logistic_math import clustered_covariance, fit_logistic, log_odds, shift_to_rate
-from crmkit.models.churn_classifier import BoostedTrees, ChurnClassifier, ChurnLogistic
+from crmkit.models.churn_classifier import BoostedTrees, ChurnClassifier, ChurnLogistic, LightGBMTrees
 
 
 @parametrize_with_checks(
@@ -117,3 +120,40 @@ def test_an_unfitted_model_says_so_in_both_trees_of_errors(table):
         with pytest.raises(NotFittedError, match="not fitted") as caught:
             kind.predict_proba(table[0])
         assert isinstance(caught.value, CrmkitError)
+
+
+# -- LightGBM --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [{}, {"n_trees": 7, "max_leaf_nodes": 31, "min_samples_leaf": 5, "l2": 0.0}])
+def test_lightgbms_trees_answer_as_lightgbm_does(table, settings):
+    lightgbm = pytest.importorskip("lightgbm")
+    X, y = table
+    grown = {}
+    honest = lightgbm.train
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lightgbm, "train", lambda *a, **k: grown.setdefault("model", honest(*a, **k)))
+        model = LightGBMTrees(**settings).fit(X, y)
+    unseen = np.random.default_rng(5).normal(size=(5000, 4)) * 3
+    unseen[:100] = np.sort(model.forest_.threshold[model.forest_.threshold < np.inf])[:1]  # on a threshold goes left
+    np.testing.assert_array_equal(
+        model.decision_function(pd.DataFrame(unseen, columns=X.columns)), grown["model"].predict(unseen, raw_score=True)
+    )
+
+
+def test_a_table_too_small_for_a_split_gives_the_base_rate():
+    pytest.importorskip("lightgbm")
+    X, y = np.arange(20.0)[:, None], np.repeat([0.0, 1.0], [15, 5])
+    np.testing.assert_allclose(LightGBMTrees().fit(X, y).predict_proba(X)[:, 1], 0.25, atol=1e-6)
+
+
+def test_scikit_learns_own_checks_of_lightgbms_trees():
+    pytest.importorskip("lightgbm")
+    results = check_estimator(LightGBMTrees(n_trees=10), on_fail=None)
+    assert [one["check_name"] for one in results if one["status"] == "failed"] == []
+
+
+def test_without_lightgbm_the_extra_is_named(table, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    with pytest.raises(CrmkitError, match=r"pip install 'crmkit\[lightgbm\]'"):
+        LightGBMTrees().fit(*table)
