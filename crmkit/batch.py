@@ -1,8 +1,9 @@
 """The batch job: one configuration in, one published folder out, or nothing at all.
 
 ``run`` writes everything into ``OUT/runs/<id>.part``, renames it when it is complete, and then points
-``OUT/CURRENT`` at it. The id is made of the inputs, the configuration and the versions, so running again on the same
-delivery finds its result and does nothing.
+``OUT/CURRENT`` at it. The id is made of the inputs, the configuration, the versions and the run before, so running again on
+the same delivery finds its result and does nothing. The run before is the newest of an earlier day that ``OUT/CURRENT`` is
+or goes back to; customers keep its segments and tiers unless they clearly changed.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from typing import Any
 import pandas as pd
 
 from crmkit import __version__
+from crmkit.brand_usage import BrandUsage
 from crmkit.cards import suspect_cards
 from crmkit.churn import ChurnModel
 from crmkit.config import Config, TableSource
-from crmkit.contracts import SALES
+from crmkit.contracts import SALES, TIPS
+from crmkit.engine import Engine
 from crmkit.evaluation import Backtest, backtest
 from crmkit.exceptions import (
     ConfigError,
@@ -41,12 +44,14 @@ from crmkit.exceptions import (
 from crmkit.extracts import Extract, read_extract
 from crmkit.features import n_later, weekly_sales, weekly_spend
 from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma
-from crmkit.offers import Deals, OfferPlan, OfferResult, print_lists
+from crmkit.moves import Migration
+from crmkit.offers import Deals, OfferPlan, OfferResult, print_lists, write_offers
+from crmkit.previous import Previous, folders_of, labelled
 from crmkit.publishing import owned, sync, to_disk
 from crmkit.report import Report
 from crmkit.summaries import btyd_summary, rfm_table
-from crmkit.tables import Members, Products
-from crmkit.tiers import RFMScores, ValueTiers
+from crmkit.tables import ContractTable, Members, Products
+from crmkit.tiers import ValueTiers
 from crmkit.timing import NextPurchase
 from crmkit.transactions import Rejections, Transactions
 
@@ -54,6 +59,8 @@ __all__ = ["Published", "run"]
 
 _NOBODY = tuple(SALES.nobody)
 _WORK = "log"
+_REJECTED = "file, record, line, reason, value, amount"
+_BY_USAGE = ["brand_group", "value_light", "value_medium", "value_heavy"]
 _VERSIONED = ("numpy", "pandas", "pyarrow", "duckdb", "scipy", "scikit-learn", "matplotlib")
 
 Progress = Callable[[str], None]
@@ -118,12 +125,13 @@ def run(
             shutil.rmtree(left, ignore_errors=True)
         sources = _sources(config, Path(home))
         hashes = _hashes(sources)
-        run_id = f"{day}-{_digest(config, day, hashes)}"
-        done = sorted((target / "runs").glob(f"{run_id}*"), key=lambda folder: (len(folder.name), folder.name))
+        previous = Previous.before(target, day)
+        run_id = f"{day}-{_digest(config, day, hashes, previous)}"
+        done = folders_of(target, run_id)
         if done and not force:
             return _published(target, done[-1].name, repeated=True)
         name = f"{run_id}-{len(done) + 1}" if done else run_id
-        _publish(_Run(config, sources, day, target / "runs" / f"{name}.part", progress), run_id, hashes)
+        _publish(_Run(config, sources, day, target / "runs" / f"{name}.part", progress, previous), run_id, hashes)
         fresh = _published(target, name, repeated=False)
         for old in done:
             shutil.rmtree(old, ignore_errors=True)
@@ -156,6 +164,12 @@ def _published(out: Path, name: str, repeated: bool) -> Published:
     return Published(out / "CURRENT", manifest, repeated)
 
 
+class _Tips(ContractTable):
+    """Recipes and tips: tip_id, category, title."""
+
+    contract = TIPS
+
+
 # -- What is run -----------------------------------------------------------------------------------------------------
 
 
@@ -168,10 +182,12 @@ class _Run:
     day: date
     folder: Path
     progress: Progress
+    previous: Previous | None
     timings: dict[str, float] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     products: Products | None = None
+    moved: Migration | None = None
     after_as_of: int = 0
 
     def publishable(self) -> dict[str, Any]:
@@ -184,7 +200,7 @@ class _Run:
             self._timed("looking for cards of nobody", self._suspects, log)
             customers = self._timed("scoring customers", self._customers, log)
             due = self._timed("timing purchases", self._due, log)
-            plan, deals = self._timed("planning offers", self._plan, due, customers)
+            plan, deals = self._timed("planning offers", self._plan, log, due, customers)
             lists = self._timed("printing lists", self._print, plan, deals, due)
             checks = self._timed("looking back", self._checks, log)
             self.notes += _sentences(caught)
@@ -222,7 +238,9 @@ class _Run:
             progress=self.progress,
             **names,
         )
-        shutil.copyfile(rejections.path, self.folder / "rejections.parquet")
+        with Engine() as engine:
+            rows = f"select {_REJECTED} from {engine.parquet(rejections.path)} order by place, record"
+            engine.save(rows, self.folder / "rejections.parquet")
         self.rows["rejections"] = rejections.rows_rejected
         _refuse(rejections, sales.max_rejected)
         self.after_as_of = n_later(log, self.day)
@@ -235,17 +253,32 @@ class _Run:
         if not len(customers):
             raise ModelError(f"No member has bought anything by {self.day}. Check --as-of, until and the files.")
         customers = customers.merge(rfm_table(log), on="customer_id").merge(weekly_spend(log), on="customer_id")
-        customers = customers.join(RFMScores().fit_transform(customers))
         clv = self._clv().fit(customers)
         customers["p_alive"] = clv.purchases_.probability_alive(customers)
         customers["expected_purchases"] = clv.purchases_.expected_purchases(customers, value.horizon)
         customers["value"] = clv.predict(customers)
-        customers["tier"] = ValueTiers(shares=value.tiers).fit_transform(customers["value"])
+        customers = self._labelled(customers)
         customers = customers.merge(ChurnModel(churn.horizon).fit(log).predict(log), on="customer_id")
         if self.config.members:
             members = Members.from_extract(self.sources["members"], **self.config.members.columns).frame
             customers = customers.merge(members, on="customer_id", how="left")
         return self._write(customers, "customers")
+
+    def _labelled(self, customers: pd.DataFrame) -> pd.DataFrame:
+        """Segments and tiers, held by those of the run before where it was one of these customers and settings."""
+        previous, value = self.previous, self.config.value
+        if previous and previous.value != value.model_dump(mode="json"):
+            self.notes.append(f"Segments and tiers start anew: [value] differs from the run of {previous.day}.")
+            previous = None
+        if previous and not customers["customer_id"].isin(previous.customers.index).any():
+            self.notes.append(f"Segments and tiers start anew: the run of {previous.day} had none of these customers.")
+            previous = None
+        rule = ValueTiers(shares=value.tiers)
+        customers = labelled(customers, rule, self.day, previous)
+        if previous:
+            self.moved = previous.moved(customers, rule)
+            self._write(self.moved.changes, "tier_changes")
+        return customers
 
     def _suspects(self, log: Transactions) -> None:
         """Cards that look like no member's, in a table of their own; the report only counts them."""
@@ -280,25 +313,33 @@ class _Run:
             due.insert(2, "name", due["product_id"].map(names).fillna(due["product_id"]))
         return self._write(due, "repurchases")
 
-    def _plan(self, due: pd.DataFrame, customers: pd.DataFrame) -> tuple[OfferResult | None, Deals | None]:
+    def _plan(
+        self, log: Transactions, due: pd.DataFrame, customers: pd.DataFrame
+    ) -> tuple[OfferResult | None, Deals | None]:
         if self.config.deals is None or "p_purchase" not in due:
             self.notes.append("No offers were planned: the configuration names no deals, or no purchase was timed.")
             self._write(pd.DataFrame({"customer_id": pd.Series(dtype="str")}), "offers")
             return None, None
-        terms = self.config.offers
         deals = Deals.from_extract(self.sources["deals"], **self.config.deals.columns)
-        plan = OfferPlan(
-            deals,
-            slots=terms.slots,
-            control=terms.control,
-            key=terms.key,
-            response=terms.response,
-            margin=terms.margin,
-            min_weekly_spend=terms.min_weekly_spend,
-        ).solve(due, customers)
-        self._write(plan.offers, "offers")
-        self._write(plan.control, "control")
-        return plan, deals
+        tips = None
+        if self.config.tips:
+            tips = _Tips.from_extract(self.sources["tips"], **self.config.tips.columns).frame
+        plan = OfferPlan(deals, tips=tips, **self.config.offers.model_dump())
+        result = plan.solve(due, customers, self._usage(log, deals))
+        says = deals.frame[["deal_id", "title", "starts", "ends", "barcode"]]
+        write_offers(result.offers.merge(says, how="left", on="deal_id"), self.folder)
+        self.rows["offers"] = len(result.offers)
+        self._write(result.control, "control")
+        return result, deals
+
+    def _usage(self, log: Transactions, deals: Deals) -> pd.DataFrame | None:
+        """Who uses which brands and how much, where a deal depends on it."""
+        if not deals.frame[_BY_USAGE].notna().any(axis=None):
+            return None
+        if not {"category", "brand_type"} <= set(log.items):
+            self.notes.append("Deals that depend on brand or usage groups need category and brand_type of the lines.")
+            return None
+        return BrandUsage().fit(log).predict(log)
 
     def _print(self, plan: OfferResult | None, deals: Deals | None, due: pd.DataFrame) -> int:
         if plan is None or deals is None:
@@ -309,6 +350,7 @@ class _Run:
             deals,
             due,
             self.folder / "lists",
+            tips=plan.tips,
             title=lists.title,
             font=lists.font,
             currency=_symbol(self.config.currency),
@@ -349,6 +391,8 @@ class _Run:
             report.add_card(plan.offers["customer_id"].nunique(), "members with a list")
         subjects = {check.subject: check for check in checks}
         report.add_sales(weekly_sales(log)).add_tiers(customers)
+        if self.previous and self.moved:
+            report.add_changes(self.moved, self.previous.day)
         _backed(report, subjects.get("Lifetime value"))
         report.add_segments(customers).add_churn(customers, self.config.churn.horizon)
         _backed(report, subjects.get("Churn"))
@@ -375,6 +419,7 @@ class _Run:
         return {
             "crmkit": __version__,
             "as_of": str(self.day),
+            "previous": self.previous.run if self.previous else None,
             "versions": _versions(),
             "settings": self.config.model_dump(mode="json"),
             "read": {
@@ -465,6 +510,7 @@ def _sources(config: Config, home: Path) -> dict[str, Extract]:
         "products": config.products,
         "members": config.members,
         "deals": config.deals,
+        "tips": config.tips,
     }
     return {
         name: read_extract(table.source(home), **table.reading(config.currency))
@@ -483,8 +529,9 @@ def _hashes(sources: dict[str, Extract]) -> dict[str, list[str]]:
     return {name: [_file_hash(part.path) for part in source.parts] for name, source in sources.items()}
 
 
-def _digest(config: Config, day: date, hashes: dict[str, list[str]]) -> str:
-    identity = json.dumps([config.model_dump(mode="json"), str(day), hashes, _code(), _versions()], sort_keys=True)
+def _digest(config: Config, day: date, hashes: dict[str, list[str]], previous: Previous | None) -> str:
+    parts = [config.model_dump(mode="json"), str(day), hashes, _code(), _versions(), previous.run if previous else None]
+    identity = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
 

@@ -8,13 +8,14 @@ from typing import Any, Self
 
 import pandas as pd
 
-from crmkit.engine import Engine, SparkEngine, engine_for, is_spark
+from crmkit.engine import Engine, SparkEngine, engine_for
 from crmkit.exceptions import ConfigError, ContractError
+from crmkit.features import collected
 from crmkit.models._base import NotFittedError
 from crmkit.summaries import check_item
 from crmkit.transactions import Transactions
 
-__all__ = ["BRAND_USERS", "USAGE_GROUPS", "USAGE_LEVELS", "BrandUsage"]
+__all__ = ["BRAND_USERS", "USAGE_GROUPS", "USAGE_LEVELS", "BrandUsage", "own_brand_change"]
 
 BRAND_USERS = ("national brand", "switcher", "store brand")
 USAGE_LEVELS = ("light", "medium", "heavy")
@@ -91,7 +92,7 @@ class BrandUsage:
         with engine_for(log) as engine:
             usage = self._usage(engine, log, as_of)
             # a hair below the share, so that a third of nine buyers is the third one and not, by rounding, the fourth
-            found = _pandas(engine.summary("brand_thresholds", [self.light - 1e-9, self.heavy - 1e-9], usage=usage))
+            found = collected(engine.summary("brand_thresholds", [self.light - 1e-9, self.heavy - 1e-9], usage=usage))
         if found.empty:
             raise ContractError(
                 f"No purchase of a {self.by} with brand_type national or store in the {self.window} days before the "
@@ -163,7 +164,41 @@ class BrandUsage:
             raise NotFittedError("This BrandUsage is not fitted yet. Call fit(log) first.")
 
 
-def _pandas(table: Any) -> pd.DataFrame:
-    """A summary's rows, collected where they are on Spark: one per category."""
-    frame: pd.DataFrame = table.toArrow().to_pandas() if is_spark(table) else table
-    return frame
+def own_brand_change(log: Transactions, as_of: str | date | None = None, window: int = 182) -> pd.DataFrame:
+    """Each member's own-brand share now, before, and the change: store brands' part of the money on branded goods.
+
+    Parameters
+    ----------
+    log : Transactions
+    as_of : date, optional
+    window : int
+        Now are the days up to the close of ``as_of``, so many; before are as many days before these.
+
+    Returns
+    -------
+    DataFrame
+        customer_id, own_brand_share, own_brand_share_before, own_brand_change: of members who bought in both, for
+        `target_group`.
+
+    Examples
+    --------
+    >>> till = pd.DataFrame({"customer_id": list("aaab"), "amount": [6.0, 3, 1, 5], "brand_type": "national store store store".split(),
+    ...                      "purchased_at": ["2017-01-05", "2017-01-05", "2017-02-05", "2017-02-05"]})
+    >>> own_brand_change(Transactions.from_extract(till, until="2017-02-28"), window=28).round(2)
+      customer_id  own_brand_share  own_brand_share_before  own_brand_change
+    0           a              1.0                    0.33              0.67
+    """
+    if not window >= 1:
+        raise ConfigError(f"window={window} must be 1 day or more.")
+    check_item(log, "brand_type")
+    day = log.close_of(as_of)
+    shares = []
+    with engine_for(log) as engine:
+        lines = engine.parquet(log.lines)
+        for close in (day, day - window):
+            values = [close, close - window, close]
+            rows = collected(engine.summary("brand_usage", values, item="brand_type", lines=lines))
+            sums = rows.groupby("customer_id")[["spend", "store_spend"]].sum()
+            shares.append(sums["store_spend"] / sums["spend"])
+    table = pd.concat(shares, axis=1, join="inner", keys=["own_brand_share", "own_brand_share_before"]).sort_index()
+    return table.assign(own_brand_change=table.iloc[:, 0] - table.iloc[:, 1]).reset_index()

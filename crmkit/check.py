@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 from crmkit.config import Config
-from crmkit.contracts import DEALS, MEMBERS, PRODUCTS, SALES
+from crmkit.contracts import DEALS, MEMBERS, PRODUCTS, SALES, TIPS
 from crmkit.databases import is_url
 from crmkit.engine import Engine
 from crmkit.exceptions import CrmkitError, NoInputError, PublishError
@@ -32,7 +32,7 @@ from crmkit.transactions import Rejections, Transactions
 
 __all__ = ["Guess", "LoadReport", "check_files", "guessed", "initial_config", "write_config"]
 
-_CONTRACTS = {"transactions": SALES, "deals": DEALS, "products": PRODUCTS, "members": MEMBERS}
+_CONTRACTS = {"transactions": SALES, "products": PRODUCTS, "members": MEMBERS, "deals": DEALS, "tips": TIPS}
 _CLOCK = ("time_zone", "recorded_in", "time_format", "trading_day_cutoff")
 _SAMPLE = 20_000
 _TITLES = 12
@@ -319,7 +319,7 @@ def _plain(name: str) -> str:
 def _guessed_columns(delivered: Sequence[str]) -> tuple[str, dict[str, str]]:
     """The table that the columns seem to be of, and contract column → delivered column."""
     found = {table: _named(delivered, words) for table, words in _words().items()}
-    for table in ("deals", "transactions", "products", "members"):
+    for table in ("deals", "tips", "transactions", "products", "members"):
         if not Guess(table, found[table]).missing:
             return table, found[table]
     return "transactions", found["transactions"]
@@ -455,6 +455,12 @@ _REST = """# [value]
 # [repurchase]
 # by = "category"          # or "product_id"
 # horizon = 14
+
+# [offers]                 # needs [deals]
+# slots = 8
+# store_budget = 500.0     # the most that the shop pays
+# funder_budgets = { "Dairy" = 200.0 }
+# min_worth = { A = 30.0 } # what a list of the best tier is worth, at least
 """
 
 
@@ -475,8 +481,7 @@ def _grouped(files: Sequence[str]) -> list[tuple[Guess, list[str]]]:
             found[guess.table][1].append(file)
         else:
             found[guess.table] = (guess, [file])
-    order = ("transactions", "products", "members", "deals")
-    return [found[table] for table in order if table in found]
+    return [found[table] for table in _CONTRACTS if table in found]
 
 
 def _relative(file: str, home: Path) -> str:

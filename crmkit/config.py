@@ -8,12 +8,13 @@ import tomllib
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from crmkit.contracts import DEALS, MEMBERS, PRODUCTS, SALES
+from crmkit.contracts import DEALS, MEMBERS, PRODUCTS, SALES, TIPS
 from crmkit.databases import is_url
 from crmkit.exceptions import ConfigError
 from crmkit.extracts import Reading
@@ -22,7 +23,10 @@ from crmkit.layouts import settings_of
 __all__ = ["Config", "read_config"]
 
 
-_CONTRACTS = {"transactions": SALES, "products": PRODUCTS, "members": MEMBERS, "deals": DEALS}
+_CONTRACTS = {"transactions": SALES, "products": PRODUCTS, "members": MEMBERS, "deals": DEALS, "tips": TIPS}
+
+
+Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class _Table(BaseModel):
@@ -122,6 +126,12 @@ class DealSource(TableSource):
     about = "deals"
 
 
+class TipSource(TableSource):
+    """Files of recipes and tips."""
+
+    about = "tips"
+
+
 class Value(_Table):
     """Lifetime value and tiers."""
 
@@ -153,14 +163,20 @@ class Repurchase(_Table):
 
 
 class Offers(_Table):
-    """Who gets how many offers; ``response`` is the assumed odds ratio of buying with a deal."""
+    """Terms of the plan, named as `OfferPlan` names them: the two get the same values."""
 
     slots: int = Field(8, ge=1)
     control: float = Field(0.10, ge=0, le=1)
+    universal: float = Field(0.0, ge=0, le=1)
     key: str = "crmkit"
     response: float = Field(1.25, ge=1)
     margin: float = Field(0.30, gt=0, le=1)
     min_weekly_spend: float = Field(0.0, ge=0)
+    store_budget: Money | None = None
+    funder_budgets: dict[str, Money] = {}
+    min_reach: dict[str, Annotated[int, Field(ge=0)]] = {}
+    min_worth: dict[str, Money] = {}
+    tip_slots: int = Field(1, ge=1)
 
 
 class Lists(_Table):
@@ -180,6 +196,7 @@ class Config(_Table):
     products: ProductSource | None = None
     members: MemberSource | None = None
     deals: DealSource | None = None
+    tips: TipSource | None = None
     value: Value = Value()
     churn: Churn = Churn()
     repurchase: Repurchase = Repurchase()
@@ -204,6 +221,20 @@ class Config(_Table):
         """Deals name a category or a product, so that is what must be timed."""
         if self.deals and self.repurchase.by not in (None, "category", "product_id"):
             raise ValueError(f"repurchase.by = {self.repurchase.by!r}: deals need 'category' or 'product_id'")
+        return self
+
+    @model_validator(mode="after")
+    def _tips_for_categories(self) -> Self:
+        if self.tips and self.repurchase.by not in (None, "category"):
+            raise ValueError(f"repurchase.by = {self.repurchase.by!r}: tips are chosen by 'category'")
+        return self
+
+    @model_validator(mode="after")
+    def _worth_of_tiers(self) -> Self:
+        """Tiers have letters, the best one A."""
+        tiers = list(ascii_uppercase[: len(self.value.tiers)])
+        if unknown := sorted(set(self.offers.min_worth) - set(tiers)):
+            raise ValueError(f"offers.min_worth names {unknown}; the tiers are {tiers}")
         return self
 
 
@@ -265,6 +296,7 @@ def _keys_at(place: list[str]) -> list[str]:
         "products": ProductSource,
         "members": MemberSource,
         "deals": DealSource,
+        "tips": TipSource,
         "value": Value,
         "churn": Churn,
         "repurchase": Repurchase,

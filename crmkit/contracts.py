@@ -13,7 +13,7 @@ from typing import Literal
 
 from crmkit.exceptions import ContractError
 
-__all__ = ["COSTS", "DEALS", "ITEM_COLUMNS", "MEMBERS", "PRODUCTS", "SALES", "SERVICE", "Contract"]
+__all__ = ["COSTS", "DEALS", "ITEM_COLUMNS", "MEMBERS", "PRODUCTS", "SALES", "SERVICE", "TIPS", "Contract"]
 
 Kind = Literal["id", "text", "money", "number", "time", "date"]
 
@@ -217,7 +217,14 @@ PRODUCTS = Contract(
 
 MEMBERS = Contract(
     name="members",
-    columns={"customer_id": "id", "joined": "date", "no_contact": "text"},
+    columns={
+        "customer_id": "id",
+        "joined": "date",
+        "no_contact": "text",
+        "gender": "text",
+        "birth_year": "number",
+        "age_group": "text",
+    },
     required=("customer_id",),
 )
 
@@ -259,6 +266,12 @@ COSTS = Contract(
             "allocated_by is not null and allocated_by not in ('orders', 'lines', 'visits')"
         ),
     },
+)
+
+TIPS = Contract(
+    name="tips",
+    columns={"tip_id": "id", "category": "text", "title": "text"},
+    required=("tip_id", "category", "title"),
 )
 
 DEALS = Contract(

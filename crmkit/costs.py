@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from crmkit.engine import engine_for, is_spark
+from crmkit.engine import engine_for
 from crmkit.exceptions import ContractError
+from crmkit.features import collected
 from crmkit.tables import Costs
 from crmkit.transactions import Transactions
 
@@ -138,8 +139,8 @@ def _drivers(log: Transactions, shared: pd.DataFrame, day: int) -> pd.DataFrame:
     with engine_for(log) as engine:
         lines = engine.parquet(log.lines)
         named = engine.register(pa.Table.from_pandas(periods, preserve_index=False))
-        found: Any = engine.summary("cost_drivers", [day], lines=lines, periods=named)
-        return found.toArrow().to_pandas() if is_spark(found) else found  # type: ignore[no-any-return]
+        found = engine.summary("cost_drivers", [day], lines=lines, periods=named)
+        return collected(found)
 
 
 def _divided(cost: Any, drivers: pd.DataFrame) -> pd.DataFrame:

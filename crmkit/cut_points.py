@@ -35,15 +35,19 @@ def quantiles(values: Values, below: Values) -> Values:
 
 
 def distinct_quantiles(values: Values, n: int) -> tuple[float, ...]:
-    """Distinct edges of ``n`` bands of equally many; one at the maximum would leave the top score empty, unless it is
-    the only one.
+    """Distinct edges of ``n`` bands of equally many; one at the maximum would leave the top score empty.
 
-    >>> distinct_quantiles(np.array([1.0] * 8 + [2, 3]), 5)
-    (1.0,)
+    Where all would be there, the largest value below the maximum is the edge, or the maximum if there is no other value.
+
+    >>> distinct_quantiles(np.array([1.0] * 8 + [2, 3]), 5), distinct_quantiles(np.array([1.0] + [3] * 9), 5)
+    ((1.0,), (1.0,))
     """
     edges = np.unique(quantiles(values, np.arange(1, n) / n))
+    below = values[values < values.max()]
     inner = edges[edges < values.max()]
-    return tuple((inner if inner.size else edges).tolist())
+    if inner.size or n == 1:
+        return tuple(inner.tolist())
+    return (float(below.max() if below.size else values.max()),)
 
 
 def score(values: Values, edges: tuple[float, ...], n: int) -> Codes:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BudgetDisplay",
-    "ConcentrationDisplay",
     "Display",
     "FrequencyDisplay",
     "ReliabilityDisplay",
@@ -122,18 +121,6 @@ class TierDisplay(Display):
         ax.set_xticks(place, _short(self.table["tier"]))
         ax.set(xlabel="tier", ylabel="% of all")
         legend(ax)
-
-
-class ConcentrationDisplay(Display):
-    """Share of value held by the best customers; table: share_of_customers, share_of_value."""
-
-    title = "How concentrated the value is"
-
-    def _draw(self, ax: Axes) -> None:
-        x, y = 100 * self.table["share_of_customers"], 100 * self.table["share_of_value"]
-        ax.plot([0, 100], [0, 100], color=GREY, linewidth=1, linestyle=":")
-        ax.plot([0, *x, 100], [0, *y, 100], "o-", color=BLUE, markersize=4)
-        ax.set(xlabel="best % of customers", ylabel="% of value", xlim=(0, 100), ylim=(0, 102))
 
 
 class SegmentDisplay(Display):

@@ -96,6 +96,8 @@ class Engine:
 
         try:
             yield
+        except duckdb.OutOfMemoryException:
+            raise
         except duckdb.Error as error:
             reason = str(error).partition("\n")[0]
             raise ExtractError(f"{source} cannot be read: {reason}") from None

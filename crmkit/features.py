@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "collected",
     "item_bought",
     "item_panel",
     "item_state",

@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from crmkit.engine import engine_for, is_spark
+from crmkit.engine import engine_for
 from crmkit.exceptions import ConfigError, LeakError
+from crmkit.features import collected
 from crmkit.measures import Values
 from crmkit.summaries import check_item
 from crmkit.transactions import Transactions
@@ -81,8 +82,7 @@ def life_cycle(
         raise ConfigError(f"runs={runs} must be {_FEWEST} or more; a slope of fewer has no interval worth having.")
     day = log.close_of(as_of)
     with engine_for(log) as engine:
-        found: Any = engine.summary("life_cycle", [day] * 3, item=by, lines=engine.parquet(log.lines))
-        curve: pd.DataFrame = found.toArrow().to_pandas() if is_spark(found) else found
+        curve = collected(engine.summary("life_cycle", [day] * 3, item=by, lines=engine.parquet(log.lines)))
     curve = curve[curve["first"].notna()]
     if curve.empty:
         raise LeakError(f"No {by} has been sold by {as_of or log.until}.")

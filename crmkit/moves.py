@@ -38,6 +38,8 @@ class Migration:
         move, customers, value_before, value_after, change: one row for each kind of move that occurred.
     customers : DataFrame
         customer_id, before, after, move, value_before, value_after: one row per customer.
+    reasons : DataFrame
+        cause, and the same with its amounts as reason: aligned with ``customers``, empty where nothing changed.
     """
 
     counts: pd.DataFrame
@@ -45,13 +47,12 @@ class Migration:
     money: pd.DataFrame
     moves: pd.DataFrame
     customers: pd.DataFrame
-    reasons: pd.Series[str]
+    reasons: pd.DataFrame
 
     @property
     def changes(self) -> pd.DataFrame:
-        """Those whose label or state changed, and the reason; largest change of value first."""
-        changed = self.customers[self.customers["before"] != self.customers["after"]]
-        changed = changed.assign(reason=self.reasons.loc[changed.index])
+        """Those whose label or state changed, with cause and reason; largest change of value first."""
+        changed = self.customers[self.customers["before"] != self.customers["after"]].join(self.reasons)
         order = (
             (changed["value_after"] - changed["value_before"]).abs().sort_values(ascending=False, kind="stable").index
         )
@@ -93,10 +94,11 @@ def migration(
     frozen_after, lapsed_after : int, optional
         Days of silence.
     tiers : pair of fitted ValueTiers, optional
-        With which the two tables were labelled. Then a change is attributed exactly: it is the value's, if the new value
-        would have changed the label under the old thresholds too; the threshold's, if the new thresholds would have
-        changed it at the old value too. Without them a label that moved with its value did so because of it, and else
-        the threshold must have moved.
+        With which the two tables were labelled, the later one with the earlier labels as ``previous`` (where it was
+        not, give them hysteresis=0). Then a change is attributed exactly: it is the value's, if the new value would have
+        changed the label under the old thresholds too; the threshold's, if the new thresholds would have changed it at
+        the old value too. Without them a label that moved with its value did so because of it, and else the threshold
+        must have moved.
 
     Returns
     -------
@@ -151,7 +153,7 @@ def migration(
             "value_after": money[1].to_numpy(),
         }
     )
-    return _counted(customers, ranked, pd.Series(reasons, index=customers.index, dtype=object))
+    return _counted(customers, ranked, pd.DataFrame(reasons, index=customers.index))
 
 
 def _checked(table: pd.DataFrame, label: str, name: str) -> pd.DataFrame:
@@ -213,32 +215,30 @@ def _reasons(
     moves: NDArray[np.object_],
     there: _Flags,
     tiers: tuple[ValueTiers, ValueTiers] | None,
-) -> NDArray[np.object_]:
+) -> dict[str, NDArray[np.object_]]:
+    """The cause of each move, and the same with its amounts; both empty where nothing changed."""
     before, after = (np.asarray(series, dtype=np.float64) for series in money)
     by_value, by_threshold = _causes(states, money, moves, tiers)
-    from_to = _amounts(" from ", before) + _amounts(" to ", after)
-    went = np.where(after > before, "value rose", np.where(after < before, "value fell", "value stayed"))
-    value = went.astype(object) + from_to
+    went = np.where(after > before, "value rose", np.where(after < before, "value fell", "value stayed")).astype(object)
+    amounts = _amounts(" from ", before) + _amounts(" to ", after)
     moved = np.isin(moves, ["up", "down"])
-    cases = {
-        "first seen since": moves == "new",
-        "bought again": moves == "returned",
-        "no purchase for long": np.isin(moves, ["frozen", "still frozen"]),
-        "no longer in the table": (moves == "lapsed") & ~there,
-        "no purchase for too long": np.isin(moves, ["lapsed", "still lapsed"]),
-    }
-    said = [np.full(len(moves), text, dtype=object) for text in cases]
-    attributed = [
-        (moved & by_value & ~by_threshold, value),
-        (moved & by_threshold & ~by_value, "threshold moved; value" + from_to),
-        (moved & by_threshold & by_value, value + ", and the threshold moved"),
-        (moved, "value and threshold together; value" + from_to),
+    cases = [
+        (moves == "new", "first seen since", ""),
+        (moves == "returned", "bought again", ""),
+        (np.isin(moves, ["frozen", "still frozen"]), "no purchase for long", ""),
+        ((moves == "lapsed") & ~there, "no longer in the table", ""),
+        (np.isin(moves, ["lapsed", "still lapsed"]), "no purchase for too long", ""),
+        (moved & by_value & ~by_threshold, went, amounts),
+        (moved & by_threshold & ~by_value, "threshold moved", "; value" + amounts),
+        (moved & by_threshold & by_value, went + ", and the threshold moved", "; value" + amounts),
+        (moved, "value and threshold together", "; value" + amounts),
     ]
-    choices = [*said, *(text for _, text in attributed)]
-    found: NDArray[np.object_] = np.select(
-        [*cases.values(), *(case for case, _ in attributed)], choices, np.full(len(moves), "", dtype=object)
+    nothing = np.full(len(moves), "", dtype=object)
+    cause, reason = (
+        np.select([case for case, *_ in cases], [nothing + text for text in texts], nothing)
+        for texts in ([text for _, text, _ in cases], [text + detail for _, text, detail in cases])
     )
-    return found
+    return {"cause": cause, "reason": reason}
 
 
 def _causes(
@@ -253,10 +253,11 @@ def _causes(
         by_value = ((moves == "up") & (after > before)) | ((moves == "down") & (after < before))
         return by_value.to_numpy(), ~by_value.to_numpy()
     rank = {name: place for place, name in enumerate(tiers[0].tiers_)}
-    was = states[0].map(rank).to_numpy(np.float64)
+    earlier = states[0].where(states[0].isin(rank.keys()))
+    was = earlier.map(rank).to_numpy(np.float64)
     sign = np.where(moves == "up", -1, 1)
     with_value, with_threshold = (
-        rule.transform(values).map(rank).to_numpy(np.float64)
+        rule.transform(values, previous=earlier).map(rank).to_numpy(np.float64)
         for rule, values in ((tiers[0], after), (tiers[1], before))
     )
     return (with_value - was) * sign > 0, (with_threshold - was) * sign > 0
@@ -271,7 +272,7 @@ def _amounts(word: str, values: NDArray[np.float64]) -> NDArray[np.object_]:
     return said
 
 
-def _counted(customers: pd.DataFrame, ranked: list[str], reasons: pd.Series[str]) -> Migration:
+def _counted(customers: pd.DataFrame, ranked: list[str], reasons: pd.DataFrame) -> Migration:
     before, after = customers["before"], customers["after"]
     change = customers["value_after"] - customers["value_before"]
     rows = [name for name in (*ranked, FROZEN, LAPSED, NEW) if name in ranked or (before == name).any()]

@@ -12,8 +12,9 @@ import pandas as pd
 
 from crmkit.costs import allocate_costs
 from crmkit.cut_points import distinct_quantiles, score
-from crmkit.engine import engine_for, is_spark
+from crmkit.engine import engine_for
 from crmkit.exceptions import ConfigError, ContractError
+from crmkit.features import collected
 from crmkit.measures import customer_index, numbers
 from crmkit.summaries import check_item
 from crmkit.tables import Costs
@@ -154,8 +155,7 @@ class RelationshipLevel:
         values = [day, day, day, day, day, day, window, day, window, day, window, day]
         with engine_for(log) as engine:
             relations = {"lines": engine.parquet(log.lines), "trips": engine.parquet(log.trips)}
-            found: Any = engine.summary("relationships", values, item=self.by, **relations)
-            table: pd.DataFrame = found.toArrow().to_pandas() if is_spark(found) else found
+            table = collected(engine.summary("relationships", values, item=self.by, **relations))
         if table.empty:
             raise ContractError("Nobody has bought by then: there is no relationship to assess.")
         return table

@@ -15,7 +15,6 @@ import pandas as pd
 from crmkit import __version__
 from crmkit.displays import (
     BudgetDisplay,
-    ConcentrationDisplay,
     Display,
     SalesDisplay,
     SegmentDisplay,
@@ -23,15 +22,17 @@ from crmkit.displays import (
 )
 from crmkit.evaluation import Backtest
 from crmkit.publishing import replacing
-from crmkit.tiers import concentration
+from crmkit.segment_displays import lorenz_curve, migration_flow
 
 if TYPE_CHECKING:
+    from crmkit.moves import Migration
     from crmkit.offers import OfferResult
     from crmkit.transactions import Rejections
 
 __all__ = ["Report"]
 
 _ROWS = 12
+_MOVED = {"up": "moved up", "down": "moved down", "new": "are new", "same": "stayed where they were"}
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,34 @@ class Report:
             f"{top['share_of_customers']:.0%} of the customers."
         )
         self._figure("Value tiers", sentence, TierDisplay(shares))
-        held = concentration(customers["value"].clip(lower=0))
-        tenth = float(held.loc[held["share_of_customers"] == 0.10, "share_of_value"].iloc[0])
+        curve = lorenz_curve(customers["value"].clip(lower=0))
+        tenth = float(curve.shares.loc[curve.shares["share_of_customers"] == 0.10, "share_of_value"].iloc[0])
         return self._figure(
             "Concentration",
-            f"The best tenth of the customers holds {tenth:.0%} of the value.",
-            ConcentrationDisplay(held),
+            f"The best tenth of the customers holds {tenth:.0%} of the value; the Gini coefficient is {curve.gini:.2f} "
+            "(0 when all are equal, 1 when one holds all).",
+            curve,
+            first=curve.shares,
+            caption="The curve, one row a hundredth of the customers",
+        )
+
+    def add_changes(self, moved: Migration, since: date) -> Self:
+        """Who is in another tier than at an earlier day, and why; from ``migration``."""
+        table = (
+            moved.changes.assign(change=lambda rows: rows["value_after"] - rows["value_before"])
+            .groupby(["move", "cause"])
+            .agg(customers=("customer_id", "size"), change_of_value=("change", "sum"))
+            .sort_values("customers", ascending=False, kind="stable")
+            .reset_index()
+        )
+        n = moved.moves.set_index("move")["customers"]
+        said = ", ".join(f"{_number(n.get(move, 0))} {words}" for move, words in _MOVED.items())
+        sentence = (
+            f"Since {since:%d %B %Y}, of {len(moved.customers):,} customers {said}. A tier is left only when the value is "
+            "clearly below it. Who they are stands in tier_changes.parquet."
+        )
+        return self._figure(
+            "Who changed tier", sentence, migration_flow(moved), first=table, caption="From tier to tier"
         )
 
     def add_segments(self, customers: pd.DataFrame) -> Self:
@@ -181,9 +204,16 @@ class Report:
             f"{len(plan.offers):,} offers to {plan.offers['customer_id'].nunique():,} members, {len(plan.control):,} held back as a "
             f"control group. Expected gain {_number(plan.objective)} {self.currency}; no plan under the same terms can gain more "
             f"than {_number(plan.bound)} (gap {plan.gap:.2%}). {_number(table['spent'].sum())} of {_number(table['budget'].sum())} "
-            f"of the budgets is expected to be redeemed."
+            f"of the deals' budgets is expected to be redeemed."
         )
-        return self._figure("Offers", sentence, BudgetDisplay(table), notes=plan.assumptions)
+        notes = [
+            *plan.price_sentences(),
+            *(f"short of {row.demand}: {row.reached:,} of {row.wanted:,}" for row in plan.shortfalls.itertuples()),
+            *(f"left out: {number:,}, {reason}" for reason, number in plan.left_out.items()),
+            *plan.assumptions,
+        ]
+        more = [("Every budget, and what one more unit of it would gain", _cells(plan.budgets))]
+        return self._figure("Offers", sentence, BudgetDisplay(table), notes=notes, more=more)
 
     def add_backtest(self, check: Backtest) -> Self:
         """A model's answers against what happened."""
@@ -246,12 +276,14 @@ class Report:
         first: pd.DataFrame | None = None,
         caption: str = "",
         notes: Sequence[str] = (),
+        more: Sequence[tuple[str, _Cells]] = (),
     ) -> Self:
-        """A section with a figure; beside it ``first``, or the head of the figure's own numbers."""
+        """A section with a figure; beside it ``first``, or the head of the figure's own numbers; ``more`` can be opened."""
         shown = display.table if first is None else first
-        more = [] if first is None else [(caption, _cells(display.table))]
-        if first is None and len(shown) > _ROWS:
-            more, shown = [(f"All {len(shown)} rows", _cells(shown))], shown.head(_ROWS)
+        if first is not None:
+            more = [(caption, _cells(display.table)), *more]
+        elif len(shown) > _ROWS:
+            more, shown = [(f"All {len(shown)} rows", _cells(shown)), *more], shown.head(_ROWS)
         self.sections.append(_Section(title, sentence, _svg(display), display.title, _cells(shown), more, notes))
         return self
 

@@ -322,19 +322,22 @@ def _aligned(previous: pd.DataFrame, index: pd.Index[Any], n_scores: tuple[int, 
     names = ["r_score", "f_score", "m_score"]
     if not isinstance(previous, pd.DataFrame) or not set(names) <= set(previous.columns):
         raise ContractError(f"previous must be a table with {names}: what transform gave before, on the same index.")
-    if not previous.index.is_unique:
-        raise ContractError(
-            f"previous has {int(previous.index.duplicated().sum())} repeated index labels; keep one row each."
-        )
+    check_matching(previous, index)
+    known = previous[names].reindex(index).fillna(0).to_numpy(dtype=np.int64)
+    if not ((known >= 0) & (known <= np.array(n_scores))).all():
+        raise ContractError(f"previous holds scores beyond {n_scores}; it was made by other bins.")
+    return list(known.T)
+
+
+def check_matching(previous: pd.DataFrame | pd.Series[Any], index: pd.Index[Any]) -> None:
+    """Raise `ContractError` unless earlier labels are one a customer, and some of them of these customers."""
+    if n_repeated := int(previous.index.duplicated().sum()):
+        raise ContractError(f"previous has {n_repeated} repeated index labels; keep one per customer.")
     if len(previous) and len(index) and not index.isin(previous.index).any():
         raise ContractError(
             "No index label of previous is in X, so no customer would be matched. "
             "Set the same index on both: customers.set_index('customer_id')."
         )
-    known = previous[names].reindex(index).fillna(0).to_numpy(dtype=np.int64)
-    if not ((known >= 0) & (known <= np.array(n_scores))).all():
-        raise ContractError(f"previous holds scores beyond {n_scores}; it was made by other bins.")
-    return list(known.T)
 
 
 def _mean(money: Values, n_purchases: Values) -> Values:

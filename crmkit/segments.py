@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from crmkit.cluster_profiles import on_scale, profiles, scale_of
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.measures import Codes, Values, as_table, numbers, remember
+from crmkit.rfm import check_matching
 
 __all__ = ["CustomerClusters"]
 
@@ -57,8 +58,8 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
     n_bootstraps : int
         Pairs for each k.
     hysteresis : float
-        Used when `segment` is given earlier names: a cluster is left only when another centroid is nearer by more than
-        this share of its distance.
+        Used when `segment` is given earlier names: a cluster is left only when its centroid is further than the nearest
+        one by more than this share.
     seed : int
 
     Attributes
@@ -81,6 +82,10 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
     Notes
     -----
     The fit looks at 200,000 customers at most, k at 4,000 (2,000 for a mixture), drawn by ``seed``; all are labelled.
+
+    Names that keep from month to month and are not stale: `refit` each month, and give the last names to `segment` as
+    ``previous``. Clusters that are never refitted keep more names and lose sight of who spends;
+    ``tests/benchmarks/segments.py`` prints both.
 
     References
     ----------
@@ -111,7 +116,7 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
         min_share: float = 0.05,
         min_stability: float = 0.80,
         n_bootstraps: int = 10,
-        hysteresis: float = 0.25,
+        hysteresis: float = 0.35,
         seed: int = 0,
     ) -> None:
         self.method = method
@@ -206,8 +211,9 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
 
     def _earlier_codes(self, previous: pd.Series[Any], index: pd.Index[Any]) -> Codes:
         """Numbers of earlier names, -1 where there is none."""
-        if not isinstance(previous, pd.Series) or not previous.index.is_unique:
+        if not isinstance(previous, pd.Series):
             raise ContractError("previous must be a Series of cluster names, one per customer, with the index of X.")
+        check_matching(previous, index)
         codes = pd.Index(self.names_, dtype=object).get_indexer(pd.Index(previous, dtype=object))
         if unknown := previous[(codes < 0) & previous.notna()].unique().tolist():
             raise ContractError(f"previous holds unknown clusters: {unknown[:5]}. There are {list(self.names_)}.")

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from crmkit.engine import Engine, engine_for, is_spark
+from crmkit.engine import Engine, engine_for
 from crmkit.exceptions import ConfigError, ContractError, ExtractError, LeakError
+from crmkit.features import collected
 from crmkit.measures import Values, customer_index
 from crmkit.publishing import no_formula, replacing
 from crmkit.summaries import check_item
@@ -155,15 +156,17 @@ def target_group(name: str, tables: Any, conditions: Conditions) -> TargetGroup:
 
 
 def _joined(tables: Sequence[Any]) -> pd.DataFrame:
-    frames = [
-        customer_index(table.frame if isinstance(table, Members) else table, (), f"table {place}")
-        for place, table in enumerate(tables, 1)
-    ]
+    frames = [customer_index(_known(table), (), f"table {place}") for place, table in enumerate(tables, 1)]
     columns = pd.Index([column for frame in frames for column in frame.columns])
     if repeated := columns[columns.duplicated()].unique().tolist():
         raise ContractError(f"Several tables have the columns {repeated}; drop or rename them in all but one.")
     first = frames[0]
     return pd.concat([first, *(frame.reindex(first.index) for frame in frames[1:])], axis=1).reset_index()
+
+
+def _known(table: Any) -> Any:
+    """The table; of `Members` the columns that were delivered."""
+    return table.frame.dropna(axis=1, how="all") if isinstance(table, Members) else table
 
 
 def _conditions_met(people: pd.DataFrame, conditions: Conditions) -> pd.DataFrame:
@@ -258,8 +261,8 @@ def _sums(
         opening = engine.frame(f"select min(day) as day from {lines} where day <= ?", [last])["day"][0]
         first = log.close_of(since) if since is not None else int(opening) - 1 if opening == opening else last
         members = engine.register(group.members.astype({"customer_id": str}))
-        found: Any = engine.summary("member_periods", [first, last, period, first, first], lines=lines, members=members)
-        sums: pd.DataFrame = found.toArrow().to_pandas() if is_spark(found) else found
+        values = [first, last, period, first, first]
+        sums = collected(engine.summary("member_periods", values, lines=lines, members=members))
     starts = pd.Timestamp("1970-01-01") + pd.to_timedelta(sums["starts"], unit="D")
     ends = (
         starts + pd.offsets.MonthEnd(0)

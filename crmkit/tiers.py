@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from crmkit.cut_points import natural_breaks, quantiles, tier_codes, value_shares
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.measures import Codes, Values, as_table, numbers, remember
-from crmkit.rfm import RFM_GRID, RFMScores
+from crmkit.rfm import RFM_GRID, RFMScores, check_matching
 
 __all__ = ["RFM_GRID", "RFMScores", "ValueTiers", "concentration", "past_and_expected"]
 
@@ -74,6 +74,12 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Names, best first.
     n_features_in_, feature_names_in_
         As in scikit-learn; the name is known when a table or a named Series was fitted.
+
+    Notes
+    -----
+    From month to month there are two ways, and both give the last tiers as ``previous``. Keep the fitted object: money
+    means the same for years, and who did not change keeps the tier for certain. Or `fit` anew: tiers keep their sizes, and
+    a threshold may pass a customer by. ``tests/benchmarks/segments.py`` prints what each keeps.
 
     Examples
     --------
@@ -249,15 +255,7 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 f"previous holds tiers that do not exist here: {unknown[:5]}. The tiers are {list(self.tiers_)}. "
                 "Rename the earlier ones, or fit with names=…."
             )
-        if not previous.index.is_unique:
-            raise ContractError(
-                f"previous has {int(previous.index.duplicated().sum())} repeated index labels; keep one tier per customer."
-            )
-        if len(previous) and len(index) and not index.isin(previous.index).any():
-            raise ContractError(
-                "No index label of previous is in X, so no customer would be matched. "
-                "Set the same index on both: customers.set_index('customer_id')."
-            )
+        check_matching(previous, index)
         newcomer = len(self.tiers_)
         return pd.Series(codes, index=previous.index).reindex(index, fill_value=newcomer).to_numpy(dtype=np.int64)
 

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+import pypdfium2
 import pytest
 from filelock import FileLock
 
+from crmkit import RFMScores, ValueTiers
+from crmkit.batch import _Run, run
+from crmkit.config import Value, read_config
+from crmkit.previous import Previous
 from crmkit.testing import generated_sales
 
 OUTPUTS = {
@@ -64,7 +74,10 @@ def delivery(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def published(delivery: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """October's run, and then that of the whole year in the same folder."""
     out = tmp_path_factory.mktemp("out")
+    first = crmkit("run", delivery / "crmkit.toml", "--out", out, "--as-of", "2017-10-31")
+    assert first.returncode == 0, first.stderr
     done = crmkit("run", delivery / "crmkit.toml", "--out", out)
     assert done.returncode == 0, done.stderr
     assert "Report: " in done.stdout
@@ -101,6 +114,144 @@ def test_one_row_a_customer_with_every_score(published: Path) -> None:
     assert len(offers)
     assert set(offers["customer_id"]) <= set(customers.loc[customers["weekly_spend"] >= 1, "customer_id"])
     assert not set(offers["customer_id"]) & set(control["customer_id"])
+
+
+def run_of(out: Path, day: str) -> tuple[dict[str, Any], pd.DataFrame]:
+    (folder,) = out.glob(f"runs/{day}*")
+    customers = pd.read_parquet(folder / "customers.parquet").set_index("customer_id")
+    return json.loads((folder / "run.json").read_text()), customers
+
+
+def test_labels_are_held_by_those_of_the_run_before(published: Path) -> None:
+    first, before = run_of(published, "2017-10-31")
+    second, after = run_of(published, "2017-12-31")
+    assert (first["previous"], second["previous"]) == (None, first["run"])
+    tiers = ValueTiers().fit(after["value"])
+    assert after["tier"].equals(tiers.transform(after["value"], previous=before["tier"]))
+    assert (after["tier"] != tiers.transform(after["value"])).any()
+    scores = RFMScores().fit(after).transform(after, previous=before)
+    pd.testing.assert_frame_equal(after[scores.columns], scores, check_dtype=False)
+    assert (scores["segment"] != RFMScores().fit_transform(after)["segment"]).any()
+    stayed = (after["tier"] == before["tier"].reindex(after.index)).to_numpy()
+    assert 0 < stayed.sum() < len(after)
+    assert (after.loc[stayed, "tier_since"] == pd.Timestamp("2017-10-31")).all()
+    assert (after.loc[~stayed, "tier_since"] == pd.Timestamp("2017-12-31")).all()
+
+
+def test_every_change_of_tier_is_listed_with_its_reason(published: Path) -> None:
+    _, before = run_of(published, "2017-10-31")
+    _, after = run_of(published, "2017-12-31")
+    changes = pd.read_parquet(published / "CURRENT" / "tier_changes.parquet").set_index("customer_id")
+    newcomers = after.index.difference(before.index)
+    moved = [member for member in before.index if before["tier"][member] != after["tier"][member]]
+    assert sorted(changes.index) == sorted([*newcomers, *moved])
+    assert (changes.loc[newcomers, "reason"] == "first seen since").all()
+    assert changes.loc[moved, "reason"].str.contains("value|threshold", regex=True).all()
+    assert (changes["after"] == after["tier"][changes.index]).all()
+    assert len(list(published.glob("runs/*/tier_changes.parquet"))) == 1
+    assert f"Since 31 October 2017, of {len(after)} customers" in (published / "CURRENT" / "report.html").read_text()
+
+
+def test_the_run_before_is_never_of_the_same_day_or_a_later_one(published: Path) -> None:
+    for day, earlier in (("2018-01-01", "2017-12-31"), ("2017-12-31", "2017-10-31"), ("2017-11-15", "2017-10-31")):
+        found = Previous.before(published, date.fromisoformat(day))
+        assert found is not None
+        assert str(found.day) == earlier
+    assert Previous.before(published, date(2017, 10, 31)) is None
+    assert Previous.before(published / "nothing", date(2018, 1, 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("other", "customer", "note"),
+    [("horizon = 180", "a", "[value] differs from the run of 2017-05-31"), ("", "z", "had none of these customers")],
+)
+def test_other_terms_or_other_customers_start_anew(
+    delivery: Path, tmp_path: Path, other: str, customer: str, note: str
+) -> None:
+    (delivery / "other.toml").write_text(f"{CONFIG}[value]\n{other}\n")
+    table = pd.DataFrame(
+        {
+            "customer_id": ["a", "b"],
+            "days_since_last": [1, 5],
+            "n_purchases": [4, 1],
+            "total_spend": 9.0,
+            "value": [50, 45],
+        }
+    )
+    known = table.assign(customer_id=[customer, "y"], r_score=5, f_score=5, m_score=5, segment="champions", tier="A")
+    known["tier_since"] = pd.Timestamp("2017-05-31")
+    before = Previous("r", date(2017, 5, 31), Value().model_dump(mode="json"), known.set_index("customer_id"))
+    job = _Run(read_config(delivery / "other.toml"), {}, date(2017, 12, 31), tmp_path, print, before)
+    found = job._labelled(table)
+    assert note in job.notes[0]
+    assert job.moved is None
+    assert found["tier"].tolist() == ValueTiers().fit_transform(table["value"]).tolist()
+    assert (found["tier_since"] == pd.Timestamp("2017-12-31")).all()
+
+
+def planned(delivery: Path, home: Path, monkeypatch: pytest.MonkeyPatch, more: str, **tables: str) -> Path:
+    """The published folder of a run on lines with brand types, whose configuration goes on with ``more``.
+
+    It does not look back, which takes long.
+    """
+    folder = shutil.copytree(delivery, home / "delivery")
+    for file in folder.glob("till*.csv"):
+        lines = pd.read_csv(file, dtype=str)
+        lines.assign(brand_type=np.where(lines.index % 3, "national", "store")).to_csv(file, index=False)
+    for name, content in tables.items():
+        (folder / f"{name}.csv").write_text(content)
+    (folder / "planned.toml").write_text(CONFIG + more)
+    monkeypatch.setattr(_Run, "_checks", lambda job, log: [])
+    return run(read_config(folder / "planned.toml"), folder, home / "out").folder
+
+
+def test_the_plan_keeps_the_terms_of_the_configuration(
+    delivery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terms = (
+        'store_budget = 2\nfunder_budgets = { "Maker 1" = 1 }\nmin_reach = { "Maker 2" = 1000 }\n'
+        'min_worth = { A = 1.5 }\n[tips]\nfiles = "tips.csv"\ncolumns = { title = "recipe" }\n'
+    )
+    deals = DEALS.replace(",1,0.50", ",0.5,0.50").replace(",1,1.00", ",0.5,1.00")
+    tips = "tip_id,category,recipe\nT1,Category 01,Pancakes\nT2,Category 02,Tea and scones\n"
+    current = planned(delivery, tmp_path, monkeypatch, terms, deals=deals, tips=tips)
+    offers = pd.read_parquet(current / "offers.parquet")
+    spent = offers.groupby("deal_id")["expected_cost"].sum()
+    assert spent["D1"] * 0.5 <= 1 + 1e-9
+    assert 0 < spent.sum() * 0.5 <= 2 + 1e-9
+    page = (current / "report.html").read_text()
+    assert "short of members reached for Maker 2:" in page
+    assert "of 1,000" in page
+    assert re.search(
+        r"one more unit of (Maker 1&#39;s money|the shop&#39;s own money|the budget of deal D\d) buys", page
+    )
+    assert "% of the expected gain rests on it" in page
+    document = pypdfium2.PdfDocument(current / "lists" / "lists.pdf")
+    assert "Pancakes" in "".join(page.get_textpage().get_text_range() for page in document)
+
+
+def test_the_mailing_system_gets_the_offers_with_what_to_print(
+    delivery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deals = DEALS.replace('"<b>1.00', '"=1.00')
+    current = planned(delivery, tmp_path, monkeypatch, "", deals=deals)
+    whole = pd.read_parquet(current / "offers.parquet")
+    mailing = pd.read_csv(current / "offers.csv", dtype={"customer_id": str})
+    assert list(mailing.columns) == list(whole.columns)
+    assert {"title", "starts", "ends", "barcode"} <= set(whole.columns)
+    assert mailing["customer_id"].tolist() == whole["customer_id"].tolist()
+    assert set(whole["title"]) >= {"=1.00 off</b> Category 02"}
+    assert "'=1.00 off</b> Category 02" in set(mailing["title"])
+
+
+def test_deals_that_depend_on_usage_follow_the_members_groups(
+    delivery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deals = DEALS.replace("funder_share,", "funder_share,value_heavy,").replace(",1,0.50", ",1,1.50,0.50")
+    deals = deals.replace(",1,1.00", ",1,,1.00")
+    current = planned(delivery, tmp_path, monkeypatch, "", deals=deals)
+    values = pd.read_parquet(current / "offers.parquet").query("deal_id == 'D1'")["value"]
+    assert set(values) == {0.5, 1.5}
 
 
 def test_strangers_cannot_read_the_output(published: Path) -> None:
@@ -257,6 +408,11 @@ def test_a_shop_where_nobody_came_back_yet_is_told_so(tmp_path: Path) -> None:
         ("[value]\ntiers = [0.5, 0.4]", 78, "sum to 1"),
         ("[value]\nannual_discount = inf", 78, "value.annual_discount"),
         ('[repurchase]\nby = "brand"', 78, "which the lines do not have"),
+        ('[repurchase]\nby = "brand"\n[tips]\nfiles = "till.csv"', 78, "tips are chosen by 'category'"),
+        ("[offers]\nstore_budget = -1", 78, "offers.store_budget"),
+        ("[offers]\nfunder_budgets = { Maker = inf }", 78, "offers.funder_budgets.Maker"),
+        ("[offers]\nmin_worth = { gold = 30 }", 78, "names ['gold']; the tiers are ['A', 'B', 'C', 'D']"),
+        ("[offers]\ntips = 2", 78, "offers.tips: unknown key; did you mean 'tip_slots'?"),
         ('[products]\nfiles = "till.csv"\ncolumns = { folder = "amount" }', 78, "'folder' is not a column of products"),
     ],
 )

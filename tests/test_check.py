@@ -19,6 +19,7 @@ import crmkit
 from crmkit import ConfigError, PublishError, Transactions, read_extract
 from crmkit.check import check_files, guessed, initial_config, write_config
 from crmkit.config import read_config
+from crmkit.contracts import DEALS, MEMBERS, PRODUCTS, TIPS, Contract
 from crmkit.exceptions import NoInputError
 from crmkit.layouts import layouts, settings_of
 from crmkit.testing import generated_sales
@@ -77,6 +78,32 @@ def test_columns_are_guessed_from_their_names(till: Till, header: str, row: str,
     pairs = zip(columns.split(), delivered, strict=True)
     assert {n: g for n, g in guess.columns.items() if n != "store"} == {n: g for n, g in pairs if n != "-"}
     assert (guess.table, guess.missing) == ("transactions", [])
+
+
+@pytest.mark.parametrize("contract", [DEALS, MEMBERS, PRODUCTS, TIPS], ids=lambda contract: contract.name)
+def test_a_table_under_its_own_names_is_known_whole(till: Till, contract: Contract) -> None:
+    guess = guessed([str(till(",".join(contract.columns).encode() + b"\n"))])
+    assert guess.table == contract.name
+    assert guess.columns == {name: name for name in contract.columns}
+
+
+@pytest.mark.parametrize(
+    ("header", "table", "columns"),
+    [
+        ("card_no,geschlecht,geburtsjahr,age", "members", "customer_id gender birth_year age_group"),
+        ("会員番号,性別,生年", "members", "customer_id gender birth_year"),
+        ("recipe_id,category,recipe", "tips", "tip_id category title"),
+        (
+            "coupon_id,title,category,sponsor,value,value_heavy_users,regular_price,max_per_customer,budget,start_date,end_date",
+            "deals",
+            "deal_id title category funder value value_heavy price limit_per_member budget starts ends",
+        ),
+    ],
+)
+def test_other_tables_are_guessed_too(till: Till, header: str, table: str, columns: str) -> None:
+    guess = guessed([str(till(f"{header}\n".encode()))])
+    assert (guess.table, guess.missing) == (table, [])
+    assert guess.columns == dict(zip(columns.split(), header.split(","), strict=True))
 
 
 @pytest.mark.parametrize(

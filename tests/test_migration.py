@@ -96,7 +96,7 @@ class TestReasons:
             (120.0, 80.0, 100.0, "value fell from 120 to 80"),
             (120.0, 120.0, 150.0, "threshold moved; value from 120 to 120"),
             (120.0, 130.0, 150.0, "threshold moved; value from 120 to 130"),
-            (120.0, 80.0, 150.0, "value fell from 120 to 80, and the threshold moved"),
+            (120.0, 80.0, 150.0, "value fell, and the threshold moved; value from 120 to 80"),
             (120.0, 110.0, 115.5, "value and threshold together; value from 120 to 110"),
             (80.0, 120.25, 100.0, "value rose from 80 to 120.25"),
             (80.0, 80.0, 60.0, "threshold moved; value from 80 to 80"),
@@ -104,6 +104,25 @@ class TestReasons:
     )
     def test_are_attributed(self, before, after, threshold, reason):
         assert self.reason(before, after, threshold) == reason
+
+    @pytest.mark.parametrize(
+        ("before", "after", "threshold", "cause"),
+        [
+            (95.0, 80.0, 100.0, "value fell"),
+            (95.0, 95.0, 120.0, "threshold moved"),
+            (95.0, 92.0, 104.0, "value and threshold together"),
+        ],
+    )
+    def test_are_those_of_labels_that_were_held(self, before, after, threshold, cause):
+        """At 95 the customer was in A because it had been above 100 once, and left only at 90."""
+        old, new = (ValueTiers(thresholds=(cut,)).fit(pd.Series([1.0])) for cut in (100.0, threshold))
+        held = pd.Series(["A"])
+        tables = [
+            pd.DataFrame({"customer_id": ["a"], "value": [value], "tier": rule.transform(pd.Series([value]), held)})
+            for rule, value in ((old, before), (new, after))
+        ]
+        moved = migration(*tables, tiers=(old, new))
+        assert moved.changes[["before", "after", "cause"]].to_numpy().tolist() == [["A", "B", cause]]
 
 
 def test_without_rules_a_label_that_moved_against_its_value_was_moved_by_the_threshold():

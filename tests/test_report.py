@@ -9,10 +9,21 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crmkit import BGNBD, ChurnModel, CustomerLifetimeValue, GammaGamma, PublishError, Report, Transactions, backtest
+from crmkit import (
+    BGNBD,
+    ChurnModel,
+    CustomerLifetimeValue,
+    Deals,
+    GammaGamma,
+    OfferPlan,
+    PublishError,
+    Report,
+    Transactions,
+    backtest,
+    migration,
+)
 from crmkit.displays import (
     BudgetDisplay,
-    ConcentrationDisplay,
     Display,
     FrequencyDisplay,
     ReliabilityDisplay,
@@ -85,6 +96,60 @@ def test_every_figure_has_a_sentence_a_label_and_its_numbers(log: Transactions, 
         assert section.table.rows
 
 
+def test_the_lorenz_curve_stands_beside_the_tiers_with_its_numbers(customers: pd.DataFrame) -> None:
+    tiers, curve = Report("June").add_tiers(customers).sections
+    assert (tiers.title, curve.title) == ("Value tiers", "Concentration")
+    assert "holds 36% of the value; the Gini coefficient is 0.68" in curve.sentence
+    assert curve.table is not None
+    beside = [[cell for cell, _ in row] for row in curve.table.rows]
+    assert beside == [["1.0%", "3.6%"], ["5.0%", "18.0%"], ["10.0%", "36.0%"], ["20.0%", "72.0%"], ["50.0%", "96.0%"]]
+    ((_, points),) = curve.more
+    assert len(points.rows) == 101
+
+
+def test_changes_of_tier_are_counted_by_cause_and_name_nobody(customers: pd.DataFrame) -> None:
+    later = customers.assign(customer_id=list("abce"), tier=list("AACB"), value=[91.0, 50.0, 1.0, 9.0])
+    (section,) = Report("June").add_changes(migration(customers, later), date(2017, 5, 31)).sections
+    assert section.sentence.startswith(
+        "Since 31 May 2017, of 5 customers 1 moved up, 1 moved down, 1 are new, 1 stayed"
+    )
+    assert section.table is not None
+    rows = {tuple(cell for cell, _ in row) for row in section.table.rows}
+    assert rows == {
+        ("down", "value fell", "1", "-2"),
+        ("up", "value rose", "1", "44"),
+        ("new", "first seen since", "1", "9"),
+        ("lapsed", "no longer in the table", "1", "-1"),
+    }
+    assert section.figure
+    (caption, flows), *_ = section.more
+    assert caption == "From tier to tier"
+    assert len(flows.rows) == 5
+
+
+def test_the_plan_says_what_it_lacks_what_money_buys_and_what_it_rests_on() -> None:
+    deals = Deals.from_extract(
+        pd.DataFrame(
+            {
+                "deal_id": ["D1"], "title": ["0.50 off"], "category": ["Milk"], "funder": [HOSTILE], "funder_share": [1],
+                "value": [0.5], "budget": [0.6], "starts": ["2018-01-01"], "ends": ["2018-01-14"],
+            }
+        )
+    )  # fmt: skip
+    members = [f"m{n}" for n in range(6)]
+    due = pd.DataFrame({"customer_id": members, "category": "Milk", "p_purchase": 0.5, "spend": 4.0})
+    plan = OfferPlan(deals, control=0, min_reach={HOSTILE: 6}).solve(due, due[["customer_id"]])
+    (section,) = Report("June", currency="EUR").add_offers(plan).sections
+    said = " | ".join(section.notes)
+    assert f"short of members reached for {HOSTILE}: 2 of 6" in said
+    assert plan.price_sentences()
+    assert set(plan.price_sentences()) <= set(section.notes)
+    assert "100% of the expected gain rests on it" in said
+    assert "<script" not in Report("June").add_offers(plan).html()
+    captions = [caption for caption, _ in section.more]
+    assert captions == ["Every budget, and what one more unit of it would gain"]
+
+
 def test_verdicts_stand_at_the_top(log: Transactions, customers: pd.DataFrame) -> None:
     page = full(log, customers).html()
     assert page.index("How far can these numbers be trusted?") < page.index("Sales per week")
@@ -121,7 +186,6 @@ DRAWN: dict[type[Display], dict[str, list[object]]] = {
         "customers": [1, 2],
     },
     TierDisplay: {"tier": ["A", HOSTILE], "share_of_customers": [0.2, 0.8], "share_of_value": [0.7, 0.3]},
-    ConcentrationDisplay: {"share_of_customers": [0.1, 0.5], "share_of_value": [0.5, 0.9]},
     SegmentDisplay: {"segment": ["loyal", HOSTILE], "customers": [4, 5], "total_spend": [1.0, 2.0]},
     BudgetDisplay: {"funder": ["Maker 1", HOSTILE], "budget": [10.0, 20.0], "spent": [5.0, 20.0]},
 }

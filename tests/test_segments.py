@@ -114,6 +114,8 @@ def test_a_cluster_is_left_only_for_one_that_is_clearly_nearer():
     assert model.segment(near, previous=previous.iloc[1:]).tolist() == ["cluster A", "cluster A"]
     with pytest.raises(ContractError, match=r"unknown clusters: \['gold'\]"):
         model.segment(near, previous=pd.Series(["gold"], index=["a"]))
+    with pytest.raises(ContractError, match="No index label of previous is in X"):
+        model.segment(near, previous=previous.set_axis(["x", "y"]))
 
 
 @pytest.mark.parametrize("method", METHODS)

