@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from crmkit.exceptions import (
 )
 from crmkit.extracts import Extract, read_extract
 from crmkit.features import n_later, weekly_sales, weekly_spend
+from crmkit.last_campaign import LastCampaign
 from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma
 from crmkit.moves import Migration
 from crmkit.offers import Deals, OfferPlan, OfferResult, print_lists, write_offers
@@ -188,6 +189,7 @@ class _Run:
     notes: list[str] = field(default_factory=list)
     products: Products | None = None
     moved: Migration | None = None
+    campaign: LastCampaign | None = None
     after_as_of: int = 0
 
     def publishable(self) -> dict[str, Any]:
@@ -324,13 +326,29 @@ class _Run:
         tips = None
         if self.config.tips:
             tips = _Tips.from_extract(self.sources["tips"], **self.config.tips.columns).frame
-        plan = OfferPlan(deals, tips=tips, **self.config.offers.model_dump())
+        self._write(deals.frame, "deals")
+        self.campaign = self._campaign(log)
+        measured = self.campaign.response.for_deals(deals) if self.campaign else deals
+        plan = OfferPlan(measured, tips=tips, **self.config.offers.model_dump())
         result = plan.solve(due, customers, self._usage(log, deals))
         says = deals.frame[["deal_id", "title", "starts", "ends", "barcode"]]
         write_offers(result.offers.merge(says, how="left", on="deal_id"), self.folder)
         self.rows["offers"] = len(result.offers)
         self._write(result.control, "control")
+        self._write(result.planned, "planned")
         return result, deals
+
+    def _campaign(self, log: Transactions) -> LastCampaign | None:
+        """What the newest campaign brought whose days are over."""
+        out, days = self.folder.parent.parent, self.config.repurchase.horizon
+        run = Previous.before(out, self.day - timedelta(days=days - 1))
+        if run is None:
+            return None
+        try:
+            return LastCampaign.of(folders_of(out, run.run)[-1], log, self.config.offers.response)
+        except CrmkitError as error:
+            self.notes.append(f"The campaign of {run.day} could not be measured: {error}")
+            return None
 
     def _usage(self, log: Transactions, deals: Deals) -> pd.DataFrame | None:
         """Who uses which brands and how much, where a deal depends on it."""
@@ -399,6 +417,8 @@ class _Run:
         if "p_purchase" in due:
             report.add_repurchases(due, str(due.columns[1]))
         _backed(report, subjects.get("Next purchase"))
+        if self.campaign:
+            report.add_note("What the last campaign brought", str(self.campaign))
         if plan is not None:
             report.add_offers(plan)
         report.add_rejections(rejections)
@@ -436,6 +456,7 @@ class _Run:
             },
             "rows": self.rows | {"lists": lists},
             "backtests": {check.subject: _finite(check.mean) for check in checks},
+            "campaign": str(self.campaign) if self.campaign else None,
             "plan": None if plan is None else {"objective": plan.objective, "gap": plan.gap},
             "notes": self.notes,
             "seconds": self.timings,

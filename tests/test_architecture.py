@@ -45,7 +45,7 @@ FLOORS: list[set[str]] = [
     {"segment_displays"},
     {"evaluation"},
     {"choice"},
-    {"report", "export", "config", "datasets", "previous"},
+    {"report", "export", "config", "datasets", "previous", "last_campaign"},
     {"batch", "check"},
     {"cli"},
 ]

@@ -21,9 +21,10 @@ import pypdfium2
 import pytest
 from filelock import FileLock
 
-from crmkit import RFMScores, ValueTiers
+from crmkit import RFMScores, Transactions, ValueTiers, campaign_effect, read_extract
 from crmkit.batch import _Run, run
 from crmkit.config import Value, read_config
+from crmkit.last_campaign import LastCampaign
 from crmkit.previous import Previous
 from crmkit.testing import generated_sales
 
@@ -136,6 +137,28 @@ def test_labels_are_held_by_those_of_the_run_before(published: Path) -> None:
     assert 0 < stayed.sum() < len(after)
     assert (after.loc[stayed, "tier_since"] == pd.Timestamp("2017-10-31")).all()
     assert (after.loc[~stayed, "tier_since"] == pd.Timestamp("2017-12-31")).all()
+
+
+def test_the_last_campaign_is_measured_before_the_next(published: Path, delivery: Path) -> None:
+    (first, _), (second, _) = run_of(published, "2017-10-31"), run_of(published, "2017-12-31")
+    (folder,) = published.glob("runs/2017-10-31*")
+    assert first["campaign"] is None
+    assert second["campaign"].startswith("The 14 days after 31 October 2017. The campaign brought ")
+    assert "What the last campaign brought" in (published / "CURRENT" / "report.html").read_text()
+
+    lines = pd.concat([pd.read_csv(file, dtype={"card": str}) for file in delivery.glob("till*.csv")])
+    lines["day"] = pd.to_datetime(lines["purchased_at"]).dt.normalize()
+    spend = [
+        lines[lines["day"].between(start, end)].groupby("card")["amount"].sum()
+        for start, end in (("2017-11-01", "2017-11-14"), ("2017-10-18", "2017-10-31"))
+    ]
+    groups = [pd.read_parquet(folder / f"{name}.parquet") for name in ("planned", "control")]
+    assert str(campaign_effect(spend[0], *groups, spend[1])) in second["campaign"]
+    log, _ = Transactions.split_extract(
+        read_extract(sorted(delivery.glob("till*.csv"))), until="2017-11-13", customer_id="card"
+    )
+    assert LastCampaign.of(folder, log, 1.25) is None
+    assert LastCampaign.of(published, log, 1.25) is None
 
 
 def test_every_change_of_tier_is_listed_with_its_reason(published: Path) -> None:
