@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,6 +35,7 @@ from crmkit.churn_flags import changed_thresholds, flags_of, proposed_thresholds
 from crmkit.churn_rates import base_rates, year_ago, year_ago_in_words
 from crmkit.churn_reasons import TELLING, WORDS, largest, plain_reasons, silence_in_words
 from crmkit.exceptions import ContractError, ModelError
+from crmkit.features import of_rows
 from crmkit.models._logistic_math import log_odds
 from crmkit.models.bgnbd import BGNBD
 from crmkit.models.churn_classifier import ChurnClassifier, ChurnLogistic
@@ -47,6 +49,8 @@ __all__ = ["ChurnModel", "load_churn_model"]
 Floats = NDArray[np.float64]
 
 SMALL, MOST = 200, 50_000
+
+_ANSWERS = "customer_id string, p_churn double, value_at_risk double, reason_1 string, reason_2 string, reason_3 string"
 
 
 class ChurnModel(BaseEstimator):  # type: ignore[misc]
@@ -196,19 +200,24 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
 
     # -- predict -----------------------------------------------------------------------------------------------------
 
-    def predict(
-        self, log: Transactions, as_of: str | date | None = None, service: ServiceRecords | None = None
-    ) -> pd.DataFrame:
+    def predict(self, log: Transactions, as_of: str | date | None = None, service: ServiceRecords | None = None) -> Any:
         """One row per customer with a purchase up to ``as_of``.
 
         Returns
         -------
         DataFrame
             customer_id; p_churn in [0, 1]; value_at_risk, p_churn × the money expected within the horizon if the
-            customer is active; reason_1 … reason_3 in words, empty where there is none.
+            customer is active; reason_1 … reason_3 in words, empty where there is none. Of a log that is `on_spark` a
+            Spark DataFrame, computed where the rows are when it is used; executors need crmkit.
         """
-        state, table = self._look(log, as_of, service)
-        p = self.probability(state, table, self._day(log, as_of))
+        check_is_fitted(self, "estimator_")
+        with snapshots(log) as shop:
+            state = shop.far_state(as_of) if log.on_spark else shop.state(as_of)
+        return of_rows(state, partial(self._answers, as_of=self._day(log, as_of), service=service), _ANSWERS)
+
+    def _answers(self, state: pd.DataFrame, as_of: date, service: ServiceRecords | None) -> pd.DataFrame:
+        table = self.features_of(state, as_of, service)
+        p = self.probability(state, table, as_of)
         return pd.DataFrame(
             {
                 "customer_id": state["customer_id"],

@@ -5,7 +5,7 @@ Tables are pandas; for a log that is `on_spark` they are Spark DataFrames, compu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ __all__ = [
     "item_panel",
     "item_state",
     "n_pairs",
+    "of_rows",
     "purchase_days",
     "weekly_sales",
     "weekly_spend",
@@ -247,3 +248,15 @@ def n_later(log: Transactions, day: date) -> int:
         lines = engine.parquet(log.lines)
         later = f"select count(*) as n from {lines} where day > ? and customer_id is not null"
         return int(engine.frame(later, [log.close_of(day)])["n"][0])
+
+
+def of_rows(state: Any, answer: Callable[[pd.DataFrame], pd.DataFrame], kinds: str) -> Any:
+    """The answer to a table; to a Spark DataFrame it is given where the rows are, with columns of these types."""
+    if not is_spark(state):
+        return answer(state)
+
+    def answered(parts: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for part in parts:
+            yield answer(part).rename(columns=str)
+
+    return state.mapInPandas(answered, kinds)

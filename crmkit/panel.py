@@ -71,6 +71,13 @@ class Snapshots:
         state = state.merge(baskets, how="left", on="customer_id")
         return state.fillna(dict.fromkeys(_LINES, 0))
 
+    def far_state(self, as_of: str | date | None = None) -> Any:
+        """`state` of a log that is `on_spark`, as a Spark DataFrame that nobody has computed or collected yet."""
+        day = self.day(as_of)
+        state = self._engine.summary("customer_state", [day] * 6, days=self._days)
+        baskets: Any = self._engine.summary("customer_baskets", [day] * 2, lines=self._lines)
+        return state.join(baskets, "customer_id", "left").fillna(0, subset=list(_LINES))
+
     def after(self, as_of: str | date | int, horizon: int) -> pd.DataFrame:
         """What customers did on days as_of + 1 … as_of + horizon: customer_id, purchases, spend, n_categories.
 

@@ -14,9 +14,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from crmkit.baskets import new_items, recommended, trip_rates
-from crmkit.engine import is_spark
 from crmkit.exceptions import ContractError, ModelError
-from crmkit.features import collected, item_panel, item_state, n_pairs, purchase_days
+from crmkit.features import collected, item_panel, item_state, n_pairs, of_rows, purchase_days
 from crmkit.models._hazard_math import day_survival, mean_day, quantile_day
 from crmkit.models.repurchase import BoostedHazard, RepurchaseRate, TripShare, WeeklyHazard
 from crmkit.transactions import Transactions
@@ -137,7 +136,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         _check_horizon(horizon)
         state = item_state(log, self._levels, as_of, self.exclude)
         kinds = _ANSWERS.format(item=self.item)
-        return _of_rows(state, partial(self._answers, close=_date(log, as_of), horizon=horizon), kinds)
+        return of_rows(state, partial(self._answers, close=_date(log, as_of), horizon=horizon), kinds)
 
     def predict_distribution(self, log: Transactions, as_of: str | date | None = None) -> Any:
         """P(bought by the close of day as_of + 1, …, as_of + 84), one row per customer and item bought before.
@@ -150,7 +149,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "estimator_")
         state = item_state(log, self._levels, as_of, self.exclude)
         days = ", ".join(f"`{day}` double" for day in range(1, LONGEST + 1))
-        return _of_rows(state, self._curves, f"customer_id string, `{self.item}` string, {days}")
+        return of_rows(state, self._curves, f"customer_id string, `{self.item}` string, {days}")
 
     def _curves(self, state: pd.DataFrame) -> pd.DataFrame:
         bought = 1 - day_survival(self.estimator_.weekly_survival(state), np.arange(1, LONGEST + 1))
@@ -288,18 +287,6 @@ class Explanation:
         said = f"{self.item}: {bought}{self.expectation}; bought within {self.horizon} days with probability {self.p_purchase:.0%}."
         why = [f"  {row.contribution:+.2f}  {row.summary}" for row in self.reasons.head(5).itertuples()]
         return "\n".join([said, *why])
-
-
-def _of_rows(state: Any, answer: Callable[[pd.DataFrame], pd.DataFrame], kinds: str) -> Any:
-    """The answer to a table; to a Spark DataFrame it is given where the rows are, with columns of these types."""
-    if not is_spark(state):
-        return answer(state)
-
-    def answered(parts: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        for part in parts:
-            yield answer(part).rename(columns=str)
-
-    return state.mapInPandas(answered, kinds)
 
 
 def _window(answer: pd.Series[Any], close: date) -> str:

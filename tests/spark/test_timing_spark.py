@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -14,7 +13,6 @@ from crmkit.testing import generated_sales
 
 pytestmark = pytest.mark.xdist_group("spark")
 
-COLLECTORS = ("collect", "head", "tail", "take", "toArrow", "toLocalIterator", "toPandas")
 LEVELS = ["product_id", "category"]
 PAST = "2017-05-14"
 
@@ -35,24 +33,7 @@ def model(log: Transactions) -> NextPurchase:
     return NextPurchase(by=LEVELS).fit(log, PAST)
 
 
-@pytest.fixture
-def collected(monkeypatch: pytest.MonkeyPatch, spark: Any) -> list[int]:
-    """How many rows each call of Spark has brought to the driver."""
-    counts: list[int] = []
-    frame = type(spark.range(1))
-    for name in COLLECTORS:
-        original = getattr(frame, name)
-
-        def counted(self: Any, *args: Any, _original: Callable[..., Any] = original, **options: Any) -> Any:
-            found = _original(self, *args, **options)
-            counts.append(len(found))
-            return found
-
-        monkeypatch.setattr(frame, name, counted)
-    return counts
-
-
-def test_no_pair_is_collected_to_answer(model: NextPurchase, far: Transactions, collected: list[int]) -> None:
+def test_no_pair_is_collected_to_answer(model: NextPurchase, far: Transactions, collected: list[float]) -> None:
     due = model.predict(far, PAST)
     due.write.format("noop").mode("overwrite").save()
     assert is_spark(due)
