@@ -20,7 +20,7 @@ from crmkit.displays import (
     SegmentDisplay,
     TierDisplay,
 )
-from crmkit.evaluation import Backtest
+from crmkit.evaluation import Backtest, ChurnBacktest
 from crmkit.publishing import replacing
 from crmkit.segment_displays import lorenz_curve, migration_flow
 
@@ -220,7 +220,16 @@ class Report:
         self.verdicts.append(check.verdict)
         title = f"{check.subject}: predicted and actual"
         scores = check.mean.round(3).T.rename_axis("score").reset_index()
-        return self._figure(title, check.verdict, check.display, first=scores, caption="The numbers of the figure")
+        self._figure(title, check.verdict, check.display, first=scores, caption="The numbers of the figure")
+        if isinstance(check, ChurnBacktest) and len(check.gains.table):
+            lists = check.gains.table.set_index("share_of_rows").loc[0.1].set_index("list")["share_of_outcome"]
+            said = ", ".join(f"{name} {share:.0%}" for name, share in lists.items())
+            self._figure(
+                "Churn: what the best tenth of the list holds",
+                f"Of the money that was lost, the tenth of the customers with most at risk held: {said}.",
+                check.gains,
+            )
+        return self
 
     def add_rejections(self, rejections: Rejections) -> Self:
         """What became of every row that was read."""

@@ -31,6 +31,7 @@ from crmkit.displays import (
     SegmentDisplay,
     TierDisplay,
 )
+from crmkit.evaluation import ChurnBacktest
 from crmkit.features import weekly_sales
 from crmkit.testing import generated_log, generated_sales
 
@@ -148,6 +149,14 @@ def test_the_plan_says_what_it_lacks_what_money_buys_and_what_it_rests_on() -> N
     assert "<script" not in Report("June").add_offers(plan).html()
     captions = [caption for caption, _ in section.more]
     assert captions == ["Every budget, and what one more unit of it would gain"]
+
+
+def test_what_the_best_tenth_of_the_churn_list_holds_is_shown(log: Transactions) -> None:
+    check = backtest(ChurnModel(horizon=30), log)
+    assert isinstance(check, ChurnBacktest)
+    table = check.gains.table
+    held = table[(table["list"] == "churn model") & (table["share_of_rows"] == 0.1)]["share_of_outcome"].item()
+    assert f"most at risk held: churn model {held:.0%}, BG/NBD " in Report("June").add_backtest(check).html()
 
 
 def test_verdicts_stand_at_the_top(log: Transactions, customers: pd.DataFrame) -> None:
