@@ -328,7 +328,7 @@ class _Run:
             tips = _Tips.from_extract(self.sources["tips"], **self.config.tips.columns).frame
         self._write(deals.frame, "deals")
         self.campaign = self._campaign(log)
-        measured = self.campaign.response.for_deals(deals) if self.campaign else deals
+        measured = self.campaign.for_deals(deals) if self.campaign else deals
         plan = OfferPlan(measured, tips=tips, **self.config.offers.model_dump())
         result = plan.solve(due, customers, self._usage(log, deals))
         says = deals.frame[["deal_id", "title", "starts", "ends", "barcode"]]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pandas as pd
 
+from crmkit.exceptions import ContractError
 from crmkit.features import item_bought
 from crmkit.offers import CampaignEffect, Deals, MeasuredResponse, campaign_effect, measure_response
 from crmkit.panel import snapshots
@@ -31,14 +32,17 @@ class LastCampaign:
         Its days.
     effect : CampaignEffect
         Spend per member, adjusted for that of as many days before.
-    response : MeasuredResponse
+    response : MeasuredResponse, optional
         What deals do to the odds of a purchase.
+    unmeasured : str
+        Why there is no response: purchases of the items do not tell those with the deals, say.
     """
 
     day: date
     horizon: int
     effect: CampaignEffect
-    response: MeasuredResponse
+    response: MeasuredResponse | None
+    unmeasured: str
 
     @classmethod
     def of(cls, folder: Path, log: Transactions, prior: float) -> Self | None:
@@ -61,12 +65,17 @@ class LastCampaign:
                 for after in (first, first - horizon)
             )
         bought = item_bought(log, item, day, horizon).rename(columns={"item": item})
-        return cls(
-            day,
-            horizon,
-            campaign_effect(spend, planned, control, before),
-            measure_response(due, bought, Deals(deals), offers=offers, planned=planned, control=control, prior=prior),
-        )
+        effect = campaign_effect(spend, planned, control, before)
+        groups: dict[str, Any] = {"offers": offers, "planned": planned, "control": control}
+        try:
+            return cls(day, horizon, effect, measure_response(due, bought, Deals(deals), **groups, prior=prior), "")
+        except ContractError as error:
+            return cls(day, horizon, effect, None, str(error))
+
+    def for_deals(self, deals: Deals) -> Deals:
+        """The next deals, with what was measured as their response."""
+        return deals if self.response is None else self.response.for_deals(deals)
 
     def __str__(self) -> str:
-        return f"The {self.horizon} days after {self.day:%d %B %Y}. {self.effect} {self.response}"
+        response = self.response or f"What deals do to the odds of a purchase stays as assumed: {self.unmeasured}"
+        return f"The {self.horizon} days after {self.day:%d %B %Y}. {self.effect} {response}"

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pypdfium2
 import pytest
 from filelock import FileLock
 
-from crmkit import RFMScores, Transactions, ValueTiers, campaign_effect, read_extract
+from crmkit import Deals, RFMScores, Transactions, ValueTiers, campaign_effect, read_extract
 from crmkit.batch import _Run, run
 from crmkit.config import Value, read_config
 from crmkit.last_campaign import LastCampaign
@@ -139,7 +140,7 @@ def test_labels_are_held_by_those_of_the_run_before(published: Path) -> None:
     assert (after.loc[~stayed, "tier_since"] == pd.Timestamp("2017-12-31")).all()
 
 
-def test_the_last_campaign_is_measured_before_the_next(published: Path, delivery: Path) -> None:
+def test_the_last_campaign_is_measured_before_the_next(published: Path, delivery: Path, tmp_path: Path) -> None:
     (first, _), (second, _) = run_of(published, "2017-10-31"), run_of(published, "2017-12-31")
     (folder,) = published.glob("runs/2017-10-31*")
     assert first["campaign"] is None
@@ -159,6 +160,15 @@ def test_the_last_campaign_is_measured_before_the_next(published: Path, delivery
     )
     assert LastCampaign.of(folder, log, 1.25) is None
     assert LastCampaign.of(published, log, 1.25) is None
+
+    deals = pd.read_parquet(folder / "deals.parquet")
+    shutil.copytree(folder, tmp_path / "branded")
+    deals.assign(brand_type="national").to_parquet(tmp_path / "branded" / "deals.parquet")
+    branded = LastCampaign.of(tmp_path / "branded", replace(log, until=date(2017, 12, 31)), 1.25)
+    assert branded is not None
+    assert branded.response is None
+    assert branded.for_deals(Deals(deals)).frame.equals(deals)
+    assert "stays as assumed: no due item" in str(branded)
 
 
 def test_every_change_of_tier_is_listed_with_its_reason(published: Path) -> None:

@@ -183,7 +183,10 @@ def _experiment(
         due[item].isin(items) & due["p_purchase"].notna() & due["customer_id"].isin(groups[0].union(groups[1]))
     ]
     if pairs.empty:
-        raise ContractError("No due item of these members has a deal on it. Give due and deals as the plan had them.")
+        raise ContractError(
+            "no due item of these members has a deal of which its purchases tell: deals on one of several brands, and "
+            "bundles, are left out."
+        )
     keys = pd.MultiIndex.from_frame(bought[["customer_id", item]])
     had = pd.MultiIndex.from_frame(pairs[["customer_id", item]]).isin(keys)
     made = offers[["customer_id", "item", "p_purchase"]].set_axis(["customer_id", item, "p_purchase"], axis=1)
