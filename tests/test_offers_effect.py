@@ -158,5 +158,5 @@ def test_wrong_terms_and_tables_are_refused() -> None:
         measured(due, plan, due, prior_sd=0)
     with pytest.raises(ContractError, match=r"bought lacks \['category'\]"):
         measured(due, plan, due.drop(columns="category"))
-    with pytest.raises(ContractError, match="No due item"):
+    with pytest.raises(ContractError, match="no due item"):
         measured(due.assign(category="other"), plan, due)
