@@ -219,13 +219,26 @@ def dates(options: argparse.Namespace) -> None:
 
 
 def product(options: argparse.Namespace) -> None:
-    """Household × product, with and without the category above it."""
+    """Household × product, with and without the category above it; and P(category) × the product's share of it."""
     for by in ("product_id", ["product_id", "category"]):
         rows = answers(complete_journey(), NextPurchase(by=by, exclude=no_products()), origin(280), HORIZON)[0]
+        models = MODELS
+        if "category_faded_150" in rows:
+            rows["of_category"], models = of_category(rows), (*MODELS, "of_category")
         regular, new = rows[rows["n"] >= REGULAR], rows[rows["n"] < REGULAR]
-        show(f"Household × {by}, 3 purchase days or more, day 280", list(scores(regular)))
+        show(f"Household × {by}, 3 purchase days or more, day 280", list(scores(regular, models)))
         show_differences([regular], MODELS[1:], options.bootstrap)
         show(f"Household × {by}, 1 or 2 purchase days, day 280", list(scores(new)))
+
+
+def of_category(rows: pd.DataFrame) -> pd.Series:
+    """P(the category is bought within 14 days) × on how many of its days the product is among what is bought."""
+    known = complete_journey().up_to(origin(280))
+    due = NextPurchase(by="category", exclude=NO_GOODS).fit(known).predict(known, horizon=HORIZON)
+    names = products().astype({"product_id": str}).set_index("product_id")["product_category"]
+    keys = pd.MultiIndex.from_arrays([rows["customer_id"], rows["item"].map(names)])
+    p = due.set_index(["customer_id", "category"])["p_purchase"].reindex(keys).to_numpy()
+    return pd.Series(p * (rows["faded_150"] / rows["category_faded_150"]).to_numpy(), index=rows.index)
 
 
 def basket(options: argparse.Namespace) -> None:

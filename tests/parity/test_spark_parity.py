@@ -33,7 +33,7 @@ TABLES: dict[str, Callable[[Transactions], Any]] = {
     "purchase_gaps": lambda log: purchase_gaps(log, by="category"),
     "item_state": lambda log: item_state(log, by="category"),
     "item_state without an item": lambda log: item_state(log, by="category", exclude=["Milk", 'TV 32" LED']),
-    "item_state of levels": lambda log: item_state(log, by=["product_id", "category"]),
+    "item_state of levels": lambda log: item_state(log, by=["product_id", "category"], as_of="2024-04-30"),
     "item_bought": lambda log: item_bought(log, "category", SPLIT, 30),
     "sales_summary": lambda log: sales_summary(log, by="category", period="month"),
     "sales_summary by week": lambda log: sales_summary(log, period="week"),
