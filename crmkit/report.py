@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Report"]
 
 _ROWS = 12
+_MANY, _MAIN = 4, ("log_loss", "auc", "ece", "recall@10", "precision@10")  # so many models are told by these scores
 _MOVED = {"up": "moved up", "down": "moved down", "new": "are new", "same": "stayed where they were"}
 
 
@@ -219,7 +220,11 @@ class Report:
         """A model's answers against what happened."""
         self.verdicts.append(check.verdict)
         title = f"{check.subject}: predicted and actual"
-        scores = check.mean.round(3).T.rename_axis("score").reset_index()
+        scores = check.mean.round(3)
+        if len(scores) > _MANY:
+            scores = scores[[name for name in _MAIN if name in scores]].rename_axis("model").reset_index()
+        else:
+            scores = scores.T.rename_axis("score").reset_index()
         self._figure(title, check.verdict, check.display, first=scores, caption="The numbers of the figure")
         if isinstance(check, ChurnBacktest) and len(check.gains.table):
             lists = check.gains.table.set_index("share_of_rows").loc[0.1].set_index("list")["share_of_outcome"]

@@ -15,6 +15,7 @@ from crmkit import (
     CustomerLifetimeValue,
     Deals,
     GammaGamma,
+    NextPurchase,
     OfferPlan,
     PublishError,
     Report,
@@ -157,6 +158,13 @@ def test_what_the_best_tenth_of_the_churn_list_holds_is_shown(log: Transactions)
     table = check.gains.table
     held = table[(table["list"] == "churn model") & (table["share_of_rows"] == 0.1)]["share_of_outcome"].item()
     assert f"most at risk held: churn model {held:.0%}, BG/NBD " in Report("June").add_backtest(check).html()
+
+
+def test_many_models_are_rows_of_their_main_scores(log: Transactions) -> None:
+    page = Report("June").add_backtest(backtest(NextPurchase(by="category"), log, horizon=14)).html()
+    head = page[page.index("Next purchase: predicted and actual") :]
+    cells = re.findall(r"<th[^>]*>([^<]*)</th>", head[: head.index("</thead>")])
+    assert cells == ["model", "log loss", "auc", "ece", "recall@10", "precision@10"]
 
 
 def test_verdicts_stand_at_the_top(log: Transactions, customers: pd.DataFrame) -> None:
