@@ -47,7 +47,7 @@ def test_the_report_is_one_small_page_with_every_section(current: Path) -> None:
         "What was read",
     ]
     assert not [title for title in titles if f"<h2>{title}" not in page]
-    assert page.count("<svg") == 8
+    assert page.count("<svg") == 9
 
 
 def test_members_who_spend_enough_get_a_list_whose_barcodes_scan(current: Path) -> None:

@@ -90,7 +90,7 @@ def test_equal_numbers_give_an_equal_page(log: Transactions, customers: pd.DataF
 def test_every_figure_has_a_sentence_a_label_and_its_numbers(log: Transactions, customers: pd.DataFrame) -> None:
     report = full(log, customers)
     drawn = [section for section in report.sections if section.figure]
-    assert len(drawn) == 6
+    assert len(drawn) == 7
     for section in drawn:
         assert section.sentence.endswith(".")
         assert section.label
