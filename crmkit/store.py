@@ -161,9 +161,7 @@ class Store:
             entry = _Load(number, until=str(as_day(until)), corrects=corrects)
             settle(engine, self._lines(engine, [*kept.loads, entry]), products, target)
             lines = engine.parquet(target / "lines.parquet")
-            own = engine.stage(
-                f"select * from {lines} where file between {_first(number)} and {_first(number + 1) - 1}"
-            )
+            own = engine.view(f"select * from {lines} where file between {_first(number)} and {_first(number + 1) - 1}")
             found = account(engine, received, own, home / "rejected.parquet")
             loads = [*kept.loads, _told(entry, found)]
             to_disk(home)
@@ -174,18 +172,22 @@ class Store:
     def _lines(self, engine: Engine, loads: list[_Load]) -> str:
         """Lines of all loads that no later correction replaces; ``file`` is made unique over the loads."""
         raw = {load.number: engine.parquet(self._load(load.number) / "lines.parquet") for load in loads}
+        corrected = {
+            load.number: engine.stage(f"select distinct day, coalesce(store, '') as store from {raw[load.number]}")
+            for load in loads
+            if load.corrects
+        }
         selects = []
         for load in loads:
-            later = [other.number for other in loads if other.corrects and other.number > load.number]
             kept = "".join(
-                f" and not exists (select 1 from {raw[other]} c where c.day = l.day and coalesce(c.store, '') = "
-                f"coalesce(l.store, ''))"
-                for other in later
+                f" and not exists (select 1 from {days} c where c.day = l.day and c.store = coalesce(l.store, ''))"
+                for number, days in corrected.items()
+                if number > load.number
             )
             selects.append(
                 f"select l.file + {_first(load.number)} as file, l.* exclude (file) from {raw[load.number]} l where true{kept}"
             )
-        return engine.stage(" union all by name ".join(selects))
+        return engine.view(" union all by name ".join(selects))
 
     def _load(self, number: int) -> Path:
         return self.path / "loads" / f"{number:06d}"
