@@ -515,7 +515,9 @@ def _prepared_text(part: Part, scratch: Path) -> tuple[Part, Fingerprint]:
     ends, last = Counter[str](), "\n"
     with open(copy or os.devnull, "w", encoding="utf-8", newline="") as target:
         for text in _without_lines(_pieces(part, digest), skip):
-            ends += Counter(lf=text.count("\n"), cr=text.count("\r"), crlf=(last + text).count("\r\n"))
+            returns = text.count("\r")
+            both = (last + text).count("\r\n") if returns or last == "\r" else 0  # two characters are slow to find
+            ends += Counter(lf=text.count("\n"), cr=returns, crlf=both)
             last = text[-1:] or last
             if copy:
                 target.write(text)
