@@ -54,10 +54,19 @@ def over_lines(text: str, home: Path) -> None:
         engine.frame(text.format(lines=engine.parquet(home / "lines.parquet")))
 
 
-def typed_read(home: Path) -> None:
+def typed_read(home: Path, target: Path | None = None) -> None:
+    """The engine's own typed read of the CSV file, kept in memory or written as Parquet."""
     columns = ", ".join(f"'{name}': '{kind}'" for name, kind in TILL_TYPES.items())
+    select = f"select * from read_csv('{home / 'till.csv'}', header = true, columns = {{{columns}}})"
     with Engine() as engine:
-        engine.stage(f"select * from read_csv('{home / 'till.csv'}', header = true, columns = {{{columns}}})")
+        if target:
+            engine.save(select, target)
+        else:
+            engine.stage(select)
+
+
+def typed_read_to_parquet(home: Path) -> None:
+    typed_read(home, home / "typed.parquet")
 
 
 SCAN = partial(over_lines, "select count(*) as n, sum(amount) as total from {lines}")
@@ -163,6 +172,9 @@ PIECES = {
     "twelve snapshots with rfm_table": Piece(snapshots_and_rfm, GROUP_BY, "group-by"),
     "CSV typed and checked": Piece(checked, typed_read, "typed read_csv", 3),
     "validated CSV load": Piece(partial(load, source="till.csv"), typed_read, "typed read_csv", 3),
+    "validated CSV load, written": Piece(
+        partial(load, source="till.csv"), typed_read_to_parquet, "the same to Parquet", 3
+    ),
     "validated Parquet load": Piece(partial(load, source="till/*.parquet"), parquet_read, "read_parquet"),
 }
 
