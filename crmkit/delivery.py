@@ -24,13 +24,17 @@ from crmkit.extracts import Extract
 if TYPE_CHECKING:
     from crmkit.tables import Products
 
-__all__ = ["Received", "Rejections", "account", "as_day", "day_number", "filled_items", "receive", "settle"]
+__all__ = ["NOBODYS", "Received", "Rejections", "account", "as_day", "day_number", "filled_items", "receive", "settle"]
 
 WINDOW = 90
+MOST = 200  # returns of one product by one member that are matched; more are no member's
 
 _EPOCH = date(1970, 1, 1)
 _CONFLICT = "line_id repeats with other content"
 _LISTED = "customer_id is a card of nobody"
+
+NOBODYS = (*SALES.nobody, _LISTED)
+"""Reasons for which a row is rejected for members, and kept for sales."""
 
 
 def day_number(day: str | date) -> int:
@@ -133,7 +137,7 @@ class Received:
     repeated : str
         Relation of the lines whose (order_id, line_id) was delivered before.
     lines : str
-        Relation of the lines that are kept, each with its kind; nobody's have no customer_id.
+        Relation of the lines that are kept; nobody's have no customer_id.
     """
 
     admitted: list[door.Admitted]
@@ -149,26 +153,33 @@ def receive(
     clock: door.Clock,
     last: date,
     nobody: Sequence[str] = (),
-    classes: Mapping[str, Sequence[str]] | None = None,
     earlier: str | None = None,
     known: Collection[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> Received:
     """Take a delivery through the door.
 
-    ``earlier`` is a relation of lines kept from deliveries before it, ``known`` are the hashes of their files.
+    ``earlier`` is a relation of lines kept from deliveries before it, whose ``file`` is above 0 and higher in a later
+    one; ``known`` are the hashes of their files.
     """
     admitted = _admit_parts(engine, source, columns, clock, last, nobody, progress)
     resent = _resent([part.sha256 for part in admitted], known)
     sound = _sound(admitted, resent)
     repeated = _repeated(engine, sound, earlier)
-    lines = engine.view(_lines(sound, repeated, _count(engine, repeated) > 0, classes or {}))
+    lines = engine.view(_lines(sound, repeated, _count(engine, repeated) > 0))
     return Received(admitted, resent, repeated, lines)
 
 
-def settle(engine: Engine | SparkEngine, lines: str, products: Products | None, home: Path) -> None:
-    """Match returns, add what the products table knows, and write lines, trips and days."""
-    engine.save(_settled(engine, lines, products), home / "lines.parquet")
+def settle(
+    engine: Engine | SparkEngine,
+    lines: str,
+    products: Products | None,
+    classes: Mapping[str, Sequence[str]] | None,
+    home: Path,
+) -> None:
+    """Add what the products table knows, say what each line is, match returns, and write lines, trips and days."""
+    known = engine.view(_known(engine, lines, products, classes or {}))
+    engine.save(_settled(engine, known), home / "lines.parquet")
     stored = engine.parquet(home / "lines.parquet")
     with engine.reading("The extract"):
         for fold in ("trips", "days"):
@@ -204,7 +215,7 @@ def _resent(hashes: list[str], known: Collection[str]) -> frozenset[int]:
 
 def _sound(admitted: list[door.Admitted], resent: frozenset[int]) -> str:
     """A query for the sound rows of all parts not delivered before, nobody's among them; ``file`` is the part's number."""
-    nobodys = ", ".join(literal(reason) for reason in (*SALES.nobody, _LISTED))
+    nobodys = ", ".join(map(literal, NOBODYS))
     return " union all ".join(
         f"select {number} as file, * from {part.rows} where "
         + ("false" if number in resent else f"(reason is null or reason in ({nobodys}))")
@@ -213,23 +224,26 @@ def _sound(admitted: list[door.Admitted], resent: frozenset[int]) -> str:
 
 
 def _repeated(engine: Engine | SparkEngine, sound: str, earlier: str | None) -> str:
-    """Lines whose (order_id, line_id) was delivered before: file, record, amount, reason, and whether they differ."""
-    content = " || '|' || ".join(
-        f"coalesce(cast({name} as string), '')"
-        for name in ("customer_id", "day", "product_id", "quantity", "amount", "discount")
-    )
+    """Lines whose (order_id, line_id) was delivered before: file, record, amount, reason, and whether they differ.
+
+    What was delivered before comes first, its latest correction foremost. A column that one of the two lacks makes no
+    difference; another member does.
+    """
+    content = ("coalesce(customer_id, '')", "day", "store", "product_id", "quantity", "amount", "discount")
     number = engine.number_of("order_id", "line_id")
-    lines = f"""select file, record, order_id, line_id, customer_id, day, product_id, quantity, amount, discount, reason
-        from ({sound}) {_before(earlier)}"""
+    columns = "record, order_id, line_id, customer_id, day, store, product_id, quantity, amount, discount"
+    lines = f"select file, {columns}, reason from ({sound})"
+    if earlier is not None:
+        lines += f" union all select -file, {columns}, cast(null as string) from {earlier}"
     keyed = "order_id is not null and line_id is not null"
     crowded = _crowded(engine, f"select {number} as number from ({lines}) where {keyed}")
+    differs = " or ".join(f"coalesce({value} <> first_value({value}) over same, false)" for value in content)
     return engine.stage(
-        f"""with repeats as (select l.*, {content} as content, case when l.reason is null then 0 else 1 end as is_nobodys
+        f"""with repeats as (select l.*, case when file < 0 then 0 when l.reason is null then 1 else 2 end as rank
             from ({lines}) l join {crowded} c on {number} = c.number where {keyed}),
-        deliveries as (select *, row_number() over (partition by order_id, line_id order by is_nobodys, file, record)
-                as delivery, first_value(content) over (partition by order_id, line_id order by is_nobodys, file, record)
-                as first from repeats)
-        select file, record, amount, reason, content <> first as differs from deliveries where delivery > 1 and file >= 0"""
+        deliveries as (select *, row_number() over same as delivery, {differs} as differs from repeats
+            window same as (partition by order_id, line_id order by rank, file, record))
+        select file, record, amount, reason, differs from deliveries where delivery > 1 and file >= 0"""
     )
 
 
@@ -247,56 +261,59 @@ def _crowded(engine: Engine | SparkEngine, numbers: str) -> str:
     return engine.view(" union all ".join(f"select number from {table}" for table in crowded))
 
 
-def _before(earlier: str | None) -> str:
-    """Lines of earlier deliveries, as file -1."""
-    if earlier is None:
-        return ""
-    return f"""union all select -1, record, order_id, line_id, customer_id, day, product_id, quantity, amount, discount,
-        cast(null as string) from {earlier} where customer_id is not null"""
-
-
-def _lines(sound: str, repeated: str, any_repeated: bool, classes: Mapping[str, Sequence[str]]) -> str:
-    """A query for the lines that are kept, each with its kind; nobody's have no customer_id."""
+def _lines(sound: str, repeated: str, any_repeated: bool) -> str:
+    """A query for the lines that are kept; nobody's have no customer_id."""
     columns = ", ".join(
         f"l.{name}" for name in SALES.columns if name not in ("customer_id", "purchased_at", "unit_price")
     )
     unless_repeated = f"left join {repeated} r on l.file = r.file and l.record = r.record where r.record is null"
     return f"""with lines as ({sound})
-        select l.file, l.record, case when l.reason is null then l.customer_id end as customer_id, l.day, l.hour, {columns},
-        {_kind(classes)} as kind
+        select l.file, l.record, case when l.reason is null then l.customer_id end as customer_id, l.day, l.hour, {columns}
         from lines l {unless_repeated if any_repeated else ""}"""
+
+
+def _known(
+    engine: Engine | SparkEngine, lines: str, products: Products | None, classes: Mapping[str, Sequence[str]]
+) -> str:
+    """A query for the lines with what the products table says of them, each with its kind."""
+    columns, joined = {name: f"l.{name}" for name in engine.types(lines)}, ""
+    if products is not None:
+        table = engine.register(products.frame)
+        columns |= {
+            name: f"coalesce(p.{name}, l.{name})"
+            for name in products.frame.columns
+            if name in columns and name != "product_id"
+        }
+        joined = f"left join {table} p on l.product_id = p.product_id"
+    selects = ", ".join(f"{value} as {name}" for name, value in columns.items())
+    return f"with known as (select {selects} from {lines} l {joined}) select *, {_kind(classes)} as kind from known"
 
 
 def _kind(classes: Mapping[str, Sequence[str]]) -> str:
     """What a line is: goods that came back, money without goods, a class that was given, given away, or sold."""
     given = " ".join(
-        f"when l.product_id like {literal(pattern)} or l.category like {literal(pattern)} then {literal(name)}"
+        f"when product_id like {literal(pattern)} or category like {literal(pattern)} then {literal(name)}"
         for name, patterns in classes.items()
         for pattern in patterns
     )
-    return f"""case when l.quantity < 0 or (l.quantity is null and l.amount < 0) then 'return'
-        when l.quantity = 0 or l.amount < 0 then 'adjustment' {given}
-        when l.amount = 0 then 'free' else 'sale' end"""
+    return f"""case when quantity < 0 or (amount < 0 and (quantity is null or returned_order_id is not null)) then 'return'
+        when quantity = 0 or amount < 0 then 'adjustment' {given}
+        when amount = 0 then 'free' else 'sale' end"""
 
 
-def _settled(engine: Engine | SparkEngine, lines: str, products: Products | None) -> str:
+def _settled(engine: Engine | SparkEngine, lines: str) -> str:
     """A query for the lines with what returns mean: ``units`` is what a line adds to what its member has, ``buy_day`` the
-    day of the purchase that it belongs to.
+    day of the purchase that it belongs to. What a returned line does not say of its goods, the sold line does.
     """
-    matches = engine.stage(sql_text("returns", lines=lines).replace("?", str(WINDOW)))
-    columns, joined = [f"l.{name}" for name in engine.types(lines)], ""
-    if products is not None:
-        attributes = [name for name in products.frame.columns if name in SALES.columns and name != "product_id"]
-        table = engine.register(products.frame[["product_id", *attributes]])
-        columns = [f"coalesce(p.{c[2:]}, {c}) as {c[2:]}" if c[2:] in attributes else c for c in columns]
-        joined = f"left join {table} p on l.product_id = p.product_id"
-    how, buy_day, units = _UNMATCHED
-    if _count(engine, matches):
+    matched = _matched(engine, lines)
+    (how, buy_day, units), items, joined = _UNMATCHED, {}, ""
+    if matched is not None:
         how, buy_day, units = _MATCHED
-        joined += f""" left join {matches} m on l.file = m.file and l.record = m.record
-        left join (select distinct sold_file, sold_record from {matches} where void) v
-            on l.file = v.sold_file and l.record = v.sold_record"""
-    return f"""select {", ".join(columns)}, case when l.kind = 'return' then {how} end as how, {buy_day} as buy_day,
+        items = {name: f"coalesce(l.{name}, m.{name})" for name in ITEM_COLUMNS if name != "product_id"}
+        joined = f"""left join {matched[0]} m on l.file = m.file and l.record = m.record
+            left join {matched[1]} v on l.file = v.file and l.record = v.record"""
+    columns = ", ".join(f"{items.get(name, f'l.{name}')} as {name}" for name in engine.types(lines))
+    return f"""select {columns}, case when l.kind = 'return' then {how} end as how, {buy_day} as buy_day,
         cast({units} as decimal(18, 4)) as units from {lines} l {joined}"""
 
 
@@ -305,9 +322,63 @@ _UNMATCHED = ("'unmatched'", "l.day", "case when l.kind in ('sale', 'free') then
 _MATCHED = (
     "coalesce(m.how, 'unmatched')",
     "coalesce(m.sold_day, l.day)",
-    """case when l.kind in ('sale', 'free') and v.sold_record is null then coalesce(l.quantity, 1)
-        when l.kind = 'return' and not m.void then coalesce(l.quantity, -1) else 0 end""",
+    """case when l.kind in ('sale', 'free') and v.record is null then coalesce(l.quantity, 1)
+        when l.kind = 'return' and not m.void then -m.units else 0 end""",
 )
+
+
+def _matched(engine: Engine | SparkEngine, lines: str) -> tuple[str, str] | None:
+    """Returned lines with the sold ones that they take back, and the sold lines that are void; None when nothing is.
+
+    Void is what was taken back whole on the day of its sale.
+    """
+    returned = engine.stage(sql_text("returned", lines=lines).replace("?", str(MOST)))
+    if not _count(engine, returned):
+        return None
+    sold = engine.stage(sql_text("sold", lines=lines, returned=returned))
+    chosen = engine.view(" union all ".join(f"select * from {table}" for table in _chosen(engine, returned, sold)))
+    piles = f"""select *, sum(case when day = sold_day then units else 0 end) over (partition by pile_file, pile_record)
+        = pile_units as void from {chosen}"""
+    matches = engine.stage(piles)
+    void = engine.stage(
+        f"""select s.file, s.record from {sold} s join (select distinct pile_file, pile_record from {matches} where void) p
+        on s.pile_file = p.pile_file and s.pile_record = p.pile_record"""
+    )
+    return matches, void
+
+
+def _chosen(engine: Engine | SparkEngine, returned: str, sold: str) -> list[str]:
+    """Tables of returned lines with their piles of sold ones, together one row for each that is matched.
+
+    Most members' returns of a product choose piles that hold enough for all, and are matched at once. Elsewhere they
+    choose one after the other, as time went by, from what those before them left.
+    """
+    nothing = engine.view(f"select pile_file, pile_record, units from {sold} where false")
+    at_once = engine.stage(_choices(returned, sold, nothing))
+    full = engine.stage(
+        f"select distinct customer_id, coalesce(product_id, '') as product_id from {at_once} where not fits"
+    )
+    of_full = "f where t.customer_id = f.customer_id and coalesce(t.product_id, '') = f.product_id"
+    found = [engine.stage(f"select * from {at_once} t where not exists (select 1 from {full} {of_full})")]
+    waiting = engine.stage(f"select * from {returned} t where exists (select 1 from {full} {of_full})")
+    some_sold = engine.stage(f"select * from {sold} t where exists (select 1 from {full} {of_full})")
+    taken = nothing
+    for place in range(1, _most(engine, waiting) + 1):
+        turn = engine.view(f"select * from {waiting} where place = {place}")
+        found.append(engine.stage(_choices(turn, some_sold, taken)))
+        taken = engine.stage(
+            f"""select pile_file, pile_record, sum(units) as units from (select pile_file, pile_record, units from {taken}
+            union all select pile_file, pile_record, units from {found[-1]}) group by pile_file, pile_record"""
+        )
+    return found
+
+
+def _choices(returned: str, sold: str, taken: str) -> str:
+    return sql_text("returns", returned=returned, sold=sold, taken=taken).replace("?", str(WINDOW))
+
+
+def _most(engine: Engine | SparkEngine, returned: str) -> int:
+    return int(engine.frame(f"select coalesce(max(place), 0) as n from {returned}")["n"][0])
 
 
 def filled_items(engine: Engine | SparkEngine, lines: str) -> tuple[str, ...]:

@@ -194,8 +194,8 @@ class Transactions:
         home.mkdir(parents=True, exist_ok=True)
         far = bool(source.parts) and all(is_spark(part.table) for part in source.parts)
         with SparkEngine(source.parts[0].table.sparkSession) if far else Engine() as engine:
-            received = receive(engine, source, columns, clock, last, nobody, classes, progress=progress)
-            settle(engine, received.lines, products, home)
+            received = receive(engine, source, columns, clock, last, nobody, progress=progress)
+            settle(engine, received.lines, products, classes, home)
             stored = engine.parquet(home / "lines.parquet")
             rejections = account(engine, received, stored, home / "rejected.parquet")
             items = filled_items(engine, stored)

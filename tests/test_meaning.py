@@ -11,6 +11,8 @@ import pytest
 from crmkit import Rejections, Transactions, btyd_summary, purchase_gaps, rfm_table
 from crmkit.cards import suspect_cards
 from crmkit.features import item_bought, item_state
+from crmkit.sales import sales_summary
+from crmkit.tables import Products
 
 COLUMNS = ["customer_id", "purchased_at", "product_id", "quantity", "amount", "order_id"]
 
@@ -174,3 +176,160 @@ def test_the_future_of_returns_changes_no_past() -> None:
     ):
         pd.testing.assert_frame_equal(table(past, "2026-06-30"), table(whole, "2026-06-30"), check_exact=True)
         pd.testing.assert_frame_equal(table(mixed, "2026-09-30"), table(whole, "2026-09-30"), check_exact=True)
+
+
+MILK = ("a", "2026-01-01", "milk", 1, 2.0, "r1")
+
+
+def back(day: str, units: float = -1, order: str = "r9") -> tuple[object, ...]:
+    return ("a", day, "milk", units, 2.0 * units, order)
+
+
+def how(log: Transactions) -> list[str]:
+    return lines_of(log)["how"].dropna().tolist()
+
+
+def test_two_returns_take_back_two_sales() -> None:
+    log, _ = split(MILK, ("a", "2026-01-03", "milk", 1, 2.0, "r2"), back("2026-01-05"), back("2026-01-06"))
+    assert how(log) == ["by member and product"] * 2
+    assert purchase_gaps(log, by="product_id").empty
+    assert btyd_summary(log)["monetary_value"].tolist() == [0.0]
+
+
+def test_two_scans_of_one_article_that_are_both_voided_were_never_bought() -> None:
+    log, _ = split(MILK, MILK, back("2026-01-01"), back("2026-01-01"))
+    assert rfm_table(log).empty
+    assert purchase_gaps(log, by="product_id").empty
+
+
+def test_one_return_takes_back_two_equal_lines() -> None:
+    log, _ = split(MILK, MILK, back("2026-01-05", units=-2))
+    assert how(log) == ["by member and product"]
+    assert purchase_gaps(log, by="product_id").empty
+
+
+def test_a_return_that_finds_no_sale_uses_nothing_up() -> None:
+    sale = ("a", "2026-01-01", "milk", 3, 6.0, "r1")
+    log, _ = split(sale, *(back(f"2026-01-0{day}", units) for day, units in ((2, -2), (3, -2), (4, -1))))
+    assert how(log) == ["by member and product", "unmatched", "by member and product"]
+    assert purchase_gaps(log, by="product_id").empty
+
+
+def test_of_one_day_the_return_that_names_its_receipt_comes_first() -> None:
+    second = ("a", "2026-01-03", "milk", 1, 2.0, "r2")
+    log, _ = split(MILK, second, back("2026-01-06"), back("2026-01-06"), returned=[None, None, None, "r2"])
+    assert how(log) == ["by member and product", "by receipt"]
+    assert lines_of(log)["buy_day"].tolist()[2:] == lines_of(log)["day"].tolist()[:2]
+
+
+def test_a_later_return_moves_no_earlier_one() -> None:
+    """Even one that names the receipt: it was not known then."""
+    second = ("a", "2026-01-03", "milk", 1, 2.0, "r2")
+    log, _ = split(MILK, second, back("2026-01-05"), back("2026-01-06"), returned=[None, None, None, "r2"])
+    assert how(log) == ["by member and product"] * 2
+    assert lines_of(log)["buy_day"].tolist()[2:] == lines_of(log)["day"].tolist()[:2][::-1]
+
+
+def test_a_return_of_the_morning_takes_back_no_sale_of_the_evening() -> None:
+    evening = ("a", "2026-01-03 18:00", "milk", 1, 2.0, "r3")
+    log, _ = split(MILK, ("a", "2026-01-03 09:00", "milk", -1, -2.0, "r2"), evening)
+    assert lines_of(log)["buy_day"][1] == lines_of(log)["day"][0]
+    assert rfm_table(log)["n_purchases"].tolist() == [2]
+
+
+@pytest.mark.parametrize(("quantity", "amount"), [(3, 6.0), (0.5, 1.0), (None, 2.0)])
+def test_a_return_without_a_quantity_takes_back_the_line_of_its_money(quantity: float | None, amount: float) -> None:
+    log, _ = split(
+        ("a", "2026-01-01", "milk", quantity, amount, "r1"), ("a", "2026-01-01", "milk", None, -amount, "r2")
+    )
+    assert rfm_table(log).empty
+
+
+def test_money_back_that_names_its_receipt_is_a_return_whatever_the_sign_of_its_quantity() -> None:
+    log, found = split(MILK, ("a", "2026-01-01", "milk", 1, -2.0, "r2"), returned=[None, "r1"])
+    assert how(log) == ["by receipt"]
+    assert rfm_table(log).empty
+    assert found.kinds["kind"].tolist() == ["return", "sale"]
+
+
+WITH_CATEGORY = ["customer_id", "purchased_at", "product_id", "quantity", "amount", "order_id", "category", "store"]
+
+
+def categorised(*rows: tuple[object, ...]) -> Transactions:
+    return Transactions.from_extract(pd.DataFrame(rows, columns=WITH_CATEGORY), until="2026-12-31")
+
+
+def test_without_products_a_return_takes_back_its_own_category_at_its_own_price() -> None:
+    log = categorised(
+        ("a", "2026-01-05", None, 1, 2.0, "r1", "Milk", None),
+        ("a", "2026-01-09", None, 1, 50.0, "r2", "Bread", None),
+        ("a", "2026-01-20", None, -1, -2.0, "r3", "Milk", None),
+        ("a", "2026-01-21", None, -1, -9.0, "r4", "Bread", None),
+    )
+    assert how(log) == ["by member and product", "unmatched"]
+    assert purchase_gaps(log, by="category")["category"].tolist() == ["Bread"]
+
+
+def test_a_return_is_of_the_category_of_what_it_takes_back() -> None:
+    log = categorised(
+        ("a", "2026-01-05", "p", 1, 2.0, "r1", "Milk", None), ("a", "2026-01-20", "p", -1, -2.0, "r2", None, None)
+    )
+    assert lines_of(log)["category"].tolist() == ["Milk", "Milk"]
+    assert purchase_gaps(log, by="category").empty
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 0, 2], [2, 1, 0]])
+def test_what_stands_first_moves_nothing(order: list[int]) -> None:
+    rows = [
+        ("a", "2026-01-05", "p", 1, 2.0, "r1", "Milk", "N"),
+        ("a", "2026-01-05", "p", 1, 2.0, "r1", "Bread", "S"),
+        ("a", "2026-01-05", "p", -1, -2.0, "r1", "Bread", "S"),
+    ]
+    log = categorised(*(rows[place] for place in order))
+    assert purchase_gaps(log, by="category")["category"].tolist() == ["Milk"]
+    assert sales_summary(log, "store").set_index("store")["items"].to_dict() == {"N": 1, "S": 0}
+
+
+def test_classes_see_the_categories_of_the_products_table() -> None:
+    products = Products.from_extract(pd.DataFrame({"product_id": ["1", "2"], "category": ["Milk", "gift card"]}))
+    rows = [("a", "2026-01-01", "1", 1, 5.0, "r1"), ("a", "2026-01-09", "2", 1, 50.0, "r2")]
+    log, _ = split(*rows, products=products, classes={"gift card": ["gift%"]})
+    assert lines_of(log)["kind"].tolist() == ["sale", "gift card"]
+    assert rfm_table(log)["n_purchases"].tolist() == [1]
+
+
+def slow_matches(lines: pd.DataFrame) -> list[object]:
+    """Which earlier day each return takes back, one after the other, from what is left of each line."""
+    left = lines["quantity"].where(lines["quantity"] > 0, 0.0).to_dict()
+    days: list[object] = []
+    back = lines[lines["quantity"] < 0].sort_values(["day", "quantity", "amount"], ascending=[True, False, True])
+    for row in back.itertuples():
+        fits = lines[
+            (lines["customer_id"] == row.customer_id) & (lines["product_id"] == row.product_id)
+            & (lines["day"] <= row.day) & (lines["day"] >= row.day - 90)
+            & (lines.index.map(left) >= -row.quantity)
+        ].sort_values(["day", "amount"], ascending=False)  # fmt: skip
+        if len(fits):
+            left[fits.index[0]] += row.quantity
+        days.append((row.record, fits["day"].iloc[0] if len(fits) else row.day))
+    return sorted(days)
+
+
+def test_returns_take_what_is_left_one_after_the_other() -> None:
+    rng = np.random.default_rng(8)
+    n = 1500
+    frame = pd.DataFrame(
+        {
+            "customer_id": rng.integers(0, 12, n).astype(str),
+            "purchased_at": pd.Timestamp("2026-01-01") + pd.to_timedelta(rng.integers(0, 200, n), unit="D"),
+            "product_id": rng.integers(0, 4, n).astype(str),
+            "quantity": rng.choice([1, 2, 3, 4, -1, -2, -3], n),
+            "order_id": np.arange(n).astype(str),
+        }
+    )
+    frame["amount"] = frame["quantity"] * np.arange(1, n + 1) / 100  # no two lines are alike
+    log = Transactions.from_extract(frame, until="2026-12-31")
+    lines = lines_of(log).astype({"quantity": float, "amount": float})
+    mine = lines.loc[lines["quantity"] < 0, ["record", "buy_day"]]
+    assert sorted(mine.itertuples(index=False, name=None)) == slow_matches(lines)
+    assert (lines["how"] == "by member and product").sum() > 300

@@ -1,48 +1,43 @@
--- values: window. Which sold line each returned line takes back: the line on the receipt it names, else the member's
--- latest sale of the product within the window; a sold line is never taken back more often than it was sold. What the
--- rows say decides before where they stand, so that the order of delivery moves no summary.
-with returned as (
+-- values: window. Which pile of sold lines each returned line takes back: one on the receipt that it names, else of the
+-- member's latest sale of the product within the window, of which enough is left. A line without a quantity takes back a
+-- line of the same money; one without a product, goods of the same category at the same price. Whether it fits is
+-- told, as returned lines may choose the same pile. Nothing here looks at where a line stands.
+with candidates as (
     select
-        file, record, day, customer_id, coalesce(product_id, '') as product_id, returned_order_id, order_id,
-        quantity is null as uncounted, coalesce(-quantity, 1) as units, -amount as amount
-    from {lines}
-    where kind = 'return' and customer_id is not null
-),
-sold as (
-    select
-        file, record, day, customer_id, coalesce(product_id, '') as product_id, order_id,
-        coalesce(quantity, 1) as units, amount
-    from {lines}
-    where kind in ('sale', 'free') and customer_id is not null
-),
-candidates as (
-    select
-        r.file, r.record, r.day, r.units, r.amount, r.order_id,
-        s.file as sold_file, s.record as sold_record, s.day as sold_day, s.units as sold_units,
+        r.file, r.record, r.customer_id, r.product_id, r.place, r.day, r.amount,
+        s.pile_file, s.pile_record, s.pile_units, s.day as sold_day,
+        s.category, s.brand, s.brand_type, s.manufacturer, s.department,
+        case when r.uncounted then s.units else r.units end as units,
+        s.pile_units - coalesce(t.units, 0) as units_left,
         case when s.order_id = r.returned_order_id then 'by receipt' else 'by member and product' end as how,
         row_number() over (
             partition by r.file, r.record
             order by
                 case when s.order_id = r.returned_order_id then 0 else 1 end,
-                s.day desc, s.amount desc, s.units desc, coalesce(s.order_id, '') desc, s.file desc, s.record desc
-        ) as place
-    from returned r
-    join sold s on s.customer_id = r.customer_id and s.product_id = r.product_id
-    where s.day <= r.day and (s.day >= r.day - ? or s.order_id = r.returned_order_id)
-        and s.units >= r.units and (not r.uncounted or s.amount = r.amount)
-),
-chosen as (
-    select
-        *,
-        sum(units) over (
-            partition by sold_file, sold_record order by day, units, amount, coalesce(order_id, ''), file, record
-            rows between unbounded preceding and current row
-        ) as so_far
-    from candidates
-    where place = 1
+                case when s.day = r.day and s.hour > r.hour then 1 else 0 end,
+                s.day desc,
+                case when s.store = r.store then 0 else 1 end,
+                case when s.category = r.category then 0 else 1 end,
+                s.amount desc, s.units desc, coalesce(s.order_id, '') desc, coalesce(s.hour, 0) desc,
+                coalesce(s.store, ''), coalesce(s.discount, 0), coalesce(s.category, ''), coalesce(s.brand, ''),
+                coalesce(s.brand_type, ''), coalesce(s.manufacturer, ''), coalesce(s.department, '')
+        ) as choice
+    from {returned} as r
+    join {sold} as s on s.customer_id = r.customer_id and coalesce(s.product_id, '') = coalesce(r.product_id, '')
+    left join {taken} as t on t.pile_file = s.pile_file and t.pile_record = s.pile_record
+    where s.file = s.pile_file and s.record = s.pile_record
+        and s.day <= r.day and (s.day >= r.day - ? or s.order_id = r.returned_order_id)
+        and s.pile_units - coalesce(t.units, 0) >= case when r.uncounted then s.units else r.units end
+        and (not r.uncounted or s.amount = r.amount)
+        and (r.product_id is not null or (
+            coalesce(s.category, '') = coalesce(r.category, '')
+            and (r.uncounted or s.amount * r.units = r.amount * s.units)
+        ))
 )
 select
-    file, record, sold_file, sold_record, sold_day, how,
-    sum(case when day = sold_day then units else 0 end) over (partition by sold_file, sold_record) = sold_units as void
-from chosen
-where so_far <= sold_units
+    *,
+    sum(units) over (
+        partition by pile_file, pile_record order by place rows between unbounded preceding and current row
+    ) <= units_left as fits
+from candidates
+where choice = 1
