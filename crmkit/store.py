@@ -21,13 +21,14 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+from warnings import warn
 
 import pandas as pd
 
 from crmkit import door
-from crmkit.delivery import Rejections, account, as_day, filled_items, receive, settle
+from crmkit.delivery import NOBODYS, Rejections, account, as_day, filled_items, receive, settle
 from crmkit.engine import Engine
-from crmkit.exceptions import ContractError
+from crmkit.exceptions import ContractError, CrmkitWarning, LeakError, RefusedError
 from crmkit.extracts import Extract, read_extract
 from crmkit.publishing import owned, replacing, sync, to_disk
 from crmkit.tables import Products
@@ -36,6 +37,7 @@ from crmkit.transactions import Transactions
 __all__ = ["Store"]
 
 _FORMAT = "crmkit store 1"
+_FAULTY = 0.01
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,14 @@ class _Load:
     corrects: bool
     files: list[str] = field(default_factory=list)
     sha256: list[str] = field(default_factory=list)
+    used: list[int] = field(default_factory=list)
     rows_read: int = 0
     rows_used: int = 0
     rows_rejected: int = 0
     rows_duplicate: int = 0
+    first_day: str | None = None
+    last_day: str | None = None
+    rows_replaced: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class _Manifest:
     format: str = _FORMAT
     version: int = 0
     items: list[str] = field(default_factory=list)
+    classes: dict[str, list[str]] = field(default_factory=dict)
     loads: list[_Load] = field(default_factory=list)
 
 
@@ -96,13 +103,15 @@ class Store:
 
     @property
     def loads(self) -> pd.DataFrame:
-        """What has been loaded, one row a load: number, files, sha256, until, rows by fate, corrects."""
+        """What has been loaded, one row a load: number, until, corrects, files, sha256 and rows used of each, rows by fate,
+        first and last day, and how many rows of earlier loads a correction replaced.
+        """
         return pd.DataFrame([asdict(load) for load in self._manifest().loads], columns=list(_Load.__dataclass_fields__))
 
     def load(self, extract: Extract | object, *, until: str | date, **options: Any) -> Rejections:
         """Add a delivery; days may overlap and come late.
 
-        Files and lines (by order_id and line_id) that the store has are duplicates.
+        Files of which the store took any row, and lines (by order_id and line_id) that it was given, are duplicates.
 
         Parameters
         ----------
@@ -110,27 +119,50 @@ class Store:
         until : date
             Last day of this delivery; a row dated later is rejected.
         **options
-            As in `Transactions.split_extract`: time_zone, …, nobody, classes, products and the names of the columns.
+            As in `Transactions.split_extract`: time_zone, …, nobody, and the names of the columns. ``products`` and
+            ``classes`` hold for all lines of the store, until others are given.
 
         Raises
         ------
         BusyError
             Another load is at work.
+
+        Warns
+        -----
+        CrmkitWarning
+            A file that comes again was loaded when some of its rows were rejected: they are still not in the store.
         """
         return self._add(extract, until, False, **options)
 
     def correct(self, extract: Extract | object, *, until: str | date, **options: Any) -> Rejections:
-        """Replace: every day (of every store) that the delivery holds stands as the delivery says, and only so."""
+        """Replace: every day (of every store) that the delivery holds stands as the delivery says, and only so.
+
+        A line of another day that it holds too (by order_id and line_id) has moved. Where the correction, or what it
+        corrects, names no store, the whole day is replaced.
+
+        Raises
+        ------
+        RefusedError
+            More than one row in a hundred is rejected (nobody's aside), or none is sound: the days would be lost.
+        """
         return self._add(extract, until, True, **options)
 
     def transactions(self, until: str | date) -> Transactions:
         """The log of everything loaded, up to the close of ``until``.
 
         It reads the store's current version, which stays in place for one more load after it has been followed by another.
+
+        Raises
+        ------
+        LeakError
+            No load has observed that day.
         """
         kept = self._manifest()
         if not kept.version:
             raise ContractError(f"{self.path} holds nothing yet. Load an extract first.")
+        seen = max(load.until for load in kept.loads)
+        if as_day(until) > as_day(seen):
+            raise LeakError(f"until={until} is after {seen}, the last day that a load has observed.")
         return Transactions(self._version(kept.version), as_day(until), tuple(kept.items))
 
     def _add(
@@ -154,38 +186,86 @@ class Store:
             kept = self._manifest()
             number, version = len(kept.loads) + 1, kept.version + 1
             home, target = self._fresh(self._load(number)), self._fresh(self._version(version))
-            earlier = None if corrects or not kept.loads else self._lines(engine, kept.loads)
-            known = [] if corrects else _hashes(kept.loads)
-            received = receive(engine, source, columns, clock, as_day(until), nobody, classes, earlier, known)
+            earlier = None if corrects or not kept.loads else self._delivered(engine, kept.loads)
+            known = {} if corrects else _taken(kept.loads)
+            received = receive(engine, source, columns, clock, as_day(until), nobody, earlier, known)
             engine.save(f"select * from {received.lines}", home / "lines.parquet")
             entry = _Load(number, until=str(as_day(until)), corrects=corrects)
-            settle(engine, self._lines(engine, [*kept.loads, entry]), products, target)
+            products = self._products(products, kept, target)
+            given = kept.classes if classes is None else {name: list(patterns) for name, patterns in classes.items()}
+            settle(engine, self._lines(engine, [*kept.loads, entry]), products, given, target)
             lines = engine.parquet(target / "lines.parquet")
             own = engine.view(f"select * from {lines} where file between {_first(number)} and {_first(number + 1) - 1}")
             found = account(engine, received, own, home / "rejected.parquet")
-            loads = [*kept.loads, _told(entry, found)]
+            if corrects:
+                _check_whole(found)
+                entry = replace(entry, rows_replaced=self._replaced(engine, kept, lines, own))
+            loads = [*kept.loads, _told(entry, found, engine, own)]
             to_disk(home)
             to_disk(target)
-            self._publish(_Manifest(version=version, items=list(filled_items(engine, lines)), loads=loads))
+            items = list(filled_items(engine, lines))
+            self._publish(_Manifest(version=version, items=items, classes=given, loads=loads))
+        self._warn_lost(found, known)
         return found
+
+    def _delivered(self, engine: Engine, loads: list[_Load]) -> str:
+        """Lines of all loads, those that were corrected too; ``file`` is made unique over the loads."""
+        return engine.view(
+            " union all by name ".join(
+                f"select file + {_first(load.number)} as file, * exclude (file) from "
+                + engine.parquet(self._load(load.number) / "lines.parquet")
+                for load in loads
+            )
+        )
+
+    def _products(self, given: Products | None, kept: _Manifest, target: Path) -> Products | None:
+        """The products that hold from now on, kept beside the version's lines."""
+        earlier = self._version(kept.version) / "products.parquet"
+        if given is None and not earlier.is_file():
+            return None
+        products = Products(pd.read_parquet(earlier)) if given is None else given
+        products.frame.to_parquet(target / "products.parquet", index=False)
+        return products
+
+    def _replaced(self, engine: Engine, kept: _Manifest, lines: str, own: str) -> int:
+        """How many lines of earlier loads are gone."""
+        if not kept.version:
+            return 0
+        before = engine.parquet(self._version(kept.version) / "lines.parquet")
+        counts = (engine.frame(f"select count(*) as n from {table}")["n"][0] for table in (before, own, lines))
+        return int(next(counts) + next(counts) - next(counts))
+
+    def _warn_lost(self, found: Rejections, known: dict[str, tuple[_Load, int]]) -> None:
+        """Say which files came again of which rows were rejected when they came first."""
+        again = found.files.loc[found.files["sha256"].isin(list(known)), "sha256"]
+        for load, place in map(known.__getitem__, again):
+            rows = pd.read_parquet(self._load(load.number) / "rejected.parquet", columns=["place", "reason"])
+            if n_lost := int((rows["place"].eq(place) & ~rows["reason"].isin(NOBODYS)).sum()):
+                warn(
+                    f"{load.files[place]} was loaded before, when {n_lost:,} of its rows were rejected; they are still not "
+                    "in the store. Mend the file, or what was stated about it, and replace its days with correct.",
+                    CrmkitWarning,
+                    stacklevel=4,
+                )
 
     def _lines(self, engine: Engine, loads: list[_Load]) -> str:
         """Lines of all loads that no later correction replaces; ``file`` is made unique over the loads."""
         raw = {load.number: engine.parquet(self._load(load.number) / "lines.parquet") for load in loads}
-        corrected = {
-            load.number: engine.stage(f"select distinct day, coalesce(store, '') as store from {raw[load.number]}")
+        days = {
+            load.number: engine.stage(f"select distinct day, store from {raw[load.number]}")
             for load in loads
             if load.corrects
         }
         selects = []
         for load in loads:
-            kept = "".join(
-                f" and not exists (select 1 from {days} c where c.day = l.day and c.store = coalesce(l.store, ''))"
-                for number, days in corrected.items()
-                if number > load.number
+            standing = "".join(
+                f" and not exists (select 1 from {days[later]} c where c.day = l.day and coalesce(c.store = l.store, true))"
+                f" and not exists (select 1 from {raw[later]} c where c.order_id = l.order_id and c.line_id = l.line_id)"
+                for later in days
+                if later > load.number
             )
             selects.append(
-                f"select l.file + {_first(load.number)} as file, l.* exclude (file) from {raw[load.number]} l where true{kept}"
+                f"select l.file + {_first(load.number)} as file, l.* exclude (file) from {raw[load.number]} l where true{standing}"
             )
         return engine.view(" union all by name ".join(selects))
 
@@ -205,7 +285,10 @@ class Store:
         file = self.path / "manifest.json"
         if not file.is_file():
             return _Manifest()
-        content = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            raise ContractError(f"{file} is damaged: it is not JSON. Put it back from a copy.") from None
         if content.get("format") != _FORMAT:
             raise ContractError(f"{self.path} is not a store of this crmkit ({content.get('format')!r}).")
         return _Manifest(**{**content, "loads": [_Load(**load) for load in content["loads"]]})
@@ -215,13 +298,29 @@ class Store:
         with replacing(self.path / "manifest.json") as part:
             part.write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
         sync(self.path)
-        for folder in (self.path / "versions").iterdir():
+        for folder in (self.path / "versions").glob("[0-9]*"):
             if int(folder.name) < manifest.version - 1:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _hashes(loads: list[_Load]) -> list[str]:
-    return [digest for load in loads for digest in load.sha256 if digest]
+def _taken(loads: list[_Load]) -> dict[str, tuple[_Load, int]]:
+    """Hash of each file of which any row was used → the load, and the file's place in it."""
+    return {
+        digest: (load, place)
+        for load in reversed(loads)
+        for place, (digest, n) in enumerate(zip(load.sha256, load.used, strict=True))
+        if digest and n
+    }
+
+
+def _check_whole(found: Rejections) -> None:
+    """Raise when a correction would take more than it brings."""
+    n_faulty = int(found.counts.loc[~found.counts["reason"].isin(NOBODYS), "rows"].sum())
+    if not found.rows_used or n_faulty > _FAULTY * found.rows_read:
+        raise RefusedError(
+            f"{found}.\nThe days that it corrects would be lost with these rows, so nothing was changed. Mend the "
+            "extract, or what was stated about it."
+        )
 
 
 def _first(number: int) -> int:
@@ -229,14 +328,20 @@ def _first(number: int) -> int:
     return number * 1_000_000
 
 
-def _told(load: _Load, found: Rejections) -> _Load:
+def _told(load: _Load, found: Rejections, engine: Engine, lines: str) -> _Load:
     """The load with what became of its rows."""
+    began = "cast(date '1970-01-01' + cast({} as integer) as varchar)"
+    days = engine.frame(f"select {began.format('min(day)')} as first, {began.format('max(day)')} as last from {lines}")
+    first, last = (None if pd.isna(day) else str(day)[:10] for day in days.iloc[0])
     return replace(
         load,
         files=found.files["file"].tolist(),
         sha256=found.files["sha256"].tolist(),
+        used=found.files["rows_used"].tolist(),
         rows_read=found.rows_read,
         rows_used=found.rows_used,
         rows_rejected=found.rows_rejected,
         rows_duplicate=found.rows_duplicate,
+        first_day=first,
+        last_day=last,
     )

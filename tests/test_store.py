@@ -13,7 +13,19 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from crmkit import BusyError, ContractError, Transactions, btyd_summary, rfm_table
+from crmkit import (
+    BusyError,
+    ContractError,
+    CrmkitWarning,
+    ExtractError,
+    LeakError,
+    Products,
+    RefusedError,
+    Transactions,
+    btyd_summary,
+    read_extract,
+    rfm_table,
+)  # fmt: skip
 from crmkit.store import Store
 from crmkit.testing import generated_sales
 
@@ -116,6 +128,127 @@ def test_an_empty_or_foreign_folder_is_said(store: Store, tmp_path: Path) -> Non
     (tmp_path / "manifest.json").write_text('{"format": "something else"}')
     with pytest.raises(ContractError, match="not a store of this crmkit"):
         Store(tmp_path)
+
+
+def till(*rows: tuple[object, ...]) -> pd.DataFrame:
+    """customer_id, purchased_at, amount, order_id, line_id, store of each line."""
+    return pd.DataFrame(rows, columns=["customer_id", "purchased_at", "amount", "order_id", "line_id", "store"])
+
+
+ONE = ("x", "2017-03-01", 1.0, 1, 1, None)
+
+
+def amounts(store: Store) -> list[float]:
+    lines = pd.read_parquet(store.transactions(store.loads["until"].max()).lines)
+    return sorted(lines["amount"].astype(float))
+
+
+def test_nobodys_lines_are_not_loaded_again(store: Store) -> None:
+    anonymous = (None, "2017-03-01", 5.0, 2, 1, None)
+    store.load(till(ONE, anonymous), until=UNTIL)
+    found = store.load(till(ONE, anonymous, ("x", "2017-03-01", 1.0, 3, 1, None)), until=UNTIL)
+    assert (found.rows_used, found.rows_duplicate, found.rows_rejected) == (1, 1, 1)
+    assert amounts(store) == [1.0, 1.0, 5.0]
+
+
+def test_a_line_of_nobodys_that_comes_again_as_a_members_differs(store: Store) -> None:
+    store.load(till((None, *ONE[1:])), until=UNTIL)
+    found = store.load(till(ONE), until=UNTIL)
+    assert found.counts["reason"].tolist() == ["line_id repeats with other content"]
+    assert amounts(store) == [1.0]
+
+
+@pytest.mark.parametrize(("now", "then"), [(None, "A"), ("A", None)], ids=["store gained", "store lost"])
+def test_where_no_store_is_named_the_whole_day_is_corrected(store: Store, now: str | None, then: str | None) -> None:
+    store.load(till((*ONE[:5], now)), until=UNTIL)
+    store.correct(till((*ONE[:2], 2.0, 9, 1, then)), until=UNTIL)
+    assert amounts(store) == [2.0]
+
+
+def test_a_line_that_a_correction_moves_to_another_day_stands_once(store: Store) -> None:
+    store.load(till(ONE, ("x", "2017-03-01", 4.0, 2, 1, None)), until=UNTIL)
+    store.correct(till(("x", "2017-03-05", *ONE[2:])), until=UNTIL)
+    assert amounts(store) == [1.0, 4.0]
+    assert store.loads["rows_replaced"].tolist() == [0, 1]
+    assert store.loads.loc[1, ["first_day", "last_day"]].tolist() == ["2017-03-05"] * 2
+
+
+def test_what_was_corrected_away_does_not_come_back(store: Store) -> None:
+    gone = ("x", "2017-03-01", 4.0, 2, 1, None)
+    store.load(till(ONE, gone), until=UNTIL)
+    store.correct(till(("x", "2017-03-01", 2.0, *ONE[3:])), until=UNTIL)
+    found = store.load(till(gone, ("x", "2017-03-01", 2.0, *ONE[3:])), until=UNTIL)
+    assert (found.rows_used, found.rows_duplicate) == (0, 2)
+    assert amounts(store) == [2.0]
+
+
+def test_a_correction_that_would_lose_its_days_is_refused(store: Store) -> None:
+    store.load(till(ONE), until=UNTIL)
+    for faulty in (till((*ONE[:2], "1,5", *ONE[3:])), till(ONE).head(0)):
+        with pytest.raises(RefusedError, match="would be lost"):
+            store.correct(faulty, until=UNTIL)
+    assert amounts(store) == [1.0]
+    assert len(store.loads) == 1
+
+
+def test_a_file_of_which_nothing_was_used_may_come_again(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "till.csv"
+    file.write_text("customer_id;purchased_at;amount\nx;2017-03-01;3,50\n")
+    assert store.load(str(file), until=UNTIL).rows_used == 0
+    assert store.load(read_extract(str(file), decimal=","), until=UNTIL).rows_used == 1
+    assert store.load(str(file), until=UNTIL).rows_duplicate == 1
+
+
+def test_a_file_that_lost_rows_says_so_when_it_comes_again(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "till.csv"
+    file.write_text("customer_id,purchased_at,amount\nx,2017-03-01,3.50\nx,soon,1\n,2017-03-01,1\n")
+    store.load(str(file), until=UNTIL)
+    with pytest.warns(CrmkitWarning, match=r"till.csv was loaded before, when 1 of its rows"):
+        store.load(str(file), until=UNTIL)
+
+
+def test_products_and_classes_hold_until_others_are_given(store: Store, sales: pd.DataFrame) -> None:
+    rows = till(ONE, ("x", "2017-03-02", 9.0, 2, 1, None)).assign(product_id=["1", "2"])
+    products = pd.DataFrame({"product_id": ["1", "2", "3"], "category": ["Milk", "gift card", "Tea"]})
+    store.load(rows, until=UNTIL, products=Products.from_extract(products), classes={"gift card": ["gift%"]})
+    store.load(till(("y", "2017-03-03", 1.0, 3, 1, None)).assign(product_id="3"), until=UNTIL)
+    log = store.transactions(UNTIL)
+    lines = pd.read_parquet(log.lines).sort_values("day")
+    assert lines["category"].tolist() == ["Milk", "gift card", "Tea"]
+    assert lines["kind"].tolist() == ["sale", "gift card", "sale"]
+    assert log.items == ("product_id", "category")
+
+
+def test_days_that_no_load_has_seen_are_refused(store: Store) -> None:
+    store.load(till(ONE), until="2017-03-31")
+    with pytest.raises(LeakError, match="2017-04-01 is after 2017-03-31"):
+        store.transactions("2017-04-01")
+
+
+def test_a_log_that_was_followed_by_two_loads_says_so(store: Store) -> None:
+    store.load(till(ONE), until=UNTIL)
+    log = store.transactions(UNTIL)
+    for order in (2, 3):
+        store.load(till((*ONE[:3], order, *ONE[4:])), until=UNTIL)
+    with pytest.raises(ExtractError, match="take the log anew"):
+        btyd_summary(log)
+
+
+def test_a_damaged_manifest_is_said(store: Store) -> None:
+    store.load(till(ONE), until=UNTIL)
+    (store.path / "manifest.json").write_text("{")
+    with pytest.raises(ContractError, match="damaged"):
+        Store(store.path)
+
+
+def test_receipts_of_two_stores_with_one_number_are_not_one_line(store: Store) -> None:
+    found = store.load(till((*ONE[:5], "A"), (*ONE[:5], "B")), until=UNTIL)
+    assert found.counts["reason"].tolist() == ["line_id repeats with other content"]
+
+
+def test_a_column_gained_makes_no_other_line(store: Store) -> None:
+    store.load(till(ONE), until=UNTIL)
+    assert store.load(till((*ONE[:5], "A")).assign(product_id="p"), until=UNTIL).rows_duplicate == 1
 
 
 def test_a_failed_load_leaves_the_store_as_it_was(store: Store, sales: pd.DataFrame) -> None:
