@@ -16,12 +16,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
-from warnings import warn
 
 import pandas as pd
 
@@ -131,6 +131,7 @@ class Store:
         -----
         CrmkitWarning
             A file that comes again was loaded when some of its rows were rejected: they are still not in the store.
+            Lines that no key tells apart look like lines that the store has; they are added.
         """
         return self._add(extract, until, False, **options)
 
@@ -190,6 +191,7 @@ class Store:
             known = {} if corrects else _taken(kept.loads)
             received = receive(engine, source, columns, clock, as_day(until), nobody, earlier, known)
             engine.save(f"select * from {received.lines}", home / "lines.parquet")
+            n_alike = _alike(engine, engine.parquet(home / "lines.parquet"), earlier) if earlier else 0
             entry = _Load(number, until=str(as_day(until)), corrects=corrects)
             products = self._products(products, kept, target)
             given = kept.classes if classes is None else {name: list(patterns) for name, patterns in classes.items()}
@@ -205,7 +207,14 @@ class Store:
             to_disk(target)
             items = list(filled_items(engine, lines))
             self._publish(_Manifest(version=version, items=items, classes=given, loads=loads))
-        self._warn_lost(found, known)
+        told = self._lost(found, known)
+        if n_alike:
+            told.append(
+                f"{n_alike:,} lines without order_id and line_id look like lines that the store has, and were added. If "
+                "they were delivered before, replace their days with correct."
+            )
+        for message in told:
+            warnings.warn(message, CrmkitWarning, stacklevel=3)
         return found
 
     def _delivered(self, engine: Engine, loads: list[_Load]) -> str:
@@ -235,18 +244,18 @@ class Store:
         counts = (engine.frame(f"select count(*) as n from {table}")["n"][0] for table in (before, own, lines))
         return int(next(counts) + next(counts) - next(counts))
 
-    def _warn_lost(self, found: Rejections, known: dict[str, tuple[_Load, int]]) -> None:
+    def _lost(self, found: Rejections, known: dict[str, tuple[_Load, int]]) -> list[str]:
         """Say which files came again of which rows were rejected when they came first."""
+        said = []
         again = found.files.loc[found.files["sha256"].isin(list(known)), "sha256"]
         for load, place in map(known.__getitem__, again):
             rows = pd.read_parquet(self._load(load.number) / "rejected.parquet", columns=["place", "reason"])
             if n_lost := int((rows["place"].eq(place) & ~rows["reason"].isin(NOBODYS)).sum()):
-                warn(
+                said.append(
                     f"{load.files[place]} was loaded before, when {n_lost:,} of its rows were rejected; they are still not "
-                    "in the store. Mend the file, or what was stated about it, and replace its days with correct.",
-                    CrmkitWarning,
-                    stacklevel=4,
+                    "in the store. Mend the file, or what was stated about it, and replace its days with correct."
                 )
+        return said
 
     def _lines(self, engine: Engine, loads: list[_Load]) -> str:
         """Lines of all loads that no later correction replaces; ``file`` is made unique over the loads."""
@@ -311,6 +320,19 @@ def _taken(loads: list[_Load]) -> dict[str, tuple[_Load, int]]:
         for place, (digest, n) in enumerate(zip(load.sha256, load.used, strict=True))
         if digest and n
     }
+
+
+def _alike(engine: Engine, lines: str, earlier: str) -> int:
+    """How many lines that no key tells apart look like one that was delivered before."""
+    looks = ("customer_id", "order_id", "hour", "store", "product_id", "quantity", "amount")
+    same = " and ".join(f"e.{name} is not distinct from l.{name}" for name in looks)
+    keyless = f"(select * from {lines} where order_id is null or line_id is null)"
+    days = engine.frame(f"select min(day) as first, max(day) as last from {keyless}").iloc[0]
+    if pd.isna(days["first"]):
+        return 0
+    between = f"e.day between {int(days['first'])} and {int(days['last'])}"
+    alike = f"select 1 from {earlier} e where {between} and e.day = l.day and {same}"
+    return int(engine.frame(f"select count(*) as n from {keyless} l where exists ({alike})")["n"][0])
 
 
 def _check_whole(found: Rejections) -> None:

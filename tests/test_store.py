@@ -207,6 +207,14 @@ def test_a_file_that_lost_rows_says_so_when_it_comes_again(store: Store, tmp_pat
         store.load(str(file), until=UNTIL)
 
 
+def test_lines_without_a_key_that_look_delivered_are_added_and_said(store: Store) -> None:
+    rows = till(ONE, ("x", "2017-03-01", 1.0, 1, 1, None), ("y", "2017-03-02", 2.0, 2, 1, None)).drop(columns="line_id")
+    store.load(rows, until=UNTIL)
+    with pytest.warns(CrmkitWarning, match=r"^2 lines without order_id and line_id look like"):
+        found = store.load(pd.concat([rows.head(2), till(("z", *ONE[1:])).drop(columns="line_id")]), until=UNTIL)
+    assert (found.rows_used, found.rows_duplicate) == (3, 0)
+
+
 def test_products_and_classes_hold_until_others_are_given(store: Store, sales: pd.DataFrame) -> None:
     rows = till(ONE, ("x", "2017-03-02", 9.0, 2, 1, None)).assign(product_id=["1", "2"])
     products = pd.DataFrame({"product_id": ["1", "2", "3"], "category": ["Milk", "gift card", "Tea"]})
