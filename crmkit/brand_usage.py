@@ -108,8 +108,8 @@ class BrandUsage:
         Returns
         -------
         DataFrame
-            customer_id, the item column, n_days (purchase days), spend, store_share, brand_user, usage_level,
-            usage_group.
+            customer_id, the item column, n_days (purchase days of which not all was taken back), spend, store_share,
+            brand_user, usage_level, usage_group.
         """
         self._check_fitted()
         with engine_for(log) as engine:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from crmkit.engine import engine_for, is_spark
 from crmkit.exceptions import LeakError
-from crmkit.summaries import check_item
+from crmkit.summaries import check_item, names
 from crmkit.transactions import Transactions
 
 if TYPE_CHECKING:
@@ -128,11 +128,12 @@ def item_panel(
 
 
 def n_pairs(log: Transactions, by: str, as_of: str | date | None = None) -> int:
-    """How many pairs of customer and item have been seen by the close of ``as_of``."""
+    """How many pairs of customer and item have been bought by the close of ``as_of``, taken back later or not."""
     check_item(log, by)
     with engine_for(log) as engine:
         item, lines = engine.quoted(by), engine.parquet(log.lines)
-        pairs = f"select distinct customer_id, {item} from {lines} where day <= ? and customer_id is not null"
+        bought = f"day <= ? and customer_id is not null and {item} is not null and units > 0"
+        pairs = f"select distinct customer_id, {item} from {lines} where {bought}"
         return int(engine.frame(f"select count(*) as n from ({pairs}) as pairs", [log.close_of(as_of)])["n"][0])
 
 
@@ -165,8 +166,8 @@ def _sources(engine: Any, log: Transactions, exclude: Sequence[str]) -> tuple[st
 
 
 def _levels(log: Transactions, by: str | Sequence[str]) -> list[str]:
-    levels = [by] if isinstance(by, str) else list(by)
-    for level in levels:
+    levels = names(by)
+    for level in levels or [str(by)]:
         check_item(log, level)
     return levels
 
@@ -185,7 +186,7 @@ def _state(engine: Any, levels: list[str], day: int, lines: str, trips: str, exc
 
 
 def item_bought(log: Transactions, by: str, as_of: str | date, horizon: int) -> pd.DataFrame:
-    """Customer and item pairs that were bought on days as_of + 1 … as_of + horizon.
+    """Customer and item pairs that were bought on days as_of + 1 … as_of + horizon, and not taken back by their close.
 
     Raises
     ------
@@ -206,7 +207,7 @@ def weekly_spend(log: Transactions, as_of: str | date | None = None, days: int =
     Returns
     -------
     DataFrame
-        customer_id, weekly_spend.
+        customer_id, weekly_spend (returns taken off). One row per customer with a purchase, as in `rfm_table`.
 
     Examples
     --------
@@ -218,7 +219,7 @@ def weekly_spend(log: Transactions, as_of: str | date | None = None, days: int =
     """
     day = log.close_of(as_of)
     with engine_for(log) as engine:
-        return engine.summary("weekly_spend", [day, days, day, days, day], days=engine.parquet(log.days))
+        return engine.summary("weekly_spend", [day, day, days, day, day, days], days=engine.parquet(log.days))
 
 
 def weekly_sales(log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:

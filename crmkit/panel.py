@@ -62,8 +62,9 @@ class Snapshots:
             the last purchase day); squared_gaps, longest_gap, last_gap (days between purchase days), longer_gaps (own
             gaps of at least the silence); days_7 … days_168 (purchase days in the last so many days), faded_20 …
             faded_150 (purchase days, one of age a counting exp(−a / 20) and so on); spend, spend_84, spend_168 (money
-            in all, in the last 84 days and the 84 before); of the baskets: n_lines, n_categories, categories_84,
-            categories_168, paid, discount, branded, store_brand.
+            in all, in the last 84 days and the 84 before); of the baskets, as they were bought, whether or not goods
+            were taken back later: n_lines, n_categories, categories_84, categories_168, paid, discount, branded and
+            store_brand (money on brand types as `BrandUsage` reads them).
         """
         day = self.day(as_of)
         state = self._frame("customer_state", [day] * 6, days=self._days)

@@ -35,7 +35,7 @@ class Relationships:
     Attributes
     ----------
     table : DataFrame
-        customer_id; length (days since the first purchase), breadth (items bought), contact (purchase days in 28 days),
+        customer_id; length (days since the first purchase), breadth (items bought and not all taken back), contact (purchase days in 28 days),
         share (of the customer's purchases, 0 … 1) and share_source (a stated estimate, or the name of the proxy),
         sales, income, cost, cost_ratio (cost / income); a score from 1 to 4 of each axis that enters the level; level; profit (income − cost),
         loss (what it costs more than it brings, else 0) and costs_more.

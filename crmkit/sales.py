@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from crmkit.engine import Engine, SparkEngine, engine_for
 from crmkit.exceptions import ConfigError, ContractError
+from crmkit.summaries import names
 from crmkit.transactions import Transactions
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ _PERIODS = ("day", "week", "month", "year", "all")
 
 
 def sales_summary(
-    log: Transactions, by: str | Sequence[str] = (), period: str = "month", as_of: str | date | None = None
+    log: Transactions, by: str | Sequence[str] | None = None, period: str = "month", as_of: str | date | None = None
 ) -> pd.DataFrame:
     """Sales, customers, receipts and items of each period, and the same 364 days before.
 
     Parameters
     ----------
     log : Transactions
-    by : str or sequence of str
+    by : str or sequence of str, optional
         Line columns that divide the sales: customer_id, product_id, category, brand, brand_type, manufacturer,
         department, store, hour. None gives one row per period.
     period : {"month", "day", "week", "year", "all"}
@@ -37,12 +38,12 @@ def sales_summary(
     Returns
     -------
     DataFrame
-        period (its first day; of ``"all"``, the log's); the columns of ``by``, missing where the line had no value;
-        days, how many days of the period were observed, so that a part month is seen; sales (money, returns taken
-        off); customers, distinct members; receipts; items, lines on which goods were bought, since quantities mix
-        pieces with kilograms; sales_year_ago, customers_year_ago, receipts_year_ago, items_year_ago; change,
-        sales / sales_year_ago − 1. Ordered by period and ``by``, missing values last; a row for each group that has
-        lines in the period or a year before.
+        period (its first day; of ``"all"``, the first with a sale on); the columns of ``by``, missing where the line
+        had no value; days, how many days of the period were observed, from the log's first day with a sale on, so that
+        a part month is seen; sales (money, returns taken off); customers, distinct members; receipts; items, lines on
+        which goods were bought, since quantities mix pieces with kilograms; sales_year_ago, customers_year_ago,
+        receipts_year_ago, items_year_ago; change, sales / sales_year_ago − 1. Ordered by period and ``by``, missing
+        values last; a row for each group that has lines in the period or a year before.
 
     Raises
     ------
@@ -61,8 +62,9 @@ def sales_summary(
     of the parts make up the whole to the cent. Distinct customers do not: who buys in two categories is one customer;
     nor do receipts when a column divides them (category does, store does not).
 
-    A line without a customer is nobody's: it counts in all but customers. Lines without a receipt number are one
-    receipt per member and day (and one of nobody's), as in the trips.
+    A line without a customer is nobody's: it counts in all but customers. A receipt is one by its member, day, store
+    and number, since tills of two stores count alike; lines without a number are one receipt per member, day and store
+    (and one of nobody's). One that only takes back is a receipt too.
 
     Examples
     --------
@@ -82,7 +84,7 @@ def sales_summary(
     0    Bread   20.0      1
     1     Milk   33.0      3
     """
-    columns = [by] if isinstance(by, str) else list(by)
+    columns = names(by)
     if period not in _PERIODS:
         raise ConfigError(f"period={period!r} is not one of {list(_PERIODS)}.")
     day = log.close_of(as_of)

@@ -6,6 +6,7 @@ Tables are pandas; for a log that is `on_spark` they are Spark DataFrames, compu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,10 @@ def btyd_summary(log: Transactions, as_of: str | date | None = None) -> pd.DataF
 
     Notes
     -----
-    Several receipts on one day are one purchase. Receipts with returns only do not count.
+    Several receipts on one day are one purchase. Days without goods (returns only, gift cards) do not count, nor does
+    their money, unless it is below 0: what is taken back comes off the day that brought it; when no sale is found for
+    it, off the day on which it came back, or, if nothing was bought then, off the repeat purchases. The money of the
+    first purchase day is left out together with what comes off it.
 
     References
     ----------
@@ -130,6 +134,13 @@ def purchase_gaps(log: Transactions, by: str, as_of: str | date | None = None) -
     day = log.close_of(as_of)
     with engine_for(log) as engine:
         return engine.summary("purchase_gaps", [day, day], item=by, lines=engine.parquet(log.lines))
+
+
+def names(by: object) -> list[str]:
+    """The columns that ``by`` names: none, one, or several."""
+    if by is None:
+        return []
+    return [str(name) for name in by] if isinstance(by, Iterable) and not isinstance(by, str) else [str(by)]
 
 
 def check_item(log: Transactions, by: str) -> None:

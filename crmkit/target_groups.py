@@ -258,7 +258,7 @@ def _sums(
     last = log.close_of(as_of)
     with engine_for(log) as engine:
         lines = engine.parquet(log.lines)
-        opening = engine.frame(f"select min(day) as day from {lines} where day <= ?", [last])["day"][0]
+        opening = engine.frame(f"select min(day) as day from {lines} where day <= ? and units > 0", [last])["day"][0]
         first = log.close_of(since) if since is not None else int(opening) - 1 if opening == opening else last
         members = engine.register(group.members.astype({"customer_id": str}))
         values = [first, last, period, first, first]

@@ -13,6 +13,8 @@ from sklearn.exceptions import NotFittedError
 from crmkit import Products, Transactions, read_extract
 from crmkit.brand_usage import USAGE_GROUPS, BrandUsage
 from crmkit.exceptions import ConfigError, ContractError, LeakError
+from crmkit.panel import customer_features, snapshots
+from crmkit.target_groups import TargetGroup, track
 
 
 def till(rows: list[tuple], **columns: object) -> pd.DataFrame:
@@ -98,6 +100,35 @@ def test_a_return_takes_back_what_was_bought():
     assert (row["spend"], row["store_share"]) == (20.0, 0.0)
     before = BrandUsage().fit(log).predict(log, as_of="2017-06-05").set_index("customer_id").loc["r"]
     assert (before["spend"], before["store_share"]) == (50.0, 0.6)
+
+
+def test_a_day_of_which_all_was_taken_back_is_no_purchase_day():
+    frame = till([("a", "store", 10.0), ("a", "store", 10.0), ("a", "store", -10.0)]).assign(
+        purchased_at=["2017-06-01", "2017-06-05", "2017-06-20"], product_id=["1", "2", "2"], quantity=[1, 1, -1]
+    )
+    log = log_of(frame)
+    usage = BrandUsage().fit(log)
+    assert usage.predict(log)[["n_days", "spend"]].to_numpy().tolist() == [[1, 10.0]]
+    assert usage.predict(log, "2017-06-19")[["n_days", "spend"]].to_numpy().tolist() == [[2, 20.0]]
+
+
+@pytest.mark.parametrize(
+    "names", [("store", "national"), ("Store", "National"), ("private", "national"), ("Private", "National")]
+)
+def test_brand_types_are_read_alike_everywhere(names):
+    """By brand by usage, by the features of a churn model, and by what is tracked of a target group."""
+    rows = [
+        (who, brand, money) for who in "ab" for brand, money in zip((*names, "premium"), (3.0, 1.0, 50.0), strict=True)
+    ]
+    frame = pd.concat([till(rows), till(rows, purchased_at="2017-07-01")])
+    log = log_of(frame, "2017-07-31")
+    assert BrandUsage().fit(log).predict(log)["store_share"].tolist() == [0.75, 0.75]
+    with snapshots(log) as shop:
+        state = shop.state()
+    assert state[["branded", "store_brand", "paid"]].to_numpy().tolist() == [[8.0, 6.0, 108.0]] * 2
+    assert customer_features(state, 30)["store_brand_share"].tolist() == [0.75, 0.75]
+    tracked = track(TargetGroup("all", {}, state[["customer_id"]], pd.DataFrame()), log, "own_brand_share")
+    assert tracked.table["value"].tolist() == [0.75, 0.75]
 
 
 def test_only_the_window_before_the_close_is_seen():

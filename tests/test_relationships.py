@@ -70,6 +70,15 @@ def test_a_period_that_is_not_over_bears_what_its_days_are_worth(log):
     assert shares(allocate_costs(costs, log, as_of="2017-06-01")) == {"b": 10.0}
 
 
+def test_receipts_of_two_stores_are_two_orders_whatever_their_numbers():
+    till = pd.DataFrame({"customer_id": [None, None, "a", "a"], "purchased_at": "2017-05-02", "amount": 1.0})
+    till = till.assign(order_id=["1", "1", "1", "1"], store=["N", "S", "N", "N"])
+    log = Transactions.split_extract(till, until="2017-06-15")[0]
+    for rule in ("orders", "visits"):
+        parts = allocate_costs(sheet((1, "till", None, 90, "2017-05-01", "2017-05-31", rule)), log)
+        assert shares(parts) == {"a": 30.0, None: 60.0}
+
+
 def test_days_without_trade_are_nobodys(log):
     parts = allocate_costs(sheet((1, "rent", None, 5.55, "2017-05-20", "2017-05-21", "orders")), log)
     assert shares(parts) == {None: 5.55}
@@ -134,6 +143,32 @@ def test_what_is_known_is_counted_up_to_the_close(log):
     assert table["breadth"].to_dict() == {"a": 2, "b": 1, "c": 1}
     assert table["sales"].to_dict() == {"a": 20.0, "b": 20.0, "c": 40.0}
     assert table["contact"].round(3).to_dict() == {"a": 0.933, "b": 1.0, "c": 1.0}
+
+
+@pytest.mark.parametrize("window", [28, 29, 34, 35, 84, 364, 365])
+def test_who_buys_every_day_or_week_has_the_whole_proxy(window):
+    days = pd.date_range("2016-01-01", "2017-03-31")
+    daily = pd.DataFrame({"customer_id": "a", "purchased_at": days, "amount": 1.0, "category": "x"})
+    weekly = daily[::-7].assign(customer_id="b")
+    young = daily[-36:].assign(customer_id="c")
+    fortnightly = daily[::-14].assign(customer_id="d")
+    log = Transactions.from_extract(pd.concat([daily, weekly, young, fortnightly]), until="2017-03-31")
+    share = RelationshipLevel(window=window).assess(log).table.set_index("customer_id")["share"]
+    assert share[["a", "b", "c"]].tolist() == [1.0, 1.0, 1.0]
+    weeks = -(-window // 7)
+    assert share["d"] == pytest.approx(-(-weeks // 2) / weeks, abs=1e-12)
+
+
+def test_breadth_is_of_items_that_were_kept():
+    rows = [
+        ("a", "2017-05-02", "1", "Milk", 1, 5.0), ("a", "2017-05-02", "2", "Wine", 1, 9.0),
+        ("a", "2017-05-20", "2", "Wine", -1, -9.0), ("b", "2017-05-02", "2", "Wine", 1, 9.0),
+        ("b", "2017-05-20", "2", "Wine", -1, -9.0),
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["customer_id", "purchased_at", "product_id", "category", "quantity", "amount"])
+    log = Transactions.from_extract(frame, until="2017-06-15")
+    assert RelationshipLevel().assess(log).table["breadth"].tolist() == [1, 0]
+    assert RelationshipLevel().assess(log, as_of="2017-05-19").table["breadth"].tolist() == [2, 1]
 
 
 def test_stated_edges_give_the_levels(log):

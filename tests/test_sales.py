@@ -64,8 +64,9 @@ def plain(lines: pd.DataFrame, by: list[str], period: str, as_of: str) -> pd.Dat
     day = lines["purchased_at"].dt.normalize()
     known = lines.assign(day=day, hour=lines["purchased_at"].dt.hour)[day <= as_of]
     known["receipt"] = known["customer_id"].fillna("") + "|" + known["day"].astype(str) + "|" + known["order_id"]
+    known["receipt"] += "|" + known["store"]
     known["bought"] = (known["amount"] >= 0) & (known["quantity"] > 0)
-    opening, close = known["day"].min(), pd.Timestamp(as_of)
+    opening, close = known.loc[known["bought"], "day"].min(), pd.Timestamp(as_of)
     halves = []
     for names, shift in ((MEASURES, 0), (BEFORE, 364)):
         moved = known.assign(day=known["day"] + pd.Timedelta(days=shift))
@@ -78,7 +79,7 @@ def plain(lines: pd.DataFrame, by: list[str], period: str, as_of: str) -> pd.Dat
             sales=("amount", "sum"), customers=("customer_id", "nunique"),
             receipts=("receipt", "nunique"), items=("bought", "sum"),
         )  # fmt: skip
-        halves.append(half.set_axis(names, axis=1).reset_index())
+        halves.append(half.set_axis(names, axis=1).reset_index().astype(dict.fromkeys(by, object)))
     table = halves[0].merge(halves[1], on=["period", *by], how="outer")
     table[MEASURES] = table[MEASURES].fillna(0)
     has_before = table["period"] - pd.Timedelta(days=364) >= opening
@@ -228,6 +229,42 @@ def test_returns_take_money_off_and_are_no_items() -> None:
     assert sales_summary(log)[MEASURES].to_numpy().tolist() == [[0.0, 1, 2, 1]]
 
 
+def test_a_row_per_period_needs_no_columns(log: Transactions) -> None:
+    for nothing in (None, (), []):
+        pd.testing.assert_frame_equal(sales_summary(log, by=nothing), sales_summary(log), check_exact=True)
+    assert len(sales_summary(log)) == 23
+
+
+def test_two_stores_may_use_the_same_number() -> None:
+    rows = [(None, "2026-01-01", 5), (None, "2026-01-01", 7), ("a", "2026-01-01", 1), ("a", "2026-01-01", 1)]
+    log = small(*rows, order_id=["1", "1", "2", "2"], store=["N", "S", "N", "N"])
+    assert sales_summary(log)["receipts"].tolist() == [3]
+    assert sales_summary(log, "store")["receipts"].tolist() == [2, 1]
+    unnumbered = small(*rows, store=["N", "S", "N", "S"])
+    assert sales_summary(unnumbered)["receipts"].tolist() == [4]
+    assert sales_summary(unnumbered, "store")["receipts"].tolist() == [2, 2]
+
+
+def test_the_log_opens_with_its_first_sale() -> None:
+    """A return and a gift card before it, and a sale that was voided, open nothing."""
+    rows = [
+        ("2025-01-05", "milk", -1, -5.0), ("2025-01-06", "gift", 1, 50.0), ("2025-03-03", "tea", 1, 4.0),
+        ("2025-03-03", "tea", -1, -4.0), ("2025-03-20", "tea", 1, 4.0), ("2026-03-19", "tea", 1, 6.0),
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["purchased_at", "product_id", "quantity", "amount"]).assign(customer_id="a")
+    log = Transactions.from_extract(frame, until="2026-03-31", classes={"gift card": ["gift"]})
+    months = sales_summary(log)
+    assert months[["days", "sales"]].to_numpy().tolist() == [[0, 45.0], [12, 4.0], [31, 6.0]]
+    assert months["sales_year_ago"].isna().all()
+    days = sales_summary(log, period="day").set_index("period")
+    assert days.loc["2026-03-19", "sales_year_ago"] == 4.0
+    assert days.loc["2025-03-03", "days"] == 0
+    whole = sales_summary(log, period="all")
+    assert whole[["period", "days", "sales"]].to_numpy().tolist() == [[pd.Timestamp("2025-03-20"), 377, 55.0]]
+    early = sales_summary(log, period="all", as_of="2025-01-31")
+    assert early[["period", "days", "sales"]].to_numpy().tolist() == [[pd.Timestamp("2025-01-05"), 27, 45.0]]
+
+
 # -- questions that cannot be answered -------------------------------------------------------------------------------
 
 
@@ -250,8 +287,10 @@ def test_a_day_before_all_sales_gives_an_empty_table(log: Transactions) -> None:
     assert list(table.columns) == ["period", "category", "days", *MEASURES, *BEFORE, "change"]
 
 
-@pytest.mark.parametrize("by", ["brand", "amount", "day", ["category", "category"], "category; drop table lines"])
-def test_other_columns_are_refused(log: Transactions, by: str | list[str]) -> None:
+@pytest.mark.parametrize(
+    "by", ["brand", "amount", "day", ["category"] * 2, "category; drop table lines", 5, [["category"]]]
+)
+def test_other_columns_are_refused(log: Transactions, by: object) -> None:
     with pytest.raises(ContractError, match=r"must name columns of the lines, each once; they have \['customer_id', "):
         sales_summary(log, by)
 

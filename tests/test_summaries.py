@@ -11,6 +11,8 @@ import pytest
 
 from crmkit import Transactions, btyd_summary, holdout_summary, purchase_gaps, rfm_table
 from crmkit.exceptions import ContractError, LeakError
+from crmkit.features import item_bought, item_panel, item_state, n_pairs, weekly_spend
+from crmkit.panel import snapshots
 
 UNTIL, SPLIT = "2025-12-31", "2025-06-30"
 
@@ -152,6 +154,77 @@ def test_returns_change_money_only() -> None:
     assert holdout_summary(log, "2026-01-02").to_numpy().tolist() == [["a", 0, -4.0]]
 
 
+def goods_of(*rows: tuple[str, str, float, float]) -> Transactions:
+    """Lines of one member: day, product, quantity, amount; "gift" is a card, which is no goods."""
+    frame = pd.DataFrame(rows, columns=["purchased_at", "product_id", "quantity", "amount"]).assign(customer_id="a")
+    return Transactions.from_extract(frame, until="2026-12-31", classes={"gift card": ["gift"]})
+
+
+MONEY_TESTS = [
+    ("free goods on a day of their own", ("2026-02-01", "tea", 1, 0.0), 6.0),
+    ("a gift card on a day of its own", ("2026-02-01", "gift", 1, 50.0), 12.0),
+    ("a gift card before the first purchase", ("2025-12-30", "gift", 1, 50.0), 12.0),
+    ("a return without its sale on a day of its own", ("2026-02-01", "milk", -1, -4.0), 8.0),
+    ("an adjustment on a day of its own", ("2026-02-01", "tea", 0, -4.0), 8.0),
+    ("a return without its sale on a repeat purchase day", ("2026-01-11", "milk", -1, -4.0), 8.0),
+    ("a return without its sale on the first purchase day", ("2026-01-01", "milk", -1, -4.0), 12.0),
+    ("a return of the first purchase", ("2026-02-01", "wine", -1, -10.0), 12.0),
+]
+
+
+@pytest.mark.parametrize(("besides", "value"), [row[1:] for row in MONEY_TESTS], ids=[row[0] for row in MONEY_TESTS])
+def test_monetary_value_is_money_of_repeat_purchases_less_what_comes_off(besides: tuple, value: float) -> None:
+    log = goods_of(("2026-01-01", "wine", 1, 10.0), ("2026-01-11", "tea", 1, 12.0), besides)
+    assert btyd_summary(log)["monetary_value"].tolist() == [value]
+    with snapshots(log) as shop:
+        assert shop.state()["monetary_value"].tolist() == [value]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [("2026-01-01", "tea", 1, 5.0), ("2026-01-01", "tea", -1, -5.0)],
+        [("2026-12-01", "gift", 1, 50.0)],
+        [("2026-12-01", "tea", 0, -3.0)],
+        [("2026-12-01", "milk", -1, -3.0)],
+    ],
+    ids=["voided", "gift card", "adjustment", "return without its sale"],
+)
+def test_weekly_spend_begins_with_the_first_purchase(before: list[tuple]) -> None:
+    log = goods_of(*before, ("2026-12-11", "tea", 1, 30.0), ("2026-12-30", "gift", 1, 60.0))
+    assert weekly_spend(log).to_numpy().tolist() == [["a", 30.0]]
+    assert weekly_spend(log, days=14).to_numpy().tolist() == [["a", 30.0]]
+    assert weekly_spend(log, "2026-12-12").to_numpy().tolist() == [["a", 30.0]]
+    assert weekly_spend(log, "2026-12-10").empty
+
+
+def test_weekly_spend_is_nothing_when_all_is_long_ago() -> None:
+    assert weekly_spend(goods_of(("2026-01-01", "tea", 1, 5.0))).to_numpy().tolist() == [["a", 0.0]]
+
+
+def test_goods_taken_back_within_the_days_were_not_bought_on_them() -> None:
+    log = goods_of(("2026-01-01", "tea", 1, 5.0), ("2026-01-09", "tea", -1, -5.0), ("2026-01-09", "wine", 1, 9.0))
+    assert item_bought(log, "product_id", "2025-12-31", 8)["item"].tolist() == ["tea"]
+    assert item_bought(log, "product_id", "2025-12-31", 9)["item"].tolist() == ["wine"]
+    (panel,) = item_panel(log.up_to("2026-01-09"), "product_id", ages=[4])
+    assert panel[["item", "wait"]].to_numpy().tolist() == [["tea", pytest.approx(np.nan, nan_ok=True)]]
+
+
+def test_pairs_have_an_item_that_was_bought() -> None:
+    log = goods_of(
+        ("2026-01-01", "tea", 1, 5.0), ("2026-01-01", None, 1, 5.0), ("2026-01-01", "gift", 1, 5.0),
+        ("2026-01-02", "milk", -1, -5.0),
+    )  # fmt: skip
+    assert n_pairs(log, "product_id") == len(item_state(log, "product_id")) == 1
+
+
+@pytest.mark.parametrize("by", [None, [], 5, ["product_id", None]])
+def test_items_that_are_no_columns_are_refused(by: object) -> None:
+    log = goods_of(("2026-01-01", "tea", 1, 5.0))
+    with pytest.raises(ContractError, match="is not an item column of this log"):
+        item_state(log, by)
+
+
 def test_even_gaps_have_no_spread() -> None:
     days = pd.date_range("2026-01-01", periods=40, freq="7D")
     log = log_of(*[("a", str(day.date()), 1.0) for day in days], category=["Milk"] * 40)
@@ -193,6 +266,7 @@ def tables(log: Transactions, day: str) -> list[pd.DataFrame]:
         btyd_summary(log, as_of=day),
         purchase_gaps(log, by="category", as_of=day),
         holdout_summary(log, split="2025-01-31", until=day),
+        weekly_spend(log, as_of=day),
     ]
 
 

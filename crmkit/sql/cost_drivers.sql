@@ -1,10 +1,10 @@
 -- values: as_of. How much of the trade of each period of a shared cost is each member's; customer_id is null for what is
--- nobody's, whose visits are its receipts. A visit is a day with a receipt.
+-- nobody's, whose visits are its receipts. A visit is a day with a receipt; two stores may use the same number.
 with receipts as (
-    select customer_id, day, coalesce(order_id, '') as order_id, cast(count(*) as bigint) as lines
+    select customer_id, day, cast(count(*) as bigint) as lines
     from {lines}
     where day <= ?
-    group by customer_id, day, coalesce(order_id, '')
+    group by customer_id, day, order_id, store
 ),
 visits as (
     select

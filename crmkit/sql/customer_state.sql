@@ -22,8 +22,8 @@ select
     cast(sum(bought) - 1 as bigint) as frequency,
     cast(max(case when bought = 1 then age end) - max(silence) as bigint) as recency,
     cast(max(case when bought = 1 then age end) as bigint) as T,
-    cast(sum(case when day_no > 1 or day_no is null then amount end) as double) / nullif(sum(bought) - 1, 0)
-        as monetary_value,
+    cast(sum(case when day_no > 1 or (day_no is null and amount < 0) then amount end) as double)
+        / nullif(sum(bought) - 1, 0) as monetary_value,
     cast(coalesce(sum(log_gap), 0) as double) as sum_log_gap,
     cast(max(silence) as bigint) as silence,
     cast(coalesce(sum(case when bought = 1 then gap * gap end), 0) as double) as squared_gaps,

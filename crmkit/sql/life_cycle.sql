@@ -1,7 +1,7 @@
 -- values: as_of, as_of, as_of. Sales of each item in each run of 28 days before the close of a day, the latest run being 0,
--- with the item's first day and the log's.
+-- with the first day on which the item was sold, and anything.
 with opened as (
-    select min(day) as opening from {lines} where day <= ?
+    select min(day) as opening from {lines} where day <= ? and units > 0
 ),
 placed as (
     select {item} as item, cast(floor((? - day) / 28) as integer) as ago, day, amount, units

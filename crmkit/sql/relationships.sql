@@ -1,16 +1,23 @@
--- values: as_of six times, window, as_of, window, as_of, window, as_of. What is known of each member at the close of a day: since
--- when it buys, how wide, how often in four weeks, and in which share of the weeks of the window (or of those since the first
--- purchase, if that is later).
+-- values: as_of six times, window, as_of, window, as_of, window, as_of. What is known of each member at the close of a
+-- day: since when it buys, how many items (one of which all has been taken back is none), how often in four weeks, and in
+-- which share of the weeks of the window, or of those since the first purchase, if that is later (weeks begun count; at
+-- least four).
 with bought as (
     select customer_id, min(day) as first
     from {trips}
     where day <= ? and n_bought > 0
     group by customer_id
 ),
-width as (
-    select customer_id, cast(count(distinct {item}) as bigint) as breadth
+kept as (
+    select customer_id
     from {lines}
-    where day <= ? and customer_id is not null and units > 0
+    where day <= ? and {item} is not null and customer_id is not null and units <> 0
+    group by customer_id, {item}
+    having sum(units) > 0
+),
+width as (
+    select customer_id, cast(count(*) as bigint) as breadth
+    from kept
     group by customer_id
 ),
 money as (
@@ -33,7 +40,7 @@ select
     cast(? - b.first as bigint) as length,
     coalesce(w.breadth, 0) as breadth,
     cast(28 * coalesce(v.visits, 0) as double) / greatest(28, least(?, ? - b.first + 1)) as contact,
-    cast(coalesce(v.weeks, 0) as double) / greatest(4, floor((least(?, ? - b.first) + 7) / 7)) as regularity,
+    cast(coalesce(v.weeks, 0) as double) / greatest(4, floor((least(?, ? - b.first + 1) + 6) / 7)) as regularity,
     m.sales
 from bought b
 left join width w on w.customer_id = b.customer_id

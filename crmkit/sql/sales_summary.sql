@@ -1,8 +1,9 @@
 -- values: as_of, as_of, as_of, period, period, as_of, as_of. One row per period and group of the columns in by.
 -- Money, receipts and lines add up over days; members do not, so they are counted last. A sale stands in its own period
--- and, 364 days later, as the year before of another, if that other period was open on all those days.
+-- and, 364 days later, as the year before of another, if that other period was open on all those days. The first day with
+-- a sale on opens the log (the first with any line, if there is no sale).
 with opened as (
-    select min(day) as opening from {lines} where day <= ?
+    select coalesce(min(case when units > 0 then day end), min(day)) as opening from {lines} where day <= ?
 ),
 receipts as (
     select
@@ -13,7 +14,7 @@ receipts as (
         sum(case when units > 0 then 1 else 0 end) as items
     from {lines}
     where day <= ?
-    group by day{by}, customer_id, order_id
+    group by day{by}, customer_id, order_id, store
 ),
 moved as (
     select day, 0 as years_ago{by}, member, amount, items from receipts
@@ -69,7 +70,7 @@ bounded as (
 )
 select
     cast(date '1970-01-01' + cast(starts as integer) as timestamp_ntz) as period{by},
-    cast(least(ends, ?) - greatest(starts, opening) + 1 as bigint) as days,
+    cast(greatest(0, least(ends, ?) - greatest(starts, opening) + 1) as bigint) as days,
     cast(sales as double) as sales,
     cast(customers as bigint) as customers,
     cast(receipts as bigint) as receipts,

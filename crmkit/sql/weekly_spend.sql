@@ -1,9 +1,14 @@
--- values: as_of, days, as_of, days, as_of. Money per week since the first purchase, or over the last so many days.
+-- values: as_of, as_of, days, as_of, as_of, days. Money per week since the first purchase, or over the last so many days.
+with bought as (
+    select customer_id, min(day) as first
+    from {days}
+    where day <= ? and bought = 1
+    group by customer_id
+)
 select
-    customer_id,
-    7.0 * cast(sum(case when day > ? - ? then amount else 0 end) as double)
-        / greatest(7, least(? - min(day) + 1, ?)) as weekly_spend
-from {days}
-where day <= ?
-group by customer_id
-order by customer_id
+    b.customer_id,
+    7.0 * cast(coalesce(sum(d.amount), 0) as double) / greatest(7, least(? - b.first + 1, ?)) as weekly_spend
+from bought b
+left join {days} d on d.customer_id = b.customer_id and d.day >= b.first and d.day <= ? and d.day > ? - ?
+group by b.customer_id, b.first
+order by b.customer_id
