@@ -22,10 +22,12 @@ import pandas as pd
 from crmkit.config import Config
 from crmkit.contracts import DEALS, MEMBERS, PRODUCTS, SALES, TIPS
 from crmkit.databases import is_url
+from crmkit.door import Clock, admit
 from crmkit.engine import Engine
-from crmkit.exceptions import CrmkitError, NoInputError, PublishError
+from crmkit.exceptions import ContractError, CrmkitError, NoInputError, PublishError
 from crmkit.extracts import Extract, Part, Reading, read_extract
 from crmkit.files import likely_encoding, matching
+from crmkit.formats import NO_HEADER, are_values, cell_text
 from crmkit.layouts import settings_of
 from crmkit.notation import AMBIGUOUS, SIGNS, fitting_formats
 from crmkit.transactions import Rejections, Transactions
@@ -39,6 +41,12 @@ _TITLES = 12
 _NEVER = "9998-12-31"
 _LIKELY = 0.8
 _GAP, _FEW = 60, 0.005
+_ADVICE = {
+    "is not a time": "Deliver times as in 2026-03-01 10:00, or state time_format.",
+    "is not a date": "Deliver days as in 2026-03-01, or state date_format.",
+    "is not a number": "Deliver numbers as in 1234.50, or state decimal and thousands.",
+    "is missing": "Look whether the right columns are named.",
+}
 _OF_KIND = {"csv": "text", "json": "JSON lines", "excel": "workbook", "parquet": "Parquet", "table": "dataframe"}
 
 
@@ -103,6 +111,9 @@ class LoadReport:
         Sound rows dated long after that last day.
     refused : str
         Why nothing could be loaded; empty otherwise.
+    faulty : DataFrame, optional
+        file, record, line, reason of the rows of another table than sales that are not sound; with ``n_rows``, how many
+        were read.
     files : tuple of str
     """
 
@@ -113,6 +124,18 @@ class LoadReport:
     days: tuple[date, date] | None = None
     n_later: int = 0
     refused: str = ""
+    n_rows: int = 0
+    faulty: pd.DataFrame | None = None
+
+    @property
+    def is_loadable(self) -> bool:
+        """Whether anything would be left after loading."""
+        return not (self.refused or self.guess.missing or self._nothing_left())
+
+    def _nothing_left(self) -> bool:
+        if self.rejections is not None:
+            return self.rejections.rows_rejected == self.rejections.rows_read > 0
+        return self.faulty is not None and len(self.faulty) == self.n_rows > 0
 
     def __str__(self) -> str:
         blocks = [self._found(), self._columns(), self._loaded(), self._advice()]
@@ -121,11 +144,15 @@ class LoadReport:
     def _found(self) -> str:
         if self.extract is None:
             return f"Found: {', '.join(self.files)}"
-        lines = [f"  {part.name}: {_told(part)}" for part in self.extract.parts]
+        lines = [f"  {part.name}: {_told(part)}{self._lacking(part)}" for part in self.extract.parts]
         shown = lines if len(lines) <= 12 else [*lines[:6], f"  … {len(lines) - 12} more …", *lines[-6:]]
         return "\n".join(
             [f"Found {len(lines)} part{'s' if len(lines) > 1 else ''}, read as {self.guess.table}", *shown]
         )
+
+    def _lacking(self, part: Part) -> str:
+        lacking = [given for given in self.guess.columns.values() if given not in part.columns]
+        return f", without {', '.join(lacking)}" if lacking else ""
 
     def _columns(self) -> str:
         if self.extract is None:
@@ -135,9 +162,13 @@ class LoadReport:
         lines = [f"  {given:<{wide}}  {meaning.get(given, '-')}" for given in self.extract.columns]
         if self.guess.missing:
             lines.append(f"  Not found: {', '.join(self.guess.missing)}. Name the columns in the configuration.")
+        if instead := _unless_sales(self.guess, self.extract.columns):
+            lines.append(f"  If these are sales, write [transactions] and name the column of: {', '.join(instead)}.")
         return "\n".join(["Columns, and what each is taken for", *lines])
 
     def _loaded(self) -> str:
+        if self.faulty is not None:
+            return self._read()
         if self.rejections is None:
             return f"Nothing could be loaded: {self.refused}" if self.refused else ""
         told = self.rejections
@@ -153,15 +184,43 @@ class LoadReport:
         rows = told.rows
         for reason, n, money in told.counts[["reason", "rows", "amount"]].itertuples(index=False):
             lines.append(f"  {n:,} where {reason} ({money or 0:,.2f}): {_places(rows[rows['reason'] == reason])}")
-        return "\n".join(["Loaded on trial", *lines])
+        return "\n".join(["Loaded on trial", *lines, *self._of_nothing()])
+
+    def _read(self) -> str:
+        """What became of the rows of another table than sales."""
+        assert self.faulty is not None
+        n_faulty = len(self.faulty)
+        lines = [f"  rows   {self.n_rows:>14,} read = {self.n_rows - n_faulty:,} sound + {n_faulty:,} not"]
+        lines += [
+            f"  {len(rows):,} where {reason}: {_places(rows)}"
+            for reason, rows in self.faulty.groupby("reason", sort=False)
+        ]
+        return "\n".join(["Read on trial", *lines, *self._of_nothing()])
+
+    def _of_nothing(self) -> list[str]:
+        if not self._nothing_left():
+            return []
+        faults = self.rejections.counts if self.rejections is not None else self.faulty
+        reasons = set() if faults is None else set(faults["reason"])
+        told = {advice for end, advice in _ADVICE.items() for reason in reasons if reason.endswith(end)}
+        return [" ".join(["  Nothing is left: every row is rejected.", *sorted(told)])]
 
     def _advice(self) -> str:
+        if self.extract is None and not self.guess.columns:
+            return ""
         text = self.guess.toml(self.files)
         until = f"until = {self.days[1]}  # confirm: the last day that was delivered in full\n\n" if self.days else ""
         return f"To write in the configuration\n\n{until}{text}".rstrip()
 
 
-def check_files(files: Sequence[str], config: Config | None = None, layout: str | None = None) -> LoadReport:
+def check_files(
+    files: Sequence[str],
+    config: Config | None = None,
+    layout: str | None = None,
+    *,
+    table: str | None = None,
+    query: str | None = None,
+) -> LoadReport:
     """Read files on trial and say what was found.
 
     Parameters
@@ -172,6 +231,8 @@ def check_files(files: Sequence[str], config: Config | None = None, layout: str 
         Its [transactions] say how the files are read and called; otherwise both are guessed.
     layout : str, optional
         A ready layout instead.
+    table, query : str, optional
+        What to read from a database, one of the two.
 
     Returns
     -------
@@ -197,10 +258,11 @@ def check_files(files: Sequence[str], config: Config | None = None, layout: str 
         guess = Guess("transactions", ready.pop("columns"), ready)
     else:
         guess = Guess("transactions", {}, {})
+    guess.settings.update(_selected(table, query))
     report = LoadReport(tuple(files), guess)
     try:
         if config is None and layout is None:
-            report = replace(report, guess=guessed(files))
+            report = replace(report, guess=guessed(files, table=table, query=query))
         report = replace(report, extract=_read(files, report.guess))
         return _tried(report)
     except NoInputError:
@@ -209,18 +271,32 @@ def check_files(files: Sequence[str], config: Config | None = None, layout: str 
         return replace(report, refused=str(error))
 
 
+def _selected(table: str | None, query: str | None) -> dict[str, str]:
+    return {name: value for name, value in (("table", table), ("query", query)) if value is not None}
+
+
 def _read(files: Sequence[str], guess: Guess) -> Extract:
     source = files[0] if len(files) == 1 else list(files)
     extract = read_extract(source, **guess.reading)
     own = {name: name for name in _CONTRACTS[guess.table].columns if name in extract.columns}
     guess.columns.update({name: given for name, given in own.items() if name not in guess.columns})
+    _check_header(guess, extract)
     return extract
 
 
+def _check_header(guess: Guess, extract: Extract) -> None:
+    """Raise before values are taken for column names, and shown."""
+    for part in extract.parts:
+        if are_values(part.columns) and not set(guess.columns.values()) & set(part.columns):
+            raise ContractError(f"{part.name} seems to have no header: {NO_HEADER}")
+
+
 def _tried(report: LoadReport) -> LoadReport:
-    """The report with what loading sales into a folder that is thrown away gave."""
-    if report.guess.table != "transactions" or report.guess.missing or report.extract is None:
+    """The report with what loading into a folder that is thrown away gave."""
+    if report.guess.missing or report.extract is None:
         return report
+    if report.guess.table != "transactions":
+        return _counted(report, report.extract)
     options: dict[str, Any] = {**report.guess.clock, **report.guess.columns}
     log, rejections = Transactions.split_extract(report.extract, until=_NEVER, **options)
     days = pd.read_parquet(log.lines, columns=["day"])["day"]
@@ -228,6 +304,18 @@ def _tried(report: LoadReport) -> LoadReport:
         return replace(report, rejections=rejections)
     first, last = (date(1970, 1, 1) + timedelta(days=int(day)) for day in (days.min(), _last_day(days)))
     return replace(report, rejections=rejections, days=(first, last), n_later=int((days > _last_day(days)).sum()))
+
+
+def _counted(report: LoadReport, extract: Extract) -> LoadReport:
+    """The report with what reading another table than sales gave."""
+    contract = _CONTRACTS[report.guess.table]
+    with Engine() as engine:
+        parts = [
+            admit(engine, extract, part, contract, report.guess.columns, Clock(), f"[{report.guess.table}]")
+            for part in extract.parts
+        ]
+        faulty = [engine.frame(f"select file, record, line, reason from {part.rejected}") for part in parts]
+    return replace(report, n_rows=sum(part.rows_read for part in parts), faulty=pd.concat(faulty, ignore_index=True))
 
 
 def _last_day(days: pd.Series[int]) -> int:
@@ -263,13 +351,14 @@ def _known(lines: pd.Series[int]) -> list[int | None]:
 # -- Guessing --------------------------------------------------------------------------------------------------------
 
 
-def guessed(files: Sequence[str]) -> Guess:
+def guessed(files: Sequence[str], *, table: str | None = None, query: str | None = None) -> Guess:
     """What files seem to be: their encoding, lines above the names, columns, numbers and times."""
     settings, doubts = _guessed_text(files)
+    settings |= _selected(table, query)
     extract = read_extract(files[0] if len(files) == 1 else list(files), **settings)
     head = extract.head(_SAMPLE)
-    table, columns = _guessed_columns(extract.columns)
-    guess = Guess(table, columns, settings, doubts)
+    guess = Guess(*_guessed_columns(extract.columns), settings, doubts)
+    _check_header(guess, extract)
     _guess_numbers(guess, head)
     _guess_times(guess, head)
     return guess
@@ -351,11 +440,31 @@ def _unsure(name: str, word: str, rank: int) -> tuple[int, int, int] | None:
     return None
 
 
-def _texts(head: pd.DataFrame, guess: Guess, kinds: tuple[str, ...]) -> dict[str, pd.Series[str]]:
-    """The values of the columns of some kinds that came as text."""
+def _unless_sales(guess: Guess, delivered: Sequence[str]) -> list[str]:
+    """What sales would need besides, where another table's guess leaves a column of purchase times unused."""
+    sales = _named(delivered, _words()["transactions"])
+    is_open = guess.table != "transactions" and {"customer_id", "purchased_at"} <= sales.keys()
+    unused = is_open and sales["purchased_at"] not in guess.columns.values()
+    return Guess("transactions", sales).missing if unused else []
+
+
+def _values(head: pd.DataFrame, guess: Guess, kinds: tuple[str, ...]) -> dict[str, pd.Series[Any]]:
+    """The values of the columns of some kinds, of those that the first part has."""
     contract = _CONTRACTS[guess.table]
-    named = {name: head[given].dropna() for name, given in guess.columns.items() if contract.columns[name] in kinds}
+    named = {name: given for name, given in guess.columns.items() if contract.columns[name] in kinds and given in head}
+    return {name: head[given].dropna() for name, given in named.items()}
+
+
+def _texts(head: pd.DataFrame, guess: Guess, kinds: tuple[str, ...]) -> dict[str, pd.Series[str]]:
+    """Those that came as text."""
+    named = _values(head, guess, kinds)
     return {name: values.str.strip() for name, values in named.items() if pd.api.types.is_string_dtype(values)}
+
+
+def _numbers(head: pd.DataFrame, guess: Guess, kinds: tuple[str, ...]) -> dict[str, pd.Series[str]]:
+    """Those that came as numbers, as text."""
+    named = _values(head, guess, kinds)
+    return {name: values.map(cell_text) for name, values in named.items() if pd.api.types.is_numeric_dtype(values)}
 
 
 def _guess_numbers(guess: Guess, head: pd.DataFrame) -> None:
@@ -369,7 +478,7 @@ def _guess_numbers(guess: Guess, head: pd.DataFrame) -> None:
         guess.settings["decimal"] = ","
         guess.doubts["decimal"] = f"{commas:,} numbers are written like {_first(bare, r'.*,[0-9]{1,2}')!r}"
     mark = "." if commas > points else ","
-    grouped = rf"[+-]?\d{{1,3}}(?:{re.escape(mark)}\d{{3}})+(?:[.,]\d*)?"
+    grouped = rf"[+-]?[1-9]\d{{0,2}}(?:{re.escape(mark)}\d{{3}})+(?:[.,]\d*)?"
     open_ones = bare.str.fullmatch(AMBIGUOUS.strip("^$")).sum()
     if bare.str.fullmatch(grouped).any():
         guess.settings["thousands"] = mark
@@ -381,7 +490,7 @@ def _guess_numbers(guess: Guess, head: pd.DataFrame) -> None:
 
 def _without_sign(guess: Guess, values: pd.Series[str]) -> pd.Series[str]:
     """Numbers without a currency's sign, which is noted when most have it."""
-    signs = values.str.replace(r"[\d.,+\-\s'’]", "", regex=True)
+    signs = values.str.replace(r"[\d.,+\-\s'’()\u2212]", "", regex=True)
     common = signs[signs != ""].mode()
     if len(common) and (signs == common.iloc[0]).mean() > 0.2:
         sign = common.iloc[0]
@@ -390,7 +499,7 @@ def _without_sign(guess: Guess, values: pd.Series[str]) -> pd.Series[str]:
         if first:
             guess.settings["currency"] = first
             guess.doubts["currency"] = f"numbers carry {sign!r}, which is used for {', '.join(codes)}"
-    return values.str.replace(r"[^\d.,+\-]", "", regex=True)
+    return values.str.replace(r"[^\d.,]", "", regex=True)
 
 
 def _first(values: pd.Series[str], pattern: str) -> str:
@@ -400,7 +509,7 @@ def _first(values: pd.Series[str], pattern: str) -> str:
 
 def _guess_times(guess: Guess, head: pd.DataFrame) -> None:
     for kind, option in (("time", "time_format"), ("date", "date_format")):
-        for name, values in _texts(head, guess, (kind,)).items():
+        for name, values in (_texts(head, guess, (kind,)) | _numbers(head, guess, (kind,))).items():
             formats = _formats(values)
             if formats and option not in guess.settings:
                 guess.settings[option] = formats[0]
@@ -422,11 +531,11 @@ def _formats(values: pd.Series[str]) -> list[str]:
 # -- A configuration to begin with -----------------------------------------------------------------------------------
 
 
-def initial_config(files: Sequence[str], home: Path) -> str:
+def initial_config(files: Sequence[str], home: Path, *, table: str | None = None, query: str | None = None) -> str:
     """A commented configuration for files, its guesses marked ``# confirm:``; paths count from ``home``."""
-    sections = {guess.table: (guess, named) for guess, named in _grouped(files)}
+    sections = {guess.table: (guess, named) for guess, named in _grouped(files, table, query)}
     sales = sections.get("transactions")
-    last = check_files(sales[1], layout=None).days if sales else None
+    last = check_files(sales[1], layout=None, table=table, query=query).days if sales else None
     head = [
         "# Written by crmkit init. Look at every line marked with confirm, then run: crmkit run crmkit.toml --out out/",
         'title = "Customer report"',
@@ -439,9 +548,9 @@ def initial_config(files: Sequence[str], home: Path) -> str:
     until = last[1] if last else "2026-12-31"
     head.append(f"until = {until}  # confirm: the last day that was delivered in full")
     blocks = ["\n".join(head) + "\n"]
-    for table, (guess, named) in sections.items():
+    for name, (guess, named) in sections.items():
         text = guess.toml([_relative(file, home) for file in named])
-        blocks.append(text.replace(f"[{table}]\n", f"[{table}]\n{_hints(table)}", 1))
+        blocks.append(text.replace(f"[{name}]\n", f"[{name}]\n{_hints(name)}", 1))
     return "\n".join([*blocks, _REST])
 
 
@@ -472,11 +581,11 @@ def _hints(table: str) -> str:
     )
 
 
-def _grouped(files: Sequence[str]) -> list[tuple[Guess, list[str]]]:
+def _grouped(files: Sequence[str], table: str | None, query: str | None) -> list[tuple[Guess, list[str]]]:
     """Files by the table they seem to be, each with its guess; of several guesses for a table the first stands."""
     found: dict[str, tuple[Guess, list[str]]] = {}
     for file in files:
-        guess = guessed([file])
+        guess = guessed([file], table=table, query=query)
         if guess.table in found:
             found[guess.table][1].append(file)
         else:
@@ -490,7 +599,7 @@ def _relative(file: str, home: Path) -> str:
     return file if is_url(file) else Path(os.path.relpath(file, home)).as_posix()
 
 
-def write_config(files: Sequence[str], out: Path) -> Path:
+def write_config(files: Sequence[str], out: Path, *, table: str | None = None, query: str | None = None) -> Path:
     """Write a configuration to begin with.
 
     Raises
@@ -498,7 +607,7 @@ def write_config(files: Sequence[str], out: Path) -> Path:
     PublishError
         The file is there already, or cannot be written.
     """
-    text = initial_config(files, out.resolve().parent)
+    text = initial_config(files, out.resolve().parent, table=table, query=query)
     try:
         with out.open("x", encoding="utf-8") as file:
             file.write(text)

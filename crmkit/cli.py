@@ -48,6 +48,8 @@ Day = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder to publish under; the newest run is OUT/CURRENT.")]
 Force = Annotated[bool, typer.Option("--force", help="Compute again even if this run has been published.")]
+Table = Annotated[str | None, typer.Option("--table", help="Table of the database, as in schema.name.")]
+Query = Annotated[str | None, typer.Option("--query", help="What to select from the database, instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 
 
@@ -95,26 +97,36 @@ def check(
     files: Annotated[list[str], typer.Argument(help="Files, folders, globs, or one database address.")],
     config: Annotated[Path | None, typer.Option("--config", help="Read them as its [transactions] say.")] = None,
     layout: Annotated[str | None, typer.Option("--layout", help="Read them in a ready layout.")] = None,
+    table: Table = None,
+    query: Query = None,
 ) -> None:
     """Say what files hold, what would be rejected and why, and what to write in the configuration.
 
+    Ends with 65 when nothing of them could be loaded.
+
     Example: crmkit check till-2026-*.csv
+    Example: crmkit check sqlite:///shop.db --table sales
     """
     from crmkit.check import check_files
     from crmkit.config import read_config
 
-    report = check_files(files, read_config(config) if config else None, layout)
+    report = check_files(files, read_config(config) if config else None, layout, table=table, query=query)
     typer.echo(str(report))
-    if report.refused:
+    if not report.is_loadable:
         raise typer.Exit(65)
 
 
 @app.command()
 def init(
-    files: Annotated[list[str], typer.Argument(help="Files, folders or globs: sales, products, members, deals.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders, globs: sales, products, members, deals; or one database address."),
+    ],
     out: Annotated[Path, typer.Option("--out", help="Configuration to write; never one that is there.")] = Path(
         "crmkit.toml"
     ),
+    table: Table = None,
+    query: Query = None,
 ) -> None:
     """Write a configuration to begin with, its guesses marked to be confirmed.
 
@@ -122,7 +134,8 @@ def init(
     """
     from crmkit.check import write_config
 
-    typer.echo(f"Written: {write_config(files, out)}. Confirm its guesses, then: crmkit run {out} --out out/")
+    written = write_config(files, out, table=table, query=query)
+    typer.echo(f"Written: {written}. Confirm its guesses, then: crmkit run {out} --out out/")
 
 
 def _publish(config: Path, out: Path, as_of: datetime | None, force: bool, quiet: bool) -> Published:

@@ -6,12 +6,13 @@ portable SQL that holds for a faulty row. ``raw_<column>`` is the text as delive
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
 
 from crmkit.exceptions import ContractError
+from crmkit.formats import NO_HEADER, are_values
 
 __all__ = ["COSTS", "DEALS", "ITEM_COLUMNS", "MEMBERS", "PRODUCTS", "SALES", "SERVICE", "TIPS", "Contract"]
 
@@ -50,23 +51,35 @@ class Contract:
     products: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     nobody: Mapping[str, str] = field(default_factory=dict)
 
-    def resolve(self, delivered: tuple[str, ...], names: Mapping[str, str], source: str, call: str) -> dict[str, str]:
+    def resolve(
+        self,
+        delivered: tuple[str, ...],
+        names: Mapping[str, str],
+        source: str,
+        call: str,
+        elsewhere: Container[str] = (),
+    ) -> dict[str, str]:
         """Contract column → delivered column: those named, and those already called by the contract's name.
+
+        A column that is not required may be named and not be there when other files of the extract, ``elsewhere``, have it.
 
         Raises
         ------
         ContractError
-            All unknown and missing names in one message, with what is there and what to write.
+            All unknown and missing names in one message, with what is there and what to write; or, that these look like
+            values.
         """
-        unknown = self.unknown(names)
-        absent = [
-            f"{given!r} (for {name}{_hint(given, delivered)})"
+        found = {name: names.get(name, name) for name in self.columns if names.get(name, name) in delivered}
+        needed = [name for name in self.required if name not in found and not self.computed(name, found)]
+        needed += [factor for name in needed for factor in self._factors(name)]
+        lost = {
+            name: given
             for name, given in names.items()
-            if given not in delivered
-        ]
-        found = {name: names.get(name, name) for name in self.columns if name in names or name in delivered}
-        missing = [name for name in self.required if name not in found and not self.computed(name, found)]
-        faults = unknown
+            if given not in delivered and (name in needed or given not in elsewhere)
+        }
+        absent = [f"{given!r} (for {name}{_hint(given, delivered)})" for name, given in lost.items()]
+        missing = [name for name in self.required if name in needed and not lost.keys() & {name, *self._factors(name)}]
+        faults = self.unknown(names)
         if absent:
             faults += [f"Columns not found: {', '.join(absent)}."]
         if missing:
@@ -74,9 +87,14 @@ class Contract:
             faults += [
                 f"Columns not found: {missing}. Name them: {call}(…, {missing[0]}={repr(near) if near else '…'})."
             ]
+        if (absent or missing) and are_values(delivered):
+            raise ContractError(f"{source} seems to have no header: {NO_HEADER}")
         if faults:
             raise ContractError(f"{' '.join(faults)} {source} has {list(delivered)}.")
         return found
+
+    def _factors(self, name: str) -> tuple[str, ...]:
+        return self.products.get(name, ())
 
     def computed(self, name: str, found: Mapping[str, str]) -> bool:
         """Whether a column is not delivered but follows from two that are."""

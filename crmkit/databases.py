@@ -58,7 +58,7 @@ def copy_query(url: str, table: str | None, query: str | None, decimal: str, pat
     ExtractError
         The database cannot be reached or refuses the query; the message shows no password.
     """
-    text = query.strip().rstrip(";") if query else f"select * from {_table(table or '')}"
+    text = _bare(query) if query else f"select * from {_table(table or '')}"
     family = url.partition("://")[0]
     with _without_secrets(url, source_name(table, query)):
         if family in ("postgresql", "postgres"):
@@ -69,6 +69,15 @@ def copy_query(url: str, table: str | None, query: str | None, decimal: str, pat
             _copy_adbc(driver.connect(f"file:{_sqlite_file(url)}?mode=ro"), text, path, ())
         else:
             _copy_sqlalchemy(url, text, decimal, path)
+
+
+def _bare(query: str) -> str:
+    """A query without its last semicolon, and what is remarked after it.
+
+    >>> _bare("select 1; -- of all stores")
+    'select 1'
+    """
+    return re.sub(r""";\s*(--[^\n'"]*\s*)*$""", "", query.strip())
 
 
 def _table(name: str) -> str:
@@ -91,9 +100,9 @@ def _copy_adbc(connection: Any, query: str, path: Path, settings: tuple[str, ...
     with connection, connection.cursor() as cursor:
         for setting in settings:
             cursor.execute(setting)
-        cursor.execute(f"select * from ({query}) extract where 1 = 0")
+        cursor.execute(f"select * from ({query}\n) extract where 1 = 0")
         columns = ", ".join(map(_asked, cursor.fetch_arrow_table().schema))
-        cursor.execute(f"select {columns} from ({query}) extract")
+        cursor.execute(f"select {columns} from ({query}\n) extract")
         reader = cursor.fetch_record_batch()
         with pq.ParquetWriter(path, reader.schema) as writer:
             for batch in reader:

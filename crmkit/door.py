@@ -6,6 +6,8 @@ rules and give the same answer.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -27,7 +29,7 @@ from crmkit.notation import (
     late_clock,
     minutes,
     plain_number,
-    western,
+    readable,
 )
 
 __all__ = ["Admitted", "Clock", "Places", "admit"]
@@ -37,10 +39,11 @@ Whole = NDArray[np.int64]
 _BROKEN = {
     "UNQUOTED VALUE": "a quote is not closed where its field ends",
     "LINE SIZE OVER MAXIMUM": "the row is longer than 2,000,000 bytes",
-    "JSON": "the line is not a JSON object",
+    "JSON": "the line is not a JSON object, or has a name twice",
 }
 _STRUCTURE = "fields do not match the header"
 _WHOLE = r"^-?[0-9]+\.0+$"
+_MOMENTS = ("TIMESTAMP", "DATE")
 _NESTED = ("[]", "STRUCT", "MAP", "UNION", "BLOB", "BIT")
 
 
@@ -49,7 +52,8 @@ class Clock:
     """How times are written, and where the shop's day begins.
 
     ``time_zone`` is the shop's; ``recorded_in`` is the zone of times that state no offset, the shop's own when not
-    given; ``time_format`` is a ``strptime`` format for times that are not written year first. Purchases before
+    given; ``time_format`` is a ``strptime`` format for times that are not written year first, or ``"excel"`` for the day
+    numbers of a spreadsheet. Purchases before
     ``trading_day_cutoff`` ("05:00") belong to the day before, and a clock that counts on after midnight (25:10) is read.
     """
 
@@ -81,7 +85,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Writing:
-    """How the texts of one part are written; columns in ``plain`` are numbers of the engine's own."""
+    """How the texts of one part are written; columns in ``plain`` are numbers or times of the engine's own."""
 
     clock: Clock
     reading: Reading
@@ -134,7 +138,8 @@ class Admitted:
     amount_read : Decimal
         Sum of the readable amounts of all rows of the part.
     sha256 : str
-        Of the file's content, unpacked; empty for a dataframe.
+        Tells one delivery from another: of the file's content, unpacked; where the file is one of several sheets, or its
+        folders state columns of the contract, of the content together with these. Empty for a dataframe.
     places : Places
     """
 
@@ -160,8 +165,8 @@ def admit(
 ) -> Admitted:
     """Read one part through a contract; ``extra_rules`` and ``nobody`` add to the contract's own, for this delivery."""
     source = part.name if len(extract.parts) > 1 or part.path else "The extract"
-    present = contract.resolve(part.columns, names, source, call)
-    _check_lost(extract, part, contract, present)
+    present = contract.resolve(part.columns, names, source, call, extract.columns)
+    _check_renamed(extract, part, contract, names, present)
     before = _state(part)
     readable, content = prepared(part, engine.scratch) if isinstance(engine, Engine) else (part, None)
     staged, kinds, broken = _stage(engine, readable, present, content)
@@ -182,9 +187,17 @@ def admit(
         _rejected(engine, typed, part, broken, places),
         n_staged + len(broken),
         Decimal(sums["total"][0].as_py()).quantize(Decimal("0.0001")),
-        content.sha256 if content else "",
+        _sha256(part, present, content) if content else "",
         places,
     )
+
+
+def _sha256(part: Part, present: Mapping[str, str], content: Fingerprint) -> str:
+    """The file's own, unless its sheet or its folders say more about the rows than the file alone."""
+    stated = [(name, value) for name, value in part.constants if name in present.values()]
+    if not stated and content.sheet is None:
+        return content.sha256
+    return hashlib.sha256(json.dumps([content.sha256, content.sheet, stated]).encode()).hexdigest()
 
 
 def _state(part: Part) -> tuple[int, int, int] | None:
@@ -241,7 +254,7 @@ def _check_clock(
 ) -> Clock:
     """The clock for this part: a format is for text, and offsets need the shop's zone."""
     times = [present[name] for name in present if contract.columns[name] == "time"]
-    if any(kinds.get(given, "").startswith(("TIMESTAMP", "DATE")) for given in times):
+    if any(kinds.get(given, "").startswith(_MOMENTS) for given in times):
         clock = replace(clock, time_format=None)
     if not times or clock.time_zone or clock.time_format:
         return clock
@@ -254,15 +267,25 @@ def _check_clock(
     return clock
 
 
-def _check_lost(extract: Extract, part: Part, contract: Contract, present: Mapping[str, str]) -> None:
-    """Raise when a part lacks a column by the contract's own name that an earlier part has: it was renamed, likely."""
-    for earlier in extract.parts[: extract.parts.index(part)]:
-        lost = [name for name in contract.columns if name in earlier.columns and name not in part.columns]
-        lost = [name for name in lost if name not in present]
-        if lost:
+def _check_renamed(
+    extract: Extract, part: Part, contract: Contract, names: Mapping[str, str], present: Mapping[str, str]
+) -> None:
+    """Raise when a part lacks a column that others have, and has one instead that stands beside it nowhere.
+
+    A column that is only gained or given up is no fault: the files without it lack its values.
+    """
+    there = extract.columns
+    wanted = [
+        names.get(name, name) for name in contract.columns if name not in present and names.get(name, name) in there
+    ]
+    for name in wanted:
+        having = [other for other in extract.parts if name in other.columns]
+        beside = set(present.values()).union(*(other.columns for other in having))
+        instead = [column for column in part.columns if column not in beside]
+        if instead:
             raise ContractError(
-                f"{part.name} lacks the columns {lost}, which {earlier.name} has. It has {list(part.columns)}. "
-                "Read the files in two extracts, or deliver the columns in both."
+                f"{part.name} lacks the columns {[name]}, which {having[0].name} has, and has {instead} instead, which "
+                "may be the same under another name. Read the files in two extracts, or deliver the columns alike."
             )
 
 
@@ -270,8 +293,13 @@ def _writing(
     contract: Contract, present: Mapping[str, str], clock: Clock, reading: Reading, kinds: Mapping[str, str]
 ) -> Writing:
     computed = {name for name in contract.products if contract.computed(name, present)}
-    plain = {name for name, given in present.items() if kinds.get(given, "VARCHAR") != "VARCHAR"}
+    plain = {name for name, given in present.items() if _is_plain(contract.columns[name], kinds.get(given, "VARCHAR"))}
     return Writing(clock, reading, frozenset(computed | plain))
+
+
+def _is_plain(kind: str, given: str) -> bool:
+    """Whether values come as what they are; a time that comes as a number does not."""
+    return given.startswith(_MOMENTS) if kind in ("time", "date") else given != "VARCHAR"
 
 
 def _check_open(
@@ -385,12 +413,15 @@ def _raw(engine: Engine | SparkEngine, kind: str, given: str) -> str:
     if kind == "id":
         whole = f"{text} like '%.0%' and {engine.matches(text, _WHOLE)}"
         return f"case when {whole} then split_part({text}, '.', 1) else {text} end"
+    if kind in ("time", "date"):  # 20260301.0 of a column of floats
+        return f"case when {text} like '%.0' and {engine.matches(text, _WHOLE)} then split_part({text}, '.', 1) else {text} end"
     return text
 
 
 def _product(engine: Engine | SparkEngine, one: str, other: str, of_one: Reading, of_other: Reading) -> str:
     factors = [_decimal(plain_number(engine, text, way)) for text, way in ((one, of_one), (other, of_other))]
-    return f"coalesce(cast({factors[0]} * {factors[1]} as string), {one} || ' × ' || {other})"
+    wide = f"cast({factors[0]} as decimal(19, 4))"  # one more digit: the product is exact, with 8 places, everywhere
+    return f"coalesce(cast({wide} * {factors[1]} as string), {one} || ' × ' || {other})"
 
 
 def _cast(engine: Engine | SparkEngine, contract: Contract, name: str, there: bool, writing: Writing) -> str:
@@ -416,12 +447,12 @@ def _decimal(number: str) -> str:
 
 def _time(engine: Engine | SparkEngine, raw: str, clock: Clock) -> str:
     """Text as the wall-clock time; hours past 24 are the next day's, up to where the next trading day begins."""
-    text = western(raw, clock.time_format)
-    local = engine.local_time(text, clock.time_format, clock.recorded_in, clock.time_zone)
+    text, time_format = readable(engine, raw, clock.time_format)
+    local = engine.local_time(text, time_format, clock.recorded_in, clock.time_zone)
     if not clock.cutoff:
         return local
     is_late, rewritten = late_clock(engine, text)
-    late = engine.local_time(rewritten, clock.time_format, clock.recorded_in, clock.time_zone)
+    late = engine.local_time(rewritten, time_format, clock.recorded_in, clock.time_zone)
     in_day = f"extract(hour from {late}) * 60 + extract(minute from {late}) < {clock.cutoff}"
     return f"case when {is_late} then case when {in_day} then {late} + interval '1' day end else {local} end"
 
@@ -429,7 +460,7 @@ def _time(engine: Engine | SparkEngine, raw: str, clock: Clock) -> str:
 def _date(engine: Engine | SparkEngine, raw: str, date_format: str | None) -> str:
     if date_format is None:
         return engine.local_day(raw)
-    return f"cast({engine.local_time(western(raw, date_format), date_format, None, None)} as date)"
+    return f"cast({engine.local_time(*readable(engine, raw, date_format), None, None)} as date)"
 
 
 def _shown(contract: Contract, name: str) -> str:

@@ -29,7 +29,7 @@ from crmkit.databases import copy_query, is_url, source_name
 from crmkit.engine import Engine, check_format, literal, quoted
 from crmkit.exceptions import ConfigError, ExtractError, SourceChangedError
 from crmkit.files import Kind, codec, decoded, encoding_of, first_lines, is_gzip, kind_of, matching, members
-from crmkit.formats import Sheet, as_lines, json_names, read_sheet, record_starts, write_json
+from crmkit.formats import NO_HEADER, Sheet, are_values, as_lines, json_names, read_sheet, record_starts, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +38,7 @@ __all__ = ["Extract", "Fingerprint", "Part", "Reading", "prepared", "read_extrac
 
 _DELIMITERS = (",", ";", "\t", "|")
 _CHUNK = 1 << 20
+_BLANK_LINES = 100
 _END = "\0 end of file"
 _GROUPS = (".", ",", "'", "’", " ")
 _NOTHING = "__HIVE_DEFAULT_PARTITION__"
@@ -143,8 +144,8 @@ class Extract:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Column names of the first part."""
-        return self.parts[0].columns
+        """Column names of all parts, in the order of their first use."""
+        return tuple(dict.fromkeys(chain.from_iterable(part.columns for part in self.parts)))
 
     def head(self, n: int = 5) -> pd.DataFrame:
         """First rows of the first part; those of text files as text."""
@@ -181,9 +182,10 @@ def read_extract(
     ----------
     source : path, folder, glob, list of them, database address, or dataframe
         CSV and JSON lines (plain, gzip or zip), Parquet, Excel and OpenDocument workbooks, each told by its content; a
-        folder means the files in it, and its ``key=value`` folders are columns. A pandas, polars or Arrow table, or any
-        object that has the Arrow capsule. The address of a database. Files of one extract may differ in the order of
-        their columns and may gain columns.
+        folder means the files in it without what systems leave there (hidden files, ``Thumbs.db``, ``desktop.ini``,
+        ``~$…``, names that begin with ``_``), and its ``key=value`` folders are columns. A pandas, polars or Arrow table,
+        or any object that has the Arrow capsule. The address of a database. Files of one extract may differ in the order of
+        their columns, and columns that need not be there may be in some only.
     encoding : str, optional
         Of text files: ``"cp949"``, ``"gb18030"``, ``"cp932"``, ``"cp1252"``, ``"utf-16"`` … UTF-8 when not given; a
         byte order mark decides before either. A byte that cannot be decoded is an error.
@@ -193,11 +195,13 @@ def read_extract(
         empty is called ``unnamed`` and its place.
     decimal, thousands : str, optional
         Marks in numbers that are text: ``decimal=","`` and ``thousands="."`` read 1.234,50. Without them numbers are
-        written as in 1234.50, and others are rejected.
+        written as in 1234.50, and others are rejected. 1,234.50 has its mark between groups of three, the first of which
+        does not begin with 0. A number below zero may also be written 12.50-, (12.50), or with the long minus U+2212.
     currency : str, optional
         Code of the amounts' currency; its own signs beside a number are accepted, another currency's are not.
     date_format : str, optional
-        ``strptime`` format of days (not of purchase times) that are not written year first.
+        ``strptime`` format of days (not of purchase times) that are not written year first; ``"excel"`` reads the day
+        numbers of a spreadsheet, 36526 (2000-01-01) to 73050 (2099-12-31).
     sheet : str, optional
         Worksheet to read, when there are several.
     member : str, optional
@@ -339,7 +343,9 @@ def _text_part(path: Path, reading: Reading) -> Part:
     part = Part(path.name, (), "csv", path, reading=reading, encoding=encoding, member=member)
     lines = first_lines(path, member, encoding, reading.encoding, reading.skip_rows + 1)
     header = lines[-1] if len(lines) > reading.skip_rows else ""
-    if header.lstrip().startswith("{"):
+    if not header.strip():
+        lines = first_lines(path, member, encoding, reading.encoding, _BLANK_LINES)
+    if next(filter(str.strip, lines[reading.skip_rows :]), "").lstrip().startswith("{"):
         names = json_names(_lines(part), path.name)
         return replace(part, columns=_unique(tuple(names), path.name), kind="json")
     if not header.strip():
@@ -386,6 +392,8 @@ def _called(names: Sequence[str], source: str) -> tuple[str, ...]:
 def _unique(names: tuple[str, ...], source: str) -> tuple[str, ...]:
     count = Counter(name.casefold() for name in names)
     twice = sorted(name for name in set(names) if count[name.casefold()] > 1)
+    if twice and are_values(names):
+        raise ExtractError(f"{source} seems to have no header: {NO_HEADER}")
     if twice:
         raise ExtractError(f"{source} has a column name twice (capitals do not count): {twice}. Rename one of them.")
     return names
@@ -414,6 +422,8 @@ class Fingerprint:
         Records, counted from 1, that are none.
     nested : frozenset of str
         Columns that hold lists or objects.
+    sheet : str, optional
+        The worksheet, where the workbook has several.
     """
 
     sha256: str
@@ -423,6 +433,7 @@ class Fingerprint:
     starts: NDArray[np.int64] | None = None
     torn: tuple[int, ...] = ()
     nested: frozenset[str] = frozenset()
+    sheet: str | None = None
 
 
 def prepared(part: Part, scratch: Path) -> tuple[Part, Fingerprint | None]:
@@ -480,9 +491,8 @@ def _prepared_sheet(part: Part, path: Path) -> tuple[Part, Fingerprint]:
     if _called(sheet.names, part.name) != part.own_columns:
         raise _changed(part)
     table = _sheet_table(sheet, part)
-    return replace(part, path=None, kind="table", table=table), Fingerprint(
-        _sha256(path), starts=record_starts(sheet.starts)
-    )
+    content = Fingerprint(_sha256(path), starts=record_starts(sheet.starts), sheet=sheet.name)
+    return replace(part, path=None, kind="table", table=table), content
 
 
 def _sheet_table(sheet: Sheet, part: Part) -> Any:

@@ -11,7 +11,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
 
@@ -52,13 +52,15 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+_UNMARKED = {rb"[^\x00]\x00[^\x00]\x00": "utf-16-le", rb"\x00[^\x00]\x00[^\x00]": "utf-16-be"}
+_LEFT_BY_SYSTEMS = ("thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store")
 _LIKELY = ["cp949", "gb18030", "cp932", "big5", "cp1252", "cp1250", "cp1251", "cp1253", "cp1254"]
 _FOREIGN = {
     rb"%PDF": "a PDF document",
     rb"SQLite format 3": "an SQLite database; name it with sqlite:///",
     rb"\x28\xb5\x2f\xfd": "compressed with zstandard",
-    rb"PK\x03\x04|\xd0\xcf\x11\xe0": "an archive inside another",
-    rb"[^\x00]\x00[^\x00]\x00|\x00[^\x00]\x00[^\x00]": "UTF-16 text without its mark; state encoding='utf-16-le'",
+    rb"PK\x03\x04|\xd0\xcf\x11\xe0|\x1f\x8b": "an archive inside another",
+    rb"PAR1": "Parquet inside an archive",
     rb"\s*<": "HTML or XML",
     rb"\s*\[\s*(\{|$)": "a JSON array, not one object per line",
 }
@@ -84,14 +86,20 @@ def matching(pattern: str) -> list[tuple[Path, dict[str, str]]]:
         root, found = path.parent, [path]
     else:
         root, found = _fixed(path), sorted(map(Path, glob.glob(pattern, recursive=True)))
-        found = [item for item in found if not item.is_dir()]
+        found = [item for item in found if not item.is_dir() and not _is_left_over(item.name)]
     if not found:
         raise NoInputError(f"No file matches {pattern!r} (looked from {Path.cwd().name}/). Check the path or the glob.")
     return [(_regular(item, root), _partition(item, root)) for item in found]
 
 
 def _is_data(item: Path, root: Path) -> bool:
-    return not any(step.startswith((".", "_")) for step in item.relative_to(root).parts)
+    is_hidden = any(step.startswith((".", "_")) for step in item.relative_to(root).parts)
+    return not is_hidden and not _is_left_over(item.name)
+
+
+def _is_left_over(name: str) -> bool:
+    """Whether a file is one that a system or an office program leaves in folders, by its name."""
+    return name.startswith("~$") or name.casefold() in _LEFT_BY_SYSTEMS
 
 
 def _fixed(pattern: Path) -> Path:
@@ -155,11 +163,14 @@ def is_gzip(path: Path) -> bool:
 def members(path: Path) -> list[str]:
     """Names of the files in a zip archive; of anything else, none."""
     with path.open("rb") as file:
-        if file.read(4) != b"PK\x03\x04":
+        if file.read(4) not in (b"PK\x03\x04", b"PK\x05\x06"):
             return []
     with _readable(path), zipfile.ZipFile(path) as archive:
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    return [name for name in names if not name.startswith("__MACOSX/")]
+    names = [name for name in names if not name.startswith("__MACOSX/") and not _is_left_over(Path(name).name)]
+    if not names:
+        raise ExtractError(f"{path.name} is a zip archive without any file in it: the delivery failed.")
+    return names
 
 
 def check_unpacked(path: Path) -> None:
@@ -199,11 +210,23 @@ def chunks(path: Path, member: str | None = None) -> Iterator[bytes]:
     except RuntimeError:
         raise ExtractError(f"{path.name} is protected by a password. Deliver it without one.") from None
     except _BROKEN as error:
-        raise ExtractError(f"{path.name} ended early, after byte {done:,} of its content: {error}") from None
+        n_sound = _n_sound(path, member)
+        raise ExtractError(f"{path.name} ended early, after byte {n_sound:,} of its content: {error}") from None
     raise ExtractError(
         f"{path.name} unpacks to more than {_MOST} times its size (over {_LARGE // 2**20} MB): a fault or an attack. "
         "Deliver it unpacked if it is meant."
     )
+
+
+def _n_sound(path: Path, member: str | None) -> int:
+    """How many bytes of a broken archive's content can be had, each as soon as it is unpacked."""
+    done = 0
+    with suppress(*_BROKEN), _opened(path, member) as (file, _):
+        source = getattr(file, "raw", file)
+        read = getattr(source, "read1", source.read)
+        while piece := read(_START):
+            done += len(piece)
+    return done
 
 
 @contextmanager
@@ -245,12 +268,24 @@ def encoding_of(path: Path, member: str | None, stated: str | None) -> str:
     for mark, name in _MARKS.items():
         if start.startswith(mark):
             return name
-    if stated is not None:
-        return codec(stated)
     foreign = [kind for pattern, kind in _FOREIGN.items() if re.match(pattern, start)]
     if foreign:
         raise ExtractError(f"{path.name} is {foreign[0]}. That is not read: deliver CSV in UTF-8, or Parquet.")
+    if stated is not None:
+        return _of_two_ends(start, stated)
+    unmarked = next((name for pattern, name in _UNMARKED.items() if re.match(pattern, start)), None)
+    if unmarked:
+        raise ExtractError(
+            f"{path.name} is UTF-16 text without its mark; state encoding={unmarked!r}, or re-export it as UTF-8."
+        )
     return "utf-8"
+
+
+def _of_two_ends(start: bytes, stated: str) -> str:
+    """Python's name of a stated encoding; UTF-16 that is not said to be either kind is the one that its zeros tell."""
+    name = codec(stated)
+    is_open = name == "utf-16-le" and "le" not in stated.casefold()
+    return "utf-16-be" if is_open and start[::2].count(0) > start[1::2].count(0) else name
 
 
 def decoded(path: Path, member: str | None, encoding: str, stated: str | None) -> Iterator[tuple[bytes, str]]:
@@ -307,8 +342,13 @@ def suggested_encoding(sample: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
     whole = b"\n".join(sample.split(b"\n")[1:-1]) if sample.count(b"\n") > 2 else sample
-    best = from_bytes(whole, cp_isolation=_LIKELY).best()
-    return codec(best.encoding) if best is not None else None
+    found = from_bytes(whole, cp_isolation=_LIKELY)
+    best = found.best()
+    if best is None:
+        return None
+    as_good = [one for one in found if (one.chaos, one.coherence) == (best.chaos, best.coherence)]
+    names = {name for one in as_good for name in one.could_be_from_charset}
+    return "cp1252" if "cp1252" in names else codec(best.encoding)
 
 
 def likely_encoding(path: Path) -> str | None:

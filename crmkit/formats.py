@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,10 +20,19 @@ from crmkit.files import check_unpacked
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Sheet", "Written", "cell_text", "json_names", "read_sheet", "write_json", "write_rows"]
+__all__ = ["Sheet", "Written", "are_values", "cell_text", "json_names", "read_sheet", "write_json", "write_rows"]
 
 _BATCH = 50_000
 _EXACT = 2**53
+NO_HEADER = (
+    "what stands where the column names should be looks like values, which are not shown. "
+    "Deliver it with a line of column names."
+)
+
+_NUMBER = re.compile(r"[^\w\s]*[0-9][0-9.,' ]*[^\w\s]*")
+_DAY = re.compile(
+    r"([0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}|[0-9]{1,2}[ ./-][A-Za-z]{3,9}[ ./-][0-9]{2,4})(?![0-9]).*"
+)
 
 
 def cell_text(value: object, decimal: str = ".") -> str | None:
@@ -53,16 +63,32 @@ def _is_number(value: object) -> bool:
     return isinstance(value, Decimal | int)
 
 
+def are_values(names: Sequence[str]) -> bool:
+    """Whether column names look like a row of values, as they do where a file has no header.
+
+    >>> are_values(["0077", "2026-03-01 10:00", "A"]), are_values(["card_no", "2026", "paid"])
+    (True, False)
+    """
+    n_numbers = sum(_NUMBER.fullmatch(name) is not None for name in names)
+    n_nameless = sum(name.startswith("unnamed ") for name in names)
+    has_day = any(_DAY.fullmatch(name) for name in names)
+    return has_day or (n_numbers > 0 and n_numbers + n_nameless > 1) or n_numbers == len(names) > 0
+
+
 # -- Worksheets ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A worksheet: its column names, its rows that are not blank, and the sheet row of the names and of each row."""
+    """A worksheet: its column names, its rows that are not blank, and the sheet row of the names and of each row.
+
+    ``name`` is its own, where the workbook has several sheets.
+    """
 
     names: list[str]
     rows: list[list[Any]]
     starts: list[int]
+    name: str | None = None
 
     def arrow(self, columns: Sequence[str], decimal: str) -> pa.Table:
         """Columns that hold one kind of value keep it; others are text."""
@@ -105,7 +131,8 @@ def read_sheet(path: Path, sheet: str | None, skip_rows: int) -> Sheet:
     if not filled:
         raise ExtractError(f"{path.name}: the sheet {name!r} is empty. Name another: sheet=….")
     names = [cell_text(value) or "" for value in cells[filled[0]]]
-    return Sheet(names, [cells[n] for n in filled[1:]], [n + 1 for n in filled])
+    one_of_several = name if len(book.sheet_names) > 1 else None
+    return Sheet(names, [cells[n] for n in filled[1:]], [n + 1 for n in filled], one_of_several)
 
 
 def _chosen(book: Any, sheet: str | None, source: str) -> str:
@@ -139,7 +166,7 @@ def json_names(lines: Iterable[str], source: str) -> list[str]:
     names: dict[str, None] = {}
     for number, line in enumerate(lines, start=1):
         record = _object(line) if line.strip() else {}
-        if record is None and not names:
+        if record is None and not names and not _is_whole(line):
             raise ExtractError(
                 f"{source} is JSON, but line {number:,} is not an object. Write one object per line (JSON lines)."
             )
@@ -149,12 +176,30 @@ def json_names(lines: Iterable[str], source: str) -> list[str]:
     return list(names)
 
 
+def _is_whole(line: str) -> bool:
+    return line.strip().startswith("{") and line.strip().endswith("}")
+
+
 def _object(line: str, decimal: str = ".") -> dict[str, Any] | None:
+    """The object that a line is; none where it is something else, or has a name twice."""
     try:
-        found = json.loads(line, parse_int=str, parse_constant=str, parse_float=lambda n: n.replace(".", decimal))
+        found = json.loads(
+            line,
+            parse_int=str,
+            parse_constant=str,
+            parse_float=lambda n: n.replace(".", decimal),
+            object_pairs_hook=_each_once,
+        )
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name twice")
+    return found
 
 
 def write_json(lines: Iterable[str], columns: Sequence[str], decimal: str, path: Path) -> Written:

@@ -21,6 +21,7 @@ __all__ = [
     "late_clock",
     "minutes",
     "plain_number",
+    "readable",
     "western",
 ]
 
@@ -60,13 +61,17 @@ _HALVES = {"오전": "AM", "오후": "PM", "上午": "AM", "下午": "PM", "午�
 _BLANKS = (" ", "\u00a0", "\u202f")
 _GROUP_MARKS = {" ": "[ \u00a0\u202f]", "'": "['’]", "’": "['’]"}
 _POWER = "(?:[eE][+-]?[0-9]+)?"
+_MINUS = "\u2212"
 
-AMBIGUOUS = r"^[+-]?[1-9][0-9]{0,2}([.,][0-9]{3})+$"
-DATE_LIKE = r"^([0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}|[0-9]{8}([0-9]{4,6})?|[0-9]{4} ?[년年])([^0-9]|$)"
+AMBIGUOUS = rf"^[(+{_MINUS}-]?[1-9][0-9]{{0,2}}([.,][0-9]{{3}})+[)-]?$"
+DATE_LIKE = r"^([0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}|[0-9]{8}([0-9]{4,6})?|[0-9]{4} ?[년年]|[3-7][0-9]{4}|[0-9]{1,2}[ /-][A-Za-z]{3,9}[ /-][0-9]{2,4}|[A-Za-z]{3,9} [0-9]{1,2}, [0-9]{4})([^0-9]|$)"
+SERIAL = "excel"
 
+_FIRST_SERIAL, _LAST_SERIAL = 36526, 73050  # 2000-01-01 and 2099-12-31
 _DAYS = (
     "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d", "%Y-%m-%d", "%Y/%m/%d",
     "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d", "%y/%m/%d", "%y.%m.%d",
+    "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d/%b/%Y", "%b %d, %Y", "%d-%B-%Y", "%d %B %Y", "%B %d, %Y",
     "%Y년 %m월 %d일", "%Y年%m月%d日", "%Y. %m. %d.",
 )  # fmt: skip
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %p %I:%M", " %p %I:%M:%S", "%H%M", "%H%M%S",
@@ -83,7 +88,8 @@ def plain_number(engine: Engine | SparkEngine, text: str, reading: Reading) -> s
     clean = _without(text, (*signs, *blanks, *_grouping(reading.thousands)))
     if reading.mark != ".":
         clean = f"replace({clean}, {literal(reading.mark)}, '.')"
-    return f"case when {engine.matches(text, _pattern(reading, signs))} then {clean} end"
+    usual, odd = (engine.matches(text, pattern) for pattern in _patterns(reading, signs))
+    return f"case when {usual} then {clean} when {odd} then '-' || {_without(clean, ('-', _MINUS, '(', ')'))} end"
 
 
 def in_another_currency(engine: Engine | SparkEngine, text: str, reading: Reading) -> str:
@@ -111,21 +117,30 @@ def _blank() -> str:
     return f"[{''.join(_BLANKS)}]*"
 
 
-def _pattern(reading: Reading, signs: tuple[str, ...]) -> str:
-    """A whole number of groups of three where a mark between them is stated, decimals, a power of ten, one sign."""
+def _patterns(reading: Reading, signs: tuple[str, ...]) -> tuple[str, str]:
+    """A whole number of groups of three where a mark between them is stated, decimals, a power of ten, one sign.
+
+    The second is for the other ways to write a number below zero: 12.50-, (12.50) and the long minus; without a power.
+    """
     mark = re.escape(reading.mark)
     group = _GROUP_MARKS.get(reading.thousands or "", re.escape(reading.thousands or ""))
-    whole = f"(?:[0-9]{{1,3}}(?:{group}[0-9]{{3}})+|[0-9]+)" if reading.thousands else "[0-9]+"
-    number = f"(?:{whole}(?:{mark}[0-9]*)?|{mark}[0-9]+){_POWER}"
+    whole = f"(?:[1-9][0-9]{{0,2}}(?:{group}[0-9]{{3}})+|[0-9]+)" if reading.thousands else "[0-9]+"
+    number = f"(?:{whole}(?:{mark}[0-9]*)?|{mark}[0-9]+)"
     if not signs:
-        return f"^[+-]?{number}$"
+        return f"^[+-]?{number}{_POWER}$", f"^(?:{_MINUS}{number}|{number}-|\\({number}\\))$"
     sign, blank = f"(?:{'|'.join(map(re.escape, signs))})", _blank()
-    return f"^[+-]?{blank}(?:{sign}{blank}[+-]?{blank})?{number}(?:{blank}{sign})?$"
+    before, after = f"(?:{sign}{blank})?", f"(?:{blank}{sign})?"
+    return (
+        f"^[+-]?{blank}(?:{sign}{blank}[+-]?{blank})?{number}{_POWER}{after}$",
+        f"^(?:{_MINUS}{blank}{before}{number}{after}|{before}{_MINUS}{number}|{before}{number}-{after}|"
+        f"{before}{number}{blank}{sign}-|\\({before}{number}{after}\\))$",
+    )
 
 
 def is_ambiguous(engine: Engine | SparkEngine, text: str) -> str:
-    """Whether a number may be thousands or three decimals; most values are told by their fourth last character."""
-    return f"case when {text} like '%.___' or {text} like '%,___' then {engine.matches(text, AMBIGUOUS)} else false end"
+    """Whether a number may be thousands or three decimals; most values are told by their first and last characters."""
+    may_be = f"{text} like '%.___' or {text} like '%,___' or {text} like '%-' or {text} < '0'"
+    return f"case when {may_be} then {engine.matches(text, AMBIGUOUS)} else false end"
 
 
 # -- Times -----------------------------------------------------------------------------------------------------------
@@ -136,6 +151,19 @@ def western(text: str, time_format: str | None) -> str:
     if "%p" not in (time_format or ""):
         return text
     return reduce(lambda inner, half: f"replace({inner}, {literal(half)}, {literal(_HALVES[half])})", _HALVES, text)
+
+
+def readable(engine: Engine | SparkEngine, text: str, time_format: str | None) -> tuple[str, str | None]:
+    """Text as the engine reads it, and the format to read it by.
+
+    A day number of a spreadsheet, 46082.4375, becomes a time written year first; only those of this century are taken.
+    """
+    if time_format != SERIAL or isinstance(engine, SparkEngine):
+        return western(text, time_format), time_format
+    serial = f"try_cast(replace({text}, ',', '.') as double)"
+    is_serial = f"{engine.matches(text, '^[0-9]{5}([.,][0-9]+)?$')} and {serial} >= {_FIRST_SERIAL} and {serial} < {_LAST_SERIAL + 1}"
+    moment = f"timestamp '1899-12-30 00:00:00' + to_seconds(cast(round({serial} * 86400) as bigint))"
+    return f"case when {is_serial} then cast({moment} as varchar) end", None
 
 
 def minutes(clock: str) -> int:
@@ -172,7 +200,8 @@ def fitting_formats(engine: Engine | SparkEngine, table: str, column: str) -> li
     """The formats that fit most of the values of a column which look like dates and are not written year first."""
     text = engine.trimmed(engine.quoted(column))
     values = engine.stage(f"select distinct {text} as given from {table} where {is_another_order(engine, text)}")
-    likely = _counted(engine, f"(select * from {values} limit 200) sample", [d + t for d, t in product(_DAYS, _TIMES)])
+    known = [*(day + time for day, time in product(_DAYS, _TIMES)), SERIAL]
+    likely = _counted(engine, f"(select * from {values} limit 200) sample", known)
     counts = _counted(engine, values, [form for form, n in likely.items() if n])
     engine.drop(values)
     most = max(counts.values(), default=0)
@@ -183,7 +212,7 @@ def _counted(engine: Engine | SparkEngine, values: str, formats: list[str]) -> d
     """How many values each format fits."""
     if not formats:
         return {}
-    times = [engine.local_time(western("given", form), form, None, "UTC") for form in formats]
+    times = [engine.local_time(*readable(engine, "given", form), None, "UTC") for form in formats]
     parsed = [f"case when extract(year from {one}) between 1980 and 2100 then 1 end" for one in times]
     row = engine.arrow(f"select {', '.join(f'count({one}) as n{n}' for n, one in enumerate(parsed))} from {values}")
     return dict(zip(formats, row.to_pylist()[0].values(), strict=True))

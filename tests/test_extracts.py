@@ -358,7 +358,7 @@ def test_a_column_renamed_in_a_later_file_names_the_file(tmp_path: Path) -> None
 
 
 def test_a_file_without_header_is_refused(split: Split) -> None:
-    with pytest.raises(ContractError, match="Columns not found"):
+    with pytest.raises(ContractError, match="seems to have no header"):
         split(SOUND.encode())
 
 
@@ -436,7 +436,7 @@ def test_object_columns_with_late_text_keep_their_zeros(split: Split) -> None:
 @pytest.mark.parametrize(
     "text",
     ["inf", "-inf", "nan", "NaN", "1e400", "0x1F", "1_000", "true", '"1,50"', '"1,234.50"', "1.234.50", "$3.00", "5 €",
-     "--1", "5-", "(5.00)", "1e", "١٢", "."],
+     "--1", "-5-", "(-5.00)", "1e", "١٢", "."],
 )  # fmt: skip
 def test_amounts_that_are_not_numbers_are_rejected(split: Split, text: str) -> None:
     lines, rejections = split(f"1,2026-01-01,{text},A\n{SOUND}")
@@ -462,7 +462,7 @@ def test_amounts_are_read_exactly(split: Split, text: str, amount: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["46082", "1772359200", "24:00:00",
+    ["1772359200", "24:00:00",
      "2026-03-01 24:00:00", "2026-03-01 25:10", "2025-02-29", "2026-13-01", "0000-00-00", "now", "infinity", "epoch",
      "2026-03-01 10:00:60", "2026-03-01 10:00 UTC", "2026-03-01 10:00 Europe/Berlin",
      "2026-03-01 (BC)", "2026-W09-1", "2026-03-01 10", "290000-01-01"],

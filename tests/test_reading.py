@@ -122,11 +122,11 @@ def test_json_lines_are_read_as_text(till: Till, split: Split) -> None:
         assert sound["amount"].tolist() == [Decimal("1.10"), Decimal("2.50")]
         told = rejections.rows[["record", "line", "reason"]].to_numpy().tolist()
         assert told == [
-            [3, 4, "the line is not a JSON object"],
+            [3, 4, "the line is not a JSON object, or has a name twice"],
             [4, 5, "purchased_at is not a time"],
             [5, 6, "amount is missing"],
             [6, 7, "amount is not a number"],
-            [7, 8, "the line is not a JSON object"],
+            [7, 8, "the line is not a JSON object, or has a name twice"],
         ]
         assert rejections.rows_read == 7
 
@@ -495,7 +495,7 @@ NO = "amount is not a number"
         (
             {"decimal": ",", "thousands": "."},
             ["1.234,50", "1.000", "1.234.567,1", "12.34,5", "1234,5", "1.50", "0.123", ".5"],
-            ["1234.5", "1000", "1234567.1", NO, "1234.5", NO, "123", NO],
+            ["1234.5", "1000", "1234567.1", NO, "1234.5", NO, NO, NO],
         ),
         ({"thousands": ","}, ["1,234.50", "1,000", "12,34", "1,2345", "1.5"], ["1234.5", "1000", NO, NO, "1.5"]),
         ({"thousands": " "}, ["1 234.5", "1\u00a0234", "1\u202f234", "1 23"], ["1234.5", "1234", "1234", NO]),
