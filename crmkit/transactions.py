@@ -131,7 +131,8 @@ class Transactions:
             Last day of observation; a row dated later is rejected.
         time_zone, recorded_in, time_format : str, optional
             The shop's IANA zone; the zone in which times without an offset were recorded (the shop's own when not
-            given); a ``strptime`` format for times that are not written year first.
+            given); a ``strptime`` format for times that are not written year first, or ``"excel"`` for the day numbers of
+            a spreadsheet.
         trading_day_cutoff : str, optional
             ``"05:00"``: purchases before it belong to the day before; clocks that count on after midnight are read.
         products : Products, optional
