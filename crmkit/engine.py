@@ -116,7 +116,9 @@ class Engine:
     def parquet(self, *paths: str | Path) -> str:
         """Give Parquet files a name to be used in SQL; they are read when asked."""
         if gone := [str(path) for path in paths if not Path(path).exists()]:
-            raise ExtractError(f"There is no {gone[0]} any more. If it was a store's, take the log anew from the store.")
+            raise ExtractError(
+                f"There is no {gone[0]} any more. If it was a store's, take the log anew from the store."
+            )
         name = next(self._names)
         globs = [_parquet_glob(Path(path)) for path in paths]
         self._session.read_parquet(globs, hive_partitioning=False).create_view(name)

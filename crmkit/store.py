@@ -36,7 +36,7 @@ from crmkit.transactions import Transactions
 
 __all__ = ["Store"]
 
-_FORMAT = "crmkit store 1"
+_FORMAT = "crmkit store 2"
 _FAULTY = 0.01
 
 
