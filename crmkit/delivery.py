@@ -227,22 +227,24 @@ def _repeated(engine: Engine | SparkEngine, sound: str, earlier: str | None) -> 
     """Lines whose (order_id, line_id) was delivered before: file, record, amount, reason, and whether they differ.
 
     What was delivered before comes first, its latest correction foremost. A column that one of the two lacks makes no
-    difference; another member does.
+    difference; another member does. Where every line names its store, each store numbers its own receipts.
     """
     content = ("coalesce(customer_id, '')", "day", "store", "product_id", "quantity", "amount", "discount")
-    number = engine.number_of("order_id", "line_id")
     columns = "record, order_id, line_id, customer_id, day, store, product_id, quantity, amount, discount"
     lines = f"select file, {columns}, reason from ({sound})"
     if earlier is not None:
         lines += f" union all select -file, {columns}, cast(null as string) from {earlier}"
     keyed = "order_id is not null and line_id is not null"
+    storeless = engine.frame(f"select 1 as found from ({lines}) where {keyed} and store is null limit 1").size
+    key = ["order_id", "line_id"] if storeless else ["order_id", "line_id", "store"]
+    number = engine.number_of(*key)
     crowded = _crowded(engine, f"select {number} as number from ({lines}) where {keyed}")
     differs = " or ".join(f"coalesce({value} <> first_value({value}) over same, false)" for value in content)
     return engine.stage(
         f"""with repeats as (select l.*, case when file < 0 then 0 when l.reason is null then 1 else 2 end as rank
             from ({lines}) l join {crowded} c on {number} = c.number where {keyed}),
         deliveries as (select *, row_number() over same as delivery, {differs} as differs from repeats
-            window same as (partition by order_id, line_id order by rank, file, record))
+            window same as (partition by {", ".join(key)} order by rank, file, record))
         select file, record, amount, reason, differs from deliveries where delivery > 1 and file >= 0"""
     )
 

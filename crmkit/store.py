@@ -38,6 +38,7 @@ __all__ = ["Store"]
 
 _FORMAT = "crmkit store 2"
 _FAULTY = 0.01
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ class Store:
 
     @property
     def loads(self) -> pd.DataFrame:
-        """What has been loaded, one row a load: number, until, corrects, files, sha256 and rows used of each, rows by fate,
-        first and last day, and how many rows of earlier loads a correction replaced.
+        """What has been loaded, one row a load: number, until, corrects, files, sha256 and rows kept of each (nobody's
+        too), rows by fate, first and last day, and how many rows of earlier loads a correction replaced.
         """
         return pd.DataFrame([asdict(load) for load in self._manifest().loads], columns=list(_Load.__dataclass_fields__))
 
@@ -199,10 +200,11 @@ class Store:
             lines = engine.parquet(target / "lines.parquet")
             own = engine.view(f"select * from {lines} where file between {_first(number)} and {_first(number + 1) - 1}")
             found = account(engine, received, own, home / "rejected.parquet")
+            entry = _told(entry, found, engine, own)
             if corrects:
-                _check_whole(found)
+                _check_whole(found, sum(entry.used))
                 entry = replace(entry, rows_replaced=self._replaced(engine, kept, lines, own))
-            loads = [*kept.loads, _told(entry, found, engine, own)]
+            loads = [*kept.loads, entry]
             to_disk(home)
             to_disk(target)
             items = list(filled_items(engine, lines))
@@ -269,7 +271,8 @@ class Store:
         for load in loads:
             standing = "".join(
                 f" and not exists (select 1 from {days[later]} c where c.day = l.day and coalesce(c.store = l.store, true))"
-                f" and not exists (select 1 from {raw[later]} c where c.order_id = l.order_id and c.line_id = l.line_id)"
+                f" and not exists (select 1 from {raw[later]} c where c.order_id = l.order_id and c.line_id = l.line_id"
+                " and coalesce(c.store = l.store, true))"
                 for later in days
                 if later > load.number
             )
@@ -299,7 +302,10 @@ class Store:
         except ValueError:
             raise ContractError(f"{file} is damaged: it is not JSON. Put it back from a copy.") from None
         if content.get("format") != _FORMAT:
-            raise ContractError(f"{self.path} is not a store of this crmkit ({content.get('format')!r}).")
+            raise ContractError(
+                f"{self.path} is not a store of this crmkit ({content.get('format')!r}, not {_FORMAT!r}). One that an "
+                "earlier version made is filled anew: load the extracts into another folder."
+            )
         return _Manifest(**{**content, "loads": [_Load(**load) for load in content["loads"]]})
 
     def _publish(self, manifest: _Manifest) -> None:
@@ -313,7 +319,7 @@ class Store:
 
 
 def _taken(loads: list[_Load]) -> dict[str, tuple[_Load, int]]:
-    """Hash of each file of which any row was used → the load, and the file's place in it."""
+    """Hash of each file of which any row was kept → the load, and the file's place in it."""
     return {
         digest: (load, place)
         for load in reversed(loads)
@@ -335,10 +341,12 @@ def _alike(engine: Engine, lines: str, earlier: str) -> int:
     return int(engine.frame(f"select count(*) as n from {keyless} l where exists ({alike})")["n"][0])
 
 
-def _check_whole(found: Rejections) -> None:
+def _check_whole(found: Rejections, n_kept: int) -> None:
     """Raise when a correction would take more than it brings."""
     n_faulty = int(found.counts.loc[~found.counts["reason"].isin(NOBODYS), "rows"].sum())
-    if not found.rows_used or n_faulty > _FAULTY * found.rows_read:
+    if not n_kept:
+        raise RefusedError(f"{found}.\nA correction without a sound row corrects nothing, so nothing was changed.")
+    if n_faulty > _FAULTY * found.rows_read:
         raise RefusedError(
             f"{found}.\nThe days that it corrects would be lost with these rows, so nothing was changed. Mend the "
             "extract, or what was stated about it."
@@ -352,18 +360,22 @@ def _first(number: int) -> int:
 
 def _told(load: _Load, found: Rejections, engine: Engine, lines: str) -> _Load:
     """The load with what became of its rows."""
-    began = "cast(date '1970-01-01' + cast({} as integer) as varchar)"
-    days = engine.frame(f"select {began.format('min(day)')} as first, {began.format('max(day)')} as last from {lines}")
-    first, last = (None if pd.isna(day) else str(day)[:10] for day in days.iloc[0])
+    kept = engine.frame(f"select file, count(*) as n, min(day) as first, max(day) as last from {lines} group by file")
+    used = kept.set_index("file")["n"].reindex(_first(load.number) + found.files.index, fill_value=0)
+    days = (
+        [str(date.fromordinal(_EPOCH + int(day))) for day in (kept["first"].min(), kept["last"].max())]
+        if len(kept)
+        else []
+    )
     return replace(
         load,
         files=found.files["file"].tolist(),
         sha256=found.files["sha256"].tolist(),
-        used=found.files["rows_used"].tolist(),
+        used=used.tolist(),
         rows_read=found.rows_read,
         rows_used=found.rows_used,
         rows_rejected=found.rows_rejected,
         rows_duplicate=found.rows_duplicate,
-        first_day=first,
-        last_day=last,
+        first_day=days[0] if days else None,
+        last_day=days[-1] if days else None,
     )

@@ -184,9 +184,11 @@ def test_what_was_corrected_away_does_not_come_back(store: Store) -> None:
 
 def test_a_correction_that_would_lose_its_days_is_refused(store: Store) -> None:
     store.load(till(ONE), until=UNTIL)
-    for faulty in (till((*ONE[:2], "1,5", *ONE[3:])), till(ONE).head(0)):
-        with pytest.raises(RefusedError, match="would be lost"):
-            store.correct(faulty, until=UNTIL)
+    sound = till(*(("x", "2017-03-02", 1.0, n, 1, None) for n in range(2, 50)))
+    faulty = till((*ONE[:2], "1,5", *ONE[3:]))
+    for rows, reason in ((till(ONE).head(0), "corrects nothing"), (pd.concat([sound, faulty]), "would be lost")):
+        with pytest.raises(RefusedError, match=reason):
+            store.correct(rows, until=UNTIL)
     assert amounts(store) == [1.0]
     assert len(store.loads) == 1
 
@@ -249,9 +251,21 @@ def test_a_damaged_manifest_is_said(store: Store) -> None:
         Store(store.path)
 
 
-def test_receipts_of_two_stores_with_one_number_are_not_one_line(store: Store) -> None:
+def test_each_store_numbers_its_own_receipts(store: Store) -> None:
     found = store.load(till((*ONE[:5], "A"), (*ONE[:5], "B")), until=UNTIL)
-    assert found.counts["reason"].tolist() == ["line_id repeats with other content"]
+    assert found.rows_used == 2
+    store.correct(till(("y", "2017-03-05", 9.0, 1, 1, "B")), until=UNTIL)
+    assert amounts(store) == [1.0, 9.0]
+
+
+def test_a_day_of_nobodys_lines_comes_once_and_can_be_corrected(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "cash.csv"
+    file.write_text("customer_id,purchased_at,amount\n,2017-03-01,5\n,2017-03-02,6\n")
+    for _ in range(2):
+        store.load(str(file), until=UNTIL)
+    assert amounts(store) == [5.0, 6.0]
+    store.correct(till((None, "2017-03-01", 7.0, None, None, None)), until=UNTIL)
+    assert amounts(store) == [6.0, 7.0]
 
 
 def test_a_column_gained_makes_no_other_line(store: Store) -> None:
