@@ -312,3 +312,19 @@ def test_calibration_and_holdout_make_the_whole(log: Transactions) -> None:
     spend = rfm_table(log).set_index("customer_id")["total_spend"].reindex(known.index)
     parts = rfm_table(log, SPLIT).set_index("customer_id")["total_spend"] + later["holdout_spend"]
     np.testing.assert_allclose(parts, spend, rtol=1e-12, atol=1e-9)
+
+
+def test_what_came_back_before_the_first_purchase_takes_nothing_from_the_repeat_ones() -> None:
+    till = pd.DataFrame(
+        {
+            "customer_id": "a",
+            "purchased_at": ["2017-01-01", "2017-02-01", "2017-03-01", "2017-03-05"],
+            "product_id": list("zyxw"),
+            "quantity": [-1, 1, 1, -1],
+            "amount": [-50.0, 5, 5, -2],
+        }
+    )
+    log = Transactions.from_extract(till, until="2017-03-31")
+    assert btyd_summary(log)["monetary_value"].tolist() == [3.0]
+    with snapshots(log) as found:
+        assert found.state()["monetary_value"].tolist() == [3.0]
