@@ -272,12 +272,12 @@ def _check_renamed(
 ) -> None:
     """Raise when a part lacks a column that others have, and has one instead that stands beside it nowhere.
 
-    A column that is only gained or given up is no fault: the files without it lack its values.
+    A column that is only gained or given up is no fault: the files without it lack its values. Nor is one whose own name
+    the caller states.
     """
     there = extract.columns
-    wanted = [
-        names.get(name, name) for name in contract.columns if name not in present and names.get(name, name) in there
-    ]
+    open_names = [name for name in contract.columns if name not in present and names.get(name) != name]
+    wanted = [names.get(name, name) for name in open_names if names.get(name, name) in there]
     for name in wanted:
         having = [other for other in extract.parts if name in other.columns]
         beside = set(present.values()).union(*(other.columns for other in having))
@@ -285,7 +285,8 @@ def _check_renamed(
         if instead:
             raise ContractError(
                 f"{part.name} lacks the columns {[name]}, which {having[0].name} has, and has {instead} instead, which "
-                "may be the same under another name. Read the files in two extracts, or deliver the columns alike."
+                "may be the same under another name. If it is, read the files in two extracts; if not, deliver the columns "
+                f"alike, or state the column by its own name: {name}={name!r}."
             )
 
 

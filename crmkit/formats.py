@@ -31,7 +31,8 @@ NO_HEADER = (
 
 _NUMBER = re.compile(r"[^\w\s]*[0-9][0-9.,' ]*[^\w\s]*")
 _DAY = re.compile(
-    r"([0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}|[0-9]{1,2}[ ./-][A-Za-z]{3,9}[ ./-][0-9]{2,4})(?![0-9]).*"
+    r"([0-9]{1,4}[./-] ?[0-9]{1,2}[./-] ?[0-9]{1,4}|[0-9]{1,2}[ ./-][A-Za-z]{3,9}[ ./-][0-9]{2,4}"
+    r"|[A-Za-z]{3,9} [0-9]{1,2}, [0-9]{4}|[0-9]{4}[년年] ?[0-9]{1,2}[월月].*)(?![0-9]).*"
 )
 
 
@@ -71,8 +72,8 @@ def are_values(names: Sequence[str]) -> bool:
     """
     n_numbers = sum(_NUMBER.fullmatch(name) is not None for name in names)
     n_nameless = sum(name.startswith("unnamed ") for name in names)
-    has_day = any(_DAY.fullmatch(name) for name in names)
-    return has_day or (n_numbers > 0 and n_numbers + n_nameless > 1) or n_numbers == len(names) > 0
+    is_told = any(_DAY.fullmatch(name) or "@" in name for name in names)
+    return is_told or (n_numbers > 0 and 2 * (n_numbers + n_nameless) > len(names))
 
 
 # -- Worksheets ------------------------------------------------------------------------------------------------------

@@ -549,3 +549,13 @@ def test_check_counts_the_rows_of_other_tables(till: Till) -> None:
         assert line in str(report)
     done = command("check", till(b"customer_id,joined\n1,soon\n"))
     assert (done.returncode, "Nothing is left" in done.stdout) == (65, True)
+
+
+def test_a_column_stated_by_its_own_name_may_come_where_another_goes(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("customer_id,purchased_at,amount,till_version\n1,2026-03-01,2,9\n")
+    (tmp_path / "b.csv").write_text("customer_id,purchased_at,amount,discount\n1,2026-03-02,2,1\n")
+    extract = read_extract(str(tmp_path / "*.csv"))
+    with pytest.raises(ContractError, match=r"state the column by its own name: discount='discount'"):
+        Transactions.split_extract(extract, until="2026-12-31")
+    _, found = Transactions.split_extract(extract, until="2026-12-31", discount="discount")
+    assert found.rows_used == 2
