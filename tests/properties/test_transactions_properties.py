@@ -21,7 +21,7 @@ UNTIL = "2026-12-31"
 
 cents = st.integers(-99_999, 99_999).map(lambda n: f"{n / 100:.2f}")
 cards = st.sampled_from(["0077", "77", "K1", "12", "", "  "])
-times = st.sampled_from(["2026-01-01 09:00", "2026-06-30", "soon", "46085", "2027-01-01", "1900-01-01", ""])
+times = st.sampled_from(["2026-01-01 09:00", "2026-06-30", "soon", "12", "2027-01-01", "1900-01-01", ""])
 amounts = st.one_of(cents, cents, cents, st.sampled_from(["", "oops", "1e400", "nan", "1_000", "1,50"]))
 texts = st.text(st.sampled_from(["A", "é", '"', "\n", ",", " ", "\u2028", "漢"]), max_size=6)
 rows = st.tuples(cards, times, amounts, st.sampled_from(["r1", "r2", "r3", ""]), st.sampled_from(["1", "2", ""]), texts)
