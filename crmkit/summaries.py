@@ -73,7 +73,7 @@ def btyd_summary(log: Transactions, as_of: str | date | None = None) -> pd.DataF
     0           a          1        7  9            20.0
     """
     day = log.close_of(as_of)
-    return _over_days(log, "btyd_summary", [day, day, day])
+    return _over_days(log, "btyd_summary", [day, day])
 
 
 def holdout_summary(log: Transactions, split: str | date, until: str | date | None = None) -> pd.DataFrame:

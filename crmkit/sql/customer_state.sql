@@ -13,8 +13,7 @@ with known as (
         cast(exp(-cast(? - day as double) / 60) as decimal(38, 18)) as fading_60,
         cast(exp(-cast(? - day as double) / 150) as decimal(38, 18)) as fading_150,
         day - lag(day) over (partition by customer_id, bought order by day) as gap,
-        ? - max(case when bought = 1 then day end) over (partition by customer_id) as silence,
-        day >= min(case when bought = 1 then day end) over (partition by customer_id) as has_begun
+        ? - max(case when bought = 1 then day end) over (partition by customer_id) as silence
     from {days}
     where day <= ?
 )
@@ -23,7 +22,7 @@ select
     cast(sum(bought) - 1 as bigint) as frequency,
     cast(max(case when bought = 1 then age end) - max(silence) as bigint) as recency,
     cast(max(case when bought = 1 then age end) as bigint) as T,
-    cast(sum(case when day_no > 1 or (day_no is null and amount < 0 and has_begun) then amount end) as double)
+    cast(sum(case when day_no > 1 or (day_no is null and amount < 0) then amount end) as double)
         / nullif(sum(bought) - 1, 0) as monetary_value,
     cast(coalesce(sum(log_gap), 0) as double) as sum_log_gap,
     cast(max(silence) as bigint) as silence,

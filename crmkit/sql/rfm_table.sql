@@ -7,5 +7,5 @@ select
 from {days}
 where day <= ?
 group by customer_id
-having max(day_no) is not null
+having max(day_no) > 0
 order by customer_id
