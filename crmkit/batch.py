@@ -1,13 +1,14 @@
 """The batch job: one configuration in, one published folder out, or nothing at all.
 
 ``run`` writes everything into ``OUT/runs/<id>.part``, renames it when it is complete, and then points
-``OUT/CURRENT`` at it. The id is made of the inputs, the configuration, the versions and the run before, so running again on
+``OUT/CURRENT`` at it, unless that is a run of a later day. The id is made of the inputs, the configuration, the versions and the run before, so running again on
 the same delivery finds its result and does nothing. The run before is the newest of an earlier day that ``OUT/CURRENT`` is
 or goes back to; customers keep its segments and tiers unless they clearly changed.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -31,13 +32,15 @@ from crmkit.cards import suspect_cards
 from crmkit.churn import ChurnModel
 from crmkit.config import Config, TableSource
 from crmkit.contracts import SALES, TIPS
-from crmkit.engine import Engine
+from crmkit.engine import Engine, engine_for
 from crmkit.evaluation import Backtest, backtest
 from crmkit.exceptions import (
     ConfigError,
     CrmkitError,
     CrmkitWarning,
+    ExtractError,
     ModelError,
+    PublishError,
     RefusedError,
     SourceChangedError,
 )
@@ -47,7 +50,7 @@ from crmkit.last_campaign import LastCampaign
 from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma
 from crmkit.moves import Migration
 from crmkit.offers import Deals, OfferPlan, OfferResult, print_lists, write_offers
-from crmkit.previous import Previous, folders_of, labelled
+from crmkit.previous import Previous, folders_of, labelled, manifest_of
 from crmkit.publishing import owned, sync, to_disk
 from crmkit.report import Report
 from crmkit.summaries import btyd_summary, rfm_table
@@ -64,6 +67,9 @@ _REJECTED = "file, record, line, reason, value, amount"
 _BY_USAGE = ["brand_group", "value_light", "value_medium", "value_heavy"]
 _VERSIONED = ("numpy", "pandas", "pyarrow", "duckdb", "scipy", "scikit-learn", "matplotlib")
 
+_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_QUIET, _FAR = 14, 5
+
 Progress = Callable[[str], None]
 
 
@@ -74,9 +80,9 @@ class Published:
     Attributes
     ----------
     folder : Path
-        ``OUT/CURRENT``.
+        ``OUT/CURRENT``; the run's own folder where ``CURRENT`` stays at that of a later day.
     manifest : dict
-        The content of ``run.json``.
+        The content of ``run.json``; its notes say too that ``CURRENT`` stays.
     repeated : bool
         The same run had been published before; nothing was computed.
     """
@@ -103,7 +109,7 @@ def run(
     home : path
         Folder that the configuration's paths start from.
     out : path
-        Folder to publish under; ``out/CURRENT`` is the newest complete run.
+        Folder to publish under; ``out/CURRENT`` is the complete run of the newest day.
     as_of : date, optional
         The day the numbers stand for; only what happened up to its close is used. Default: the configured ``until``.
     force : bool
@@ -124,29 +130,62 @@ def run(
         (target / "runs").mkdir(exist_ok=True)
         for left in (target / "runs").glob("*.part"):
             shutil.rmtree(left, ignore_errors=True)
-        sources = _sources(config, Path(home))
-        hashes = _hashes(sources)
-        previous = Previous.before(target, day)
-        run_id = f"{day}-{_digest(config, day, hashes, previous)}"
+        sources, font = _sources(config, Path(home)), _font(config, Path(home))
+        inputs = _inputs(sources, font)
+        previous, notes = _before(target, day)
+        run_id = f"{day}-{_digest(config, day, inputs, previous)}"
         done = folders_of(target, run_id)
-        if done and not force:
+        if done and not force and _is_whole(done[-1]):
             return _published(target, done[-1].name, repeated=True)
-        name = f"{run_id}-{len(done) + 1}" if done else run_id
-        _publish(_Run(config, sources, day, target / "runs" / f"{name}.part", progress, previous), run_id, hashes)
+        name = _next_name(run_id, done)
+        part = target / "runs" / f"{name}.part"
+        _publish(_Run(config, sources, day, part, progress, previous, font, notes=notes), run_id, inputs)
         fresh = _published(target, name, repeated=False)
         for old in done:
             shutil.rmtree(old, ignore_errors=True)
     return fresh
 
 
-def _publish(job: _Run, run_id: str, hashes: dict[str, list[str]]) -> None:
+def _before(out: Path, day: date) -> tuple[Previous | None, list[str]]:
+    """The run before, which is only history: where it is damaged, a note, and labels start anew."""
+    try:
+        return Previous.before(out, day), []
+    except ExtractError as error:
+        again = "To go on from its labels then, point CURRENT at its run, and run again."
+        return None, [f"Segments and tiers start anew: {error} {again}"]
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a published run still has every file as it was written."""
+    try:
+        outputs = manifest_of(folder).get("outputs", {})
+    except ExtractError:
+        return False
+    files = {folder / name: digest for name, digest in outputs.items()}
+    return bool(files) and all(file.is_file() and _file_hash(file) == digest for file, digest in files.items())
+
+
+def _next_name(run_id: str, done: list[Path]) -> str:
+    """The id itself, or with the number after that of the last repetition.
+
+    >>> _next_name("r", []), _next_name("r", [Path("r")]), _next_name("r", [Path("r-2")])
+    ('r', 'r-2', 'r-3')
+    """
+    if not done:
+        return run_id
+    number = done[-1].name.removeprefix(run_id).removeprefix("-")
+    return f"{run_id}-{int(number or 1) + 1}"
+
+
+def _publish(job: _Run, run_id: str, inputs: list[dict[str, str]]) -> None:
     """Do the work in a folder nobody looks into, and give it its name when it is complete."""
     job.folder.mkdir(mode=0o700)
     try:
-        manifest = job.publishable()
-        if _hashes(job.sources) != hashes:
+        with _full_disk_said(job.folder.parent):
+            manifest = job.publishable()
+        if _inputs(job.sources, job.font) != inputs:
             raise SourceChangedError("A file changed while it was read. Run again when the delivery is complete.")
-        _finish(job.folder, manifest | {"run": run_id, "inputs": _named(job.sources, hashes)})
+        _finish(job.folder, manifest | {"run": run_id, "inputs": inputs})
         job.folder.rename(job.folder.with_suffix(""))
         sync(job.folder.parent)
     except BaseException:
@@ -154,15 +193,39 @@ def _publish(job: _Run, run_id: str, hashes: dict[str, list[str]]) -> None:
         raise
 
 
+@contextmanager
+def _full_disk_said(folder: Path) -> Iterator[None]:
+    """The engine's own error of a disk that takes no more, as one of an output."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, CrmkitError) or not any(told in str(error) for told in _FULL):
+            raise
+        raise PublishError(
+            f"The disk takes no more, that of {folder} or of temporary files. What was published before is untouched. "
+            "Make room, and run again."
+        ) from error
+
+
 def _published(out: Path, name: str, repeated: bool) -> Published:
-    """Point ``CURRENT`` at a complete run; it is a relative link, replaced in one step."""
+    """Point ``CURRENT`` at a complete run, unless it is one of a later day; a relative link, replaced in one step."""
+    manifest, newest = manifest_of(out / "runs" / name), _day_of_current(out)
+    if newest > manifest["as_of"]:
+        stays = f"{out / 'CURRENT'} stays at the run of {newest}, a later day; this one is {out / 'runs' / name}."
+        return Published(out / "runs" / name, manifest | {"notes": [*manifest["notes"], stays]}, repeated)
     link = out / ".CURRENT.part"
     link.unlink(missing_ok=True)
     link.symlink_to(Path("runs") / name)
     os.replace(link, out / "CURRENT")
     sync(out)
-    manifest = json.loads((out / "runs" / name / "run.json").read_text(encoding="utf-8"))
     return Published(out / "CURRENT", manifest, repeated)
+
+
+def _day_of_current(out: Path) -> str:
+    try:
+        return str(manifest_of(out / "CURRENT")["as_of"])
+    except ExtractError:
+        return ""
 
 
 class _Tips(ContractTable):
@@ -184,6 +247,7 @@ class _Run:
     folder: Path
     progress: Progress
     previous: Previous | None
+    font: Path | None = None
     timings: dict[str, float] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -245,6 +309,7 @@ class _Run:
             engine.save(rows, self.folder / "rejections.parquet")
         self.rows["rejections"] = rejections.rows_rejected
         _refuse(rejections, sales.max_rejected)
+        self.notes += _quiet(log, self.day)
         self.after_as_of = n_later(log, self.day)
         return log.up_to(self.day), rejections
 
@@ -263,6 +328,7 @@ class _Run:
         customers = customers.merge(ChurnModel(churn.horizon).fit(log).predict(log), on="customer_id")
         if self.config.members:
             members = Members.from_extract(self.sources["members"], **self.config.members.columns).frame
+            self.notes += _strangers(customers, members)
             customers = customers.merge(members, on="customer_id", how="left")
         return self._write(customers, "customers")
 
@@ -336,18 +402,21 @@ class _Run:
         self.rows["offers"] = len(result.offers)
         self._write(result.control, "control")
         self._write(result.planned, "planned")
+        if not len(result.offers):
+            days = timedelta(days=1), timedelta(days=self.config.repurchase.horizon)
+            running = deals.active(*(self.day + after for after in days)).frame
+            self.notes.append(f"No offer was made: {_why_none(running, due, result)}.")
         return result, deals
 
     def _campaign(self, log: Transactions) -> LastCampaign | None:
         """What the newest campaign brought whose days are over."""
         out, days = self.folder.parent.parent, self.config.repurchase.horizon
-        run = Previous.before(out, self.day - timedelta(days=days - 1))
-        if run is None:
-            return None
         try:
-            return LastCampaign.of(folders_of(out, run.run)[-1], log, self.config.offers.response)
+            run = Previous.before(out, self.day - timedelta(days=days - 1))
+            folders = folders_of(out, run.run) if run else []
+            return LastCampaign.of(folders[-1], log, self.config.offers.response) if folders else None
         except CrmkitError as error:
-            self.notes.append(f"The campaign of {run.day} could not be measured: {error}")
+            self.notes.append(f"The last campaign could not be measured: {error}")
             return None
 
     def _usage(self, log: Transactions, deals: Deals) -> pd.DataFrame | None:
@@ -370,7 +439,7 @@ class _Run:
             self.folder / "lists",
             tips=plan.tips,
             title=lists.title,
-            font=lists.font,
+            font=self.font,
             currency=_symbol(self.config.currency),
         )
         return int(plan.offers["customer_id"].nunique())
@@ -490,6 +559,58 @@ def _finite(scores: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     }
 
 
+def _quiet(log: Transactions, day: date) -> list[str]:
+    """A note where the days without a line before ``day`` are more than ever; far more are refused."""
+    with engine_for(log) as engine:
+        known = f"select distinct day from {engine.parquet(log.lines)} where day <= ? order by day"
+        days = engine.frame(known, [log.close_of(day)])["day"]
+    if len(days) < 2:
+        return []
+    since, longest = log.close_of(day) - int(days.iloc[-1]), int(days.diff().max())
+    last = day - timedelta(days=since)
+    said = (
+        f"The last day with a line is {last}, but the numbers stand for {day} (until, or --as-of) and take it that nobody "
+        f"has bought since. Days from one to the next: {since}; at most {longest} between any two days with lines before. "
+        f"If days are missing, deliver them; otherwise let the numbers stand for {last}."
+    )
+    if since > max(_QUIET, _FAR * longest):
+        raise RefusedError(said)
+    return [said] if since >= longest else []
+
+
+def _strangers(customers: pd.DataFrame, members: pd.DataFrame) -> list[str]:
+    """A note on customers who are not among the members; no match at all is refused."""
+    n_strangers = int((~customers["customer_id"].isin(members["customer_id"])).sum())
+    if n_strangers == len(customers):
+        raise RefusedError(
+            f"None of the {len(customers):,} customers is among the {len(members):,} members, so that nobody's "
+            "no_contact would be known. Ids may have lost their leading zeros, or have been written in another way than "
+            "in the transactions: deliver the members with the ids of the till."
+        )
+    said = (
+        f"{n_strangers:,} of {len(customers):,} customers are not among the members: no no_contact of theirs is known."
+    )
+    return [said] if n_strangers else []
+
+
+def _why_none(running: pd.DataFrame, due: pd.DataFrame, result: OfferResult) -> str:
+    """Why a plan has no offers; ``running`` are the deals of its days."""
+    item = str(due.columns[1])
+    if not len(running):
+        return "no deal runs on its days; see starts and ends of the deals"
+    if not running[item].isin(due[item]).any():
+        return f"no {item} of the deals of its days is one whose purchases were timed"
+    if not len(result.planned):
+        return (
+            "the control group has every member who could get one; lower offers.control"
+            if len(result.control)
+            else "no member may get one; see offers.min_weekly_spend and no_contact of the members"
+        )
+    if not (running["budget"] > 0).any():
+        return "the budgets of all deals of its days are 0"
+    return "none would gain anything within the budgets of deals, funders and store"
+
+
 def _refuse(rejections: Rejections, most: float) -> None:
     """Raise when too many rows are faulty; rows that only lack a customer are nobody's, not faulty."""
     faulty = rejections.counts[~rejections.counts["reason"].isin(_NOBODY)]
@@ -510,6 +631,8 @@ def _first_faults(rejections: Rejections) -> str:
 
 
 def _advice(reason: str) -> str:
+    if reason.startswith("purchased_at is after"):
+        return "Set until to the last day of the delivery; --as-of then has the numbers stand for an earlier day."
     stated = {
         "purchased_at is not a time": "state time_format under [transactions]",
         "amount is not a number": "state decimal and thousands under [transactions]",
@@ -546,12 +669,24 @@ def _file_hash(path: Path | None) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _hashes(sources: dict[str, Extract]) -> dict[str, list[str]]:
-    return {name: [_file_hash(part.path) for part in source.parts] for name, source in sources.items()}
+def _font(config: Config, home: Path) -> Path | None:
+    if config.lists.font is None:
+        return None
+    font = home / config.lists.font
+    if not font.is_file():
+        raise ConfigError(f"[lists] font: there is no file {font}. The path starts from the configuration's folder.")
+    return font
 
 
-def _digest(config: Config, day: date, hashes: dict[str, list[str]], previous: Previous | None) -> str:
-    parts = [config.model_dump(mode="json"), str(day), hashes, _code(), _versions(), previous.run if previous else None]
+def _inputs(sources: dict[str, Extract], font: Path | None) -> list[dict[str, str]]:
+    """Every file that the run depends on: table, file, sha256."""
+    files = [(name, part.name, part.path) for name, source in sources.items() for part in source.parts]
+    files += [("lists.font", font.name, font)] if font else []
+    return [{"table": table, "file": name, "sha256": _file_hash(path)} for table, name, path in files]
+
+
+def _digest(config: Config, day: date, inputs: list[dict[str, str]], previous: Previous | None) -> str:
+    parts = [config.model_dump(mode="json"), str(day), inputs, _code(), _versions(), previous.run if previous else None]
     identity = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
@@ -560,14 +695,6 @@ def _code() -> list[str]:
     """Hash of every file of the package: other code is another run, whatever its version says."""
     home = Path(__file__).parent
     return [_file_hash(file) for file in sorted(home.rglob("*")) if file.suffix in (".py", ".sql", ".j2", ".toml")]
-
-
-def _named(sources: dict[str, Extract], hashes: dict[str, list[str]]) -> list[dict[str, str]]:
-    return [
-        {"table": name, "file": part.name, "sha256": digest}
-        for name, source in sources.items()
-        for part, digest in zip(source.parts, hashes[name], strict=True)
-    ]
 
 
 def _versions() -> dict[str, str]:

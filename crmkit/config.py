@@ -26,11 +26,13 @@ __all__ = ["Config", "read_config"]
 _CONTRACTS = {"transactions": SALES, "products": PRODUCTS, "members": MEMBERS, "deals": DEALS, "tips": TIPS}
 
 
-Money = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Number = Annotated[float, Field(strict=True)]
+Count = Annotated[int, Field(strict=True)]
+Money = Annotated[Number, Field(ge=0)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TableSource(_Table):
@@ -55,7 +57,7 @@ class TableSource(_Table):
     member: str | None = None
     table: str | None = None
     query: str | None = None
-    skip_rows: int = 0
+    skip_rows: Count = 0
 
     @model_validator(mode="before")
     @classmethod
@@ -105,7 +107,7 @@ class SalesSource(TableSource):
     trading_day_cutoff: str | None = None
     nobody: list[str] = []
     classes: dict[str, list[str]] = {}
-    max_rejected: float = Field(0.05, ge=0, le=1)
+    max_rejected: Number = Field(0.05, ge=0, le=1)
 
 
 class ProductSource(TableSource):
@@ -135,10 +137,10 @@ class TipSource(TableSource):
 class Value(_Table):
     """Lifetime value and tiers."""
 
-    horizon: int = Field(365, ge=1)
-    annual_discount: float = Field(0.10, ge=0, allow_inf_nan=False)
-    margin: float = Field(1.0, gt=0, allow_inf_nan=False)
-    tiers: tuple[float, ...] = (0.05, 0.15, 0.30, 0.50)
+    horizon: Count = Field(365, ge=1)
+    annual_discount: Number = Field(0.10, ge=0)
+    margin: Number = Field(1.0, gt=0)
+    tiers: tuple[Number, ...] = (0.05, 0.15, 0.30, 0.50)
 
     @field_validator("tiers")
     @classmethod
@@ -151,32 +153,32 @@ class Value(_Table):
 class Churn(_Table):
     """Churn is no purchase within ``horizon`` days."""
 
-    horizon: int = Field(30, ge=1)
+    horizon: Count = Field(30, ge=1)
 
 
 class Repurchase(_Table):
     """Which items are followed, and how far ahead."""
 
     by: Literal["product_id", "category", "brand", "brand_type", "manufacturer", "department"] | None = None
-    horizon: int = Field(14, ge=1, le=84)
+    horizon: Count = Field(14, ge=1, le=84)
     exclude: list[str] = []
 
 
 class Offers(_Table):
     """Terms of the plan, named as `OfferPlan` names them: the two get the same values."""
 
-    slots: int = Field(8, ge=1)
-    control: float = Field(0.10, ge=0, le=1)
-    universal: float = Field(0.0, ge=0, le=1)
+    slots: Count = Field(8, ge=1)
+    control: Number = Field(0.10, ge=0, lt=1)
+    universal: Number = Field(0.0, ge=0, le=1)
     key: str = "crmkit"
-    response: float = Field(1.25, ge=1)
-    margin: float = Field(0.30, gt=0, le=1)
-    min_weekly_spend: float = Field(0.0, ge=0)
+    response: Number = Field(1.25, ge=1)
+    margin: Number = Field(0.30, gt=0, le=1)
+    min_weekly_spend: Number = Field(0.0, ge=0)
     store_budget: Money | None = None
     funder_budgets: dict[str, Money] = {}
-    min_reach: dict[str, Annotated[int, Field(ge=0)]] = {}
+    min_reach: dict[str, Annotated[Count, Field(ge=0)]] = {}
     min_worth: dict[str, Money] = {}
-    tip_slots: int = Field(1, ge=1)
+    tip_slots: Count = Field(1, ge=1)
 
 
 class Lists(_Table):
@@ -202,6 +204,14 @@ class Config(_Table):
     repurchase: Repurchase = Repurchase()
     offers: Offers = Offers()
     lists: Lists = Lists()
+
+    @field_validator("until", mode="before")
+    @classmethod
+    def _a_day(cls, until: Any) -> Any:
+        """A number would be taken for seconds since 1970."""
+        if isinstance(until, int | float):
+            raise ValueError(f"{until} is a number, not a day; write it as until = 2017-12-31")
+        return until
 
     @model_validator(mode="after")
     def _known_columns(self) -> Self:

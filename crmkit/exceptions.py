@@ -8,7 +8,7 @@
     │   ├── NoInputError        no file matches
     │   └── SourceChangedError  a file changed while it was read
     ├── ContractError    columns or rows do not meet the contract; names them and what to write instead
-    │   └── RefusedError        more rows were rejected than the configuration allows
+    │   └── RefusedError        cannot be what was meant: too many faulty rows, members who are nobody, days missing
     ├── ModelError       the data do not identify the model, or a parameter makes no sense
     ├── LeakError        a question that needs days nobody has seen yet
     └── PublishError     an output could not be written; what was there before is untouched
@@ -60,7 +60,7 @@ class ContractError(CrmkitError, ValueError):
 
 
 class RefusedError(ContractError):
-    """More rows were rejected than the configuration allows."""
+    """What was delivered cannot be what was meant: too many faulty rows, members who are nobody, last days missing."""
 
 
 class ModelError(CrmkitError, ValueError):

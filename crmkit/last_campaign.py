@@ -7,12 +7,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-import pandas as pd
-
 from crmkit.exceptions import ContractError
 from crmkit.features import item_bought
 from crmkit.offers import CampaignEffect, Deals, MeasuredResponse, campaign_effect, measure_response
 from crmkit.panel import snapshots
+from crmkit.previous import table_of
 from crmkit.transactions import Transactions
 
 __all__ = ["LastCampaign"]
@@ -48,11 +47,11 @@ class LastCampaign:
     def of(cls, folder: Path, log: Transactions, prior: float) -> Self | None:
         """Measure the run in ``folder``; None where it planned nothing, held nobody back, or its days are not over.
 
-        ``prior`` is the odds ratio that was assumed.
+        ``prior`` is the odds ratio that was assumed. A table that is damaged raises `ExtractError`.
         """
         if not all((folder / f"{name}.parquet").is_file() for name in _TABLES):
             return None
-        due, offers, planned, control, deals = (pd.read_parquet(folder / f"{name}.parquet") for name in _TABLES)
+        due, offers, planned, control, deals = (table_of(folder, name) for name in _TABLES)
         if not len(offers) or min(len(planned), len(control)) < 2:
             return None
         day, horizon, item = due["as_of"].iloc[0].date(), int(due["horizon"].iloc[0]), str(due.columns[1])

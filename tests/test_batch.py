@@ -341,7 +341,8 @@ def test_another_run_in_the_same_folder_is_told_to_wait(published: Path, deliver
         ("files.toml", CONFIG.replace("till*.csv", "absent*.csv"), 66, "No file matches"),
         ("column.toml", CONFIG.replace('"card"', '"crad"'), 65, "'crad' (for customer_id)"),
         ("zone.toml", CONFIG.replace("columns", 'time_zone = "Mars/Base"\ncolumns', 1), 78, "no time zone 'Mars/Base'"),
-        ("early.toml", CONFIG.replace("2017-12-31", "2017-02-01"), 65, "more than max_rejected"),
+        ("early.toml", CONFIG.replace("2017-12-31", "2017-02-01"), 65, "Set until to the last day of the delivery"),
+        ("late.toml", CONFIG.replace("2017-12-31", "2027-12-31"), 65, "The last day with a line is 2017-12-31"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_exit_code(
@@ -444,13 +445,14 @@ def test_a_shop_where_nobody_came_back_yet_is_told_so(tmp_path: Path) -> None:
         ('[repurchase]\nby = "brand"\n[tips]\nfiles = "till.csv"', 78, "tips are chosen by 'category'"),
         ("[offers]\nstore_budget = -1", 78, "offers.store_budget"),
         ("[offers]\nfunder_budgets = { Maker = inf }", 78, "offers.funder_budgets.Maker"),
+        ('[lists]\nfont = "absent.ttf"', 78, "[lists] font: there is no file"),
         ("[offers]\nmin_worth = { gold = 30 }", 78, "names ['gold']; the tiers are ['A', 'B', 'C', 'D']"),
         ("[offers]\ntips = 2", 78, "offers.tips: unknown key; did you mean 'tip_slots'?"),
         ('[products]\nfiles = "till.csv"\ncolumns = { folder = "amount" }', 78, "'folder' is not a column of products"),
     ],
 )
 def test_mistakes_of_the_configuration_are_told_as_such(tmp_path: Path, more: str, code: int, message: str) -> None:
-    sales = generated_sales(n_customers=40, days=200)
+    sales = generated_sales(n_customers=40, days=365)
     config = config_of(tmp_path, sales)
     config.write_text(f"{config.read_text()}{more}\n")
     done = crmkit("run", config, "--out", tmp_path / "out")

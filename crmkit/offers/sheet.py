@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from crmkit.exceptions import ConfigError
 from crmkit.offers.fonts import check_characters, faces, unreadable
 from crmkit.publishing import replacing
 
@@ -54,7 +55,10 @@ class Sheet:
         """Raise when the font lacks a character of any (text, where it stands)."""
         fonts: Any = self._pdf.fonts
         regular, bold = fonts["list"], fonts["listB"]
-        check_characters(self._face, set(regular.cmap) & set(bold.cmap), texts)
+        try:
+            check_characters(self._face, set(regular.cmap) & set(bold.cmap), texts)
+        except ConfigError as error:
+            raise ConfigError(f"{error} In a configuration it is [lists] font.") from None
 
     def page(self) -> None:
         self._pdf.add_page()

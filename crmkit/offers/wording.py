@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple, Self
 
 import pandas as pd
 
-from crmkit.exceptions import ConfigError, ContractError
+from crmkit.exceptions import ConfigError, ContractError, CrmkitWarning
 from crmkit.offers.barcodes import bars_of, ean13
 from crmkit.offers.deals import Deals
 from crmkit.offers.needs import fortnight_of
@@ -144,6 +145,7 @@ def pages_of(
     lists: dict[Any, list[CardKey]] = {}
     for member, key in zip(ordered["customer_id"], _keys(ordered), strict=True):
         lists.setdefault(member, []).append(key)
+    _warn_of_endings(lists)
     needs = _needs(due[due["customer_id"].isin(list(lists))], window, top_due)
     ideas = (
         {}
@@ -157,6 +159,16 @@ def pages_of(
         )
         for member, chosen in lists.items()
     ]  # fmt: skip
+
+
+def _warn_of_endings(members: Iterable[Any]) -> None:
+    n_left_out = sum(len(str(member)) > 1 and not _ending(str(member)) for member in members)
+    if n_left_out:
+        warnings.warn(
+            f"{n_left_out:,} lists do not show how the card number ends: it has characters that fonts may lack.",
+            CrmkitWarning,
+            stacklevel=2,
+        )
 
 
 def _own_code(code: str, member: Any) -> str:
@@ -173,12 +185,13 @@ def _keys(offers: pd.DataFrame) -> list[CardKey]:
 
 
 def _ending(customer_id: str) -> str:
-    """The last four characters of an id, fewer of a short one.
+    """The last four characters of an id, fewer of a short one; none where one is not in every font that lists take.
 
-    >>> _ending("007700001609"), _ending("1609")
-    ('1609', '09')
+    >>> _ending("007700001609"), _ending("1609"), _ending("0077000016猫9")
+    ('1609', '09', '')
     """
-    return clean(customer_id[-min(4, len(customer_id) // 2) :]) if len(customer_id) > 1 else ""
+    ending = clean(customer_id[-min(4, len(customer_id) // 2) :]) if len(customer_id) > 1 else ""
+    return ending if ending.isascii() else ""
 
 
 def _needs(due: pd.DataFrame, window: tuple[date, date], top_due: int) -> dict[Any, list[tuple[str, str]]]:
