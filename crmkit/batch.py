@@ -1,9 +1,9 @@
 """The batch job: one configuration in, one published folder out, or nothing at all.
 
 ``run`` writes everything into ``OUT/runs/<id>.part``, renames it when it is complete, and then points
-``OUT/CURRENT`` at it, unless that is a run of a later day. The id is made of the inputs, the configuration, the versions and the run before, so running again on
-the same delivery finds its result and does nothing. The run before is the newest of an earlier day that ``OUT/CURRENT`` is
-or goes back to; customers keep its segments and tiers unless they clearly changed.
+``OUT/CURRENT`` at it, unless that is a run of a later day. The id is made of the inputs, the configuration, the versions
+and the run before, so running again on the same delivery finds its result and does nothing. The run before is the newest of
+an earlier day that ``OUT/CURRENT`` is or goes back to; customers keep its segments and tiers unless they clearly changed.
 """
 
 from __future__ import annotations

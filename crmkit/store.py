@@ -139,7 +139,7 @@ class Store:
     def correct(self, extract: Extract | object, *, until: str | date, **options: Any) -> Rejections:
         """Replace: every day (of every store) that the delivery holds stands as the delivery says, and only so.
 
-        A line of another day that it holds too (by order_id and line_id) has moved. Where the correction, or what it
+        A line of another day that it holds too (by store, order_id and line_id) has moved. Where the correction, or what it
         corrects, names no store, the whole day is replaced.
 
         Raises

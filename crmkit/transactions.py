@@ -170,15 +170,18 @@ class Transactions:
 
         Notes
         -----
-        A file whose content was delivered before, and a line whose (order_id, line_id) was, are duplicates; rows that
-        only look equal are not. A row without a customer is nobody's: rejected for members, kept for sales. A line
-        counts as a purchase when its amount is not negative and its quantity, if known, is above 0. A return takes
-        back the sale on the receipt that it names (returned_order_id), else the member's latest sale of the product
-        within 90 days, of which enough is left; else it is unmatched: its money then counts on its own day. Returns
-        are looked at as time went by, so a later one moves no earlier one; on one day, those that name their receipt
-        come first. One without a quantity takes back a line of the same money, one without a product its own category
-        at its own price. What is taken back on the day of its sale was never bought; later, the visit remains a
-        purchase day, its money and goods are taken off from the day of the return on.
+        A file whose content was delivered before, and a line whose (order_id, line_id) was, are duplicates (of one store,
+        where every line names its store); rows that only look equal are not. A row without a customer is nobody's:
+        rejected for members, kept for sales. A line counts as a purchase when its amount is not negative and its
+        quantity, if known, is above 0.
+
+        A return takes back the sale on the receipt that it names (returned_order_id), else the member's latest sale of
+        the product within 90 days, of which enough is left; else it is unmatched: its money then counts on its own day.
+        Returns are looked at as time went by, so a later one moves no earlier one; on one day, those that name their
+        receipt come first; after 200 of a product by a member no more are matched. One without a quantity takes back a
+        line of the same money, one without a product its own category at its own price. What is taken back on the day
+        of its sale was never bought; later, the visit remains a purchase day, its money and goods are taken off from
+        the day of the return on.
 
         Examples
         --------
