@@ -173,7 +173,7 @@ PIECES = {
     "CSV typed and checked": Piece(checked, typed_read, "typed read_csv", 3),
     "validated CSV load": Piece(partial(load, source="till.csv"), typed_read, "typed read_csv", 3),
     "validated CSV load, written": Piece(
-        partial(load, source="till.csv"), typed_read_to_parquet, "the same to Parquet", 3
+        partial(load, source="till.csv"), typed_read_to_parquet, "typed read to Parquet", 3
     ),
     "validated Parquet load": Piece(partial(load, source="till/*.parquet"), parquet_read, "read_parquet"),
 }
