@@ -1,5 +1,7 @@
 """``python -m crmkit`` is the command line."""
 
-from crmkit.cli import main
+from __future__ import annotations
+
+from crmkit.pipeline.cli import main
 
 main()

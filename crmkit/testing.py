@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from crmkit.transactions import Transactions
+from crmkit.transactions.log import Transactions
 
 __all__ = ["generated_log", "generated_sales"]
 

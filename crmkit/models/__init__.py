@@ -6,7 +6,7 @@ from crmkit.models.bgcnbd import BGCNBD, MBGCNBD
 from crmkit.models.bgnbd import BGNBD
 from crmkit.models.gamma_gamma import GammaGamma, GammaGammaTrend
 from crmkit.models.lifetime_value import CustomerLifetimeValue
-from crmkit.models.lifetimes_adapter import from_lifetimes, to_lifetimes
+from crmkit.models.lifetimes import from_lifetimes, to_lifetimes
 from crmkit.models.mbgnbd import MBGNBD
 from crmkit.models.nbd import NBD
 from crmkit.models.pareto_nbd import ParetoNBD

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import betaln, digamma, expit, gammaln
 
-Floats = NDArray[np.float64]
+from crmkit._types import Bools, Floats
+
 Likelihood = Callable[[Floats], tuple[float, Floats]]
 
 _AREA = 65_536
@@ -72,9 +72,7 @@ def _gone(alpha: float, beta: float, gamma: float, delta: float, x: Floats, t_x:
     return np.concatenate(parts, axis=1)
 
 
-def _sums(
-    alpha: float, beta: float, gamma: float, delta: float, x: Floats, j: Floats, silent: NDArray[np.bool_]
-) -> Floats:
+def _sums(alpha: float, beta: float, gamma: float, delta: float, x: Floats, j: Floats, silent: Bools) -> Floats:
     """The same of rows by their opportunities j: a term is the one before times the chances to miss and to stay."""
     miss, both, stay, all_ = beta + j - x, alpha + beta + j, delta + j, gamma + delta + 1 + j
     terms = np.cumprod(miss * stay / (both * all_), axis=1)
@@ -174,7 +172,7 @@ def bgbb_probability_of(alpha: float, beta: float, gamma: float, delta: float, n
 
 def simulate_opportunities(
     rng: np.random.Generator, until: Floats, buys: Floats, drops: Floats
-) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+) -> tuple[Floats, Floats, Floats, Bools]:
     """Frequency, recency, sum of log gaps, and whether alive for opportunity ``until`` + 1; one pass per opportunity."""
     x, last, logs = np.zeros((3, len(until)))
     alive = rng.random(len(until)) >= drops

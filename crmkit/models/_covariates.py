@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crmkit._types import Bools, Floats
 from crmkit.exceptions import ModelError
-from crmkit.models._base import Cells, PurchaseModel, Rules, aligned, check_number, read_columns, warn_prior
-from crmkit.models._btyd_math import PRIOR_SD, Floats, Likelihood, Maximum, maximise
+from crmkit.models._bgnbd_math import PRIOR_SD, Likelihood, Maximum, maximise
+from crmkit.models._columns import Rules, aligned, check_number, read_columns
+from crmkit.models.purchase_model import Cells, PurchaseModel, warn_prior
 
 Terms = Callable[..., tuple[Floats, Sequence[Floats]]]
 
@@ -342,8 +344,8 @@ class CovariateModel(PurchaseModel):
         return plain.simulate(n, until, seed).assign(**dict(zip(self._covariates, z, strict=True)))
 
 
-def _finite(names: Sequence[str]) -> dict[str, Callable[[dict[str, Floats]], NDArray[np.bool_]]]:
-    def rule(name: str) -> Callable[[dict[str, Floats]], NDArray[np.bool_]]:
+def _finite(names: Sequence[str]) -> dict[str, Callable[[dict[str, Floats]], Bools]]:
+    def rule(name: str) -> Callable[[dict[str, Floats]], Bools]:
         return lambda columns: np.isfinite(columns[name])
 
     return {f"{name} is a finite number": rule(name) for name in names}

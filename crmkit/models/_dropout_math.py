@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from crmkit._types import Floats
+
 Ahead = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
 FORGOTTEN = 40.0

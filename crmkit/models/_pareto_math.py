@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, expit, exprel, gammaln, xlogy
 
-Floats = NDArray[np.float64]
+from crmkit._types import Bools, Floats
+
 Terms = Callable[..., tuple[Floats, list[Floats]]]
 
 _NEGLIGIBLE = 30.0
@@ -229,7 +230,7 @@ def _over_nodes(nodes: Floats, density: Floats) -> Floats:
 
 
 def _swapped(
-    swap: NDArray[np.bool_], of_near: tuple[Floats, Floats], of_far: tuple[Floats, Floats]
+    swap: Bools, of_near: tuple[Floats, Floats], of_far: tuple[Floats, Floats]
 ) -> tuple[list[Floats], list[Floats]]:
     if not swap.any():
         return list(of_near), list(of_far)

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import exprel, gammaln
 
-from crmkit.models._btyd_math import Floats, Likelihood, gamma_gamma_likelihood
+from crmkit._types import Floats
+from crmkit.models._bgnbd_math import Likelihood, gamma_gamma_likelihood
 
 # -- Spend that follows frequency --------------------------------------------------------------------------------------
 

@@ -6,12 +6,13 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crmkit._types import Bools, Floats
 from crmkit.exceptions import ModelError
 from crmkit.models import _bgbb_math as formulas
-from crmkit.models._base import DAYS_PER_YEAR, PURCHASE_RULES, PurchaseModel, Rules, check_number
-from crmkit.models._btyd_math import Floats, Likelihood
+from crmkit.models._bgnbd_math import Likelihood
+from crmkit.models._columns import DAYS_PER_YEAR, PURCHASE_RULES, Rules, check_number
+from crmkit.models.purchase_model import PurchaseModel
 
 _MOST = 100_000
 _RULES: Rules = PURCHASE_RULES | {
@@ -113,7 +114,7 @@ class BGBB(PurchaseModel):
     def _probability_of(self, n: Floats, horizon: float) -> Floats:
         return formulas.bgbb_probability_of(**self.params_, n=n, opportunities=_whole("horizon", horizon))
 
-    def _simulate(self, rng: np.random.Generator, until: Floats) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+    def _simulate(self, rng: np.random.Generator, until: Floats) -> tuple[Floats, Floats, Floats, Bools]:
         if not (until == np.floor(until)).all():
             raise ModelError("until must be whole numbers of opportunities.")
         alpha, beta, gamma, delta = self.params_.values()

@@ -6,21 +6,14 @@ import warnings
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crmkit._types import Bools, Floats
 from crmkit.exceptions import ContractError, CrmkitWarning, ModelError
-from crmkit.models import _regular_math as formulas
-from crmkit.models._base import (
-    PURCHASE_RULES,
-    Cells,
-    Model,
-    PurchaseModel,
-    Rules,
-    column_names,
-    read_columns,
-    read_weights,
-)
-from crmkit.models._btyd_math import Floats, Likelihood, simulate_purchases
+from crmkit.models import _bgcnbd_math as formulas
+from crmkit.models._base import Model
+from crmkit.models._bgnbd_math import Likelihood, simulate_purchases
+from crmkit.models._columns import PURCHASE_RULES, Rules, column_names, read_columns, read_weights
+from crmkit.models.purchase_model import Cells, PurchaseModel
 
 K_MOST = 24
 _ROUNDING = 1e-6
@@ -124,7 +117,7 @@ class RegularModel(PurchaseModel):
     def _probability_of(self, n: Floats, horizon: float) -> Floats:
         return formulas.regular_probability_of(**self.params_, k=self.k_, n=n, t=horizon, first_coin=self._first_coin)
 
-    def _simulate(self, rng: np.random.Generator, until: Floats) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+    def _simulate(self, rng: np.random.Generator, until: Floats) -> tuple[Floats, Floats, Floats, Bools]:
         r, alpha, a, b = self.params_.values()
         rate, dropout = rng.gamma(r, 1 / alpha, len(until)), rng.beta(a, b, len(until))
         return simulate_purchases(rng, until, rate, dropout, k=self.k_, first_coin=bool(self._first_coin))

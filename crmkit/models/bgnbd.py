@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crmkit.models import _btyd_math as formulas
-from crmkit.models._btyd_math import Floats, Likelihood
+from crmkit._types import Bools, Floats
+from crmkit.models import _bgnbd_math as formulas
+from crmkit.models._bgnbd_math import Likelihood
 from crmkit.models._covariates import CovariateModel, Terms
 
 
@@ -51,7 +51,7 @@ class BetaGeometric(CovariateModel):
     def _probability_of(self, n: Floats, horizon: float) -> Floats:
         return formulas.bgnbd_probability_of(**self._at([]), n=n, t=horizon, first_coin=self._first_coin)
 
-    def _simulate(self, rng: np.random.Generator, until: Floats) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+    def _simulate(self, rng: np.random.Generator, until: Floats) -> tuple[Floats, Floats, Floats, Bools]:
         r, alpha, a, b = self._at([]).values()
         rate, dropout = rng.gamma(r, 1 / alpha, len(until)), rng.beta(a, b, len(until))
         return formulas.simulate_purchases(rng, until, rate, dropout, first_coin=bool(self._first_coin))

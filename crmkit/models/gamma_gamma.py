@@ -8,11 +8,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 
+from crmkit._types import Floats
 from crmkit.exceptions import CrmkitWarning, ModelError
-from crmkit.models import _btyd_math as formulas
-from crmkit.models._base import SPEND_RULES, Model, aligned, read_columns, read_weights, warn_prior
-from crmkit.models._btyd_math import Floats
+from crmkit.models import _bgnbd_math as formulas
+from crmkit.models._base import Model
+from crmkit.models._columns import SPEND_RULES, aligned, read_columns, read_weights
 from crmkit.models._value_math import spend_level, trend_likelihood
+from crmkit.models.purchase_model import warn_prior
 
 _COLUMNS = ("frequency", "monetary_value")
 
@@ -186,7 +188,7 @@ class GammaGammaTrend(GammaGamma):
     Examples
     --------
     >>> import pandas as pd
-    >>> from crmkit.models.gamma_gamma import GammaGammaTrend
+
     >>> table = pd.DataFrame({"frequency": [1, 1, 1, 1, 3, 3, 3, 7, 7, 7],
     ...     "monetary_value": [12, 25, 45, 90, 30, 60, 120, 72, 128, 200]})
     >>> round(GammaGammaTrend().fit(table).params_["per_doubling"], 1)

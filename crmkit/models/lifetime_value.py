@@ -15,13 +15,13 @@ import pandas as pd
 from scipy.stats import chi2
 from sklearn.base import clone
 
+from crmkit._types import Floats, Interval
 from crmkit.exceptions import CrmkitWarning, ModelError
 from crmkit.models import _value_math as formulas
-from crmkit.models._base import DAYS_PER_YEAR, PURCHASE_RULES, SPEND_RULES, Model, aligned, check_number, read_columns
-from crmkit.models._btyd_math import Floats
+from crmkit.models._base import Model
+from crmkit.models._columns import DAYS_PER_YEAR, PURCHASE_RULES, SPEND_RULES, aligned, check_number, read_columns
 from crmkit.models._value_math import Future
 from crmkit.models.gamma_gamma import GammaGamma, GammaGammaTrend
-from crmkit.scoring import Interval
 
 _STEP = 1e-3
 _CHUNK = 8_192

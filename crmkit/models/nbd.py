@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from crmkit.models import _btyd_math as formulas
-from crmkit.models._base import RATE_RULES, PurchaseModel, Rules
-from crmkit.models._btyd_math import Floats, Likelihood
+from crmkit._types import Bools, Floats
+from crmkit.models import _bgnbd_math as formulas
+from crmkit.models._bgnbd_math import Likelihood
+from crmkit.models._columns import RATE_RULES, Rules
+from crmkit.models.purchase_model import PurchaseModel
 
 
 class NBD(PurchaseModel):
@@ -72,7 +73,7 @@ class NBD(PurchaseModel):
     def _probability_of(self, n: Floats, horizon: float) -> Floats:
         return formulas.nbd_probability_of(**self.params_, n=n, t=horizon)
 
-    def _simulate(self, rng: np.random.Generator, until: Floats) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+    def _simulate(self, rng: np.random.Generator, until: Floats) -> tuple[Floats, Floats, Floats, Bools]:
         rate = rng.gamma(self.params_["r"], 1 / self.params_["alpha"], len(until))
         return formulas.simulate_purchases(rng, until, rate)
 

@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from crmkit._types import Bools, Floats
 from crmkit.models import _pareto_math as formulas
-from crmkit.models._btyd_math import Floats, simulate_purchases
+from crmkit.models._bgnbd_math import simulate_purchases
 from crmkit.models._covariates import CovariateModel, Terms
 
 
@@ -109,7 +110,7 @@ class ParetoNBD(CovariateModel):
     def _probability_of(self, n: Floats, horizon: float) -> Floats:
         return formulas.pareto_probability_of(**self._at([]), n=n, t=horizon)
 
-    def _simulate(self, rng: np.random.Generator, until: Floats) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+    def _simulate(self, rng: np.random.Generator, until: Floats) -> tuple[Floats, Floats, Floats, Bools]:
         r, alpha, s, beta = self._at([]).values()
         rate, dropout = rng.gamma(r, 1 / alpha, len(until)), rng.gamma(s, 1 / beta, len(until))
         ends = rng.exponential(1.0, len(until)) / np.maximum(dropout, 1e-300)

@@ -7,12 +7,12 @@ from datetime import date
 
 import pandas as pd
 
-from crmkit.contracts import DEALS
-from crmkit.offers.barcodes import BARCODE_RULES, ean13, gtin_check_digit
-from crmkit.tables import ContractTable
-from crmkit.transactions import as_day
+from crmkit._days import as_day
+from crmkit.ingest.schemas import DEALS
+from crmkit.ingest.tables import ContractTable
+from crmkit.offers.barcodes import BARCODE_RULES
 
-__all__ = ["Deals", "ean13", "gtin_check_digit"]
+__all__ = ["Deals"]
 
 
 class Deals(ContractTable):

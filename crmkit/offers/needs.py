@@ -13,15 +13,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from crmkit._days import as_day
+from crmkit._types import Ints
 from crmkit.exceptions import ContractError
-from crmkit.offers.gains import Batch
-from crmkit.transactions import as_day
+from crmkit.offers.candidates import Batch
 
 __all__ = ["Needs", "fortnight_of"]
 
-Index = NDArray[np.int64]
 
 _MEMBERS = 40_000
 _ROWS = 1_000_000
@@ -178,7 +177,7 @@ def _batch(
     )
 
 
-def _places(values: Any, known: pd.Index[Any]) -> Index:
+def _places(values: Any, known: pd.Index[Any]) -> Ints:
     """Where each value stands in an index, -1 where it does not."""
     if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
         of_kind = np.append(known.get_indexer(values.cat.categories.astype(object)), -1)
@@ -197,5 +196,5 @@ def _decoded(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
-def _ascending(values: Index) -> bool:
+def _ascending(values: Ints) -> bool:
     return bool((values[1:] >= values[:-1]).all())

@@ -9,29 +9,24 @@ possible plan from above (the Lagrangian dual), and that is the gap reported.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from numbers import Integral
 from typing import Any
 
 import pandas as pd
 
-from crmkit.engine import is_spark
+from crmkit.engine.frames import is_spark
 from crmkit.exceptions import ConfigError
-from crmkit.offers.deals import Deals
 from crmkit.offers.needs import Needs
+from crmkit.offers.on_spark import solve_on_spark
 from crmkit.offers.problem import Problem, solved
 from crmkit.offers.result import OfferResult
-from crmkit.offers.spread import solve_on_spark
+from crmkit.offers.terms import Terms
 
-__all__ = ["EXCLUDED", "OfferPlan"]
-
-EXCLUDED = ("gift card", "deposit", "tobacco", "cigar")
-"""Words of categories in which nothing is offered."""
+__all__ = ["OfferPlan"]
 
 
 @dataclass(frozen=True)
-class OfferPlan:
+class OfferPlan(Terms):
     """Choose offers for every member under the deals' budgets.
 
     With a deal the odds of the purchase are multiplied by ``response``. A deal then gains what the raised probability
@@ -41,7 +36,7 @@ class OfferPlan:
         expected_gain = (p_with_deal - p) margin spend - p_with_deal value (1 - funder_share) - contact_cost
         expected_cost = p_with_deal value                                   (what it takes from the deal's budget)
 
-    `crmkit.offers.gains.expected_gain` says how it is with deals on one of several brands. Only offers with a positive
+    `crmkit.offers.candidates.expected_gain` says how it is with deals on one of several brands. Only offers with a positive
     gain are made (others where a demand needs them), at most ``slots`` a member and one for each of the member's
     categories.
 
@@ -106,65 +101,6 @@ class OfferPlan:
       customer_id deal_id  slot  p_with_deal
     0           a      D1     1        0.556
     """
-
-    deals: Deals
-    slots: int = 10
-    control: float = 0.10
-    key: str = "crmkit"
-    response: float = 1.25
-    margin: float = 0.30
-    min_weekly_spend: float = 0.0
-    contact_cost: float = 0.0
-    point_value: float = 0.10
-    funder_budgets: Mapping[str, float] | None = None
-    store_budget: float | None = None
-    min_reach: Mapping[str, int] | None = None
-    funder_cap: int | None = None
-    frequency_cap: int | None = None
-    min_worth: Mapping[str, float] | None = None
-    excluded: tuple[str, ...] = EXCLUDED
-    tips: pd.DataFrame | None = None
-    tip_slots: int = 1
-    control_by: str | None = None
-    universal: float = 0.0
-
-    def __post_init__(self) -> None:
-        amounts = {
-            "store_budget": self.store_budget,
-            "contact_cost": self.contact_cost,
-            "point_value": self.point_value,
-        }
-        named = {"funder_budgets": self.funder_budgets, "min_reach": self.min_reach, "min_worth": self.min_worth}
-        rules = {
-            f"slots={self.slots!r} is not a whole number above 0": isinstance(self.slots, Integral) and self.slots >= 1,
-            f"control={self.control!r} is not between 0 and 1": 0 <= self.control <= 1,
-            f"universal={self.universal!r} is not between 0 and 1": 0 <= self.universal <= 1,
-            f"response={self.response!r} is not a finite odds ratio above 0": 0 < self.response < float("inf"),
-            f"margin={self.margin!r} is not above 0 and at most 1": 0 < self.margin <= 1,
-            f"min_weekly_spend={self.min_weekly_spend!r} is below 0": self.min_weekly_spend >= 0,
-            **{f"{name}={value!r} is below 0": value is None or value >= 0 for name, value in amounts.items()},
-            **{
-                f"{name}={dict(values)!r} has an amount below 0": all(value >= 0 for value in values.values())
-                for name, values in named.items()
-                if values
-            },
-            f"funder_cap={self.funder_cap!r} is below 1": self.funder_cap is None or self.funder_cap >= 1,
-            f"frequency_cap={self.frequency_cap!r} is below 0": self.frequency_cap is None or self.frequency_cap >= 0,
-            **self._unknown_funders(),
-        }
-        faults = [fault for fault, holds in rules.items() if not holds]
-        if faults:
-            raise ConfigError("; ".join(faults) + ".")
-
-    def _unknown_funders(self) -> dict[str, bool]:
-        there = set(self.deals.frame["funder"])
-        given = {"funder_budgets": self.funder_budgets or {}, "min_reach": self.min_reach or {}}
-        return {
-            f"{name} names {sorted(set(values) - there)}, which fund no deal (there are {sorted(there)[:10]})": (
-                set(values) <= there
-            )
-            for name, values in given.items()
-        }
 
     def solve(
         self,
@@ -251,16 +187,3 @@ class OfferPlan:
                 }
             )
         return pd.DataFrame(rows, index=pd.Index(["half", "assumed", "double"], name="effect"))
-
-    def columns_of_members(self) -> list[str]:
-        """Columns that the members' table must have beside customer_id."""
-        needed = ["weekly_spend"] * (self.min_weekly_spend > 0) + ["tier"] * bool(self.min_worth)
-        return needed + ([self.control_by] if self.control_by else [])
-
-    def wanted_reach(self) -> dict[str, int]:
-        """Funder → members that shall be reached, where any shall."""
-        return {name: n for name, n in (self.min_reach or {}).items() if n > 0}
-
-    def least_worth(self) -> dict[str, float]:
-        """Tier → what a list shall be worth, where it shall be worth anything."""
-        return {tier: least for tier, least in (self.min_worth or {}).items() if least > 0}

@@ -7,32 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crmkit._types import Bools, Floats, Ints
 from crmkit.exceptions import ContractError
-from crmkit.offers import exact
-from crmkit.offers.control import control_group
-from crmkit.offers.dual import Prices, price
-from crmkit.offers.gains import Batch, Candidates, Catalogue, Figures, Habits, candidates_of
-from crmkit.offers.limits import limits_of, offered_deals
-from crmkit.offers.market import Block, Limits, Market, attainable, blocks_of
+from crmkit.offers.candidates import Batch, Candidates, Catalogue, Figures, Habits, candidates_of
+from crmkit.offers.control_group import control_group
+from crmkit.offers.eligibility import brand_groups, check_customers, check_table, eligible, list_terms
 from crmkit.offers.needs import Needs
-from crmkit.offers.people import brand_groups, check_customers, check_table, eligible, list_terms
-from crmkit.offers.repair import Chosen, lists_at, within_budgets
 from crmkit.offers.result import OfferResult, Sums, result_of
+from crmkit.offers.solver import exact
+from crmkit.offers.solver.dual import Prices, price
+from crmkit.offers.solver.market import Block, Limits, Market, attainable, blocks_of
+from crmkit.offers.solver.repair import Chosen, lists_at, within_budgets
+from crmkit.offers.terms import Terms, limits_of, offered_deals
 from crmkit.offers.tips import choose_tips
-
-if TYPE_CHECKING:
-    from crmkit.offers.plan import OfferPlan
 
 __all__ = ["Problem", "eased_value", "lists_near", "solved"]
 
-Numbers = NDArray[np.float64]
-Index = NDArray[np.int64]
 
 _CENT = 0.005
 _FEW = 100_000
@@ -44,15 +39,15 @@ _EASED, _EASED_OF_MANY = (0.995, 0.99), (0.998,)
 class Problem:
     """Everything a plan is made from, checked."""
 
-    terms: OfferPlan
+    terms: Terms
     needs: Needs
     deals: pd.DataFrame
     catalogue: Catalogue
     habits: Habits
     people: pd.DataFrame
     members: pd.Index[Any]
-    slots: Index
-    worth: Numbers
+    slots: Ints
+    worth: Floats
     limits: Limits
     control: pd.DataFrame
     left_out: Mapping[str, int]
@@ -60,7 +55,7 @@ class Problem:
     @classmethod
     def of(
         cls,
-        terms: OfferPlan,
+        terms: Terms,
         needs: Needs,
         customers: pd.DataFrame,
         usage: pd.DataFrame | None,
@@ -139,7 +134,7 @@ class Problem:
             planned=self.people[["customer_id"]], tips=self.tips(),
         )  # fmt: skip
 
-    def worths(self, found: Candidates) -> Numbers:
+    def worths(self, found: Candidates) -> Floats:
         """What each member's list is worth."""
         return np.bincount(found.member, found.worth, len(self.people)).astype(float)
 
@@ -186,7 +181,7 @@ class Problem:
             }
         )
 
-    def _items(self, found: Candidates) -> Index:
+    def _items(self, found: Candidates) -> Ints:
         """The item that each deal stands on."""
         item = np.empty(len(self.deals), dtype=np.int64)
         item[self.catalogue.deals] = np.repeat(np.arange(len(self.catalogue.items)), np.diff(self.catalogue.start))
@@ -214,7 +209,7 @@ def lists_near(market: Market, prices: Prices) -> Chosen:
     return max(plans, key=lambda chosen: chosen.gain.sum())
 
 
-def eased_value(market: Market, prices: Prices, worth: Numbers) -> float:
+def eased_value(market: Market, prices: Prices, worth: Floats) -> float:
     """The value of the members' best lists where none shall be worth more than it is in the plan."""
     blocks = [
         block if block.worth is None else replace(block, demand=np.minimum(block.demand, worth[block.member]))
@@ -229,7 +224,7 @@ def _index(ids: pd.Series[Any]) -> pd.Index[Any]:
     return index
 
 
-def _among(values: Index, ordered: Index) -> NDArray[np.bool_]:
+def _among(values: Ints, ordered: Ints) -> Bools:
     """Which values are among some that are in order."""
     if not len(ordered):
         return np.zeros(len(values), dtype=bool)

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from crmkit.offers.dual import Prices, bound_of
-from crmkit.offers.limits import budget_table, limits_of, offered_deals
-from crmkit.offers.market import Limits
+from crmkit._types import Floats
 from crmkit.offers.needs import Needs
-
-if TYPE_CHECKING:
-    from crmkit.offers.plan import OfferPlan
+from crmkit.offers.solver.dual import Prices, bound_of
+from crmkit.offers.solver.market import Limits
+from crmkit.offers.terms import Terms, budget_table, limits_of, offered_deals
 
 __all__ = ["OfferResult", "Sums", "result_of"]
 
-Numbers = NDArray[np.float64]
 
 _BARRED = "deals in categories in which nothing is offered"
 
@@ -118,20 +114,20 @@ class Sums:
     be and who are offered something, members reached for each funder that wants so, and of each tier with a least worth
     its members and the lists that are worth it."""
 
-    gain: Numbers
-    cost: Numbers
-    offers: Numbers
-    members: Numbers
-    reached: Numbers
-    tier_members: Numbers
-    tier_lists: Numbers
+    gain: Floats
+    cost: Floats
+    offers: Floats
+    members: Floats
+    reached: Floats
+    tier_members: Floats
+    tier_lists: Floats
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
 
 
 def result_of(
-    terms: OfferPlan,
+    terms: Terms,
     needs: Needs,
     sums: Sums,
     prices: Prices,
@@ -173,7 +169,7 @@ def result_of(
     )
 
 
-def _shortfalls(terms: OfferPlan, limits: Limits, sums: Sums) -> pd.DataFrame:
+def _shortfalls(terms: Terms, limits: Limits, sums: Sums) -> pd.DataFrame:
     names = [f"members reached for {name}" for name in terms.wanted_reach()]
     rows = list(zip(names, limits.reach, sums.reached, strict=True))
     for (tier, least), theirs, enough in zip(
@@ -184,7 +180,7 @@ def _shortfalls(terms: OfferPlan, limits: Limits, sums: Sums) -> pd.DataFrame:
     return table[table["reached"] < table["wanted"]].astype({"wanted": int, "reached": int}).reset_index(drop=True)
 
 
-def _assumptions(terms: OfferPlan, on_prior: float, usage: bool) -> tuple[str, ...]:
+def _assumptions(terms: Terms, on_prior: float, usage: bool) -> tuple[str, ...]:
     sentences = [
         f"a deal multiplies the odds of the purchase by {terms.response:g} (a prior until a campaign has measured it; "
         f"{on_prior:.0%} of the expected gain rests on it)",

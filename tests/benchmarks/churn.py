@@ -19,13 +19,16 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from crmkit import ChurnModel, Transactions, read_extract, scoring
-from crmkit.churn_backtest import churn_scores
-from crmkit.churn_choice import BOOSTERS, Panel
-from crmkit.churn_scoring import reliability_line, value_captured
+from crmkit import ChurnModel, Transactions, read_extract
+from crmkit.churn.backtest import churn_scores
+from crmkit.churn.selection import BOOSTERS
+from crmkit.churn.training import Panel
+from crmkit.evaluation import metrics
+from crmkit.evaluation.metrics.money import value_captured
+from crmkit.evaluation.metrics.probabilities import reliability_line
 from crmkit.exceptions import CrmkitWarning
 from crmkit.models import BGNBD
-from crmkit.panel import Snapshots, snapshots
+from crmkit.summaries.snapshots import Snapshots, snapshots
 
 T = TypeVar("T")
 
@@ -131,10 +134,10 @@ def measure(name: str, log: Transactions, horizon: int, as_of: str, booster: str
         print("target       " + ", ".join(f"{rule} {value}" for rule, value in TARGETS[name].items()))
     rivals = table.iloc[1:]
     for rule, score, best in (
-        ("log-loss", scoring.log_loss, rivals["log_loss"].idxmin()), ("AUC", scoring.roc_auc, rivals["auc"].idxmax()),
+        ("log-loss", metrics.log_loss, rivals["log_loss"].idxmin()), ("AUC", metrics.roc_auc, rivals["auc"].idxmax()),
     ):  # fmt: skip
         print(
-            f"{rule} less that of {best}: {scoring.paired_difference(score, y, answers['ChurnModel'], answers[best])}"
+            f"{rule} less that of {best}: {metrics.paired_difference(score, y, answers['ChurnModel'], answers[best])}"
         )
     captured = {
         "by p_churn": answers["ChurnModel"],
@@ -156,7 +159,7 @@ def falling_away(model: ChurnModel, log: Transactions, as_of: str) -> None:
     fell, could = (now["fell"] == 1).to_numpy(dtype=float), (now["silence"] < horizon).to_numpy()
     rate = (past["fell"] == 1).sum() / (past["silence"] < horizon).sum()
     answers = {"p_partial": model.partial_defection(log, as_of)["p_partial"], "base rate": np.where(could, rate, 0.0)}
-    rows = {who: scoring.probability_scores(fell, p) for who, p in answers.items()}
+    rows = {who: metrics.probability_scores(fell, p) for who, p in answers.items()}
     print(f"falling away: {fell.mean():.1%} came for less than half")
     print(pd.DataFrame(rows).T[["auc", "pr_auc", "log_loss", "brier", "ece", "top_decile_lift"]].round(4).to_string())
 
@@ -170,7 +173,7 @@ def several_days(log: Transactions, horizon: int, days: list[str]) -> None:
             y, answers = shop.labels(state, as_of, horizon), baselines(shop, as_of, horizon)
         model = ChurnModel(horizon).fit(log, as_of)
         for who, p in ({"ChurnModel": model.predict(log, as_of)["p_churn"]} | answers).items():
-            parts.append({"model": who, "log_loss": scoring.log_loss(y, p), "ece": scoring.calibration_error(y, p)})
+            parts.append({"model": who, "log_loss": metrics.log_loss(y, p), "ece": metrics.calibration_error(y, p)})
     print(f"mean of {len(days)} days, {days[0]} to {days[-1]}")
     print(pd.DataFrame(parts).groupby("model", sort=False).mean().round(4).to_string())
 
@@ -191,7 +194,7 @@ def small_bases(log: Transactions, horizon: int, as_of: str, sizes: list[int], t
                 model = ChurnModel(horizon).fit(part, as_of)
                 rival = BGNBD().fit(state[state["customer_id"].isin(few)]).probability_no_purchase(state, horizon)
             p = model.probability(state, model.features_of(state, Snapshots.date(log.close_of(as_of))))
-            gains.append(scoring.log_loss(y, p) - scoring.log_loss(y, rival))
+            gains.append(metrics.log_loss(y, p) - metrics.log_loss(y, rival))
         print(f"n = {n:,}: log-loss less BG/NBD's, mean {np.mean(gains):+.4f}, worst of {times} {max(gains):+.4f}")
 
 

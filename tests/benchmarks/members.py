@@ -27,8 +27,8 @@ from offers import DEALS, terms
 from scale import NAMES
 
 from crmkit import BGNBD, CustomerLifetimeValue, GammaGamma, Store, ValueTiers, btyd_summary, read_extract
-from crmkit.cells import customer_cells, fit_customers, score_file
-from crmkit.engine import limits
+from crmkit.engine.duckdb import engine_limits
+from crmkit.models.scoring import customer_cells, fit_customers, score_file
 
 CHUNK, SLICE, DUE = 1_000_000, 1_000_000, 10
 PURCHASES, SPEND = {"r": 0.8, "alpha": 40.0, "a": 0.7, "b": 2.5}, {"p": 6.0, "q": 4.0, "gamma": 15.0}
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
     n = int(given.members)
-    with tempfile.TemporaryDirectory(prefix="crmkit-members-") as scratch, limits(memory_limit="2GB"):
+    with tempfile.TemporaryDirectory(prefix="crmkit-members-") as scratch, engine_limits(memory_limit="2GB"):
         home = given.folder or Path(scratch)
         home.mkdir(parents=True, exist_ok=True)
         members, scored = home / f"members-{n}.parquet", home / f"scored-{n}.parquet"

@@ -23,10 +23,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from crmkit.offers import Deals, OfferPlan, exact
-from crmkit.offers.market import Market
+from crmkit.offers.deals import Deals
 from crmkit.offers.needs import Needs
+from crmkit.offers.plan import OfferPlan
 from crmkit.offers.problem import Problem, solved
+from crmkit.offers.solver import exact
+from crmkit.offers.solver.market import Market
 
 DEALS, SLOTS, PIECE = 50, 5, 20_000
 
@@ -166,8 +168,8 @@ def measure_lists(n: int) -> dict[str, float]:
     import pypdfium2
     import zxingcpp
 
-    from crmkit.offers import print_lists
-    from crmkit.offers.deals import gtin_check_digit
+    from crmkit.offers.barcodes import gtin_check_digit
+    from crmkit.reports.lists.page_layout import print_lists
 
     rng = np.random.default_rng(3)
     stems = [f"2590{i:08d}" for i in range(DEALS)]

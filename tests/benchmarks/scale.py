@@ -26,11 +26,12 @@ import pandas as pd
 from generate import ITEMS, UNTIL, write_csv, write_log, write_parquet
 
 from crmkit import Transactions, btyd_summary, holdout_summary, purchase_gaps, read_extract, rfm_table
-from crmkit.delivery import receive
-from crmkit.door import Clock
-from crmkit.engine import Engine, limits, sql_text
-from crmkit.sales import sales_summary
-from crmkit.transactions import day_number
+from crmkit._days import day_number
+from crmkit.engine.duckdb import Engine, engine_limits
+from crmkit.engine.texts import sql_text
+from crmkit.ingest.times import Clock
+from crmkit.summaries.sales import sales_summary
+from crmkit.transactions.deliveries import receive
 
 SPLIT = "2025-06-30"
 MONTH_ENDS = [str(end.date()) for end in pd.date_range("2025-01-31", UNTIL, freq="ME")]
@@ -199,7 +200,7 @@ def measure(name: str, home: Path, memory_limit: str | None) -> dict[str, Any]:
     """Time and peak memory of a piece and then of its baseline; to be called in a process of its own."""
     piece = PIECES[name]
     SCAN(home)
-    with limits(memory_limit=memory_limit) if memory_limit else nullcontext():
+    with engine_limits(memory_limit=memory_limit) if memory_limit else nullcontext():
         spent, cpu, tables = seconds(lambda: piece.work(home))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     baseline, base_cpu, _ = seconds(lambda: piece.baseline(home), repeats=5)

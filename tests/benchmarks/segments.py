@@ -24,7 +24,7 @@ from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
 
 from crmkit import RFMScores, ValueTiers
-from crmkit.segments import CustomerClusters
+from crmkit.segments.clusters import CustomerClusters
 
 Labels = list[pd.Series]
 MEASURES = ["days_since_last", "n_purchases", "total_spend"]

@@ -9,7 +9,7 @@ import pytest
 from generate import write_csv, write_log, write_parquet
 
 from crmkit import Transactions, read_extract
-from crmkit.sales import sales_summary
+from crmkit.summaries.sales import sales_summary
 
 NAMES = {"customer_id": "card_no", "purchased_at": "till_time", "amount": "net_paid", "order_id": "receipt"}
 

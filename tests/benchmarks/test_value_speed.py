@@ -17,7 +17,7 @@ import pytest
 
 from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma
 from crmkit.models._value_math import draw_means
-from crmkit.models.lifetimes_adapter import to_lifetimes
+from crmkit.models.lifetimes import to_lifetimes
 
 N = int(os.environ.get("CRMKIT_BENCH_CUSTOMERS", "100000"))
 

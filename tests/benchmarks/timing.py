@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from crmkit import NextPurchase, Transactions, read_extract, scoring
-from crmkit import timing_baselines as rivals
-from crmkit.features import item_panel, item_state
+from crmkit import NextPurchase, Transactions, read_extract
+from crmkit.evaluation import metrics
+from crmkit.repurchase import baselines as rivals
+from crmkit.summaries.items import item_panel, item_state
 
 ONLINE_RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail_I" / "online_retail_I.parquet"
 NO_GOODS = ["COUPON/MISC ITEMS", "FUEL", "MISC. TRANS."]
@@ -125,14 +126,14 @@ def scores(rows: pd.DataFrame, models: tuple[str, ...] = MODELS) -> Iterator[dic
     for model in models:
         p = rows[model]
         of_chances = {
-            "log_loss": scoring.log_loss, "brier": scoring.brier_score, "auc": scoring.roc_auc, "ece": scoring.calibration_error,
+            "log_loss": metrics.log_loss, "brier": metrics.brier_score, "auc": metrics.roc_auc, "ece": metrics.calibration_error,
         }  # fmt: skip
         yield {
             "model": model,
             **{name: score(y, p) if model != "p_topfreq" else np.nan for name, score in of_chances.items()},
-            f"recall@{K}": scoring.recall_at_k(who, y, p, K),
-            f"precision@{K}": scoring.precision_at_k(who, y, p, K),
-            f"ndcg@{K}": scoring.ndcg_at_k(who, y, p, K),
+            f"recall@{K}": metrics.recall_at_k(who, y, p, K),
+            f"precision@{K}": metrics.precision_at_k(who, y, p, K),
+            f"ndcg@{K}": metrics.ndcg_at_k(who, y, p, K),
         }
 
 
@@ -150,7 +151,7 @@ def show_differences(tables: list[pd.DataFrame], rival_names: tuple[str, ...], n
         line = {"less": rival, f"recall@{K}": mean_difference(best, member_recall(rows, rival), n)}
         if rival != "p_topfreq":
             p, q, who = rows["hazard"], rows[rival], rows["customer_id"]
-            line["log_loss"] = scoring.paired_difference(scoring.log_loss, rows["y"], p, q, groups=who, n=n)
+            line["log_loss"] = metrics.paired_difference(metrics.log_loss, rows["y"], p, q, groups=who, n=n)
         lines.append({name: f"{value}" for name, value in line.items()})
     print(
         f"\nThe hazard less its rivals, 95 % interval by bootstrap of households\n{pd.DataFrame(lines).to_string(index=False)}"
@@ -166,9 +167,9 @@ def member_recall(rows: pd.DataFrame, model: str) -> pd.Series:
     return (found["hits"] / found["y"])[found["y"] > 0].droplevel("origin")
 
 
-def mean_difference(a: pd.Series, b: pd.Series, n: int) -> scoring.Interval:
+def mean_difference(a: pd.Series, b: pd.Series, n: int) -> metrics.Interval:
     """Mean of a less that of b, on the same members."""
-    return scoring.paired_difference(lambda _, p: float(p.mean()), np.zeros(len(a)), a, b, groups=a.index, n=n)
+    return metrics.paired_difference(lambda _, p: float(p.mean()), np.zeros(len(a)), a, b, groups=a.index, n=n)
 
 
 # -- Parts -----------------------------------------------------------------------------------------------------------
@@ -204,13 +205,13 @@ def dates(options: argparse.Namespace) -> None:
     rows, curve = table[often], curve[often]
     wait = rows["wait"].where(rows["wait"] <= LONGEST).to_numpy()
     print(
-        f"\nDays to the next purchase, day 280: CRPS over 84 days {scoring.crps_days(wait, curve):.2f}, "
-        f"80 % range {scoring.interval_coverage(wait, curve, 0.8):.1%}, "
-        f"pinball of the median {scoring.pinball_days(wait, rows['day_50'].to_numpy(), 0.5, LONGEST):.2f}, "
-        f"concordance {scoring.concordance(wait, -curve.mean(axis=1)):.4f}"
+        f"\nDays to the next purchase, day 280: CRPS over 84 days {metrics.crps_days(wait, curve):.2f}, "
+        f"80 % range {metrics.interval_coverage(wait, curve, 0.8):.1%}, "
+        f"pinball of the median {metrics.pinball_days(wait, rows['day_50'].to_numpy(), 0.5, LONGEST):.2f}, "
+        f"concordance {metrics.concordance(wait, -curve.mean(axis=1)):.4f}"
     )
     places = [np.flatnonzero(rows["item"] == item) for item, n in rows["item"].value_counts().items() if n >= MANY]
-    held = np.array([scoring.interval_coverage(wait[place], curve[place], 0.8) for place in places])
+    held = np.array([metrics.interval_coverage(wait[place], curve[place], 0.8) for place in places])
     print(
         f"  of {len(held)} categories of {MANY} pairs or more, {(np.abs(held - 0.8) <= 0.05).mean():.0%} have 75–85 % in the "
         f"80 % range; lowest {held.min():.1%}, highest {held.max():.1%}",

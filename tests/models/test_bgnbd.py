@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 from crmkit.exceptions import ContractError, CrmkitWarning, ModelError
 from crmkit.models import BGNBD, MBGNBD, load_model
-from crmkit.models import _btyd_math as formulas
+from crmkit.models import _bgnbd_math as formulas
 
 TABLE = pd.DataFrame({"frequency": [0, 1, 1, 2, 3, 6, 9], "recency": [0, 5, 28, 15, 30, 20, 37], "T": 39.0})
 WEIGHT = [300, 40, 40, 20, 15, 8, 8]

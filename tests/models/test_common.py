@@ -11,17 +11,7 @@ import sklearn.exceptions
 from sklearn.base import clone
 
 from crmkit.exceptions import ContractError, CrmkitError, ExtractError, ModelError, PublishError
-from crmkit.models import (
-    BGCNBD,
-    BGNBD,
-    MBGCNBD,
-    MBGNBD,
-    NBD,
-    CustomerLifetimeValue,
-    GammaGamma,
-    ParetoNBD,
-    load_model,
-)
+from crmkit.models import BGCNBD, BGNBD, MBGCNBD, MBGNBD, NBD, CustomerLifetimeValue, GammaGamma, ParetoNBD, load_model
 
 TABLE = pd.DataFrame(
     {

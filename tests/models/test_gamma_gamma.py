@@ -12,7 +12,7 @@ from scipy.stats import chi2
 
 from crmkit.exceptions import CrmkitWarning
 from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma, load_model
-from crmkit.models import _btyd_math as btyd
+from crmkit.models import _bgnbd_math as btyd
 from crmkit.models import _value_math as formulas
 from crmkit.models.gamma_gamma import GammaGammaTrend
 

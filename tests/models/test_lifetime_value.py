@@ -15,7 +15,7 @@ from sklearn.base import clone
 
 from crmkit.exceptions import ContractError, CrmkitWarning, ModelError
 from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma, load_model
-from crmkit.models import _btyd_math as formulas
+from crmkit.models import _bgnbd_math as formulas
 from crmkit.models._value_math import draw_means
 from crmkit.models.bgbb import BGBB
 from crmkit.models.bgcnbd import BGCNBD, MBGCNBD

@@ -13,7 +13,7 @@ from scipy.stats import beta
 
 from crmkit.exceptions import CrmkitWarning
 from crmkit.models import BGNBD, MBGNBD
-from crmkit.models import _btyd_math as formulas
+from crmkit.models import _bgnbd_math as formulas
 
 TABLE = pd.DataFrame({"frequency": [0, 1, 1, 2, 3, 6, 9], "recency": [0, 5, 28, 15, 30, 20, 37], "T": 39.0})
 WEIGHT = [300, 40, 40, 20, 15, 8, 8]

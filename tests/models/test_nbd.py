@@ -10,7 +10,7 @@ from scipy.stats import nbinom
 
 from crmkit.exceptions import ContractError, CrmkitWarning
 from crmkit.models import NBD
-from crmkit.models import _btyd_math as formulas
+from crmkit.models import _bgnbd_math as formulas
 
 TABLE = pd.DataFrame({"frequency": [0, 1, 2, 9, 0, 3], "T": [39.0, 39.0, 20.0, 39.0, 5.0, 12.0]})
 WEIGHT = [300, 80, 20, 8, 60, 10]

@@ -11,7 +11,7 @@ from scipy.integrate import quad
 from scipy.optimize import approx_fprime
 
 from crmkit.exceptions import ContractError, CrmkitWarning, ModelError
-from crmkit.models import _btyd_math, load_model
+from crmkit.models import _bgnbd_math, load_model
 from crmkit.models import _pareto_math as formulas
 from crmkit.models.pareto_nbd import ParetoNBD
 
@@ -567,7 +567,7 @@ def test_a_weak_prior_takes_over_where_the_data_do_not_decide(table, why):
 
 
 def test_a_fit_that_stops_short_says_so(monkeypatch):
-    monkeypatch.setattr(_btyd_math, "_newton", lambda loss, theta: (theta + 1e-6, _btyd_math._hessian(loss, theta)))
+    monkeypatch.setattr(_bgnbd_math, "_newton", lambda loss, theta: (theta + 1e-6, _bgnbd_math._hessian(loss, theta)))
     with pytest.warns(CrmkitWarning, match="ParetoNBD: the fit did not converge"):
         model = ParetoNBD().fit(TABLE, sample_weight=WEIGHT)
     assert not model.converged_

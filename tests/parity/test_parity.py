@@ -19,7 +19,7 @@ import pytest
 from pyarrow.dataset import dataset
 
 from crmkit import Transactions, btyd_summary, holdout_summary, purchase_gaps, read_extract, rfm_table
-from crmkit.transactions import Rejections
+from crmkit.transactions.rejections import Rejections
 
 N_LINES, UNTIL, SPLIT = 1_000_000, "2025-12-31", "2025-06-30"
 NAMES = {"customer_id": "card", "purchased_at": "at", "amount": "paid", "order_id": "receipt", "quantity": "pieces"}

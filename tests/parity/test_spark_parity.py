@@ -15,10 +15,15 @@ import pyarrow as pa
 import pytest
 
 from crmkit import Rejections, Transactions, btyd_summary, holdout_summary, purchase_gaps, rfm_table
-from crmkit.engine import Engine, SparkEngine, is_spark, on_spark, sql_text
+from crmkit.engine.choose import on_spark
+from crmkit.engine.duckdb import Engine
+from crmkit.engine.frames import is_spark
+from crmkit.engine.spark import SparkEngine
+from crmkit.engine.texts import sql_text
 from crmkit.exceptions import ConfigError, LeakError
-from crmkit.features import item_bought, item_state, weekly_sales, weekly_spend
-from crmkit.sales import sales_summary
+from crmkit.summaries.customers import weekly_spend
+from crmkit.summaries.items import item_bought, item_state
+from crmkit.summaries.sales import sales_summary, weekly_sales
 
 pytestmark = pytest.mark.xdist_group("spark")
 

@@ -9,7 +9,10 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crmkit.offers import Deals, OfferPlan, control_group, exact
+from crmkit.offers.control_group import control_group
+from crmkit.offers.deals import Deals
+from crmkit.offers.plan import OfferPlan
+from crmkit.offers.solver import exact
 
 CATEGORIES = ["Milk", "Tea", "Soap", "Nuts"]
 

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from crmkit.moves import migration
-from crmkit.tiers import RFMScores, ValueTiers, concentration
+from crmkit.segments.migration import migration
+from crmkit.segments.rfm import RFMScores
+from crmkit.segments.tiers import ValueTiers, concentration
 
 amounts = st.one_of(st.integers(0, 6).map(float), st.floats(0, 1e6, allow_nan=False).map(lambda x: round(x, 2)))
 values = st.lists(amounts, min_size=1, max_size=60).map(lambda rows: pd.Series(rows, dtype=float, name="value"))

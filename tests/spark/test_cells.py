@@ -11,9 +11,9 @@ import pytest
 from sklearn.linear_model import LinearRegression
 from sklearn.tree import DecisionTreeClassifier
 
-from crmkit.cells import customer_cells, fit_customers, score_customers
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma
+from crmkit.models.scoring import customer_cells, fit_customers, score_customers
 
 pytestmark = pytest.mark.xdist_group("spark")
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from crmkit import ChurnModel, Transactions
-from crmkit.engine import is_spark, on_spark
+from crmkit.engine.choose import on_spark
+from crmkit.engine.frames import is_spark
 from crmkit.testing import generated_sales
 
 pytestmark = pytest.mark.xdist_group("spark")

@@ -18,7 +18,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from crmkit import BGNBD, CustomerLifetimeValue, GammaGamma, Transactions, btyd_summary, purchase_gaps
-from crmkit.cells import score_customers
+from crmkit.models.scoring import score_customers
 from crmkit.testing import generated_sales
 
 pytestmark = pytest.mark.xdist_group("spark")
@@ -30,8 +30,8 @@ from functools import partial
 from pathlib import Path
 from pyspark.sql import SparkSession
 from crmkit import BGNBD, btyd_summary, purchase_gaps
-from crmkit.cells import fit_customers, score_customers
-from crmkit.engine import on_spark
+from crmkit.models.scoring import fit_customers, score_customers
+from crmkit.engine.choose import on_spark
 
 session = SparkSession.builder.getOrCreate()
 log, clv, classifier = pickle.loads(Path(sys.argv[1]).read_bytes())

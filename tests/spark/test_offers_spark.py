@@ -11,8 +11,11 @@ import pandas as pd
 import pytest
 
 from crmkit.exceptions import ConfigError, ContractError
-from crmkit.offers import Deals, OfferPlan, OfferResult, control_group
-from crmkit.offers.people import eligible
+from crmkit.offers.control_group import control_group
+from crmkit.offers.deals import Deals
+from crmkit.offers.eligibility import eligible
+from crmkit.offers.plan import OfferPlan
+from crmkit.offers.result import OfferResult
 
 pytestmark = pytest.mark.xdist_group("spark")
 
@@ -94,10 +97,10 @@ def watched(spark: Any) -> Iterator[list[tuple[int, int]]]:
 def cut(far: dict[str, Any], spark: Any) -> tuple[OfferResult, list[tuple[int, int]]]:
     """A plan from three partitions, priced first from half of the members; and what came to the driver for it."""
     with pytest.MonkeyPatch.context() as patch, watched(spark) as sizes:
-        patch.setattr("crmkit.offers.spread._MEMBERS", N // PARTS)
-        patch.setattr("crmkit.offers.spread._SAMPLE", N // 2)
-        patch.setattr("crmkit.offers.dual._FEW", 0)
-        patch.setattr("crmkit.offers.dual._STEPS_OF_MANY", 3)
+        patch.setattr("crmkit.offers.on_spark._MEMBERS", N // PARTS)
+        patch.setattr("crmkit.offers.on_spark._SAMPLE", N // 2)
+        patch.setattr("crmkit.offers.solver.dual._FEW", 0)
+        patch.setattr("crmkit.offers.solver.dual._STEPS_OF_MANY", 3)
         return terms().solve(**far), sizes
 
 

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 
 from crmkit import Costs, Transactions
-from crmkit.brand_usage import BrandUsage
-from crmkit.costs import allocate_costs
-from crmkit.engine import is_spark, on_spark
-from crmkit.life_cycles import life_cycle
-from crmkit.relationships import RelationshipLevel
-from crmkit.target_groups import target_group, track
+from crmkit.engine.choose import on_spark
+from crmkit.engine.frames import is_spark
+from crmkit.products.life_cycles import life_cycle
+from crmkit.segments.brand_usage import BrandUsage
+from crmkit.segments.relationships import RelationshipLevel
+from crmkit.segments.target_groups import target_group, track_group
+from crmkit.summaries.costs import allocate_costs
 
 pytestmark = pytest.mark.xdist_group("spark")
 
@@ -40,9 +41,9 @@ TABLES: dict[str, Callable[[Transactions], Any]] = {
     "life cycle of products in the past": lambda log: life_cycle(log, by="product_id", as_of="2017-03-01"),
     "costs": lambda log: allocate_costs(COSTS, log),
     "relationships": lambda log: RelationshipLevel().assess(log, COSTS).table,
-    "a group by month": lambda log: track(GROUP, log).table,
-    "a group by week": lambda log: track(GROUP, log, period="week").table,
-    "a group by 28 days": lambda log: track(GROUP, log, "spend", "28 days").table,
+    "a group by month": lambda log: track_group(GROUP, log).table,
+    "a group by week": lambda log: track_group(GROUP, log, period="week").table,
+    "a group by 28 days": lambda log: track_group(GROUP, log, "spend", "28 days").table,
 }
 
 

@@ -1,0 +1,82 @@
+"""Reading customer tables for scores, tiers and segments: finite numbers, remembered names, or an error that says which."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sklearn.exceptions
+from sklearn.utils.validation import validate_data
+
+from crmkit._types import Floats
+from crmkit.exceptions import ContractError, CrmkitError
+
+__all__ = ["as_table", "customer_index", "numbers", "remember"]
+
+
+def as_table(estimator: Any, X: Any) -> pd.DataFrame:
+    """A pandas table as it is, a Series as one column, anything else through an array of one or two dimensions."""
+    if isinstance(X, pd.DataFrame):
+        return X
+    if isinstance(X, pd.Series):
+        return X.to_frame()
+    array = np.asarray(X)
+    if array.ndim not in (1, 2):
+        raise ContractError(
+            f"{type(estimator).__name__} takes a dense table, got {type(X).__name__} of shape {np.shape(X)} "
+            "(sparse input is not supported). Pass a pandas DataFrame."
+        )
+    return pd.DataFrame(array)
+
+
+def remember(estimator: Any, table: pd.DataFrame, *, reset: bool) -> None:
+    """Set, or compare, feature_names_in_ and n_features_in_ the way scikit-learn does."""
+    try:
+        validate_data(estimator, table, reset=reset, skip_check_array=True)
+    except ValueError as error:
+        raise ContractError(str(error)) from None
+    if reset and not len(table):
+        raise ContractError("Found array with 0 sample(s); at least one customer is needed to fit.")
+
+
+def numbers(column: pd.Series[Any]) -> Floats:
+    """A column as finite floats."""
+    name = column.name if isinstance(column.name, str) else "The column"
+    if column.dtype.kind == "c":
+        raise ContractError(f"Complex data not supported: {name} is {column.dtype}.")
+    try:
+        if column.dtype.kind in "mM" or pd.api.types.is_string_dtype(column):
+            raise TypeError
+        found = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        raise ContractError(f"{name} is {column.dtype}, not numbers. Convert it with pd.to_numeric.") from None
+    if bad := int((~np.isfinite(found)).sum()):
+        raise ContractError(
+            f"{name}: {bad:,} of {len(found):,} values are missing (NaN) or infinite (inf). "
+            "Drop these customers or fill the value, for instance with 0."
+        )
+    return found
+
+
+def customer_index(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> pd.DataFrame:
+    """The table by customer_id, each once, with at least these columns.
+
+    >>> customer_index(pd.DataFrame({"customer_id": ["a"], "tier": ["A"]}), ("tier",), "before").loc["a", "tier"]
+    'A'
+    """
+    if not isinstance(table, pd.DataFrame):
+        raise ContractError(f"{name} is a {type(table).__name__}; pass a pandas table with {list(columns)}.")
+    if "customer_id" not in table.columns and table.index.name == "customer_id":
+        table = table.reset_index()
+    if missing := [column for column in ("customer_id", *columns) if column not in table.columns]:
+        raise ContractError(f"Columns not found in {name}: {missing}. It has {list(table.columns)}.")
+    ids = table["customer_id"]
+    faults = {"are missing": int(ids.isna().sum()), "are repeated": int(ids.dropna().duplicated().sum())}
+    if said := [f"{count:,} customer_id {fault}" for fault, count in faults.items() if count]:
+        raise ContractError(f"{name}: {', '.join(said)}. Give one row per customer, each with its id.")
+    return table.set_index("customer_id")
+
+
+class NotFittedError(CrmkitError, sklearn.exceptions.NotFittedError):  # type: ignore[misc]
+    """The model was asked for an answer before ``fit``."""

@@ -1,0 +1,36 @@
+"""Days as numbers: whole days since 1970-01-01, the one epoch."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+from crmkit.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["as_day", "day_number"]
+
+_EPOCH = date(1970, 1, 1)
+
+
+def day_number(day: str | date) -> int:
+    """Days since 1970-01-01 of an ISO date.
+
+    >>> day_number("1970-01-31")
+    30
+    """
+    return (as_day(day) - _EPOCH).days
+
+
+def as_day(day: str | date) -> date:
+    """A date, or the day an ISO date names.
+
+    >>> as_day("2017-12-31")
+    datetime.date(2017, 12, 31)
+    """
+    try:
+        return date.fromisoformat(day) if isinstance(day, str) else date(day.year, day.month, day.day)
+    except (ValueError, AttributeError):
+        raise ConfigError(f"{day!r} is not a day. Write it as in '2017-12-31'.") from None

@@ -1,0 +1,32 @@
+"""One name for each kind of array."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Bools", "Floats", "Int16s", "Int32s", "Interval", "Ints", "Singles"]
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Int32s = NDArray[np.int32]
+Int16s = NDArray[np.int16]
+Bools = NDArray[np.bool_]
+
+
+class Interval(NamedTuple):
+    """An estimate with its interval; unpacks as ``estimate, low, high``.
+
+    >>> print(Interval(0.74, 0.731, 0.749))
+    0.74 (0.731 to 0.749)
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.4g} ({self.low:.4g} to {self.high:.4g})"

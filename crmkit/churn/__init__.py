@@ -1,0 +1,1 @@
+from crmkit.churn import backtest as backtest

@@ -1,0 +1,123 @@
+"""How `ChurnModel` chooses: tables of past days, and every candidate held against the newest of them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from crmkit._types import Floats
+from crmkit.churn._logistic_math import log_odds, shift_to_rate
+from crmkit.churn.estimators import BoostedTrees, ChurnClassifier, ChurnLogistic, LightGBMTrees
+from crmkit.churn.training import BTYD, STEP, Panel
+from crmkit.evaluation import metrics
+from crmkit.evaluation.metrics._inputs import EPS
+from crmkit.exceptions import CrmkitWarning
+
+__all__ = ["BOOSTERS", "candidates", "choose", "row_losses", "warn_of_leaks"]
+BOOSTERS = {"scikit-learn": BoostedTrees, "lightgbm": LightGBMTrees}
+MIDDLE, RARE = 500, 20
+LEAK_AUC, LEAK_FEATURE = 0.97, 0.95
+
+
+def candidates(booster: str) -> dict[str, ChurnClassifier]:
+    return {
+        "logistic": ChurnClassifier((ChurnLogistic(),)),
+        "average of logistic and trees": ChurnClassifier((ChurnLogistic(), BOOSTERS[booster]())),
+    }
+
+
+def choose(panel: Panel, n_customers: int, booster: str) -> tuple[str, pd.DataFrame, str]:
+    """The candidate to use, every candidate's score at the newest past day, and a sentence.
+
+    Without a whole year to learn from, a candidate is judged once its mean is moved to what happened: the base rate of one
+    season says nothing of the next.
+    """
+    label = panel.table(panel.newest)["label"].to_numpy()
+    answers = {name: panel.silent(panel.newest, name) for name in BTYD}
+    trained, where = _trained(panel, n_customers, booster)
+    scores = {
+        name: _Score.of(label, p, moved=not panel.season) for name, p in (answers | trained).items() if p is not None
+    }
+    best = "BG/NBD"
+    for name in scores:
+        gain, error = scores[best].gain(scores[name])
+        best = name if name in BTYD and gain > error else best
+    rows = [(name, *score.figures, *scores[best].gain(score)) for name, score in scores.items()]
+    table = pd.DataFrame(rows, columns=["candidate", "log_loss", "auc", "ece", "gain", "standard_error"])
+    better = table[table["candidate"].isin(trained) & (table["gain"] > table["standard_error"])]
+    chosen = str(better.sort_values("gain")["candidate"].iloc[-1]) if len(better) else best
+    table["chosen"] = table["candidate"] == chosen
+    losses = ", ".join(f"{name} {loss:.4f}" for name, loss in zip(table["candidate"], table["log_loss"], strict=True))
+    return chosen, table, f"{chosen}: log-loss {where}: {losses}."
+
+
+def _trained(panel: Panel, n_customers: int, booster: str) -> tuple[dict[str, Floats | None], str]:
+    """Answers at the newest past day of what was fitted on days whose outcome was known then, and in words on which.
+
+    Where these are not half as many as there are to learn from now, what was fitted on them says little of what will be: then
+    the answers are for customers held out, on all past days.
+    """
+    test, days = panel.table(panel.newest), panel.days(panel.newest)
+    known = panel.days(panel.newest - STEP * -(-panel.horizon // STEP))
+    held_out = 2 * len(known) < len(days)
+    rows = pd.concat([panel.table(day) for day in (days if held_out else known)], ignore_index=True)
+    answers: dict[str, Floats | None] = {}
+    if RARE <= rows["label"].sum() <= len(rows) - RARE:
+        for name, unfitted in candidates(booster).items():
+            if name == "logistic" or n_customers >= MIDDLE:
+                model = unfitted.fit(rows[panel.features], rows["label"], groups=rows["customer_id"])
+                newest = (rows["day"] == panel.newest).to_numpy()
+                unseen = model.held_out_[newest] if held_out else model.decision_function(test[panel.features])
+                answers[name] = np.asarray(expit(unseen), dtype=np.float64)
+    if held_out:
+        return (
+            answers,
+            f"of customers held out at {panel.date(panel.newest)} (the log is too short for enough earlier days)",
+        )
+    return answers, f"at {panel.date(panel.newest)}"
+
+
+class _Score(NamedTuple):
+    """How good answers are: log-loss, AUC and ECE as they are, and every row's loss (at the mean that was observed)."""
+
+    figures: tuple[float, float, float]
+    losses: Floats
+
+    @classmethod
+    def of(cls, label: Floats, p: Floats, moved: bool) -> _Score:
+        z = log_odds(p)
+        shift = shift_to_rate(z, float(label.mean())) if moved else 0.0
+        figures = metrics.log_loss(label, p), metrics.roc_auc(label, p), metrics.calibration_error(label, p)
+        return cls(figures, row_losses(label, expit(z + shift)))
+
+    def gain(self, other: _Score) -> tuple[float, float]:
+        """How much less the other loses: mean of the paired differences, and its standard error."""
+        gain = self.losses - other.losses
+        return float(gain.mean()), float(gain.std() / np.sqrt(max(len(gain) - 1, 1)))
+
+
+def row_losses(label: Floats, p: Any) -> Floats:
+    """Log-loss of each row."""
+    kept = np.clip(np.asarray(p, dtype=np.float64), EPS, 1 - EPS)
+    return -(label * np.log(kept) + (1 - label) * np.log1p(-kept))
+
+
+def warn_of_leaks(choice: pd.DataFrame, test: pd.DataFrame) -> None:
+    """Warn when a past day was predicted too well to be true."""
+    label = test["label"].to_numpy()
+    drop = ["customer_id", "label", "fell", "day", "frequency", "recency", "T", "btyd_log_odds"]
+    alone = {name: metrics.roc_auc(label, column) for name, column in test.drop(columns=drop).items()}
+    leaks = {name: max(auc, 1 - auc) for name, auc in alone.items() if max(auc, 1 - auc) > LEAK_FEATURE}
+    best = choice["auc"].max()
+    if leaks or best > LEAK_AUC:
+        what = ", ".join(f"{name} {auc:.3f}" for name, auc in leaks.items()) or f"the model {best:.3f}"
+        warnings.warn(
+            f"ChurnModel: AUC of {what} at a past day is too good to be true; the outcome may be in what was known. "
+            "See that returns, closed accounts and the like bear the day on which they were recorded.",
+            CrmkitWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,39 @@
+"""Which engine a table or a log belongs to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from crmkit.engine.duckdb import Engine
+from crmkit.engine.spark import SparkEngine
+
+__all__ = ["engine_for", "on_spark"]
+
+
+def engine_for(log: Any) -> Engine | SparkEngine:
+    """The engine that a log asks for, to be used in a ``with`` block."""
+    return SparkEngine() if getattr(log, "on_spark", False) else Engine()
+
+
+def on_spark(log: Any) -> Any:
+    """The same log, to be summarised by the active Spark session.
+
+    Parameters
+    ----------
+    log : Transactions
+        Its folder must be seen by every machine of the cluster.
+
+    Returns
+    -------
+    Transactions
+        Summaries and features of it are Spark DataFrames, equal to the pandas ones, that nobody has computed or
+        collected yet. It holds no session, so it can still be pickled.
+
+    Raises
+    ------
+    ConfigError
+        There is no Spark session.
+    """
+    SparkEngine()
+    return replace(log, on_spark=True)

@@ -1,0 +1,1 @@
+from crmkit.evaluation import value as value

@@ -1,0 +1,176 @@
+"""How far can the numbers be trusted? Each model fitted at past days, and held against what happened then.
+
+``backtest`` takes the model that is about to be used, fits a fresh copy of it on what was known at the close of each
+origin, and scores its answers on the days after, beside a baseline that needs no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import singledispatch
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from crmkit._days import as_day
+from crmkit.displays import Display
+from crmkit.exceptions import LeakError, ModelError
+from crmkit.transactions.log import Transactions
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Backtest", "backtest"]
+
+_WORDS = {"mae_value": "mean absolute error of the money spent", "log_loss": "log-loss"}
+_ORIGINS = 3
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """How a model and its baseline did at past origins; prints as a sentence and a table.
+
+    Attributes
+    ----------
+    subject : str
+        What was predicted.
+    horizon : int
+        Days ahead.
+    scores : DataFrame
+        origin, model, n, and one column a score.
+    display : Display
+        The figure, with its numbers in ``display.table``.
+    main : str
+        The score that decides; smaller is better.
+    scope : str
+        What is scored, where that is not everything that is predicted.
+    """
+
+    subject: str
+    horizon: int
+    scores: pd.DataFrame = field(repr=False)
+    display: Display = field(repr=False)
+    main: str
+    scope: str = ""
+
+    @property
+    def mean(self) -> pd.DataFrame:
+        """Mean of every score over the origins, one row a model; the model itself comes first."""
+        order = self.scores["model"].unique()
+        return self.scores.drop(columns=["origin"]).groupby("model").mean().loc[order]
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: the model's figure, the best baseline's, and which is better (smaller is better)."""
+        mean, n = self.mean[self.main], self.scores["origin"].nunique()
+        model, rival = str(mean.index[0]), str(mean.iloc[1:].idxmin())
+        won = self._wins(model, rival)
+        better = "beats" if mean[model] < mean[rival] else "does not beat"
+        return (
+            f"{self.subject}{self.scope}, {self.horizon} days ahead: {model} {better} {rival} ({_WORDS[self.main]} "
+            f"{mean[model]:.3f} against {mean[rival]:.3f}; better at {won} of {n} past days)."
+        )
+
+    def _wins(self, model: str, rival: str) -> int:
+        wide = self.scores.pivot_table(index="origin", columns="model", values=self.main)
+        return int((wide[model] < wide[rival]).sum())
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw ``display``."""
+        return self.display.plot(ax)
+
+    def __str__(self) -> str:
+        return f"{self.verdict}\n{self.mean.round(3).to_string()}"
+
+
+def backtest(
+    model: object,
+    log: Transactions,
+    split: str | date | Sequence[str | date] | None = None,
+    horizon: int | None = None,
+    **options: Any,
+) -> Backtest:
+    """Backtest a model at one or more past origins.
+
+    Parameters
+    ----------
+    model : CustomerLifetimeValue, ChurnModel or NextPurchase
+        A fresh copy is fitted at every origin; the one given is not changed and need not be fitted.
+    log : Transactions
+    split : date or list of dates, optional
+        Origins: what is known is what happened up to the close of that day. By default three origins, a horizon apart,
+        the last of them a horizon before the log's ``until``.
+    horizon : int, optional
+        Days ahead. Default: for lifetime value from the (last) split to ``until``, or a quarter of the days observed;
+        the model's own for churn; 14 for the next purchase.
+    **options
+        Of churn alone. ``service``: a `ServiceRecords`, complaints and answers, known from the day on which they were
+        recorded. ``campaign``: a mapping, what a retention campaign costs and brings at your firm, for the expected
+        maximum profit: clv, incentive, contact, accept, as in `expected_maximum_profit`; by default those of its paper.
+
+    Returns
+    -------
+    Backtest
+        Of churn a `ChurnBacktest`, with intervals and a gains chart.
+
+    Raises
+    ------
+    ModelError
+        There is no backtest for such a model, or it takes no such option.
+    LeakError
+        The days after an origin have not all been observed, or there is too little history before it.
+
+    Examples
+    --------
+    >>> from crmkit.churn.model import ChurnModel
+    >>> from crmkit.testing import generated_log
+    >>> check = backtest(ChurnModel(horizon=30), generated_log(n_customers=400))
+    >>> check.scores["origin"].nunique(), check.mean.index[0]
+    (3, 'churn model')
+    """
+    if horizon is not None and (horizon < 1 or horizon != int(horizon)):
+        raise ModelError(f"horizon={horizon} is not a whole number of days of at least 1.")
+    splits = [split] if isinstance(split, str | date) else list(split or [])
+    origins = sorted(as_day(day) for day in splits)
+    ahead = horizon or _default_horizon(model, log, origins)
+    if not origins:
+        origins = _default_origins(log, ahead)
+    for origin in origins:
+        if origin + timedelta(days=ahead) > log.until:
+            raise LeakError(f"The {ahead} days after {origin} are not all observed: the log ends on {log.until}.")
+    return backtest_of(model, log, origins, ahead, **options)
+
+
+def _default_horizon(model: object, log: Transactions, origins: list[date]) -> int:
+    own: int | None = getattr(model, "backtest_horizon", None)
+    if own is not None:
+        return own
+    if origins:
+        return max(1, (log.until - origins[-1]).days)
+    return max(1, (log.until - opened_on(log)).days // 4)
+
+
+def _default_origins(log: Transactions, ahead: int) -> list[date]:
+    first = opened_on(log) + timedelta(days=2 * ahead)
+    origins = [log.until - timedelta(days=ahead * k) for k in range(_ORIGINS, 0, -1)]
+    enough = [origin for origin in origins if origin >= first]
+    if not enough:
+        days = (log.until - opened_on(log)).days + 1
+        raise LeakError(f"{days} days of history are too few to look {ahead} days ahead from a past day; give a split.")
+    return enough
+
+
+def opened_on(log: Transactions) -> date:
+    """Day of the first purchase in the log; `ModelError` where there is none."""
+    first = log.first_day()
+    if first is None:
+        raise ModelError("The log holds no purchase.")
+    return date(1970, 1, 1) + timedelta(days=first)
+
+
+@singledispatch
+def backtest_of(model: object, log: Transactions, origins: list[date], ahead: int, **options: Any) -> Backtest:
+    """The backtest of one kind of model, registered by the model's own room."""
+    raise ModelError(f"There is no backtest for a {type(model).__name__}.")

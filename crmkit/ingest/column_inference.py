@@ -1,0 +1,253 @@
+"""Which column of a file is which, guessed from names and values."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import pandas as pd
+
+from crmkit.engine.duckdb import Engine
+from crmkit.exceptions import ContractError, CrmkitError
+from crmkit.ingest.databases import is_url
+from crmkit.ingest.extracts import Extract, read_extract
+from crmkit.ingest.files import likely_encoding, matching
+from crmkit.ingest.numbers import SIGNS
+from crmkit.ingest.parts import NO_HEADER, Reading, are_values
+from crmkit.ingest.schemas import CONTRACTS
+from crmkit.ingest.times import AMBIGUOUS, fitting_formats
+from crmkit.ingest.worksheets import cell_text
+
+__all__ = ["Guess", "guessed"]
+CLOCK = ("time_zone", "recorded_in", "time_format", "trading_day_cutoff")
+_SAMPLE = 20_000
+_TITLES = 12
+NEVER = "9998-12-31"
+_LIKELY = 0.8
+
+
+# -- What a user asks for --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a delivery seems to be: its table, its columns, how it is written; ``doubts`` says why to confirm a setting."""
+
+    table: str
+    columns: dict[str, str]
+    settings: dict[str, Any] = field(default_factory=dict)
+    doubts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> list[str]:
+        """Required columns that no delivered one seems to be."""
+        contract = CONTRACTS[self.table]
+        return [n for n in contract.required if n not in self.columns and not contract.computed(n, self.columns)]
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """The settings that are options of `read_extract`."""
+        return {name: value for name, value in self.settings.items() if name in Reading.__dataclass_fields__}
+
+    @property
+    def clock(self) -> dict[str, str]:
+        """The settings that say how times are written."""
+        return {name: value for name, value in self.settings.items() if name in CLOCK}
+
+
+# -- Guessing --------------------------------------------------------------------------------------------------------
+
+
+def guessed(files: Sequence[str], *, table: str | None = None, query: str | None = None) -> Guess:
+    """What files seem to be: their encoding, lines above the names, columns, numbers and times."""
+    settings, doubts = _guessed_text(files)
+    settings |= selected(table, query)
+    extract = read_extract(files[0] if len(files) == 1 else list(files), **settings)
+    head = extract.head(_SAMPLE)
+    guess = Guess(*_guessed_columns(extract.columns), settings, doubts)
+    check_header(guess, extract)
+    _guess_numbers(guess, head)
+    _guess_times(guess, head)
+    return guess
+
+
+def _guessed_text(files: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The encoding, and how many lines stand above the names, of the first text file that does not say."""
+    settings: dict[str, Any] = {}
+    doubts: dict[str, str] = {}
+    if any(is_url(file) for file in files):
+        return settings, doubts
+    for path, _ in [found for file in files for found in matching(file)]:
+        likely = likely_encoding(path)
+        if likely and "encoding" not in settings:
+            settings["encoding"] = likely
+            doubts["encoding"] = f"{path.name} is not UTF-8 and looks like this"
+    with suppress(CrmkitError):
+        skip = _titles(read_extract(files[0], **settings), settings)
+        if skip:
+            settings["skip_rows"] = skip
+            doubts["skip_rows"] = "lines above the line of column names"
+    return settings, doubts
+
+
+def _titles(extract: Extract, settings: Mapping[str, Any]) -> int:
+    """Lines above the first that has most fields, where the line taken for the names has a single one."""
+    from crmkit.ingest.files import first_lines
+
+    part = extract.parts[0]
+    if part.kind != "csv" or len(part.columns) > 1 or part.path is None:
+        return 0
+    lines = first_lines(part.path, part.member, part.encoding, settings.get("encoding"), _TITLES)
+    counts = [max(len(re.split(re.escape(mark), line)) for mark in ",;\t|") for line in lines]
+    most = max(counts)
+    return counts.index(most) if most > 2 else 0
+
+
+@cache
+def _words() -> dict[str, dict[str, list[str]]]:
+    return tomllib.loads(resources.files("crmkit").joinpath("ingest", "words.toml").read_text(encoding="utf-8"))
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold()))
+
+
+def _guessed_columns(delivered: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """The table that the columns seem to be of, and contract column → delivered column."""
+    found = {table: _named(delivered, words) for table, words in _words().items()}
+    for table in ("deals", "tips", "transactions", "products", "members"):
+        if not Guess(table, found[table]).missing:
+            return table, found[table]
+    return "transactions", found["transactions"]
+
+
+def _named(delivered: Sequence[str], words: Mapping[str, list[str]]) -> dict[str, str]:
+    """The surest pairs first: a name that is a word, then one that begins or ends with it, the longest word first."""
+    plain = {given: _plain(given) for given in delivered}
+    ranked = sorted(
+        (_unsure(plain[given], word, rank), name, given)
+        for name, known in words.items()
+        for rank, word in enumerate(known)
+        for given in delivered
+        if _unsure(plain[given], word, rank) is not None
+    )
+    columns: dict[str, str] = {}
+    for _, name, given in ranked:
+        if name not in columns and given not in columns.values():
+            columns[name] = given
+    return {name: columns[name] for name in words if name in columns}
+
+
+def _unsure(name: str, word: str, rank: int) -> tuple[int, int, int] | None:
+    if name == word:
+        return (0, 0, rank)
+    long_enough = len(word) >= 4 or not word.isascii()
+    if long_enough and (name.startswith(word) or name.endswith(word)):
+        return (1, -len(word), rank)
+    return None
+
+
+def unless_sales(guess: Guess, delivered: Sequence[str]) -> list[str]:
+    """What sales would need besides, where another table's guess leaves a column of purchase times unused."""
+    sales = _named(delivered, _words()["transactions"])
+    is_open = guess.table != "transactions" and {"customer_id", "purchased_at"} <= sales.keys()
+    unused = is_open and sales["purchased_at"] not in guess.columns.values()
+    return Guess("transactions", sales).missing if unused else []
+
+
+def _values(head: pd.DataFrame, guess: Guess, kinds: tuple[str, ...]) -> dict[str, pd.Series[Any]]:
+    """The values of the columns of some kinds, of those that the first part has."""
+    contract = CONTRACTS[guess.table]
+    named = {name: given for name, given in guess.columns.items() if contract.columns[name] in kinds and given in head}
+    return {name: head[given].dropna() for name, given in named.items()}
+
+
+def _texts(head: pd.DataFrame, guess: Guess, kinds: tuple[str, ...]) -> dict[str, pd.Series[str]]:
+    """Those that came as text."""
+    named = _values(head, guess, kinds)
+    return {name: values.str.strip() for name, values in named.items() if pd.api.types.is_string_dtype(values)}
+
+
+def _numbers(head: pd.DataFrame, guess: Guess, kinds: tuple[str, ...]) -> dict[str, pd.Series[str]]:
+    """Those that came as numbers, as text."""
+    named = _values(head, guess, kinds)
+    return {name: values.map(cell_text) for name, values in named.items() if pd.api.types.is_numeric_dtype(values)}
+
+
+def _guess_numbers(guess: Guess, head: pd.DataFrame) -> None:
+    texts = _texts(head, guess, ("money", "number"))
+    values = pd.concat(texts.values(), ignore_index=True) if texts else pd.Series(dtype="str")
+    values = values[values.str.contains(r"\d", regex=True)].astype(str)
+    bare = _without_sign(guess, values)
+    commas = bare.str.fullmatch(r"[+-]?[\d.]*,\d{1,2}").sum()
+    points = bare.str.fullmatch(r"[+-]?[\d,]*\.\d{1,2}").sum()
+    if commas > points:
+        guess.settings["decimal"] = ","
+        guess.doubts["decimal"] = f"{commas:,} numbers are written like {_first(bare, r'.*,[0-9]{1,2}')!r}"
+    mark = "." if commas > points else ","
+    grouped = rf"[+-]?[1-9]\d{{0,2}}(?:{re.escape(mark)}\d{{3}})+(?:[.,]\d*)?"
+    open_ones = bare.str.fullmatch(AMBIGUOUS.strip("^$")).sum()
+    if bare.str.fullmatch(grouped).any():
+        guess.settings["thousands"] = mark
+        guess.doubts["thousands"] = f"there are numbers like {_first(bare, grouped)!r}"
+    elif open_ones * 10 > len(bare):
+        guess.settings["decimal"] = "."
+        guess.doubts["decimal"] = f"{_first(bare, AMBIGUOUS)!r} may also be thousands: decimal = ',' thousands = '.'"
+
+
+def _without_sign(guess: Guess, values: pd.Series[str]) -> pd.Series[str]:
+    """Numbers without a currency's sign, which is noted when most have it."""
+    signs = values.str.replace(r"[\d.,+\-\s'’()\u2212]", "", regex=True)
+    common = signs[signs != ""].mode()
+    if len(common) and (signs == common.iloc[0]).mean() > 0.2:
+        sign = common.iloc[0]
+        codes = [code for code, known in SIGNS.items() if sign == code or sign in known]
+        first = "USD" if "USD" in codes else codes[0] if codes else None
+        if first:
+            guess.settings["currency"] = first
+            guess.doubts["currency"] = f"numbers carry {sign!r}, which is used for {', '.join(codes)}"
+    return values.str.replace(r"[^\d.,]", "", regex=True)
+
+
+def _first(values: pd.Series[str], pattern: str) -> str:
+    found = values[values.str.fullmatch(pattern.strip("^$"))]
+    return str(found.iloc[0]) if len(found) else ""
+
+
+def _guess_times(guess: Guess, head: pd.DataFrame) -> None:
+    for kind, option in (("time", "time_format"), ("date", "date_format")):
+        for name, values in (_texts(head, guess, (kind,)) | _numbers(head, guess, (kind,))).items():
+            formats = _formats(values)
+            if formats and option not in guess.settings:
+                guess.settings[option] = formats[0]
+                others = f"; {' and '.join(formats[1:])} would fit too" if len(formats) > 1 else ""
+                guess.doubts[option] = f"{guess.columns[name]} holds {values.iloc[0]!r}{others}"
+
+
+def _formats(values: pd.Series[str]) -> list[str]:
+    """Formats that fit most of the values, where these are not written year first."""
+    with Engine() as engine:
+        table = engine.register(pd.DataFrame({"given": values.astype("str")}))
+        plain = engine.frame(f"select count({engine.local_day('given')}) as n from {table}")["n"][0]
+        offset = engine.frame(f"select 1 as n from {table} where {engine.has_offset('given')}")
+        if not len(values) or (plain + len(offset)) > (1 - _LIKELY) * len(values):
+            return []
+        return fitting_formats(engine, table, "given")
+
+
+def selected(table: str | None, query: str | None) -> dict[str, str]:
+    return {name: value for name, value in (("table", table), ("query", query)) if value is not None}
+
+
+def check_header(guess: Guess, extract: Extract) -> None:
+    """Raise before values are taken for column names, and shown."""
+    for part in extract.parts:
+        if are_values(part.columns) and not set(guess.columns.values()) & set(part.columns):
+            raise ContractError(f"{part.name} seems to have no header: {NO_HEADER}")

@@ -1,0 +1,147 @@
+"""How numbers and times are written: what a source states about it, as SQL; and what its values leave open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from itertools import product
+
+from crmkit.engine.duckdb import Engine, check_format
+from crmkit.engine.spark import SparkEngine
+from crmkit.engine.texts import check_zone, is_usual_time, literal, states_offset
+from crmkit.exceptions import ConfigError, ContractError
+from crmkit.ingest.numbers import MINUS, western
+
+__all__ = [
+    "AMBIGUOUS",
+    "Clock",
+    "fitting_formats",
+    "is_ambiguous",
+    "is_another_order",
+    "late_clock",
+    "minutes",
+    "readable",
+]
+
+AMBIGUOUS = rf"^[(+{MINUS}-]?[1-9][0-9]{{0,2}}([.,][0-9]{{3}})+[)-]?$"
+DATE_LIKE = r"^([0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}|[0-9]{8}([0-9]{4,6})?|[0-9]{4} ?[년年]|[3-7][0-9]{4}|[0-9]{1,2}[ /-][A-Za-z]{3,9}[ /-][0-9]{2,4}|[A-Za-z]{3,9} [0-9]{1,2}, [0-9]{4})([^0-9]|$)"
+SERIAL = "excel"
+
+_FIRST_SERIAL, _LAST_SERIAL = 36526, 73050  # 2000-01-01 and 2099-12-31
+_DAYS = (
+    "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d", "%Y-%m-%d", "%Y/%m/%d",
+    "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d", "%y/%m/%d", "%y.%m.%d",
+    "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d/%b/%Y", "%b %d, %Y", "%d-%B-%Y", "%d %B %Y", "%B %d, %Y",
+    "%Y년 %m월 %d일", "%Y年%m月%d日", "%Y. %m. %d.",
+)  # fmt: skip
+_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %p %I:%M", " %p %I:%M:%S", "%H%M", "%H%M%S",
+          "T%H:%M:%S", ", %H:%M", ", %H:%M:%S", " %H:%M:%S %z", " %H:%M %z")  # fmt: skip
+
+
+def is_ambiguous(engine: Engine | SparkEngine, text: str) -> str:
+    """Whether a number may be thousands or three decimals; most values are told by their first and last characters."""
+    may_be = f"{text} like '%.___' or {text} like '%,___' or {text} like '%-' or {text} < '0'"
+    return f"case when {may_be} then {engine.matches(text, AMBIGUOUS)} else false end"
+
+
+def readable(engine: Engine | SparkEngine, text: str, time_format: str | None) -> tuple[str, str | None]:
+    """Text as the engine reads it, and the format to read it by.
+
+    A day number of a spreadsheet, 46082.4375, becomes a time written year first; only those of this century are taken.
+    """
+    if time_format != SERIAL or isinstance(engine, SparkEngine):
+        return western(text, time_format), time_format
+    serial = f"try_cast(replace({text}, ',', '.') as double)"
+    is_serial = f"{engine.matches(text, '^[0-9]{5}([.,][0-9]+)?$')} and {serial} >= {_FIRST_SERIAL} and {serial} < {_LAST_SERIAL + 1}"
+    moment = f"timestamp '1899-12-30 00:00:00' + to_seconds(cast(round({serial} * 86400) as bigint))"
+    return f"case when {is_serial} then cast({moment} as varchar) end", None
+
+
+def minutes(clock: str) -> int:
+    """Minutes after midnight of a trading-day cut-off.
+
+    >>> minutes("05:30")
+    330
+    """
+    found = re.fullmatch("([01]?[0-9]):([0-5][0-9])", clock)
+    late = int(found[1]) * 60 + int(found[2]) if found else None
+    if late is None or not 0 < late <= 720:
+        raise ConfigError(
+            f"trading_day_cutoff={clock!r} is not a time after midnight, up to 12:00. Write '05:00', say."
+        )
+    return late
+
+
+def late_clock(engine: Engine | SparkEngine, text: str) -> tuple[str, str]:
+    """Whether a time counts its hours past 24, and the same text with the hours of the next day."""
+    hours: Mapping[str, str] = {
+        f"{before}{hour}:": f"{before}{hour - 24:02d}:" for hour in range(24, 37) for before in " T"
+    }
+    rewritten = reduce(lambda inner, late: f"replace({inner}, {literal(late)}, {literal(hours[late])})", hours, text)
+    return engine.matches(text, "[ T](2[4-9]|3[0-6]):[0-5][0-9]"), rewritten
+
+
+def is_another_order(engine: Engine | SparkEngine, text: str) -> str:
+    """Whether text looks like a date that is not written year first; most values are told by their marks."""
+    other = f"{engine.matches(text, DATE_LIKE)} and {engine.local_day(text)} is null and not {engine.has_offset(text)}"
+    return f"case when {is_usual_time(text)} then false else {other} end"
+
+
+def fitting_formats(engine: Engine | SparkEngine, table: str, column: str) -> list[str]:
+    """The formats that fit most of the values of a column which look like dates and are not written year first."""
+    text = engine.trimmed(engine.quoted(column))
+    values = engine.stage(f"select distinct {text} as given from {table} where {is_another_order(engine, text)}")
+    known = [*(day + time for day, time in product(_DAYS, _TIMES)), SERIAL]
+    likely = _counted(engine, f"(select * from {values} limit 200) sample", known)
+    counts = _counted(engine, values, [form for form, n in likely.items() if n])
+    engine.drop(values)
+    most = max(counts.values(), default=0)
+    return [form for form, n in counts.items() if n and n == most]
+
+
+def _counted(engine: Engine | SparkEngine, values: str, formats: list[str]) -> dict[str, int]:
+    """How many values each format fits."""
+    if not formats:
+        return {}
+    times = [engine.local_time(*readable(engine, "given", form), None, "UTC") for form in formats]
+    parsed = [f"case when extract(year from {one}) between 1980 and 2100 then 1 end" for one in times]
+    row = engine.arrow(f"select {', '.join(f'count({one}) as n{n}' for n, one in enumerate(parsed))} from {values}")
+    return dict(zip(formats, row.to_pylist()[0].values(), strict=True))
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How times are written, and where the shop's day begins.
+
+    ``time_zone`` is the shop's; ``recorded_in`` is the zone of times that state no offset, the shop's own when not
+    given; ``time_format`` is a ``strptime`` format for times that are not written year first, or ``"excel"`` for the day
+    numbers of a spreadsheet. Purchases before
+    ``trading_day_cutoff`` ("05:00") belong to the day before, and a clock that counts on after midnight (25:10) is read.
+    """
+
+    time_zone: str | None = None
+    recorded_in: str | None = None
+    time_format: str | None = None
+    trading_day_cutoff: str | None = None
+
+    def __post_init__(self) -> None:
+        for zone in (self.time_zone, self.recorded_in):
+            if zone is not None:
+                check_zone(zone)
+        if self.trading_day_cutoff is not None:
+            minutes(self.trading_day_cutoff)
+        if self.recorded_in and not self.time_zone:
+            raise ContractError("recorded_in is given without time_zone. State the shop's own zone: time_zone=….")
+        if self.time_format:
+            check_format(self.time_format)
+            if states_offset(self.time_format) and not self.time_zone:
+                raise ContractError(
+                    f"time_format={self.time_format!r} reads offsets. State the shop's zone: time_zone=…."
+                )
+
+    @property
+    def cutoff(self) -> int:
+        """Minutes after midnight at which the shop's day begins."""
+        return minutes(self.trading_day_cutoff) if self.trading_day_cutoff else 0

@@ -1,0 +1,298 @@
+"""Customer tables that stay where they are: a fit on counts of equal customers, and scores without collecting anybody.
+
+A buy-till-you-die model sees of a customer whole days only: frequency, recency and T. Customers who are equal in these
+form a cell, and there are no more cells than the calendar allows, however many customers. So a model is fitted on the
+cells and their counts, and scored once per cell; the scores are joined back. What depends on more than whole days
+(the mean spend, the columns of a classifier) is scored where the rows are, in Arrow batches.
+
+The same calls take pandas tables, and Parquet files of any size: `score_file` streams them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crmkit._atomic import replacing
+from crmkit.engine.duckdb import Engine
+from crmkit.engine.frames import is_spark
+from crmkit.engine.spark import SparkEngine
+from crmkit.exceptions import ConfigError, ContractError
+from crmkit.models import BGCNBD, MBGCNBD, CustomerLifetimeValue, GammaGamma
+
+__all__ = ["customer_cells", "fit_customers", "score_customers", "score_file"]
+
+WHOLE_DAYS = ("frequency", "recency", "T")
+SPEND = ("frequency", "monetary_value")
+REGULAR = ("sum_log_gap",)
+_BROADCAST = 2_000_000
+_CHUNK = 1_000_000
+
+Score = Callable[[Any], Any]
+
+
+def customer_cells(customers: Any, columns: Sequence[str] = WHOLE_DAYS, means: Sequence[str] = ()) -> pd.DataFrame:
+    """Distinct customers and how many there are of each; on Spark this is all that comes to the driver.
+
+    Parameters
+    ----------
+    customers : pandas or Spark DataFrame, or path of a Parquet file
+        One row per customer, from `btyd_summary`.
+    columns : sequence of str
+        Money (``monetary_value``) is taken to the cent.
+    means : sequence of str
+        Columns whose mean is wanted of each cell.
+
+    Returns
+    -------
+    pandas DataFrame
+        The columns, in order, the means, and n_customers.
+
+    Examples
+    --------
+    >>> customers = pd.DataFrame({"frequency": [0, 1, 0], "recency": [0, 7, 0], "T": [30, 30, 30]})
+    >>> customer_cells(customers)
+       frequency  recency   T  n_customers
+    0          0        0  30            2
+    1          1        7  30            1
+    """
+    _check_columns(customers, [*columns, *means])
+    with _engine_of(customers) as engine:
+        names = [engine.quoted(name) for name in columns]
+        keys = [
+            f"round({key}, 2)" if name == "monetary_value" else key for key, name in zip(names, columns, strict=True)
+        ]
+        averages = [f"avg(cast({name} as double)) as {name}" for name in map(engine.quoted, means)]
+        chosen = ", ".join([*(f"{key} as {name}" for key, name in zip(keys, names, strict=True)), *averages])
+        return engine.frame(
+            f"""select {chosen}, cast(count(*) as bigint) as n_customers from {_relation(engine, customers)}
+            group by {", ".join(keys)} order by {", ".join(f"{name} nulls last" for name in names)}"""
+        )
+
+
+def fit_customers(model: Any, customers: Any) -> Any:
+    """Fit a model on a customer table; on Spark, or from a file, on the counts of equal customers, which are all that is
+    collected.
+
+    Parameters
+    ----------
+    model : BGNBD, ParetoNBD, …, GammaGamma or CustomerLifetimeValue
+        Any model of purchases or spend.
+    customers : pandas or Spark DataFrame, or path of a Parquet file
+        One row per customer, from `btyd_summary`.
+
+    Returns
+    -------
+    The model, fitted. On Spark, or from a file, the parameters are those of a fit on all rows, but money is taken to the cent.
+
+    Examples
+    --------
+    >>> from crmkit.models import BGNBD
+    >>> table = pd.DataFrame({"frequency": [0, 1, 1, 2, 3, 6, 9], "recency": [0, 5, 28, 15, 30, 20, 37], "T": 39})
+    >>> many = table.loc[np.repeat(table.index, [300, 40, 40, 20, 15, 8, 8])]
+    >>> {name: round(value, 2) for name, value in fit_customers(BGNBD(), many).params_.items()}
+    {'r': 0.2, 'alpha': 7.87, 'a': 0.52, 'b': 0.98}
+    """
+    if not (is_spark(customers) or _is_path(customers)):
+        return model.fit(customers)
+    if isinstance(model, CustomerLifetimeValue):
+        return model.fit_parts(lambda part: fit_customers(part, customers))
+    cells = customer_cells(customers, *_read_by(model))
+    return model.fit(cells.drop(columns="n_customers"), sample_weight=cells["n_customers"])
+
+
+def _read_by(model: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns that make customers equal to a model, and those of which it needs the mean."""
+    if isinstance(model, GammaGamma):
+        return SPEND, ()
+    covariates = [*getattr(model, "rate_covariates", ()), *getattr(model, "dropout_covariates", ())]
+    return (*WHOLE_DAYS, *dict.fromkeys(covariates)), REGULAR if isinstance(model, BGCNBD | MBGCNBD) else ()
+
+
+def score_customers(customers: Any, **scores: Any) -> Any:
+    """A customer table with a column added for each score; on Spark nothing is collected but cells.
+
+    Parameters
+    ----------
+    customers : pandas or Spark DataFrame
+        One row per customer.
+    **scores
+        New column = a fitted model (`CustomerLifetimeValue`, any scikit-learn estimator; of a classifier it is the
+        probability of its second class), or a method of one (``model.probability_alive``), or a
+        ``functools.partial`` of such a method (``partial(model.expected_purchases, horizon=90)``). The model must know
+        its columns: ``feature_names_in_``, which every estimator has that was fitted on a table with names.
+
+    Returns
+    -------
+    DataFrame of the same kind
+        A Spark DataFrame is not computed yet. A score of whole days (BGNBD's) needs no Python on the executors; the
+        others need crmkit there, and the package that an estimator comes from.
+
+    Raises
+    ------
+    ConfigError
+        A score does not know its columns, or the table has a column of its name.
+    ContractError
+        The table lacks a column.
+
+    Examples
+    --------
+    >>> from crmkit.models import BGNBD
+    >>> table = pd.DataFrame({"frequency": [0, 1, 1, 2, 3, 6, 9], "recency": [0, 5, 28, 15, 30, 20, 37], "T": 39})
+    >>> model = BGNBD().fit(table, sample_weight=[300, 40, 40, 20, 15, 8, 8])
+    >>> ahead = partial(model.expected_purchases, horizon=13)
+    >>> score_customers(table, p_alive=model.probability_alive, purchases=ahead).iloc[6].round(2).tolist()
+    [9.0, 37.0, 39.0, 0.92, 2.21]
+    """
+    taken = sorted(set(scores) & set(customers.columns))
+    if taken:
+        raise ConfigError(f"The table has columns {taken} already. Give the scores other names.")
+    terms = {name: list(_terms(name, score)) for name, score in scores.items()}
+    for term in (term for product in terms.values() for term in product):
+        _check_columns(customers, term.columns)
+    if is_spark(customers):
+        return _on_spark(customers, terms)
+    return customers.assign(**{name: np.prod([term(customers) for term in terms[name]], axis=0) for name in terms})
+
+
+def score_file(source: str | os.PathLike[str], target: str | os.PathLike[str], **scores: Any) -> Path:
+    """Score a Parquet file of customers, a million rows at a time: memory does not grow with the file.
+
+    Parameters
+    ----------
+    source, target : path
+        Parquet files; what stands at ``target`` is replaced once the new file is complete.
+    **scores
+        As in `score_customers`.
+
+    Returns
+    -------
+    Path
+        ``target``: the rows of ``source``, in order, with a column added for each score.
+
+    Raises
+    ------
+    ConfigError, ContractError
+        As `score_customers` does.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from crmkit.models import BGNBD
+    >>> table = pd.DataFrame({"frequency": [0, 1, 1, 2, 3, 6, 9], "recency": [0, 5, 28, 15, 30, 20, 37], "T": 39})
+    >>> model = BGNBD().fit(table, sample_weight=[300, 40, 40, 20, 15, 8, 8])
+    >>> home = Path(tempfile.mkdtemp())
+    >>> table.to_parquet(home / "customers.parquet")
+    >>> scored = score_file(home / "customers.parquet", home / "scored.parquet", p_alive=model.probability_alive)
+    >>> pd.read_parquet(scored)["p_alive"].round(2).tolist()
+    [1.0, 0.28, 0.58, 0.44, 0.74, 0.31, 0.92]
+    """
+    with pq.ParquetFile(source) as file, replacing(Path(target)) as part, pa.OSFile(str(part), "wb") as sink:
+        _write_scored(file, sink, scores)
+    return Path(target)
+
+
+def _write_scored(file: pq.ParquetFile, sink: pa.NativeFile, scores: Mapping[str, Any]) -> None:
+    writer = None
+    for batch in file.iter_batches(_CHUNK):
+        scored = pa.Table.from_pandas(score_customers(batch.to_pandas(), **scores), preserve_index=False)
+        writer = writer or pq.ParquetWriter(sink, scored.schema, compression="zstd")
+        writer.write_table(scored.cast(writer.schema))
+    if writer:
+        writer.close()
+
+
+@dataclass(frozen=True)
+class _Term:
+    """One factor of a score: a function of a table with these columns."""
+
+    columns: tuple[str, ...]
+    score: Score
+
+    @property
+    def of_cells(self) -> bool:
+        return set(self.columns) <= set(WHOLE_DAYS)
+
+    def __call__(self, table: pd.DataFrame) -> Any:
+        return np.asarray(self.score(table[list(self.columns)]), dtype=np.float64)
+
+
+def _terms(name: str, score: Any) -> Iterator[_Term]:
+    model = getattr(getattr(score, "func", score), "__self__", score)
+    columns = tuple(map(str, getattr(model, "feature_names_in_", ())))
+    if not columns:
+        raise ConfigError(
+            f"{name}: a {type(model).__name__} does not say which columns it needs. Give a model that was fitted on a "
+            "table with column names, or a method of one."
+        )
+    if isinstance(model, CustomerLifetimeValue):
+        purchases, spend = model.purchases_, model.spend_
+        yield _Term(tuple(purchases.feature_names_in_), partial(_discounted, model))
+        yield _Term(tuple(spend.feature_names_in_), spend.expected_value)
+    elif callable(score):
+        yield _Term(columns, score)
+    else:
+        yield _Term(columns, partial(_second_class, model) if hasattr(model, "predict_proba") else model.predict)
+
+
+def _discounted(model: CustomerLifetimeValue, cells: pd.DataFrame) -> Any:
+    return model.margin * model.purchases_ahead(cells)
+
+
+def _second_class(model: Any, table: pd.DataFrame) -> Any:
+    return model.predict_proba(table)[:, 1]
+
+
+def _on_spark(customers: Any, terms: Mapping[str, list[_Term]]) -> Any:
+    """Batches first, then one join with the scored cells, then the products."""
+    flat = {f"{name}_{place}": term for name, product in terms.items() for place, term in enumerate(product)}
+    of_cells = {name: term for name, term in flat.items() if term.of_cells}
+    of_rows = {name: (term.columns, term) for name, term in flat.items() if not term.of_cells}
+    with SparkEngine(customers.sparkSession) as engine:
+        rows = engine.register(engine.map_batches(customers, of_rows) if of_rows else customers)
+        kept = ", ".join(f"c.{engine.quoted(name)}" for name in customers.columns)
+        products = ", ".join(
+            " * ".join(
+                f"{'s' if term.of_cells else 'c'}.{engine.quoted(f'{name}_{place}')}"
+                for place, term in enumerate(product)
+            )
+            + f" as {engine.quoted(name)}"
+            for name, product in terms.items()
+        )
+        hint = join = ""
+        if of_cells:
+            keys = [name for name in WHOLE_DAYS if any(name in term.columns for term in of_cells.values())]
+            cells = customer_cells(customers, keys)
+            scored = cells[keys].assign(**{name: term(cells) for name, term in of_cells.items()})
+            hint = "/*+ broadcast(s) */ " if len(cells) <= _BROADCAST else ""
+            same = " and ".join(f"c.`{key}` = s.`{key}`" for key in keys)
+            join = f"left join {engine.register(scored)} s on {same}"
+        return engine.table(f"select {hint}{kept}, {products} from {rows} c {join}")
+
+
+def _is_path(customers: Any) -> bool:
+    return isinstance(customers, str | os.PathLike)
+
+
+def _relation(engine: Engine | SparkEngine, customers: Any) -> str:
+    return engine.parquet(customers) if _is_path(customers) else engine.register(customers)
+
+
+def _engine_of(table: Any) -> Engine | SparkEngine:
+    return SparkEngine(table.sparkSession) if is_spark(table) else Engine()
+
+
+def _check_columns(table: Any, columns: Sequence[str]) -> None:
+    there = pq.read_schema(table).names if _is_path(table) else list(table.columns)
+    missing = [name for name in columns if name not in there]
+    if missing:
+        raise ContractError(f"Columns not found: {missing}. The table has {there}.")

@@ -1,0 +1,282 @@
+"""Looking at a delivery before it is loaded: what was found, what would be rejected, what to write in the configuration.
+
+Everything here is a guess or a trial. A guess is marked as one, and nothing is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any
+
+import pandas as pd
+
+from crmkit.engine.duckdb import Engine
+from crmkit.exceptions import CrmkitError, NoInputError
+from crmkit.ingest.column_inference import CLOCK, NEVER, Guess, check_header, guessed, selected, unless_sales
+from crmkit.ingest.extracts import Extract, read_extract
+from crmkit.ingest.layouts import settings_of
+from crmkit.ingest.parts import Part
+from crmkit.ingest.schemas import CONTRACTS
+from crmkit.ingest.times import Clock
+from crmkit.ingest.validation import admit
+from crmkit.pipeline.config import Config
+from crmkit.pipeline.sections import section_of
+from crmkit.transactions.log import Transactions
+from crmkit.transactions.rejections import Rejections
+
+__all__ = ["LoadReport", "check_files"]
+
+_GAP, _FEW = 60, 0.005
+_ADVICE = {
+    "is not a time": "Deliver times as in 2026-03-01 10:00, or state time_format.",
+    "is not a date": "Deliver days as in 2026-03-01, or state date_format.",
+    "is not a number": "Deliver numbers as in 1234.50, or state decimal and thousands.",
+    "is missing": "Look whether the right columns are named.",
+}
+_OF_KIND = {"csv": "text", "json": "JSON lines", "excel": "workbook", "parquet": "Parquet", "table": "dataframe"}
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a delivery holds and what loading it would do; prints as the report.
+
+    Attributes
+    ----------
+    extract : Extract, optional
+        Missing when the files cannot be read at all.
+    guess : Guess
+        As configured where there is a configuration.
+    rejections : Rejections, optional
+        What became of every row; missing when nothing could be loaded.
+    days : pair of date, optional
+        The first and the last day of the sound rows.
+    n_later : int
+        Sound rows dated long after that last day.
+    refused : str
+        Why nothing could be loaded; empty otherwise.
+    faulty : DataFrame, optional
+        file, record, line, reason of the rows of another table than sales that are not sound; with ``n_rows``, how many
+        were read.
+    files : tuple of str
+    """
+
+    files: tuple[str, ...]
+    guess: Guess
+    extract: Extract | None = None
+    rejections: Rejections | None = None
+    days: tuple[date, date] | None = None
+    n_later: int = 0
+    refused: str = ""
+    n_rows: int = 0
+    faulty: pd.DataFrame | None = None
+
+    @property
+    def is_loadable(self) -> bool:
+        """Whether anything would be left after loading."""
+        return not (self.refused or self.guess.missing or self._nothing_left())
+
+    def _nothing_left(self) -> bool:
+        if self.rejections is not None:
+            return self.rejections.rows_rejected == self.rejections.rows_read > 0
+        return self.faulty is not None and len(self.faulty) == self.n_rows > 0
+
+    def __str__(self) -> str:
+        blocks = [self._found(), self._columns(), self._loaded(), self._advice()]
+        return "\n\n".join(filter(None, blocks))
+
+    def _found(self) -> str:
+        if self.extract is None:
+            return f"Found: {', '.join(self.files)}"
+        lines = [f"  {part.name}: {_told(part)}{self._lacking(part)}" for part in self.extract.parts]
+        shown = lines if len(lines) <= 12 else [*lines[:6], f"  … {len(lines) - 12} more …", *lines[-6:]]
+        return "\n".join(
+            [f"Found {len(lines)} part{'s' if len(lines) > 1 else ''}, read as {self.guess.table}", *shown]
+        )
+
+    def _lacking(self, part: Part) -> str:
+        lacking = [given for given in self.guess.columns.values() if given not in part.columns]
+        return f", without {', '.join(lacking)}" if lacking else ""
+
+    def _columns(self) -> str:
+        if self.extract is None:
+            return ""
+        meaning = {given: name for name, given in self.guess.columns.items()}
+        wide = max(map(len, self.extract.columns))
+        lines = [f"  {given:<{wide}}  {meaning.get(given, '-')}" for given in self.extract.columns]
+        if self.guess.missing:
+            lines.append(f"  Not found: {', '.join(self.guess.missing)}. Name the columns in the configuration.")
+        if instead := unless_sales(self.guess, self.extract.columns):
+            lines.append(f"  If these are sales, write [transactions] and name the column of: {', '.join(instead)}.")
+        return "\n".join(["Columns, and what each is taken for", *lines])
+
+    def _loaded(self) -> str:
+        if self.faulty is not None:
+            return self._read()
+        if self.rejections is None:
+            return f"Nothing could be loaded: {self.refused}" if self.refused else ""
+        told = self.rejections
+        lines = [
+            f"  rows   {told.rows_read:>14,} read = {told.rows_used:,} used + {told.rows_rejected:,} rejected "
+            f"+ {told.rows_duplicate:,} duplicate",
+            f"  money  {told.amount_read:>14,.2f} read = {told.amount_used:,.2f} used + {told.amount_rejected:,.2f} "
+            f"rejected + {told.amount_duplicate:,.2f} duplicate",
+        ]
+        if self.days:
+            later = f", and {self.n_later:,} rows dated long after" if self.n_later else ""
+            lines.append(f"  days   {self.days[0]} to {self.days[1]}{later}")
+        rows = told.rows
+        for reason, n, money in told.counts[["reason", "rows", "amount"]].itertuples(index=False):
+            lines.append(f"  {n:,} where {reason} ({money or 0:,.2f}): {_places(rows[rows['reason'] == reason])}")
+        return "\n".join(["Loaded on trial", *lines, *self._of_nothing()])
+
+    def _read(self) -> str:
+        """What became of the rows of another table than sales."""
+        assert self.faulty is not None
+        n_faulty = len(self.faulty)
+        lines = [f"  rows   {self.n_rows:>14,} read = {self.n_rows - n_faulty:,} sound + {n_faulty:,} not"]
+        lines += [
+            f"  {len(rows):,} where {reason}: {_places(rows)}"
+            for reason, rows in self.faulty.groupby("reason", sort=False)
+        ]
+        return "\n".join(["Read on trial", *lines, *self._of_nothing()])
+
+    def _of_nothing(self) -> list[str]:
+        if not self._nothing_left():
+            return []
+        faults = self.rejections.counts if self.rejections is not None else self.faulty
+        reasons = set() if faults is None else set(faults["reason"])
+        told = {advice for end, advice in _ADVICE.items() for reason in reasons if reason.endswith(end)}
+        return [" ".join(["  Nothing is left: every row is rejected.", *sorted(told)])]
+
+    def _advice(self) -> str:
+        if self.extract is None and not self.guess.columns:
+            return ""
+        text = section_of(self.guess, self.files)
+        until = f"until = {self.days[1]}  # confirm: the last day that was delivered in full\n\n" if self.days else ""
+        return f"To write in the configuration\n\n{until}{text}".rstrip()
+
+
+def check_files(
+    files: Sequence[str],
+    config: Config | None = None,
+    layout: str | None = None,
+    *,
+    table: str | None = None,
+    query: str | None = None,
+) -> LoadReport:
+    """Read files on trial and say what was found.
+
+    Parameters
+    ----------
+    files : sequence of str
+        Paths, folders, globs, or one database address.
+    config : Config, optional
+        Its [transactions] say how the files are read and called; otherwise both are guessed.
+    layout : str, optional
+        A ready layout instead.
+    table, query : str, optional
+        What to read from a database, one of the two.
+
+    Returns
+    -------
+    LoadReport
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "till.csv").write_text("Kundennummer;Datum;Betrag\\n0077;24.12.2026;1,50\\n")
+    >>> report = check_files([str(folder / "till.csv")])
+    >>> report.guess.columns
+    {'customer_id': 'Kundennummer', 'purchased_at': 'Datum', 'amount': 'Betrag'}
+    >>> report.guess.settings
+    {'decimal': ',', 'time_format': '%d.%m.%Y'}
+    """
+    if config is not None:
+        stated = config.transactions
+        settings = stated.reading(config.currency) | stated.model_dump(include=set(CLOCK), exclude_none=True)
+        guess = Guess("transactions", dict(stated.columns), settings)
+    elif layout is not None:
+        ready = settings_of(layout, "transactions")
+        guess = Guess("transactions", ready.pop("columns"), ready)
+    else:
+        guess = Guess("transactions", {}, {})
+    guess.settings.update(selected(table, query))
+    report = LoadReport(tuple(files), guess)
+    try:
+        if config is None and layout is None:
+            report = replace(report, guess=guessed(files, table=table, query=query))
+        report = replace(report, extract=_read(files, report.guess))
+        return _tried(report)
+    except NoInputError:
+        raise
+    except CrmkitError as error:
+        return replace(report, refused=str(error))
+
+
+def _read(files: Sequence[str], guess: Guess) -> Extract:
+    source = files[0] if len(files) == 1 else list(files)
+    extract = read_extract(source, **guess.reading)
+    own = {name: name for name in CONTRACTS[guess.table].columns if name in extract.columns}
+    guess.columns.update({name: given for name, given in own.items() if name not in guess.columns})
+    check_header(guess, extract)
+    return extract
+
+
+def _tried(report: LoadReport) -> LoadReport:
+    """The report with what loading into a folder that is thrown away gave."""
+    if report.guess.missing or report.extract is None:
+        return report
+    if report.guess.table != "transactions":
+        return _counted(report, report.extract)
+    options: dict[str, Any] = {**report.guess.clock, **report.guess.columns}
+    log, rejections = Transactions.split_extract(report.extract, until=NEVER, **options)
+    days = pd.read_parquet(log.lines, columns=["day"])["day"]
+    if not len(days):
+        return replace(report, rejections=rejections)
+    first, last = (date(1970, 1, 1) + timedelta(days=int(day)) for day in (days.min(), _last_day(days)))
+    return replace(report, rejections=rejections, days=(first, last), n_later=int((days > _last_day(days)).sum()))
+
+
+def _counted(report: LoadReport, extract: Extract) -> LoadReport:
+    """The report with what reading another table than sales gave."""
+    contract = CONTRACTS[report.guess.table]
+    with Engine() as engine:
+        parts = [
+            admit(engine, extract, part, contract, report.guess.columns, Clock(), f"[{report.guess.table}]")
+            for part in extract.parts
+        ]
+        faulty = [engine.frame(f"select file, record, line, reason from {part.rejected}") for part in parts]
+    return replace(report, n_rows=sum(part.rows_read for part in parts), faulty=pd.concat(faulty, ignore_index=True))
+
+
+def _last_day(days: pd.Series[int]) -> int:
+    """The last day, without the few rows that stand alone long after all others: their dates are wrong, likely."""
+    counts = days.value_counts().sort_index()
+    after = counts[::-1].cumsum()[::-1].shift(-1, fill_value=0)
+    gaps = counts.index.to_series().diff().shift(-1, fill_value=0)
+    alone = (gaps > _GAP) & (after <= _FEW * len(days))
+    return int(counts.index[alone][0] if alone.any() else counts.index[-1])
+
+
+def _told(part: Part) -> str:
+    if part.kind != "csv":
+        return _OF_KIND[part.kind]
+    mark = {"\t": "tabs"}.get(part.delimiter, repr(part.delimiter))
+    member = f", member {part.member}" if part.member else ""
+    return f"text in {part.encoding}, fields between {mark}{member}"
+
+
+def _places(rows: pd.DataFrame) -> str:
+    first = rows.head(3)
+    told = [
+        f"{file} record {record}" if line is None else f"{file} line {line}"
+        for file, record, line in zip(first["file"], first["record"], _known(first["line"]), strict=True)
+    ]
+    return ", ".join(told) + (" …" if len(rows) > len(told) else "")
+
+
+def _known(lines: pd.Series[int]) -> list[int | None]:
+    return [None if unknown else int(line) for line, unknown in zip(lines, lines.isna(), strict=True)]

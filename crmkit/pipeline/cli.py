@@ -1,0 +1,248 @@
+"""The command line: ``crmkit run``, ``crmkit demo``. Commands only parse, call the library and say what came out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from signal import SIG_IGN, SIGTERM, getsignal, signal
+from traceback import extract_tb
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from crmkit import __version__
+from crmkit.exceptions import BusyError, ConfigError, CrmkitError, NoInputError, PublishError, SourceChangedError
+
+if TYPE_CHECKING:
+    from crmkit.pipeline.publish import Published
+    from crmkit.pipeline.runner import Progress
+
+__all__ = ["app", "main"]
+
+EXIT_CODES = """Exit codes: 0 done; 2 wrong usage; 65 data refused; 66 no input; 70 a fault in crmkit;
+71 out of memory;
+74 cannot write; 75 try again later (another run, or a source that is still changing);
+77 not permitted; 78 wrong configuration."""
+
+app = typer.Typer(
+    help="Customer segments, value, churn, repurchase timing and offer lists from till extracts.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Day = Annotated[
+    datetime | None,
+    typer.Option("--as-of", formats=["%Y-%m-%d"], help="Use only what happened up to the close of this day."),
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder to publish under; the newest run is OUT/CURRENT.")]
+Force = Annotated[bool, typer.Option("--force", help="Compute again even if this run has been published.")]
+Table = Annotated[str | None, typer.Option("--table", help="Table of the database, as in schema.name.")]
+Query = Annotated[str | None, typer.Option("--query", help="What to select from the database, instead of a table.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"crmkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _front(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Customer segments, value, churn, repurchase timing and offer lists from till extracts."""
+
+
+@app.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="Configuration file (TOML).")],
+    out: Out = Path("out"),
+    as_of: Day = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read the extracts, score every customer, plan the offers, print the lists, write the report.
+
+    Example: crmkit run crmkit.toml --out out/ --as-of 2017-12-31
+    """
+    _say(_publish(config, out, as_of, force, quiet))
+
+
+@app.command()
+def demo(out: Out = Path("out"), force: Force = False, quiet: Quiet = False) -> None:
+    """Run the whole job on the sample that comes with crmkit.
+
+    Example: crmkit demo --out out/
+    """
+    _say(_publish(_sample() / "crmkit.toml", out, None, force, quiet))
+
+
+@app.command()
+def check(
+    files: Annotated[list[str], typer.Argument(help="Files, folders, globs, or one database address.")],
+    config: Annotated[Path | None, typer.Option("--config", help="Read them as its [transactions] say.")] = None,
+    layout: Annotated[str | None, typer.Option("--layout", help="Read them in a ready layout.")] = None,
+    table: Table = None,
+    query: Query = None,
+) -> None:
+    """Say what files hold, what would be rejected and why, and what to write in the configuration.
+
+    Ends with 65 when nothing of them could be loaded.
+
+    Example: crmkit check till-2026-*.csv
+    Example: crmkit check sqlite:///shop.db --table sales
+    """
+    from crmkit.pipeline.check import check_files
+    from crmkit.pipeline.config import read_config
+
+    report = check_files(files, read_config(config) if config else None, layout, table=table, query=query)
+    typer.echo(str(report))
+    if not report.is_loadable:
+        raise typer.Exit(65)
+
+
+@app.command()
+def init(
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Files, folders, globs: sales, products, members, deals; or one database address."),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Configuration to write; never one that is there.")] = Path(
+        "crmkit.toml"
+    ),
+    table: Table = None,
+    query: Query = None,
+) -> None:
+    """Write a configuration to begin with, its guesses marked to be confirmed.
+
+    Example: crmkit init till-2026-*.csv --out crmkit.toml
+    """
+    from crmkit.pipeline.init import write_config
+
+    written = write_config(files, out, table=table, query=query)
+    typer.echo(f"Written: {written}. Confirm its guesses, then: crmkit run {out} --out out/")
+
+
+def _publish(config: Path, out: Path, as_of: datetime | None, force: bool, quiet: bool) -> Published:
+    from crmkit.pipeline.config import read_config
+    from crmkit.pipeline.publish import run as run_batch
+
+    settings = read_config(config)
+    with _progress(quiet) as progress:
+        return run_batch(
+            settings,
+            config.resolve().parent,
+            out,
+            as_of=as_of.date() if as_of else None,
+            force=force,
+            progress=progress,
+        )
+
+
+def _say(published: Published) -> None:
+    read = published.manifest["read"]
+    if published.repeated:
+        typer.echo("Nothing to do: the same inputs, configuration and versions have been run.")
+    typer.echo(
+        f"{read['rows']:,} rows read: {read['used']:,} used, {read['rejected']:,} rejected, {read['duplicate']:,} duplicate"
+    )
+    for note in published.manifest["notes"]:
+        typer.echo(f"Note: {note}")
+    typer.echo(f"Report: {published.folder / 'report.html'}")
+    if (published.folder / "lists").is_dir():
+        typer.echo(f"Lists:  {published.folder / 'lists'} ({published.manifest['rows']['lists']:,} members)")
+
+
+def _sample() -> Path:
+    """The sample's folder: in a checkout beside the package, in an installed package inside it."""
+    here = Path(__file__).parent
+    found = [
+        folder for folder in (here.parent / "data" / "sample", here / "_sample") if (folder / "crmkit.toml").is_file()
+    ]
+    if not found:
+        raise NoInputError("The sample is not here. Clone the repository, or install crmkit from its wheel.")
+    return found[0]
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    """A line that tells the stage and the time, on a terminal only; standard error, so that output can be piped."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda stage: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Bar(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda stage: bar.update(task, description=stage)
+
+
+def main() -> None:
+    """Run the command line; an error is one message and an exit code, never a traceback of somebody's data."""
+    signal(SIGTERM, _end)
+    try:
+        app()
+    except CrmkitError as error:
+        typer.echo(f"crmkit: {error}", err=True)
+        raise SystemExit(_exit_code(error)) from None
+    except PermissionError as error:
+        typer.echo(f"crmkit: not permitted: {error.filename}", err=True)
+        raise SystemExit(77) from None
+    except OSError as error:
+        typer.echo(f"crmkit: cannot write: {error.strerror or 'the disk does not take it'}", err=True)
+        raise SystemExit(74) from None
+    except MemoryError:
+        _out_of_memory()
+    except Exception as error:
+        if getsignal(SIGTERM) is SIG_IGN:  # told to end while the engine was at work, which raised its own error
+            raise SystemExit(143) from None
+        if type(error).__name__ == "OutOfMemoryException":  # the engine's own
+            _out_of_memory()
+        typer.echo(f"crmkit: a fault in crmkit itself: {type(error).__name__} at {_place(error)}", err=True)
+        raise SystemExit(70) from None
+
+
+def _out_of_memory() -> NoReturn:
+    typer.echo("crmkit: out of memory. Use a machine with more, or fewer files at a time.", err=True)
+    raise SystemExit(71) from None
+
+
+def _place(error: BaseException) -> str:
+    """The line of crmkit that an error came from; its message may hold somebody's data and is not told."""
+    frames = [
+        frame for frame in extract_tb(error.__traceback__) if f"{Path(__file__).parent}{os.sep}" in frame.filename
+    ]
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
+
+
+def _end(*_: object) -> None:
+    signal(SIGTERM, SIG_IGN)
+    raise SystemExit(143)
+
+
+def _exit_code(error: CrmkitError) -> int:
+    codes: list[tuple[type[CrmkitError], int]] = [
+        (ConfigError, 78),
+        (NoInputError, 66),
+        (SourceChangedError, 75),
+        (BusyError, 75),
+        (PublishError, 74),
+    ]
+    return next((code for kind, code in codes if isinstance(error, kind)), 65)

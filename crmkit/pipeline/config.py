@@ -1,0 +1,314 @@
+"""The configuration of a run: one TOML file, every key known, every mistake told in one message."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from datetime import date
+from difflib import get_close_matches
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from crmkit.exceptions import ConfigError
+from crmkit.ingest.databases import is_url
+from crmkit.ingest.layouts import settings_of
+from crmkit.ingest.parts import Reading
+from crmkit.ingest.schemas import CONTRACTS
+
+__all__ = ["Config", "read_config"]
+
+
+Number = Annotated[float, Field(strict=True)]
+Count = Annotated[int, Field(strict=True)]
+Money = Annotated[Number, Field(ge=0)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TableSource(_Table):
+    """Files of one table, or a database; how it is written (`read_extract`), and how its columns are called.
+
+    ``layout`` names one of `crmkit.ingest.layouts`, whose settings stand where none are given here. In the address of a
+    database ``${NAME}`` is taken from the environment; a password is never written here.
+    """
+
+    about: ClassVar[str]
+
+    files: str | Annotated[list[str], Field(min_length=1)]
+    layout: str | None = None
+    columns: dict[str, str] = {}
+    encoding: str | None = None
+    delimiter: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    currency: str | None = None
+    date_format: str | None = None
+    sheet: str | None = None
+    member: str | None = None
+    table: str | None = None
+    query: str | None = None
+    skip_rows: Count = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_layout(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("layout"), str):
+            return given
+        ready = settings_of(given["layout"], cls.about)
+        columns = given.get("columns", {})
+        merged = ready.get("columns", {}) | columns if isinstance(columns, dict) else columns
+        return ready | given | {"columns": merged}
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        self.reading("")
+        for file in self._listed():
+            if is_url(file) and "$" not in (urlsplit(file).password or "$"):
+                raise ConfigError("the password stands in the file. Write ${NAME} and set NAME in the environment.")
+        return self
+
+    def _listed(self) -> list[str]:
+        return [self.files] if isinstance(self.files, str) else self.files
+
+    def source(self, home: Path) -> str | list[str]:
+        """What to hand to `read_extract`: paths from the configuration's folder, or a database address."""
+        files = self._listed()
+        if len(files) == 1 and is_url(files[0]):
+            file = files[0].removeprefix("sqlite:///")
+            return _filled(files[0]) if file == files[0] else f"sqlite:///{home / file}"
+        return [str(home / file) for file in files]
+
+    def reading(self, currency: str) -> dict[str, Any]:
+        """Options of `read_extract`; amounts are in the run's currency unless another is stated."""
+        stated = self.model_dump(include=set(Reading.__dataclass_fields__), exclude_none=True)
+        options = ({"currency": currency} if currency else {}) | stated
+        Reading(**options)
+        return options
+
+
+class SalesSource(TableSource):
+    """Files of sold lines, and how their times are written."""
+
+    about = "transactions"
+
+    time_zone: str | None = None
+    recorded_in: str | None = None
+    time_format: str | None = None
+    trading_day_cutoff: str | None = None
+    nobody: list[str] = []
+    classes: dict[str, list[str]] = {}
+    max_rejected: Number = Field(0.05, ge=0, le=1)
+
+
+class ProductSource(TableSource):
+    """Files of what is sold."""
+
+    about = "products"
+
+
+class MemberSource(TableSource):
+    """Files of who holds a card."""
+
+    about = "members"
+
+
+class DealSource(TableSource):
+    """Files of deals."""
+
+    about = "deals"
+
+
+class TipSource(TableSource):
+    """Files of recipes and tips."""
+
+    about = "tips"
+
+
+class Value(_Table):
+    """Lifetime value and tiers."""
+
+    horizon: Count = Field(365, ge=1)
+    annual_discount: Number = Field(0.10, ge=0)
+    margin: Number = Field(1.0, gt=0)
+    tiers: tuple[Number, ...] = (0.05, 0.15, 0.30, 0.50)
+
+    @field_validator("tiers")
+    @classmethod
+    def _whole(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-9:
+            raise ValueError("the shares of the tiers must be above 0 and sum to 1")
+        return shares
+
+
+class Churn(_Table):
+    """Churn is no purchase within ``horizon`` days."""
+
+    horizon: Count = Field(30, ge=1)
+
+
+class Repurchase(_Table):
+    """Which items are followed, and how far ahead."""
+
+    by: Literal["product_id", "category", "brand", "brand_type", "manufacturer", "department"] | None = None
+    horizon: Count = Field(14, ge=1, le=84)
+    exclude: list[str] = []
+
+
+class Offers(_Table):
+    """Terms of the plan, named as `OfferPlan` names them: the two get the same values."""
+
+    slots: Count = Field(8, ge=1)
+    control: Number = Field(0.10, ge=0, lt=1)
+    universal: Number = Field(0.0, ge=0, le=1)
+    key: str = "crmkit"
+    response: Number = Field(1.25, ge=1)
+    margin: Number = Field(0.30, gt=0, le=1)
+    min_weekly_spend: Number = Field(0.0, ge=0)
+    store_budget: Money | None = None
+    funder_budgets: dict[str, Money] = {}
+    min_reach: dict[str, Annotated[Count, Field(ge=0)]] = {}
+    min_worth: dict[str, Money] = {}
+    tip_slots: Count = Field(1, ge=1)
+
+
+class Lists(_Table):
+    """How the printed lists look."""
+
+    title: str = "Your shopping list"
+    font: str | None = None
+
+
+class Config(_Table):
+    """Everything a run needs to know. Paths are relative to the file's own folder."""
+
+    title: str = "Customer report"
+    currency: str = Field("", pattern="^([A-Z]{3})?$")
+    until: date
+    transactions: SalesSource
+    products: ProductSource | None = None
+    members: MemberSource | None = None
+    deals: DealSource | None = None
+    tips: TipSource | None = None
+    value: Value = Value()
+    churn: Churn = Churn()
+    repurchase: Repurchase = Repurchase()
+    offers: Offers = Offers()
+    lists: Lists = Lists()
+
+    @field_validator("until", mode="before")
+    @classmethod
+    def _a_day(cls, until: Any) -> Any:
+        """A number would be taken for seconds since 1970."""
+        if isinstance(until, int | float):
+            raise ValueError(f"{until} is a number, not a day; write it as until = 2017-12-31")
+        return until
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> Self:
+        """Every key of a ``columns`` table is a column of its contract."""
+        faults = [
+            fault
+            for section, contract in CONTRACTS.items()
+            if (table := getattr(self, section)) is not None
+            for fault in (f"{section}.columns: {text}" for text in contract.unknown(table.columns))
+        ]
+        if faults:
+            raise ValueError(" ".join(faults))
+        return self
+
+    @model_validator(mode="after")
+    def _deals_for_items(self) -> Self:
+        """Deals name a category or a product, so that is what must be timed."""
+        if self.deals and self.repurchase.by not in (None, "category", "product_id"):
+            raise ValueError(f"repurchase.by = {self.repurchase.by!r}: deals need 'category' or 'product_id'")
+        return self
+
+    @model_validator(mode="after")
+    def _tips_for_categories(self) -> Self:
+        if self.tips and self.repurchase.by not in (None, "category"):
+            raise ValueError(f"repurchase.by = {self.repurchase.by!r}: tips are chosen by 'category'")
+        return self
+
+    @model_validator(mode="after")
+    def _worth_of_tiers(self) -> Self:
+        """Tiers have letters, the best one A."""
+        tiers = list(ascii_uppercase[: len(self.value.tiers)])
+        if unknown := sorted(set(self.offers.min_worth) - set(tiers)):
+            raise ValueError(f"offers.min_worth names {unknown}; the tiers are {tiers}")
+        return self
+
+
+def read_config(path: str | Path) -> Config:
+    """Read and check a configuration file.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing or is not TOML, or keys are unknown, missing or of the wrong kind: all of them in one
+        message, with the nearest known name.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "crmkit.toml"
+    >>> _ = file.write_text('until = 2017-12-31\\n[transactions]\\nfile = "till.csv"\\n')
+    >>> read_config(file)
+    Traceback (most recent call last):
+        ...
+    crmkit.exceptions.ConfigError: crmkit.toml:
+      transactions.files: Field required
+      transactions.file: unknown key; did you mean 'files'?
+    """
+    file = Path(path)
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file.name} is not TOML: {error}.") from None
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        faults = "\n".join(f"  {_fault(dict(fault))}" for fault in error.errors())
+        raise ConfigError(f"{file.name}:\n{faults}") from None
+
+
+def _fault(fault: dict[str, Any]) -> str:
+    place = [str(step) for step in fault["loc"]]
+    if fault["type"] != "extra_forbidden":
+        return ": ".join(filter(None, (".".join(place), fault["msg"].removeprefix("Value error, "))))
+    near = get_close_matches(place[-1], _keys_at(place[:-1]), n=1)
+    return f"{'.'.join(place)}: unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _filled(address: str) -> str:
+    """An address with its ``${NAME}`` from the environment."""
+    absent = [name for name in re.findall(r"\$\{(\w+)\}", address) if name not in os.environ]
+    if absent:
+        raise ConfigError(f"The environment does not have {absent}, which the address of the database needs. Set it.")
+    return re.sub(r"\$\{(\w+)\}", lambda name: os.environ[name[1]], address)
+
+
+def _keys_at(place: list[str]) -> list[str]:
+    """Known keys of the table at a place of the configuration."""
+    tables: dict[str, type[BaseModel]] = {
+        "transactions": SalesSource,
+        "products": ProductSource,
+        "members": MemberSource,
+        "deals": DealSource,
+        "tips": TipSource,
+        "value": Value,
+        "churn": Churn,
+        "repurchase": Repurchase,
+        "offers": Offers,
+        "lists": Lists,
+    }
+    table = tables[place[0]] if place else Config
+    return list(table.model_fields)

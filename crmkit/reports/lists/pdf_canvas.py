@@ -1,0 +1,127 @@
+"""A PDF under way: text and blocks at places in millimetres, in a font that is known to have every character."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from crmkit._atomic import replacing
+from crmkit.exceptions import ConfigError
+from crmkit.reports.lists.fonts import check_characters, faces, unreadable
+
+__all__ = ["BOLD", "GREEN", "GREY", "INK", "RED", "REGULAR", "WHITE", "Sheet"]
+
+GREEN, INK, GREY, WHITE, RED = (0, 94, 66), (28, 32, 30), (105, 112, 108), (255, 255, 255), (190, 30, 45)
+REGULAR, BOLD = "", "B"
+
+_IDEOGRAPH = "\u2e80-\u2fff\u3005-\ua4cf\uf900-\ufaff\uff66-\uff9f"
+_UNITS = re.compile(rf"\s*(?:[{_IDEOGRAPH}][、。，．！？：）」』]*|[^\s{_IDEOGRAPH}]+)")
+"""What is not broken: a word, or a single ideograph or kana with what may not begin a line."""
+
+
+class Sheet:
+    """A PDF under way: text and blocks at places in millimetres, widths measured once."""
+
+    def __init__(self, font: str | Path | None, day: date) -> None:
+        from fpdf import FPDF
+
+        self._pdf = FPDF(unit="mm", format="A4")
+        self._pdf.set_creation_date(datetime(day.year, day.month, day.day, tzinfo=UTC))
+        self._pdf.set_auto_page_break(False)
+        self._pdf.alias_nb_pages("")
+        self._pdf.set_draw_color(*GREY)
+        self._pdf.set_line_width(0.25)
+        regular, bold = faces(font)
+        self._face = regular
+        self._embed(REGULAR, regular)
+        self._embed(BOLD, bold)
+        self._widths: dict[tuple[str, str], float] = {}
+        self._wrapped: dict[str, list[str]] = {}
+
+    @property
+    def pages(self) -> int:
+        return int(self._pdf.pages_count)
+
+    def _embed(self, style: str, path: Path) -> None:
+        try:
+            self._pdf.add_font("list", style, path)
+        except Exception as error:
+            raise unreadable(path, error) from error
+
+    def check(self, texts: Iterable[tuple[str, str]]) -> None:
+        """Raise when the font lacks a character of any (text, where it stands)."""
+        fonts: Any = self._pdf.fonts
+        regular, bold = fonts["list"], fonts["listB"]
+        try:
+            check_characters(self._face, set(regular.cmap) & set(bold.cmap), texts)
+        except ConfigError as error:
+            raise ConfigError(f"{error} In a configuration it is [lists] font.") from None
+
+    def page(self) -> None:
+        self._pdf.add_page()
+
+    def block(self, x: float, y: float, width: float, height: float, colour: tuple[int, int, int]) -> None:
+        self._pdf.set_fill_color(*colour)
+        self._pdf.rect(x, y, width, height, style="F")
+
+    def frame(self, x: float, y: float, width: float, height: float, dashed: bool = False) -> None:
+        self._pdf.set_dash_pattern(dash=1.2 if dashed else 0, gap=1 if dashed else 0)
+        self._pdf.rect(x, y, width, height)
+
+    def write(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        style: str = REGULAR,
+        size: float = 10,
+        colour: tuple[int, int, int] = INK,
+    ) -> None:
+        self._pdf.set_font("list", style, size)
+        self._pdf.set_text_color(*colour)
+        self._pdf.text(x, y, text)
+
+    def write_to(self, x: float, y: float, text: str, style: str, size: float, colour: tuple[int, int, int]) -> None:
+        """Text that ends at ``x``."""
+        self.write(x - self.width(text, style, size), y, text, style, size, colour)
+
+    def width(self, text: str, style: str, size: float) -> float:
+        """Width of a text in millimetres."""
+        if (text, style) not in self._widths:
+            self._pdf.set_font("list", style, 100)
+            self._widths[text, style] = self._pdf.get_string_width(text) / 100
+        return self._widths[text, style] * size
+
+    def fit(self, text: str, room: float, style: str, size: float) -> str:
+        """The text, shortened with an ellipsis when it is wider than the room."""
+        if self.width(text, style, size) <= room:
+            return text
+        kept = next((n for n in range(len(text) - 1, 0, -1) if self.width(text[:n] + "…", style, size) <= room), 0)
+        return text[:kept].rstrip() + "…"
+
+    def wrap(self, text: str, room: float, size: float, lines: int) -> list[str]:
+        """The text in at most so many lines, broken at spaces and between ideographs, the last one shortened."""
+        if text not in self._wrapped:
+            self._wrapped[text] = self._broken(text, room, size, lines)
+        return self._wrapped[text]
+
+    def _broken(self, text: str, room: float, size: float, lines: int) -> list[str]:
+        broken: list[str] = []
+        rest = _UNITS.findall(text)
+        while rest and len(broken) < lines - 1:
+            n = len(rest)
+            while n > 1 and self.width("".join(rest[:n]).strip(), REGULAR, size) > room:
+                n -= 1
+            broken.append(self.fit("".join(rest[:n]).strip(), room, REGULAR, size))
+            rest = rest[n:]
+        return broken + ([self.fit("".join(rest).strip(), room, REGULAR, size)] if rest else [])
+
+    def publish(self, path: Path) -> Path:
+        """Write the file beside its place, then put it there."""
+        with replacing(path) as part:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._pdf.output(str(part))
+        return path

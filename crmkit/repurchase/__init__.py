@@ -1,0 +1,1 @@
+from crmkit.repurchase import backtest as backtest

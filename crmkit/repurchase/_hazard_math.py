@@ -1,0 +1,187 @@
+"""A discrete weekly hazard as formulas on arrays: P(bought in week w | not before) = 1 / (1 + exp(−η)).
+
+η = γ_w + z·β + ln(w) z·δ for a row with summaries z: a logistic regression on the person-weeks at risk (Cox 1972, §6,
+in the grouped form of Prentice & Gloeckler 1978, with a logit link). A row that is followed for f days gives its weeks up
+to the purchase, or the f // 7 that were watched in full: censoring is those weeks left out. A row is never written out as
+its weeks: all of them share z, so that sums over weeks are done first, and the cost is that of one row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from crmkit._types import Floats, Ints
+
+WEEKS = 12
+_WEEK = np.arange(1, WEEKS + 1)
+_LOG_WEEK = np.log(_WEEK)
+_STEPS = 25
+_TOLERANCE = 1e-7
+_CHUNK = 65_536
+_NEVER = 1e-300
+
+
+@dataclass(frozen=True)
+class HazardCurve:
+    """Coefficients of a weekly hazard.
+
+    Parameters
+    ----------
+    week : array of 12
+        γ: the logit of a row of zeros.
+    level, slope : arrays, one per summary
+        β, and δ, what is added to it with the logarithm of the week.
+    """
+
+    week: Floats
+    level: Floats
+    slope: Floats
+
+    def logits(self, z: Floats, weeks: int = WEEKS) -> Floats:
+        """Logit of the hazard, one row per row of z and one column per week."""
+        # einsum runs in the calling thread: chunks are already spread over threads, and BLAS would start as many in each.
+        level, slope = (np.einsum("ij,j->i", z, values) for values in (self.level, self.slope))
+        logits: Floats = level[:, None] + slope[:, None] * _LOG_WEEK[:weeks] + self.week[:weeks]
+        return logits
+
+    def drawn_to(self, few: HazardCurve, columns: list[int], share: float) -> HazardCurve:
+        """The logits averaged with those of a curve on some of the summaries, which gets ``share`` of the weight."""
+        week, level, slope = ((1 - share) * values for values in (self.week, self.level, self.slope))
+        level[columns] += share * few.level
+        slope[columns] += share * few.slope
+        return HazardCurve(week + share * few.week, level, slope)
+
+    def rescaled(self, mean: Floats, sd: Floats) -> HazardCurve:
+        """The same curve for summaries that are not standardised."""
+        level, slope = self.level / sd, self.slope / sd
+        return HazardCurve(self.week - mean @ level - (mean @ slope) * _LOG_WEEK, level, slope)
+
+
+def weeks_at_risk(wait: Floats, follow: Floats) -> tuple[Ints, Ints]:
+    """How many weeks each row is at risk, and in which of them it ends with a purchase (0 for none).
+
+    ``wait`` is the day of the next purchase, counted from 1 (inf when there was none), ``follow`` the days watched.
+    """
+    watched = np.minimum(follow // 7, WEEKS)
+    bought = wait <= watched * 7
+    week = np.where(bought, np.ceil(np.where(bought, wait, 1) / 7), 0)
+    return np.where(bought, week, watched).astype(np.int64), week.astype(np.int64)
+
+
+def person_weeks(at_risk: Ints) -> tuple[Ints, Ints]:
+    """Row and week, counted from 1, of every week that a row is at risk."""
+    row = np.repeat(np.arange(len(at_risk)), at_risk)
+    week = np.arange(len(row)) - np.repeat(np.cumsum(at_risk) - at_risk, at_risk) + 1
+    return row, week
+
+
+def fit_weekly_hazard(z: Floats, at_risk: Ints, bought: Ints, ridge: float = 1.0) -> HazardCurve:
+    """Coefficients of highest penalised likelihood, by Newton steps.
+
+    Parameters
+    ----------
+    z : array (n, p)
+        Summaries of unit variance, so that ``ridge`` (one pseudo-observation against each) means the same for all.
+    at_risk, bought : arrays (n,)
+        From `weeks_at_risk`.
+    """
+    n_level = z.shape[1]
+    lost, ended = (np.bincount(weeks_, minlength=WEEKS + 1)[1:] for weeks_ in (at_risk, bought))
+    exposed = lost[::-1].cumsum()[::-1]
+    usual = np.log((ended.sum() + 0.5) / (exposed.sum() - ended.sum() + 5))
+    centre = np.repeat([0.0, usual], [2 * n_level, WEEKS])
+    theta, penalty = centre, np.repeat([ridge, 0.1], [2 * n_level, WEEKS])
+    best, step = np.inf, np.zeros_like(theta)
+    for _ in range(_STEPS):
+        loss, gradient, hessian = _newton_sums(z, at_risk, bought, theta + step)
+        away = theta + step - centre
+        loss += 0.5 * float(penalty @ away**2)
+        if loss > best:
+            step = step / 2
+            continue
+        settled, best, theta = best - loss <= _TOLERANCE * loss, loss, theta + step
+        if settled:
+            break
+        step = np.linalg.solve(hessian + np.diag(penalty), gradient - penalty * away)
+    return HazardCurve(theta[2 * n_level :], theta[:n_level], theta[n_level : 2 * n_level])
+
+
+def _newton_sums(z: Floats, at_risk: Ints, bought: Ints, theta: Floats) -> tuple[float, Floats, Floats]:
+    """Loss, minus its gradient, and its Hessian, summed over all person-weeks; blocks are level, slope, week."""
+    p = z.shape[1]
+    curve = HazardCurve(theta[2 * p :], theta[:p], theta[p : 2 * p])
+    loss, gradient, hessian = 0.0, np.zeros(len(theta)), np.zeros((len(theta), len(theta)))
+    for start in range(0, len(z), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        part, logits = z[rows], curve.logits(z[rows])
+        risk, event = at_risk[rows, None] >= _WEEK, bought[rows, None] == _WEEK
+        hazard = expit(logits)
+        loss += float((risk * (np.logaddexp(0, logits) - event * logits)).sum())
+        off, mass = risk * (event - hazard), risk * hazard * (1 - hazard)
+        gradient += np.concatenate([part.T @ off.sum(axis=1), part.T @ (off @ _LOG_WEEK), off.sum(axis=0)])
+        _add_blocks(hessian, part, mass)
+    lower = np.tril_indices(len(theta), -1)
+    hessian[lower] = hessian.T[lower]
+    return loss, gradient, hessian
+
+
+def _add_blocks(hessian: Floats, z: Floats, mass: Floats) -> None:
+    """Add a chunk to the upper blocks of the Hessian."""
+    p = z.shape[1]
+    level, slope, week = slice(0, p), slice(p, 2 * p), slice(2 * p, None)
+    with_level = np.hstack([z * mass.sum(axis=1)[:, None], z * (mass @ _LOG_WEEK)[:, None], mass])
+    with_slope = np.hstack([z * (mass @ _LOG_WEEK**2)[:, None], mass * _LOG_WEEK])
+    hessian[level] += z.T @ with_level
+    hessian[slope, p:] += z.T @ with_slope
+    hessian[week, week] += np.diag(mass.sum(axis=0))
+
+
+def week_survival(logits: Floats) -> Floats:
+    """P(no purchase by the end of week 0, 1, …), from the logits of the hazards: one column more than they have."""
+    log_survival = np.zeros((len(logits), logits.shape[1] + 1))
+    np.cumsum(-np.logaddexp(0, logits), axis=1, out=log_survival[:, 1:])
+    return np.exp(log_survival)
+
+
+def day_survival(weekly: Floats, days: Ints | int) -> Floats:
+    """P(no purchase by the close of each day): within a week every day has the same hazard."""
+    week, rest = np.divmod(np.asarray(days), 7)
+    survival: Floats = weekly[:, week]
+    if np.any(rest):
+        later = np.minimum(week + 1, weekly.shape[1] - 1)
+        log = np.log(np.maximum(weekly, _NEVER))
+        survival = np.exp(log[:, week] * (1 - rest / 7) + log[:, later] * (rest / 7))
+    return survival
+
+
+def quantile_day(weekly: Floats, share: float) -> Floats:
+    """Day by which a purchase has come with probability ``share``; missing where that is beyond the last week."""
+    left = 1 - share
+    reached = weekly <= left
+    week = np.argmax(reached, axis=1)
+    row = np.arange(len(weekly))
+    before, after = weekly[row, np.maximum(week - 1, 0)], weekly[row, week]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        part = (np.log(before) - np.log(left)) / (np.log(before) - np.log(after))
+    return np.where(reached.any(axis=1), 7 * (week - 1 + part), np.nan)
+
+
+def mean_day(weekly: Floats) -> Floats:
+    """Mean day of a purchase, given that it comes within the curve; the middle of the curve where none can come."""
+    in_week = -np.diff(weekly, axis=1)
+    fall = -np.diff(np.log(weekly), axis=1)
+    days = 7 * (np.arange(in_week.shape[1]) + _mean_place(fall))
+    bought = in_week.sum(axis=1)
+    middle = 3.5 * in_week.shape[1]
+    mean: Floats = np.where(bought > 0, (in_week * days).sum(axis=1) / np.where(bought > 0, bought, 1), middle)
+    return mean
+
+
+def _mean_place(fall: Floats) -> Floats:
+    """Where in the unit interval an event lies on average that comes in it at a constant hazard: 1/f − 1/(e^f − 1)."""
+    small = fall < 1e-4
+    f = np.where(small, 1.0, fall)
+    return np.where(small, 0.5 - fall / 12, 1 / f - 1 / np.expm1(f))

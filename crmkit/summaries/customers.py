@@ -1,0 +1,129 @@
+"""Summaries: one row per customer (or customer and item), each computed by one SQL file over the log.
+
+Every function takes ``as_of`` (default: the log's ``until``) and sees only what happened up to the close of that day.
+Tables are pandas; for a log that is `on_spark` they are Spark DataFrames, computed when they are used.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+from crmkit.engine.choose import engine_for
+from crmkit.exceptions import LeakError
+from crmkit.transactions.log import Transactions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["btyd_summary", "holdout_summary", "rfm_table", "weekly_spend"]
+
+
+def rfm_table(log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:
+    """Recency, frequency and monetary value as marketing knows them.
+
+    Returns
+    -------
+    DataFrame
+        customer_id, days_since_last (days from the last purchase day to ``as_of``), n_purchases (purchase days),
+        total_spend (money, returns taken off). One row per customer with a purchase, ordered by customer_id.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> till = pd.DataFrame({"customer_id": ["a", "a"], "purchased_at": ["2017-01-01", "2017-01-08"],
+    ...                      "amount": [10, 20]})
+    >>> rfm_table(Transactions.from_extract(till, until="2017-01-10"))
+      customer_id  days_since_last  n_purchases  total_spend
+    0           a                2            2         30.0
+    """
+    day = log.close_of(as_of)
+    return _over_days(log, "rfm_table", [day, day])
+
+
+def btyd_summary(log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:
+    """The sufficient statistics of buy-till-you-die models, in days.
+
+    Returns
+    -------
+    DataFrame
+        customer_id; frequency, repeat purchase days (purchase days − 1); recency, days from the first to the last
+        purchase day; T, days from the first purchase day to ``as_of``; monetary_value, mean money per repeat purchase
+        day (missing when frequency is 0); sum_log_gap, sum of the logarithms of the days between purchase days.
+
+    Notes
+    -----
+    Several receipts on one day are one purchase. Days without goods (returns only, gift cards) do not count, nor does
+    their money, unless it is below 0: what is taken back comes off the day that brought it; when no sale is found for
+    it, off the day on which it came back, or, if nothing was bought then, off the repeat purchases. The money of the
+    first purchase day is left out together with what comes off it.
+
+    References
+    ----------
+    Fader, Hardie & Lee (2005), "Counting your customers" the easy way, Marketing Science 24(2).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> till = pd.DataFrame({"customer_id": ["a", "a"], "purchased_at": ["2017-01-01", "2017-01-08"],
+    ...                      "amount": [10, 20]})
+    >>> btyd_summary(Transactions.from_extract(till, until="2017-01-10")).drop(columns="sum_log_gap")
+      customer_id  frequency  recency  T  monetary_value
+    0           a          1        7  9            20.0
+    """
+    day = log.close_of(as_of)
+    return _over_days(log, "btyd_summary", [day, day])
+
+
+def holdout_summary(log: Transactions, split: str | date, until: str | date | None = None) -> pd.DataFrame:
+    """What the members known at the close of ``split`` did on the days after it, up to ``until``.
+
+    Returns
+    -------
+    DataFrame
+        customer_id, holdout_purchases (purchase days), holdout_spend (money, returns taken off).
+
+    Raises
+    ------
+    LeakError
+        ``split`` leaves no observed day after it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> till = pd.DataFrame({"customer_id": ["a", "a", "b"], "amount": [10, 20, 5],
+    ...                      "purchased_at": ["2017-01-01", "2017-01-08", "2017-01-09"]})
+    >>> holdout_summary(Transactions.from_extract(till, until="2017-01-10"), split="2017-01-05")
+      customer_id  holdout_purchases  holdout_spend
+    0           a                  1           20.0
+    """
+    first, last = log.close_of(split), log.close_of(until)
+    if first >= last:
+        raise LeakError(f"split={split} leaves no observed day after it (the window ends {until or log.until}).")
+    return _over_days(log, "holdout_summary", [first, first, last, first])
+
+
+def _over_days(log: Transactions, name: str, values: list[int]) -> pd.DataFrame:
+    with engine_for(log) as engine:
+        return engine.summary(f"summaries/{name}", values, days=engine.parquet(log.days))
+
+
+def weekly_spend(log: Transactions, as_of: str | date | None = None, days: int = 84) -> pd.DataFrame:
+    """Money per week over the last ``days`` days, or since the first purchase when that is later (at least one week).
+
+    Returns
+    -------
+    DataFrame
+        customer_id, weekly_spend (returns taken off). One row per customer with a purchase, as in `rfm_table`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> till = pd.DataFrame({"customer_id": ["a"], "purchased_at": ["2017-01-01"], "amount": [100]})
+    >>> weekly_spend(Transactions.from_extract(till, until="2017-01-28"))
+      customer_id  weekly_spend
+    0           a          25.0
+    """
+    day = log.close_of(as_of)
+    with engine_for(log) as engine:
+        return engine.summary("summaries/weekly_spend", [day, day, days, day, day, days], days=engine.parquet(log.days))

@@ -1,0 +1,99 @@
+"""One delivery of sales: what is kept, what it means, and what became of every row.
+
+Parts come through the door; lines delivered before are set aside; every kept line gets its kind, and returns are matched
+to the sales they take back. :mod:`crmkit.transactions` and :mod:`crmkit.store` are built on this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
+
+from crmkit._days import day_number
+from crmkit.engine.duckdb import Engine
+from crmkit.engine.spark import SparkEngine
+from crmkit.engine.texts import literal
+from crmkit.ingest import validation as door
+from crmkit.ingest.contracts import ITEM_COLUMNS
+from crmkit.ingest.extracts import Extract
+from crmkit.ingest.schemas import SALES
+from crmkit.ingest.times import Clock
+from crmkit.transactions.duplicates import count_rows, repeated_keys, resent_files
+from crmkit.transactions.rejections import LISTED, Received
+
+__all__ = ["NOBODYS", "filled_items", "receive"]
+
+NOBODYS = (*SALES.nobody, LISTED)
+"""Reasons for which a row is rejected for members, and kept for sales."""
+
+
+def receive(
+    engine: Engine | SparkEngine,
+    source: Extract,
+    columns: Mapping[str, str],
+    clock: Clock,
+    last: date,
+    nobody: Sequence[str] = (),
+    earlier: str | None = None,
+    known: Collection[str] = (),
+    progress: Callable[[str], None] | None = None,
+) -> Received:
+    """Take a delivery through the door.
+
+    ``earlier`` is a relation of lines kept from deliveries before it, whose ``file`` is above 0 and higher in a later
+    one; ``known`` are the hashes of their files.
+    """
+    admitted = _admit_parts(engine, source, columns, clock, last, nobody, progress)
+    resent = resent_files([part.sha256 for part in admitted], known)
+    sound = _sound(admitted, resent)
+    repeated = repeated_keys(engine, sound, earlier)
+    lines = engine.view(_lines(sound, repeated, count_rows(engine, repeated) > 0))
+    return Received(admitted, resent, repeated, lines)
+
+
+def _admit_parts(
+    engine: Engine | SparkEngine,
+    source: Extract,
+    columns: Mapping[str, str],
+    clock: Clock,
+    last: date,
+    nobody: Sequence[str],
+    progress: Callable[[str], None] | None,
+) -> list[door.Admitted]:
+    late = {f"purchased_at is after {last}": ("purchased_at", f"day > {day_number(last)}")}
+    listed = {LISTED: f"raw_customer_id in ({', '.join(map(literal, nobody))})"} if nobody else {}
+    admitted = []
+    for part in source.parts:
+        if progress:
+            progress(part.name)
+        call = "Transactions.from_extract"
+        admitted.append(door.admit(engine, source, part, SALES, columns, clock, call, late, listed))
+    return admitted
+
+
+def _sound(admitted: list[door.Admitted], resent: frozenset[int]) -> str:
+    """A query for the sound rows of all parts not delivered before, nobody's among them; ``file`` is the part's number."""
+    nobodys = ", ".join(map(literal, NOBODYS))
+    return " union all ".join(
+        f"select {number} as file, * from {part.rows} where "
+        + ("false" if number in resent else f"(reason is null or reason in ({nobodys}))")
+        for number, part in enumerate(admitted)
+    )
+
+
+def _lines(sound: str, repeated: str, any_repeated: bool) -> str:
+    """A query for the lines that are kept; nobody's have no customer_id."""
+    columns = ", ".join(
+        f"l.{name}" for name in SALES.columns if name not in ("customer_id", "purchased_at", "unit_price")
+    )
+    unless_repeated = f"left join {repeated} r on l.file = r.file and l.record = r.record where r.record is null"
+    return f"""with lines as ({sound})
+        select l.file, l.record, case when l.reason is null then l.customer_id end as customer_id, l.day, l.hour, {columns}
+        from lines l {unless_repeated if any_repeated else ""}"""
+
+
+def filled_items(engine: Engine | SparkEngine, lines: str) -> tuple[str, ...]:
+    """Item columns that have a value anywhere."""
+    counts = ", ".join(f"count({name}) as {name}" for name in ITEM_COLUMNS)
+    filled = engine.frame(f"select {counts} from {lines}").iloc[0]
+    return tuple(name for name in ITEM_COLUMNS if filled[name])

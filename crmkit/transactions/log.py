@@ -1,0 +1,236 @@
+"""Transactions: the only form in which the rest of crmkit ever sees sales.
+
+``Transactions.split_extract`` takes an extract through the door and keeps the sound rows as Parquet files: lines, and
+what they fold into once, trips (one row per member, day and receipt) and days (one per member and day). A log holds the paths of these, so it can be
+pickled and reopened, and a source that changes later does not change it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crmkit._days import as_day, day_number
+from crmkit.engine.choose import engine_for
+from crmkit.engine.duckdb import Engine
+from crmkit.engine.frames import is_spark
+from crmkit.engine.spark import SparkEngine
+from crmkit.exceptions import ContractError, LeakError
+from crmkit.ingest.extracts import Extract, read_extract
+from crmkit.ingest.times import Clock
+from crmkit.transactions.deliveries import filled_items, receive
+from crmkit.transactions.rejections import Rejections, account
+from crmkit.transactions.returns import settle
+
+if TYPE_CHECKING:
+    from crmkit.ingest.tables import Products
+
+__all__ = ["Transactions"]
+
+
+@dataclass(frozen=True)
+class Transactions:
+    """Sales that were accepted, up to the close of day ``until``.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds ``lines.parquet``, ``trips.parquet`` and ``days.parquet``.
+    until : date
+        Last day that was observed.
+    items : tuple of str
+        Item columns that the lines have: what ``by=`` can name.
+    on_spark : bool
+        Summaries are computed by the active Spark session and are Spark DataFrames; set by `crmkit.engine.choose.on_spark`,
+        or by reading a Spark DataFrame.
+    """
+
+    folder: Path
+    until: date
+    items: tuple[str, ...] = ()
+    on_spark: bool = False
+
+    @property
+    def lines(self) -> Path:
+        """Parquet file with one row per sold line."""
+        return self.folder / "lines.parquet"
+
+    @property
+    def trips(self) -> Path:
+        """Parquet file with one row per member, day and receipt."""
+        return self.folder / "trips.parquet"
+
+    @property
+    def days(self) -> Path:
+        """Parquet file with one row per member and day, and one more for what a later day takes back of it."""
+        return self.folder / "days.parquet"
+
+    def close_of(self, as_of: str | date | None) -> int:
+        """Day number of ``as_of`` (default: ``until``); a day that has not been observed raises `LeakError`."""
+        day = self.until if as_of is None else as_day(as_of)
+        if day > self.until:
+            raise LeakError(f"as_of={day} is after {self.until}, the last day observed in this log.")
+        return day_number(day)
+
+    def first_day(self, as_of: str | date | None = None) -> int | None:
+        """Day number of the first purchase of any member up to the close of ``as_of``; None before it."""
+        with engine_for(self) as engine:
+            found = f"select min(day) as day from {engine.parquet(self.days)} where bought = 1 and day <= ?"
+            first = engine.frame(found, [self.close_of(as_of)])["day"][0]
+        return int(first) if first == first and first is not None else None
+
+    def up_to(self, day: str | date) -> Transactions:
+        """The same log as it was known at the close of ``day``."""
+        self.close_of(day)
+        return replace(self, until=as_day(day))
+
+    @classmethod
+    def from_extract(cls, extract: Extract | object, *, until: str | date, **options: object) -> Transactions:
+        """Like `split_extract`, but raise `ContractError` when any row is rejected.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> till = pd.DataFrame({"customer_id": ["a", ""], "purchased_at": ["2017-01-01"] * 2, "amount": [1.0, 2.0]})
+        >>> Transactions.from_extract(till, until="2017-12-31")
+        Traceback (most recent call last):
+            ...
+        crmkit.exceptions.ContractError: 2 rows read; used 1; duplicate 0; rejected 1: 1 where customer_id is missing.
+        Mend the extract, or take the sound rows with split_extract.
+        """
+        log, rejections = cls.split_extract(extract, until=until, **options)  # type: ignore[arg-type]
+        if rejections.rows_rejected:
+            raise ContractError(f"{rejections}.\nMend the extract, or take the sound rows with split_extract.")
+        return log
+
+    @classmethod
+    def split_extract(
+        cls,
+        extract: Extract | object,
+        *,
+        until: str | date,
+        time_zone: str | None = None,
+        recorded_in: str | None = None,
+        time_format: str | None = None,
+        trading_day_cutoff: str | None = None,
+        products: Products | None = None,
+        nobody: Sequence[str] = (),
+        classes: Mapping[str, Sequence[str]] | None = None,
+        folder: str | Path | None = None,
+        progress: Callable[[str], None] | None = None,
+        **columns: str,
+    ) -> tuple[Transactions, Rejections]:
+        """Sort the rows of an extract into sound ones and rejected ones.
+
+        Parameters
+        ----------
+        extract : Extract or dataframe
+            From `read_extract`. A Spark DataFrame (``spark.table("lake.sales")``) is read where it is: rows are sorted,
+            kept and summarised by its session.
+        until : date
+            Last day of observation; a row dated later is rejected.
+        time_zone, recorded_in, time_format : str, optional
+            The shop's IANA zone; the zone in which times without an offset were recorded (the shop's own when not
+            given); a ``strptime`` format for times that are not written year first, or ``"excel"`` for the day numbers of
+            a spreadsheet.
+        trading_day_cutoff : str, optional
+            ``"05:00"``: purchases before it belong to the day before; clocks that count on after midnight are read.
+        products : Products, optional
+            Adds category, brand, brand_type, manufacturer and department by product_id; the line's own stand where the
+            product is not in the table.
+        nobody : sequence of str
+            Customer ids that are no member: staff, test and till cards (`suspect_cards` lists what looks like one). Their
+            lines count in sales and in no member's history, like those without a customer id.
+        classes : mapping of str to patterns, optional
+            Lines that are no goods, by product_id or category (SQL ``like``): ``{"service": ["POST", "DOT"],
+            "gift card": ["gift_%"]}``. They are money, not purchases.
+        folder : path, optional
+            Where lines, trips and days are kept. By default a private folder that is removed when Python ends. On a
+            cluster every machine must see it.
+        progress : callable, optional
+            Called with the name of each part as it is read.
+        **columns : str
+            Contract column = name in the extract. Required: customer_id, purchased_at, amount. Optional: order_id,
+            line_id, product_id, quantity, unit_price, discount, category, brand, brand_type, manufacturer, department.
+            A column that already has the contract's name need not be named. Without amount, it is quantity ×
+            unit_price.
+
+        Returns
+        -------
+        log : Transactions
+        rejections : Rejections
+            ``rows_read = rows_used + rows_rejected + rows_duplicate``, and the same for money.
+
+        Raises
+        ------
+        ContractError
+            Columns are missing or unknown, or times state offsets and no zone is given.
+        ExtractError
+            A file cannot be read at all.
+
+        Notes
+        -----
+        A file whose content was delivered before, and a line whose (order_id, line_id) was, are duplicates (of one store,
+        where every line names its store); rows that only look equal are not. A row without a customer is nobody's:
+        rejected for members, kept for sales. A line counts as a purchase when its amount is not negative and its
+        quantity, if known, is above 0.
+
+        A return takes back the sale on the receipt that it names (returned_order_id), else the member's latest sale of
+        the product within 90 days, of which enough is left; else it is unmatched: its money then counts on its own day.
+        Returns are looked at as time went by, so a later one moves no earlier one; on one day, those that name their
+        receipt come first; after 200 of a product by a member no more are matched. One without a quantity takes back a
+        line of the same money, one without a product its own category at its own price. What is taken back on the day
+        of its sale was never bought; later, the visit remains a purchase day, its money and goods are taken off from
+        the day of the return on.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> till = pd.DataFrame({"card_no": ["0077", "0077", None], "at": ["2017-01-01 09:00", "soon", "2017-01-02"],
+        ...                      "paid": [2.5, 1.0, 3.0]})
+        >>> log, rejections = Transactions.split_extract(
+        ...     till, until="2017-12-31", customer_id="card_no", purchased_at="at", amount="paid")
+        >>> print(rejections)
+        3 rows read; used 1; duplicate 0; rejected 2: 1 where customer_id is missing, 1 where purchased_at is not a time
+        """
+        source = extract if isinstance(extract, Extract) else read_extract(extract)
+        clock = Clock(time_zone, recorded_in, time_format, trading_day_cutoff)
+        last = as_day(until)
+        home = Path(folder) if folder is not None else _private_folder()
+        home.mkdir(parents=True, exist_ok=True)
+        far = bool(source.parts) and all(is_spark(part.table) for part in source.parts)
+        with SparkEngine(source.parts[0].table.sparkSession) if far else Engine() as engine:
+            received = receive(engine, source, columns, clock, last, nobody, progress=progress)
+            settle(engine, received.lines, products, classes, home)
+            stored = engine.parquet(home / "lines.parquet")
+            rejections = account(engine, received, stored, home / "rejected.parquet")
+            items = filled_items(engine, stored)
+        return cls(home, last, items, far), rejections
+
+
+def _private_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="crmkit-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def names(by: object) -> list[str]:
+    """The columns that ``by`` names: none, one, or several."""
+    if by is None:
+        return []
+    return [str(name) for name in by] if isinstance(by, Iterable) and not isinstance(by, str) else [str(by)]
+
+
+def check_item(log: Transactions, by: str) -> None:
+    """Raise unless ``by`` is an item column that the log has."""
+    if by not in log.items:
+        raise ContractError(
+            f"by={by!r} is not an item column of this log; it has {list(log.items)}. Name the column when the log is "
+            "made: Transactions.from_extract(…, category=…), or give products=…."
+        )

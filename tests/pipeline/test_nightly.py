@@ -1,0 +1,295 @@
+"""The batch job night after night: deliveries that lack something, runs that were damaged, terms that leave nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from crmkit import Deals, OfferPlan, Transactions
+from crmkit.campaigns.contact_history import LastCampaign
+from crmkit.exceptions import ConfigError, ExtractError, PublishError, RefusedError
+from crmkit.pipeline.config import read_config
+from crmkit.pipeline.publish import Published, run
+from crmkit.pipeline.quality import _advice
+from crmkit.pipeline.quality import quiet as _quiet
+from crmkit.pipeline.quality import strangers as _strangers
+from crmkit.pipeline.quality import why_none as _why_none
+from crmkit.pipeline.runner import Run as _Run
+from crmkit.reports.lists.content import Lists
+from crmkit.reports.lists.pdf_canvas import Sheet
+
+LABELS = {"r_score": 5, "f_score": 5, "m_score": 5, "segment": "champions", "tier": "A", "value": 9.0}
+
+
+# -- What is delivered -----------------------------------------------------------------------------------------------
+
+
+def test_members_who_are_nobody_here_are_refused_and_strangers_are_told() -> None:
+    customers = pd.DataFrame({"customer_id": ["0071", "0072", "0073"]})
+    with pytest.raises(RefusedError, match=r"None of the 3 customers is among the 2 members.*leading zeros"):
+        _strangers(customers, pd.DataFrame({"customer_id": ["71", "72"]}))
+    with pytest.raises(RefusedError, match="the 0 members"):
+        _strangers(customers, pd.DataFrame({"customer_id": pd.Series(dtype="str")}))
+    (note,) = _strangers(customers, pd.DataFrame({"customer_id": ["0071", "0099"]}))
+    assert note.startswith("2 of 3 customers are not among the members")
+    assert _strangers(customers, pd.DataFrame({"customer_id": ["0073", "0072", "0071", "0070"]})) == []
+
+
+def log_of(*days: str) -> Transactions:
+    lines = pd.DataFrame({"customer_id": "a", "purchased_at": list(days), "amount": 1.0})
+    return Transactions.from_extract(lines, until="2018-12-31")
+
+
+def test_days_that_are_missing_at_the_end_are_told_and_many_are_refused() -> None:
+    shut_on_sunday = log_of("2017-12-01", "2017-12-02", "2017-12-04", "2017-12-05", "2018-06-01")
+    assert _quiet(shut_on_sunday, date(2017, 12, 5)) == []
+    assert _quiet(shut_on_sunday, date(2017, 12, 6)) == []
+    (note,) = _quiet(shut_on_sunday, date(2017, 12, 7))
+    assert "last day with a line is 2017-12-05, but the numbers stand for 2017-12-07" in note
+    assert len(_quiet(shut_on_sunday, date(2017, 12, 19))) == 1
+    with pytest.raises(
+        RefusedError, match=r"is 2017-12-05, .* for 2017-12-20 .* next: 15; at most 2 .* stand for 2017-12-05"
+    ):
+        _quiet(shut_on_sunday, date(2017, 12, 20))
+    monthly = log_of("2017-01-01", "2017-02-01", "2017-03-01")
+    assert len(_quiet(monthly, date(2017, 3, 1 + 30))) == 0
+    assert len(_quiet(monthly, date(2017, 8, 3))) == 1
+    with pytest.raises(RefusedError):
+        _quiet(monthly, date(2017, 8, 4))
+    assert _quiet(log_of("2017-01-01"), date(2018, 1, 1)) == []
+
+
+def test_rows_after_until_are_advised_to_set_until() -> None:
+    assert _advice("purchased_at is after 2017-12-31").startswith("Set until to the last day of the delivery")
+
+
+# -- Night after night -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Published]:
+    """Publish a day into ``tmp_path / "out"``; the run writes two small tables and a manifest."""
+    (tmp_path / "till.csv").write_text("customer_id,purchased_at,amount\na,2017-12-01,1\n")
+    (tmp_path / "crmkit.toml").write_text('until = 2017-12-31\n[transactions]\nfiles = "till.csv"\n')
+
+    def publishable(job: _Run) -> dict[str, Any]:
+        customers = pd.DataFrame({"customer_id": ["a"], "tier_since": [pd.Timestamp(job.day)], **LABELS})
+        job._write(customers, "customers")
+        job._campaign(log_of("2017-01-01"))
+        previous = job.previous.run if job.previous else None
+        return {"as_of": str(job.day), "previous": previous, "notes": job.notes, "settings": {"value": {}}}
+
+    monkeypatch.setattr(_Run, "publishable", publishable)
+
+    def one(day: int, more: str = "", **options: bool) -> Published:
+        config = tmp_path / "crmkit.toml"
+        text = config.read_text()
+        config.write_text(text + more)
+        try:
+            return run(read_config(config), tmp_path, tmp_path / "out", as_of=date(2017, 12, day), **options)
+        finally:
+            config.write_text(text)
+
+    return one
+
+
+Night = Callable[..., Published]
+
+
+def test_a_run_can_be_forced_again_and_again(night: Night, tmp_path: Path) -> None:
+    name = night(1).folder.resolve().name
+    for number in (2, 3, 4):
+        again = night(1, force=True)
+        assert again.folder.resolve().name == f"{name}-{number}"
+        assert [folder.name for folder in (tmp_path / "out" / "runs").iterdir()] == [f"{name}-{number}"]
+    assert night(1).repeated
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("run.json", b'{"run": '), ("run.json", b""), ("run.json", b"{}"), ("run.json", None)]
+    + [("customers.parquet", b"PAR1 torn"), ("customers.parquet", None)],
+)
+def test_a_damaged_run_before_is_named_and_labels_start_anew(night: Night, name: str, content: bytes | None) -> None:
+    damaged = night(1).folder.resolve() / name
+    damaged.unlink()
+    if content is not None:
+        damaged.write_bytes(content)
+    after = night(2)
+    assert after.manifest["previous"] is None
+    assert after.manifest["notes"][0].startswith("Segments and tiers start anew: ")
+    assert name in after.manifest["notes"][0]
+    assert "Put it back" in after.manifest["notes"][0]
+    assert night(3).manifest["previous"] == after.manifest["run"]
+
+
+def test_a_run_that_was_put_back_holds_labels_again(night: Night, tmp_path: Path) -> None:
+    first = night(1)
+    folder = first.folder.resolve()
+    folder.rename(tmp_path / "copy")
+    assert night(2).manifest["previous"] is None
+    (tmp_path / "copy").rename(folder)
+    (tmp_path / "out" / "CURRENT").unlink()
+    (tmp_path / "out" / "CURRENT").symlink_to(Path("runs") / folder.name)
+    again = night(2)
+    assert (again.repeated, again.manifest["previous"]) == (False, first.manifest["run"])
+
+
+def test_a_damaged_campaign_is_a_note(night: Night) -> None:
+    first = night(1).folder.resolve()
+    assert night(19).manifest["notes"] == []
+    (first / "customers.parquet").write_bytes(b"torn")
+    (note,) = night(20).manifest["notes"]
+    assert note.startswith("The last campaign could not be measured: ")
+    assert str(first / "customers.parquet") in note
+
+
+def test_a_torn_table_of_a_campaign_names_its_file(tmp_path: Path) -> None:
+    for name in ("repurchases", "offers", "planned", "control", "deals"):
+        pd.DataFrame({"customer_id": ["a"]}).to_parquet(tmp_path / f"{name}.parquet")
+    (tmp_path / "offers.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ExtractError, match=r"offers\.parquet of an earlier run cannot be read"):
+        LastCampaign.of(tmp_path, log_of("2017-01-01"), 1.25)
+
+
+def test_a_run_that_current_pointed_at_and_is_gone_is_told(night: Night, tmp_path: Path) -> None:
+    night(1)
+    shutil.rmtree(night(2).folder.resolve())
+    assert "start anew" in night(3).manifest["notes"][0]
+    (tmp_path / "out" / "CURRENT").unlink()
+    assert "start anew" in night(4).manifest["notes"][0]
+
+
+def test_an_earlier_day_leaves_current_and_the_chain_alone(night: Night, tmp_path: Path) -> None:
+    first, newest = night(1), night(20)
+    link = os.readlink(tmp_path / "out" / "CURRENT")
+    for repeated in (False, True):
+        earlier = night(10)
+        assert earlier.repeated is repeated
+        assert earlier.folder.parent.name == "runs"
+        assert earlier.manifest["previous"] == first.manifest["run"]
+        assert "CURRENT stays at the run of 2017-12-20" in earlier.manifest["notes"][-1]
+        assert os.readlink(tmp_path / "out" / "CURRENT") == link
+    assert night(21).manifest["previous"] == newest.manifest["run"]
+    assert night(21, "[lists]\ntitle = 'Other'\n").folder.name == "CURRENT"
+
+
+def test_a_published_run_whose_files_are_gone_or_changed_is_computed_again(night: Night, tmp_path: Path) -> None:
+    table = night(1).folder / "customers.parquet"
+    sound = table.read_bytes()
+    assert night(1).repeated
+    for damage in (lambda: table.unlink(), lambda: table.write_bytes(sound[:-1]), (table.parent / "run.json").unlink):
+        damage()
+        assert not night(1).repeated
+        assert table.read_bytes() == sound
+    assert len(list((tmp_path / "out" / "runs").iterdir())) == 1
+
+
+def test_a_manifest_that_cannot_be_read_never_becomes_current(
+    night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night(1)
+    link = os.readlink(tmp_path / "out" / "CURRENT")
+    monkeypatch.setattr("crmkit.pipeline.publish._finish", lambda part, manifest: (part / "run.json").write_text("{"))
+    with pytest.raises(ExtractError, match=r"run\.json"):
+        night(2)
+    assert os.readlink(tmp_path / "out" / "CURRENT") == link
+
+
+def test_a_full_disk_is_said_as_such(night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(job: _Run) -> dict[str, Any]:
+        raise RuntimeError(f'IO Error: Could not write file "x": {os.strerror(errno.ENOSPC)}')
+
+    monkeypatch.setattr(_Run, "publishable", full)
+    with pytest.raises(PublishError, match="The disk takes no more"):
+        night(1)
+    assert list((tmp_path / "out" / "runs").iterdir()) == []
+
+
+def test_the_font_starts_from_the_configuration_and_is_an_input(night: Night, tmp_path: Path) -> None:
+    (tmp_path / "own.ttf").write_bytes(b"one")
+    lists = '[lists]\nfont = "own.ttf"\n'
+    first = night(1, lists)
+    assert [given["table"] for given in first.manifest["inputs"]] == ["transactions", "lists.font"]
+    assert night(1, lists).repeated
+    (tmp_path / "own.ttf").write_bytes(b"other")
+    assert not night(1, lists).repeated
+    with pytest.raises(ConfigError, match=r"\[lists\] font: there is no file"):
+        night(1, lists.replace("own", "absent"))
+
+
+# -- Terms -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ("min_weekly_spend = inf", "offers.min_weekly_spend: Input should be a finite number"),
+        ("response = inf", "offers.response: Input should be a finite number"),
+        ("control = true", "offers.control: Input should be a valid number"),
+        ("control = 1.0", "offers.control: Input should be less than 1"),
+        ("slots = true", "offers.slots: Input should be a valid integer"),
+        ("min_worth = { A = true }", "offers.min_worth.A: Input should be a valid number"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(tmp_path: Path, terms: str, message: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(f'until = 2017-12-31\n[transactions]\nfiles = "t.csv"\n[offers]\n{terms}\n')
+    with pytest.raises(ConfigError) as raised:
+        read_config(file)
+    assert message in str(raised.value)
+
+
+def test_a_day_without_dashes_is_no_day(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('until = 20171231\n[transactions]\nfiles = "t.csv"\n')
+    with pytest.raises(ConfigError, match="20171231 is a number, not a day; write it as until = 2017-12-31"):
+        read_config(tmp_path / "c.toml")
+
+
+DUE = pd.DataFrame({"customer_id": list("abcd"), "category": "Milk", "p_purchase": 0.5, "spend": 5.0})
+
+
+def deals_of(category: str = "Milk", budget: float = 10, value: float = 0.5) -> Deals:
+    row = {"deal_id": "D", "title": "t", "category": category, "funder": "M", "value": value, "budget": budget}
+    return Deals.from_extract(pd.DataFrame([row | {"starts": "2017-01-01", "ends": "2017-12-31"}]))
+
+
+@pytest.mark.parametrize(
+    ("deals", "terms", "why"),
+    [
+        (deals_of("Tea"), {}, "no category of the deals of its days"),
+        (deals_of(budget=0), {}, "the budgets of all deals of its days are 0"),
+        (deals_of(), {"control": 1.0}, "the control group has every member"),
+        (deals_of(), {"control": 0.0, "min_weekly_spend": 99}, "no member may get one"),
+        (deals_of(), {"control": 0.0, "store_budget": 0.0}, "none would gain anything within the budgets"),
+    ],
+)
+def test_why_nobody_gets_an_offer_is_said(deals: Deals, terms: dict[str, Any], why: str) -> None:
+    deals = Deals(deals.frame.assign(funder_share=0.5))
+    customers = pd.DataFrame({"customer_id": list("abcd"), "weekly_spend": 10.0})
+    plan = OfferPlan(deals, **terms).solve(DUE, customers)
+    assert not len(plan.offers)
+    assert why in _why_none(deals.frame, DUE, plan)
+    assert "no deal runs on its days" in _why_none(deals.frame.iloc[:0], DUE, plan)
+
+
+def test_a_card_number_that_fonts_may_lack_is_left_out_with_a_note() -> None:
+    due = DUE.assign(customer_id=["0000001猫", "00000002", "00000003", "00000004"])
+    offers = pd.DataFrame({"customer_id": due["customer_id"][:2], "deal_id": "D", "slot": 1})
+    with pytest.warns(UserWarning, match="1 lists do not show how the card number ends"):
+        lists = Lists.of(offers, deals_of(), due, as_of="2017-03-01", horizon=14)
+    assert [page.card_ending for page in lists.pages] == ["0002", ""]
+    Sheet(None, date(2017, 3, 1)).check(lists.texts())
+
+
+def test_a_font_that_lacks_a_character_is_named_with_its_setting() -> None:
+    with pytest.raises(ConfigError, match=r"'猫'.*\[lists\] font"):
+        Sheet(None, date(2017, 3, 1)).check([("猫", "the title")])

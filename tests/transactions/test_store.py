@@ -1,0 +1,329 @@
+"""The members' warehouse: loaded once, corrected by day, late is welcome, whole after a kill."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from filelock import FileLock
+
+from crmkit import (  # fmt: skip
+    BusyError,
+    ContractError,
+    CrmkitWarning,
+    ExtractError,
+    LeakError,
+    Products,
+    RefusedError,
+    Transactions,
+    btyd_summary,
+    read_extract,
+    rfm_table,
+)
+from crmkit.testing import generated_sales
+from crmkit.transactions.store import Store
+
+UNTIL = "2017-12-31"
+
+
+@pytest.fixture(scope="module")
+def sales() -> pd.DataFrame:
+    return generated_sales(n_customers=200, days=365, seed=21)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def summaries(log: Transactions) -> list[pd.DataFrame]:
+    return [btyd_summary(log), rfm_table(log)]
+
+
+def same(one: Transactions, other: Transactions) -> None:
+    for mine, theirs in zip(summaries(one), summaries(other), strict=True):
+        pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+
+
+def months(sales: pd.DataFrame) -> list[pd.DataFrame]:
+    return [rows for _, rows in sales.groupby(sales["purchased_at"].dt.month)]
+
+
+def test_deliveries_add_up_to_the_whole_in_any_order(store: Store, sales: pd.DataFrame) -> None:
+    for rows in reversed(months(sales)):
+        store.load(rows, until=UNTIL)
+    same(store.transactions(UNTIL), Transactions.from_extract(sales, until=UNTIL))
+    assert store.loads["rows_used"].sum() == len(sales)
+
+
+def test_what_the_store_has_is_not_loaded_again(store: Store, sales: pd.DataFrame, tmp_path: Path) -> None:
+    first, second = sales.iloc[:300], sales.iloc[200:500]
+    store.load(first, until=UNTIL)
+    found = store.load(second, until=UNTIL)
+    assert (found.rows_used, found.rows_duplicate) == (200, 100)
+    file = tmp_path / "till.csv"
+    sales.iloc[500:600].drop(columns=["order_id", "line_id"]).to_csv(file, index=False)
+    store.load(str(file), until=UNTIL)
+    again = store.load(str(file), until=UNTIL)
+    assert (again.rows_used, again.rows_duplicate) == (0, 100)
+    assert len(pd.read_parquet(store.transactions(UNTIL).lines)) == 600
+
+
+def test_a_correction_replaces_the_days_that_it_holds(store: Store, sales: pd.DataFrame) -> None:
+    store.load(sales, until=UNTIL)
+    day = sales["purchased_at"].dt.normalize()
+    wrong = day.mode()[0]
+    right = sales[day == wrong].assign(amount=99.0).iloc[1:]
+    found = store.correct(right, until=UNTIL)
+    assert found.rows_used == len(right)
+    expected = pd.concat([sales[day != wrong], right])
+    same(store.transactions(UNTIL), Transactions.from_extract(expected, until=UNTIL))
+
+
+def test_a_correction_of_one_store_leaves_the_others(store: Store, sales: pd.DataFrame) -> None:
+    sales = sales.assign(store=[("north", "south")[n % 2] for n in range(len(sales))])
+    store.load(sales, until=UNTIL)
+    day = sales["purchased_at"].dt.normalize()
+    here = (day == day.mode()[0]) & (sales["store"] == "north")
+    store.correct(sales[here].assign(amount=1.0), until=UNTIL)
+    expected = sales.assign(amount=sales["amount"].where(~here, 1.0))
+    same(store.transactions(UNTIL), Transactions.from_extract(expected, until=UNTIL))
+
+
+def test_a_return_in_a_later_delivery_finds_its_sale(store: Store) -> None:
+    sale = pd.DataFrame(
+        {"customer_id": ["a"], "purchased_at": ["2017-01-01"], "product_id": ["tea"], "quantity": [2], "amount": [10.0]}
+    )
+    store.load(sale, until=UNTIL)
+    store.load(sale.assign(purchased_at="2017-01-20", quantity=-2, amount=-10.0), until=UNTIL)
+    lines = pd.read_parquet(store.transactions(UNTIL).lines).sort_values("file")
+    assert lines["how"].tolist()[1] == "by member and product"
+    assert lines["buy_day"].nunique() == 1
+
+
+def test_a_log_stays_readable_while_the_store_takes_one_more_load(store: Store, sales: pd.DataFrame) -> None:
+    store.load(sales.iloc[:400], until=UNTIL)
+    log = store.transactions(UNTIL)
+    before = summaries(log)
+    store.load(sales.iloc[400:], until=UNTIL)
+    for one, other in zip(before, summaries(log), strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_two_loads_at_once_are_refused(store: Store, sales: pd.DataFrame) -> None:
+    store.load(sales.iloc[:10], until=UNTIL)
+    with FileLock(store.path / ".lock"), pytest.raises(BusyError, match="Another load"):
+        store.load(sales.iloc[10:20], until=UNTIL)
+
+
+def test_an_empty_or_foreign_folder_is_said(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="holds nothing yet"):
+        store.transactions(UNTIL)
+    (tmp_path / "manifest.json").write_text('{"format": "something else"}')
+    with pytest.raises(ContractError, match="not a store of this crmkit"):
+        Store(tmp_path)
+
+
+def till(*rows: tuple[object, ...]) -> pd.DataFrame:
+    """customer_id, purchased_at, amount, order_id, line_id, store of each line."""
+    return pd.DataFrame(rows, columns=["customer_id", "purchased_at", "amount", "order_id", "line_id", "store"])
+
+
+ONE = ("x", "2017-03-01", 1.0, 1, 1, None)
+
+
+def amounts(store: Store) -> list[float]:
+    lines = pd.read_parquet(store.transactions(store.loads["until"].max()).lines)
+    return sorted(lines["amount"].astype(float))
+
+
+def test_nobodys_lines_are_not_loaded_again(store: Store) -> None:
+    anonymous = (None, "2017-03-01", 5.0, 2, 1, None)
+    store.load(till(ONE, anonymous), until=UNTIL)
+    found = store.load(till(ONE, anonymous, ("x", "2017-03-01", 1.0, 3, 1, None)), until=UNTIL)
+    assert (found.rows_used, found.rows_duplicate, found.rows_rejected) == (1, 1, 1)
+    assert amounts(store) == [1.0, 1.0, 5.0]
+
+
+def test_a_line_of_nobodys_that_comes_again_as_a_members_differs(store: Store) -> None:
+    store.load(till((None, *ONE[1:])), until=UNTIL)
+    found = store.load(till(ONE), until=UNTIL)
+    assert found.counts["reason"].tolist() == ["line_id repeats with other content"]
+    assert amounts(store) == [1.0]
+
+
+@pytest.mark.parametrize(("now", "then"), [(None, "A"), ("A", None)], ids=["store gained", "store lost"])
+def test_where_no_store_is_named_the_whole_day_is_corrected(store: Store, now: str | None, then: str | None) -> None:
+    store.load(till((*ONE[:5], now)), until=UNTIL)
+    store.correct(till((*ONE[:2], 2.0, 9, 1, then)), until=UNTIL)
+    assert amounts(store) == [2.0]
+
+
+def test_a_line_that_a_correction_moves_to_another_day_stands_once(store: Store) -> None:
+    store.load(till(ONE, ("x", "2017-03-01", 4.0, 2, 1, None)), until=UNTIL)
+    store.correct(till(("x", "2017-03-05", *ONE[2:])), until=UNTIL)
+    assert amounts(store) == [1.0, 4.0]
+    assert store.loads["rows_replaced"].tolist() == [0, 1]
+    assert store.loads.loc[1, ["first_day", "last_day"]].tolist() == ["2017-03-05"] * 2
+
+
+def test_what_was_corrected_away_does_not_come_back(store: Store) -> None:
+    gone = ("x", "2017-03-01", 4.0, 2, 1, None)
+    store.load(till(ONE, gone), until=UNTIL)
+    store.correct(till(("x", "2017-03-01", 2.0, *ONE[3:])), until=UNTIL)
+    found = store.load(till(gone, ("x", "2017-03-01", 2.0, *ONE[3:])), until=UNTIL)
+    assert (found.rows_used, found.rows_duplicate) == (0, 2)
+    assert amounts(store) == [2.0]
+
+
+def test_a_correction_that_would_lose_its_days_is_refused(store: Store) -> None:
+    store.load(till(ONE), until=UNTIL)
+    sound = till(*(("x", "2017-03-02", 1.0, n, 1, None) for n in range(2, 50)))
+    faulty = till((*ONE[:2], "1,5", *ONE[3:]))
+    for rows, reason in ((till(ONE).head(0), "corrects nothing"), (pd.concat([sound, faulty]), "would be lost")):
+        with pytest.raises(RefusedError, match=reason):
+            store.correct(rows, until=UNTIL)
+    assert amounts(store) == [1.0]
+    assert len(store.loads) == 1
+
+
+def test_a_file_of_which_nothing_was_used_may_come_again(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "till.csv"
+    file.write_text("customer_id;purchased_at;amount\nx;2017-03-01;3,50\n")
+    assert store.load(str(file), until=UNTIL).rows_used == 0
+    assert store.load(read_extract(str(file), decimal=","), until=UNTIL).rows_used == 1
+    assert store.load(str(file), until=UNTIL).rows_duplicate == 1
+
+
+def test_a_file_that_lost_rows_says_so_when_it_comes_again(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "till.csv"
+    file.write_text("customer_id,purchased_at,amount\nx,2017-03-01,3.50\nx,soon,1\n,2017-03-01,1\n")
+    store.load(str(file), until=UNTIL)
+    with pytest.warns(CrmkitWarning, match=r"till.csv was loaded before, when 1 of its rows"):
+        store.load(str(file), until=UNTIL)
+
+
+def test_lines_without_a_key_that_look_delivered_are_added_and_said(store: Store) -> None:
+    rows = till(ONE, ("x", "2017-03-01", 1.0, 1, 1, None), ("y", "2017-03-02", 2.0, 2, 1, None)).drop(columns="line_id")
+    store.load(rows, until=UNTIL)
+    with pytest.warns(CrmkitWarning, match=r"^2 lines without order_id and line_id look like"):
+        found = store.load(pd.concat([rows.head(2), till(("z", *ONE[1:])).drop(columns="line_id")]), until=UNTIL)
+    assert (found.rows_used, found.rows_duplicate) == (3, 0)
+
+
+def test_products_and_classes_hold_until_others_are_given(store: Store, sales: pd.DataFrame) -> None:
+    rows = till(ONE, ("x", "2017-03-02", 9.0, 2, 1, None)).assign(product_id=["1", "2"])
+    products = pd.DataFrame({"product_id": ["1", "2", "3"], "category": ["Milk", "gift card", "Tea"]})
+    store.load(rows, until=UNTIL, products=Products.from_extract(products), classes={"gift card": ["gift%"]})
+    store.load(till(("y", "2017-03-03", 1.0, 3, 1, None)).assign(product_id="3"), until=UNTIL)
+    log = store.transactions(UNTIL)
+    lines = pd.read_parquet(log.lines).sort_values("day")
+    assert lines["category"].tolist() == ["Milk", "gift card", "Tea"]
+    assert lines["kind"].tolist() == ["sale", "gift card", "sale"]
+    assert log.items == ("product_id", "category")
+
+
+def test_days_that_no_load_has_seen_are_refused(store: Store) -> None:
+    store.load(till(ONE), until="2017-03-31")
+    with pytest.raises(LeakError, match="2017-04-01 is after 2017-03-31"):
+        store.transactions("2017-04-01")
+
+
+def test_a_log_that_was_followed_by_two_loads_says_so(store: Store) -> None:
+    store.load(till(ONE), until=UNTIL)
+    log = store.transactions(UNTIL)
+    for order in (2, 3):
+        store.load(till((*ONE[:3], order, *ONE[4:])), until=UNTIL)
+    with pytest.raises(ExtractError, match="take the log anew"):
+        btyd_summary(log)
+
+
+def test_a_damaged_manifest_is_said(store: Store) -> None:
+    store.load(till(ONE), until=UNTIL)
+    (store.path / "manifest.json").write_text("{")
+    with pytest.raises(ContractError, match="damaged"):
+        Store(store.path)
+
+
+def test_each_store_numbers_its_own_receipts(store: Store) -> None:
+    found = store.load(till((*ONE[:5], "A"), (*ONE[:5], "B")), until=UNTIL)
+    assert found.rows_used == 2
+    store.correct(till(("y", "2017-03-05", 9.0, 1, 1, "B")), until=UNTIL)
+    assert amounts(store) == [1.0, 9.0]
+
+
+def test_a_day_of_nobodys_lines_comes_once_and_can_be_corrected(store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "cash.csv"
+    file.write_text("customer_id,purchased_at,amount\n,2017-03-01,5\n,2017-03-02,6\n")
+    for _ in range(2):
+        store.load(str(file), until=UNTIL)
+    assert amounts(store) == [5.0, 6.0]
+    store.correct(till((None, "2017-03-01", 7.0, None, None, None)), until=UNTIL)
+    assert amounts(store) == [6.0, 7.0]
+
+
+def test_a_column_gained_makes_no_other_line(store: Store) -> None:
+    store.load(till(ONE), until=UNTIL)
+    assert store.load(till((*ONE[:5], "A")).assign(product_id="p"), until=UNTIL).rows_duplicate == 1
+
+
+def test_a_failed_load_leaves_the_store_as_it_was(store: Store, sales: pd.DataFrame) -> None:
+    store.load(sales.iloc[:100], until=UNTIL)
+    with pytest.raises(ContractError, match="Columns not found"):
+        store.load(sales.drop(columns="amount"), until=UNTIL)
+    assert len(store.loads) == 1
+    store.load(sales.iloc[100:200], until=UNTIL)
+    assert len(pd.read_parquet(store.transactions(UNTIL).lines)) == 200
+
+
+LOAD = """
+import sys, pandas as pd
+from crmkit.transactions.store import Store
+print("ready", flush=True)
+Store(sys.argv[1]).load(pd.read_parquet(sys.argv[2]), until="2017-12-31")
+"""
+
+
+def killed_loads(folder: Path, sales: pd.DataFrame, kills: int, seed: int) -> int:
+    """Kill that many loads at random moments; after each the store is as before or after. Returns how many got through."""
+    store = Store(folder / "store")
+    store.load(sales.iloc[:200], until=UNTIL)
+    rng, done = random.Random(seed), 1
+    for attempt in range(kills):
+        rows = sales.iloc[200 + 20 * attempt : 220 + 20 * attempt]
+        rows.to_parquet(folder / "rows.parquet")
+        process = subprocess.Popen(
+            [sys.executable, "-c", LOAD, str(store.path), str(folder / "rows.parquet")], stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(rng.uniform(0.0, 0.6))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        now = len(store.loads)
+        assert now in (done, done + 1)
+        log = store.transactions(UNTIL)
+        assert len(pd.read_parquet(log.lines)) == store.loads["rows_used"].sum()
+        assert btyd_summary(log)["frequency"].ge(0).all()
+        done = now
+    store.load(sales.iloc[-50:], until=UNTIL)
+    assert len(store.loads) == done + 1
+    return done - 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
+def test_the_store_is_as_before_or_after_a_kill(tmp_path: Path, sales: pd.DataFrame) -> None:
+    killed_loads(tmp_path, sales, kills=6, seed=1)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
+def test_the_store_survives_a_hundred_kills(tmp_path: Path) -> None:
+    through = killed_loads(tmp_path, generated_sales(n_customers=2500, days=365, seed=22), kills=100, seed=2)
+    assert 0 < through < 100
