@@ -193,7 +193,7 @@ class ChurnBacktest(Backtest):
         Lapsing value that the best part of each list holds, ranked by P(churn) × value; all origins together.
     difference : Interval
         log_loss of the model less that of the better baseline, with a bootstrap interval by customer.
-    answers : DataFrame
+    predictions : DataFrame
         origin, customer_id, silent (what happened), value (money expected if active), and P(silent) by each model.
     campaign : mapping
         What empc rests on.
@@ -201,7 +201,7 @@ class ChurnBacktest(Backtest):
 
     gains: GainsDisplay = field(repr=False)
     difference: metrics.Interval
-    answers: pd.DataFrame = field(repr=False)
+    predictions: pd.DataFrame = field(repr=False)
     campaign: Campaign
 
     def intervals(self, n: int = 200, seed: int = 0, level: float = 0.95) -> pd.DataFrame:
@@ -213,7 +213,7 @@ class ChurnBacktest(Backtest):
             model, score, estimate, low, high, difference (the churn model's less this baseline's), difference_low,
             difference_high.
         """
-        return churn_intervals(self.answers, self.campaign, n, seed, level)
+        return churn_intervals(self.predictions, self.campaign, n, seed, level)
 
     @property
     def verdict(self) -> str:
@@ -253,6 +253,6 @@ def _churn(
         "log_loss",
         gains=churn_gains(answers["silent"], at_stake, answers["value"]),
         difference=churn_difference(answers, rival),
-        answers=answers,
+        predictions=answers,
         campaign=campaign,
     )

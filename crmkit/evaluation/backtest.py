@@ -42,7 +42,7 @@ class Backtest:
         origin, model, n, and one column a score.
     display : Display
         The figure, with its numbers in ``display.table``.
-    main : str
+    metric : str
         The score that decides; smaller is better.
     scope : str
         What is scored, where that is not everything that is predicted.
@@ -52,7 +52,7 @@ class Backtest:
     horizon: int
     scores: pd.DataFrame = field(repr=False)
     display: Display = field(repr=False)
-    main: str
+    metric: str
     scope: str = ""
 
     @property
@@ -64,17 +64,17 @@ class Backtest:
     @property
     def verdict(self) -> str:
         """One sentence: the model's figure, the best baseline's, and which is better (smaller is better)."""
-        mean, n = self.mean[self.main], self.scores["origin"].nunique()
+        mean, n = self.mean[self.metric], self.scores["origin"].nunique()
         model, rival = str(mean.index[0]), str(mean.iloc[1:].idxmin())
         won = self._wins(model, rival)
         better = "beats" if mean[model] < mean[rival] else "does not beat"
         return (
-            f"{self.subject}{self.scope}, {self.horizon} days ahead: {model} {better} {rival} ({_WORDS[self.main]} "
+            f"{self.subject}{self.scope}, {self.horizon} days ahead: {model} {better} {rival} ({_WORDS[self.metric]} "
             f"{mean[model]:.3f} against {mean[rival]:.3f}; better at {won} of {n} past days)."
         )
 
     def _wins(self, model: str, rival: str) -> int:
-        wide = self.scores.pivot_table(index="origin", columns="model", values=self.main)
+        wide = self.scores.pivot_table(index="origin", columns="model", values=self.metric)
         return int((wide[model] < wide[rival]).sum())
 
     def plot(self, ax: Axes | None = None) -> Axes:

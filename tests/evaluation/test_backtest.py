@@ -106,7 +106,7 @@ def test_churn_is_held_against_recency_and_bg_nbd_in_every_score(log: Transactio
     assert set(check.display.table["model"]) == set(check.gains.table["list"]) == set(check.mean.index)
     assert check.gains.table.groupby("list")["share_of_outcome"].last().tolist() == [1.0] * 3
     assert check.gains.plot().get_xlabel() == "best % of customers"
-    known = check.answers
+    known = check.predictions
     by_risk_alone = value_captured(known["silent"], known["value"], known["churn model"])
     assert check.mean.loc["churn model", "value_captured"] > 1.5 * by_risk_alone, "who leaves has little to lose"
 
@@ -126,7 +126,7 @@ def test_intervals_hold_the_estimates_and_differences_are_paired(log: Transactio
 
 def test_an_interval_is_the_one_of_scoring_at_one_origin(log: Transactions) -> None:
     check = backtest(MODELS["churn"], log, split=ORIGIN)
-    known = check.answers
+    known = check.predictions
     expected = metrics.paired_difference(metrics.log_loss, known["silent"], known["churn model"], known["recency only"])
     row = check.intervals().set_index(["model", "score"]).loc[("recency only", "log_loss")]
     assert row[["difference", "difference_low", "difference_high"]].tolist() == pytest.approx(list(expected), abs=1e-12)
@@ -138,15 +138,15 @@ def test_an_interval_is_the_one_of_scoring_at_one_origin(log: Transactions) -> N
 
 def test_rows_of_a_customer_at_several_days_are_drawn_together(log: Transactions) -> None:
     once = backtest(MODELS["churn"], log, split=ORIGIN)
-    twice = once.answers.assign(origin=date(2017, 1, 1))
-    both = replace(once, answers=pd.concat([once.answers, twice], ignore_index=True))
+    twice = once.predictions.assign(origin=date(2017, 1, 1))
+    both = replace(once, predictions=pd.concat([once.predictions, twice], ignore_index=True))
     pd.testing.assert_frame_equal(both.intervals(n=40), once.intervals(n=40))
 
 
 def test_profit_is_that_of_the_firms_own_campaign(log: Transactions) -> None:
     campaign = {"clv": 60.0, "incentive": 5.0, "contact": 0.5, "accept": (2.0, 8.0)}
     check = backtest(MODELS["churn"], log, split=ORIGIN, campaign=campaign)
-    known = check.answers
+    known = check.predictions
     for name in check.mean.index:
         expected = expected_maximum_profit(known["silent"], known[name], **campaign).profit
         assert check.mean.loc[name, "empc"] == pytest.approx(expected)

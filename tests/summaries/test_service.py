@@ -177,7 +177,7 @@ def test_a_backtest_with_service_records_answers_better_where_they_matter(log: T
         warnings.simplefilter("ignore", CrmkitWarning)
         records = complaints(outcomes, 3.0, 3)
         plain, told = (
-            backtest(ChurnModel(HORIZON), log, split=ORIGIN, service=given).answers for given in (None, records)
+            backtest(ChurnModel(HORIZON), log, split=ORIGIN, service=given).predictions for given in (None, records)
         )
     gain = paired_difference(log_loss, plain["silent"], told["churn model"], plain["churn model"])
     assert gain.high < -0.005
