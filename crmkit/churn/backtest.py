@@ -1,4 +1,4 @@
-"""What a backtest of churn measures: the model and two baselines at past days, in every score, and how sure each is."""
+"""The backtest of churn: the model and two baselines at past origins, every score, and how sure each is."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from crmkit._types import Floats, Ints
 from crmkit.churn.displays import GainsDisplay, churn_gains
 from crmkit.churn.model import ChurnModel
+from crmkit.churn.scores import ChurnScores
 from crmkit.churn.selection import row_losses
 from crmkit.evaluation import metrics
 from crmkit.evaluation.backtest import Backtest, backtest_of
@@ -25,7 +26,7 @@ from crmkit.models.bgnbd import BGNBD
 from crmkit.summaries.snapshots import Snapshots, snapshots
 from crmkit.transactions.log import Transactions
 
-__all__ = ["CHURN_MODELS", "ChurnBacktest", "churn_answers", "churn_difference", "churn_intervals", "churn_scores"]
+__all__ = ["CHURN_MODELS", "ChurnBacktest", "churn_difference", "churn_intervals", "churn_predictions", "churn_scores"]
 
 
 Campaign = Mapping[str, Any]
@@ -35,43 +36,42 @@ CHURN_MODELS = ("churn model", "BG/NBD", "recency only")
 MOST = 20_000
 
 
-def churn_answers(
+def churn_predictions(
     model: ChurnModel, log: Transactions, origins: Sequence[date], service: ServiceRecords | None = None
 ) -> pd.DataFrame:
-    """What each model said at past days, and what happened.
+    """What each model predicted at past origins, and what happened.
 
     Returns
     -------
     DataFrame
-        origin, customer_id; silent, 1.0 where nothing was bought within the model's horizon; value, the money expected
-        of the customer if active; and P(silent) of each of ``CHURN_MODELS``, in a column of its name.
+        origin, customer_id; churned, 1.0 where nothing was bought within the horizon; value, the money expected of the
+        customer if active; and P(no purchase) by each of ``CHURN_MODELS``, in a column of its name.
     """
     with snapshots(log) as shop:
-        return pd.concat([_answers_at(model, shop, origin, service) for origin in origins], ignore_index=True)
+        return pd.concat([_predictions_at(model, shop, origin, service) for origin in origins], ignore_index=True)
 
 
-def _answers_at(model: ChurnModel, shop: Snapshots, origin: date, service: ServiceRecords | None) -> pd.DataFrame:
+def _predictions_at(model: ChurnModel, shop: Snapshots, origin: date, service: ServiceRecords | None) -> pd.DataFrame:
     state, horizon = shop.state(origin), model.horizon
-    fitted = clone(model).fit(shop.log, origin, service)
-    table = fitted.features_of(state, origin, service)
-    said = (
-        fitted.probability(state, table, origin),
+    scores = ChurnScores(clone(model).fit(shop.log, origin, service), state, origin, service)
+    predicted = (
+        scores.p,
         BGNBD().fit(state).probability_no_purchase(state, horizon).to_numpy(),
         _recency_only(shop, state, origin, horizon),
     )
-    known = {"silent": shop.labels(state, origin, horizon), "value": fitted.value_if_active(state).to_numpy()}
-    return state[["customer_id"]].assign(origin=origin, **known, **dict(zip(CHURN_MODELS, said, strict=True)))
+    known = {"churned": shop.labels(state, origin, horizon), "value": scores.value_if_active.to_numpy()}
+    return state[["customer_id"]].assign(origin=origin, **known, **dict(zip(CHURN_MODELS, predicted, strict=True)))
 
 
 def _recency_only(shop: Snapshots, state: pd.DataFrame, origin: date, horizon: int) -> Floats:
     """A logistic curve on log(1 + days since the last purchase), learned a horizon earlier."""
     earlier = origin - timedelta(days=horizon)
     past = shop.state(earlier)
-    silent = shop.labels(past, earlier, horizon)
-    if len(np.unique(silent)) < 2:
-        return np.full(len(state), metrics.jeffreys_share(silent))
-    curve = LogisticRegression().fit(np.log1p(past[["silence"]].to_numpy(dtype=np.float64)), silent)
-    p: Floats = curve.predict_proba(np.log1p(state[["silence"]].to_numpy(dtype=np.float64)))[:, 1]
+    churned = shop.labels(past, earlier, horizon)
+    if len(np.unique(churned)) < 2:
+        return np.full(len(state), metrics.jeffreys_share(churned))
+    curve = LogisticRegression().fit(np.log1p(past[["days_since_last"]].to_numpy(dtype=np.float64)), churned)
+    p: Floats = curve.predict_proba(np.log1p(state[["days_since_last"]].to_numpy(dtype=np.float64)))[:, 1]
     return p
 
 
@@ -82,7 +82,7 @@ def churn_scores(y: Any, p: Any, value: Any, campaign: Mapping[str, Any]) -> dic
     Parameters
     ----------
     y, p, value : array (n,)
-        1 for a customer who left, P(leaves), and the money expected of them if they stay.
+        1 for a customer who churned, P(churn), and the money expected of them if they stay.
     campaign : mapping
         clv, incentive, contact, accept of `expected_maximum_profit`; its own where one is not given.
 
@@ -101,25 +101,25 @@ def churn_scores(y: Any, p: Any, value: Any, campaign: Mapping[str, Any]) -> dic
     return metrics.probability_scores(y, p) | {"value_captured": captured, "empc": profit}
 
 
-def churn_difference(answers: pd.DataFrame, rival: str, n: int = 200, seed: int = 0) -> metrics.Interval:
+def churn_difference(predictions: pd.DataFrame, rival: str, n: int = 200, seed: int = 0) -> metrics.Interval:
     """Log-loss of the churn model less a baseline's, mean over the origins, with the interval of `churn_intervals`."""
-    y, model, other = (answers[name].to_numpy() for name in ("silent", CHURN_MODELS[0], rival))
-    less, origin = row_losses(y, model) - row_losses(y, other), pd.factorize(answers["origin"])[0]
+    y, model, other = (predictions[name].to_numpy() for name in ("churned", CHURN_MODELS[0], rival))
+    less, origin = row_losses(y, model) - row_losses(y, other), pd.factorize(predictions["origin"])[0]
 
     def mean_of(rows: Any) -> float:
         sums, count = np.bincount(origin[rows], less[rows]), np.bincount(origin[rows])
         return float((sums[count > 0] / count[count > 0]).mean())
 
-    rows = _rows_of_some(answers, seed)
+    rows = _rows_of_some(predictions, seed)
     draws = metrics.bootstrap_draws(
-        lambda drawn: mean_of(rows[drawn]), len(rows), answers["customer_id"].to_numpy()[rows], n, seed
+        lambda drawn: mean_of(rows[drawn]), len(rows), predictions["customer_id"].to_numpy()[rows], n, seed
     )
     low, high = np.quantile(draws, [0.025, 0.975])
     return metrics.Interval(mean_of(slice(None)), float(low), float(high))
 
 
 def churn_intervals(
-    answers: pd.DataFrame, campaign: Mapping[str, Any], n: int = 200, seed: int = 0, level: float = 0.95
+    predictions: pd.DataFrame, campaign: Mapping[str, Any], n: int = 200, seed: int = 0, level: float = 0.95
 ) -> pd.DataFrame:
     """Every score's mean over the origins, and the model's difference to each baseline, with percentile intervals.
 
@@ -134,10 +134,10 @@ def churn_intervals(
         model, score; estimate, low, high; difference (the churn model's less this baseline's), difference_low and
         difference_high, missing for the churn model itself.
     """
-    statistic, names = _mean_scores(answers, campaign)
+    statistic, names = _mean_scores(predictions, campaign)
     estimate = statistic(slice(None))
-    rows = _rows_of_some(answers, seed)
-    whose = answers["customer_id"].to_numpy()[rows]
+    rows = _rows_of_some(predictions, seed)
+    whose = predictions["customer_id"].to_numpy()[rows]
     draws = metrics.bootstrap_draws(lambda drawn: statistic(rows[drawn]), len(rows), whose, n, seed)
     chance = names.index("ece")
     moved = draws[..., chance] + estimate[:, chance] - draws[..., chance].mean(axis=0)
@@ -150,26 +150,26 @@ def churn_intervals(
     return pd.concat(parts, ignore_index=True)
 
 
-def _mean_scores(answers: pd.DataFrame, campaign: Mapping[str, Any]) -> tuple[Callable[[Any], Floats], list[str]]:
+def _mean_scores(predictions: pd.DataFrame, campaign: Mapping[str, Any]) -> tuple[Callable[[Any], Floats], list[str]]:
     """Scores of some rows, mean over the origins, shape (models, scores); and the scores' names."""
-    origin = pd.factorize(answers["origin"])[0]
-    y, value, *said = (answers[name].to_numpy() for name in ("silent", "value", *CHURN_MODELS))
-    names = [name for name in churn_scores(y, said[0], value, campaign) if name not in ("n", "base_rate")]
+    origin = pd.factorize(predictions["origin"])[0]
+    y, value, *predicted = (predictions[name].to_numpy() for name in ("churned", "value", *CHURN_MODELS))
+    names = [name for name in churn_scores(y, predicted[0], value, campaign) if name not in ("n", "base_rate")]
 
     def statistic(rows: Any) -> Floats:
-        place = np.arange(len(answers))[rows]
+        place = np.arange(len(predictions))[rows]
         parts = [place[origin[place] == code] for code in np.unique(origin)]
-        scores = [[churn_scores(y[part], p[part], value[part], campaign) for p in said] for part in parts]
+        scores = [[churn_scores(y[part], p[part], value[part], campaign) for p in predicted] for part in parts]
         table = np.array([[[own[name] for name in names] for own in models] for models in scores], dtype=np.float64)
         return np.asarray(table.mean(axis=0))
 
     return statistic, names
 
 
-def _rows_of_some(answers: pd.DataFrame, seed: int) -> Ints:
-    code, whose = pd.factorize(answers["customer_id"])
+def _rows_of_some(predictions: pd.DataFrame, seed: int) -> Ints:
+    code, whose = pd.factorize(predictions["customer_id"])
     if len(whose) <= MOST:
-        return np.arange(len(answers))
+        return np.arange(len(predictions))
     some = np.random.default_rng(seed).choice(len(whose), MOST, replace=False)
     return np.flatnonzero(np.isin(code, some))
 
@@ -190,11 +190,11 @@ class ChurnBacktest(Backtest):
     Attributes
     ----------
     gains : GainsDisplay
-        Lapsing value that the best part of each list holds, ranked by P(churn) × value; all origins together.
+        Share of the churned value in the top of each list, ranked by P(churn) × value; all origins together.
     difference : Interval
         log_loss of the model less that of the better baseline, with a bootstrap interval by customer.
     predictions : DataFrame
-        origin, customer_id, silent (what happened), value (money expected if active), and P(silent) by each model.
+        origin, customer_id, churned (what happened), value (money expected if active), and P(no purchase) by each model.
     campaign : mapping
         What empc rests on.
     """
@@ -217,13 +217,10 @@ class ChurnBacktest(Backtest):
 
     @property
     def verdict(self) -> str:
-        """The sentence of every backtest, and how sure the difference is."""
+        """The sentence of every backtest, and the interval of the difference."""
         less, low, high = self.difference
-        sure = "" if low > 0 or high < 0 else ", which may be chance"
+        sure = "" if low > 0 or high < 0 else ", which may be due to chance"
         return f"{super().verdict} The difference is {less:.4f} (95% interval {low:.4f} to {high:.4f}){sure}."
-
-
-# -- Churn -----------------------------------------------------------------------------------------------------------
 
 
 @backtest_of.register
@@ -236,23 +233,23 @@ def _churn(
     campaign: Campaign | None = None,
 ) -> ChurnBacktest:
     campaign = campaign or {}
-    answers = churn_answers(clone(model).set_params(horizon=ahead), log, origins, service)
+    predictions = churn_predictions(clone(model).set_params(horizon=ahead), log, origins, service)
     rows = [
-        {"origin": origin, "model": name, **churn_scores(known["silent"], known[name], known["value"], campaign)}
-        for origin, known in answers.groupby("origin")
+        {"origin": origin, "model": name, **churn_scores(known["churned"], known[name], known["value"], campaign)}
+        for origin, known in predictions.groupby("origin")
         for name in CHURN_MODELS
     ]
     scores = pd.DataFrame(rows)
     rival = str(scores.groupby("model")["log_loss"].mean()[list(CHURN_MODELS[1:])].idxmin())
-    at_stake = {name: answers[name] * answers["value"] for name in CHURN_MODELS}
+    at_stake = {name: predictions[name] * predictions["value"] for name in CHURN_MODELS}
     return ChurnBacktest(
         "Churn",
         ahead,
         scores,
-        reliability_of(answers, "silent", list(CHURN_MODELS)),
+        reliability_of(predictions, "churned", list(CHURN_MODELS)),
         "log_loss",
-        gains=churn_gains(answers["silent"], at_stake, answers["value"]),
-        difference=churn_difference(answers, rival),
-        predictions=answers,
+        gains=churn_gains(predictions["churned"], at_stake, predictions["value"]),
+        difference=churn_difference(predictions, rival),
+        predictions=predictions,
         campaign=campaign,
     )

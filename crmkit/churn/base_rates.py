@@ -1,4 +1,4 @@
-"""Base rates of past days: how many were silent, how many a model expected, and what last year says of this season."""
+"""Base rates of past origins: how many churned, how many a model predicted, and what last year says of this season."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["base_rates", "year_ago", "year_ago_in_words"]
 
 
 def base_rates(
-    z: Floats, silent: pd.Series[float], day: pd.Series[int], date_of: Callable[[int], date]
+    z: Floats, churned: pd.Series[float], day: pd.Series[int], date_of: Callable[[int], date]
 ) -> pd.DataFrame:
-    """Of each past day: date, n, observed and predicted share of silent customers, and shift, the log-odds between.
+    """Of each origin: day, n, observed and predicted share of customers without a purchase, and shift, the log-odds between.
 
     Parameters
     ----------
     z : array (n_rows,)
-        Log-odds that the model gives to the rows of a panel.
-    silent, day : Series (n_rows,)
+        Log-odds that the model gives to the rows of a training table.
+    churned, day : Series (n_rows,)
         What happened, and the rows' day numbers.
     date_of : callable
         From a day number to its date.
@@ -34,7 +34,7 @@ def base_rates(
     parts = []
     for one in sorted(day.unique()):
         place = np.flatnonzero(day == one)
-        label, here = silent.to_numpy()[place], z[place]
+        label, here = churned.to_numpy()[place], z[place]
         shift = shift_to_rate(here, jeffreys_share(label))
         parts.append((date_of(one), len(label), float(label.mean()), float(expit(here).mean()), shift))
     return pd.DataFrame(parts, columns=["day", "n", "observed", "predicted", "shift"])
@@ -43,8 +43,8 @@ def base_rates(
 def year_ago(rates: pd.DataFrame, as_of: date) -> float:
     """What the same window a year (364 days) before adds to the log-odds: how far off the model was then.
 
-    0 where no such day is known, and where the shift is within twice its noise: its standard error, or, where that is
-    larger, the usual step from one past day to the next (a median, over √2; a season's smooth course hardly adds to it).
+    0 where no such origin is known, and where the shift is within twice its noise: its standard error, or, where that is
+    larger, the usual step from one origin to the next (a median, over √2; a season's smooth course hardly adds to it).
 
     Examples
     --------
@@ -65,7 +65,7 @@ def year_ago(rates: pd.DataFrame, as_of: date) -> float:
 
 
 def _row_of(rates: pd.DataFrame, as_of: date) -> int | None:
-    """The past day nearest to a year before, if it is within half a step."""
+    """The origin nearest to a year before, if it is within half a step."""
     if not len(rates):
         return None
     away = (pd.to_datetime(rates["day"]) - pd.Timestamp(as_of - timedelta(days=YEAR))).dt.days.abs()
@@ -74,12 +74,12 @@ def _row_of(rates: pd.DataFrame, as_of: date) -> int | None:
 
 
 def year_ago_in_words(rates: pd.DataFrame, as_of: date) -> str:
-    """What the same window a year before had that the model did not expect; nothing where it adds nothing."""
+    """By how much the model was off in the same window a year before, in words; empty where it adds nothing."""
     place, shift = _row_of(rates, as_of), year_ago(rates, as_of)
     if place is None or not shift:
         return ""
     row = rates.iloc[place]
     return (
-        f" A year before, {row['observed']:.1%} were silent where {row['predicted']:.1%} are predicted: "
-        f"log-odds are moved by {shift:+.2f}."
+        f" In the same window a year earlier {row['observed']:.1%} churned against {row['predicted']:.1%} predicted, so "
+        f"the log-odds are shifted by {shift:+.2f}."
     )

@@ -1,4 +1,4 @@
-"""Figures of churn: how much of the leavers, and of their money, the best part of a list holds."""
+"""Figures of churn: the share of churners, or of their money, in the top of a list."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["GainsDisplay", "churn_gains"]
 
 
 class GainsDisplay(Display):
-    """Share of an outcome that the best share of customers holds; table: list, share_of_rows, share_of_outcome."""
+    """Share of an outcome in the top share of customers; table: list, share_of_rows, share_of_outcome."""
 
-    title = "What the best part of the list holds"
+    title = "Cumulative gains"
 
     def _draw(self, ax: Axes) -> None:
         ax.plot([0, 100], [0, 100], color=GREY, linewidth=1, linestyle=":", label="a random list")
@@ -29,19 +29,19 @@ class GainsDisplay(Display):
         for (name, rows), colour in zip(lists, (BLUE, ORANGE, GREEN), strict=False):
             x, y = 100 * rows["share_of_rows"], 100 * rows["share_of_outcome"]
             ax.plot(x, y, color=colour, label=str(name))
-        ax.set(xlabel="best % of customers", ylabel="% of what was lost", xlim=(0, 100), ylim=(0, 102))
+        ax.set(xlabel="top % of customers", ylabel="% of churned value", xlim=(0, 100), ylim=(0, 102))
         legend(ax, loc="lower right")
 
 
 def churn_gains(y: ArrayLike, lists: Mapping[str, ArrayLike], value: ArrayLike | None = None) -> GainsDisplay:
-    """A gains chart: of each list's score, how many of the leavers (or of their money) its best part holds.
+    """A gains chart: the share of churners (or of their money) in the top of each list.
 
-    Where nobody left there is nothing to hold, and the table is empty.
+    Where no customer churned, the table is empty.
 
     Parameters
     ----------
     y : array (n,)
-        1 for a customer who left.
+        1 for a customer who churned.
     lists : mapping of str to array (n,)
         Name of a list and the score that ranks it.
     value : array (n,), optional

@@ -27,7 +27,7 @@ _CALIBRATION = 1e-3
 
 
 class _Classifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
-    """What the three share: two classes, told apart by log-odds."""
+    """What the classifiers share: two classes, predicted by log-odds."""
 
     def _checked(self, X: Any, y: Any) -> tuple[Floats, Floats]:
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
@@ -68,7 +68,7 @@ class _Classifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
 
 
 class ChurnLogistic(_Classifier):
-    """Logistic regression that starts from what another model says: without evidence its answer is the anchor's.
+    """Logistic regression shrunk towards the prediction of another model, the anchor: without evidence it predicts the same.
 
     Columns are standardised; their coefficients have independent normal priors of precision ``strength`` around 0, and the
     coefficient of the anchor, a column of log-odds, around 1. So few customers move little, and many decide freely.
@@ -92,7 +92,7 @@ class ChurnLogistic(_Classifier):
 
     Examples
     --------
-    >>> X = pd.DataFrame({"silence": [1.0, 2, 3, 4, 5, 6]})
+    >>> X = pd.DataFrame({"days_away": [1.0, 2, 3, 4, 5, 6]})
     >>> model = ChurnLogistic(strength=1.0).fit(X, [0, 0, 1, 0, 1, 1])
     >>> model.predict_proba(X)[:, 1].round(2).tolist()
     [0.22, 0.32, 0.44, 0.56, 0.68, 0.78]
@@ -142,7 +142,7 @@ class ChurnLogistic(_Classifier):
 
 
 class BoostedTrees(_Classifier):
-    """Gradient boosting of small trees by scikit-learn, kept as plain arrays: it answers and is saved without pickle.
+    """Gradient boosting of small trees by scikit-learn, kept as plain arrays: predicted and saved without pickle.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class BoostedTrees(_Classifier):
 
     Examples
     --------
-    >>> X = pd.DataFrame({"silence": np.arange(200.0)})
+    >>> X = pd.DataFrame({"days_away": np.arange(200.0)})
     >>> model = BoostedTrees().fit(X, np.arange(200) >= 120)
     >>> model.predict_proba(X)[[0, 199], 1].round(2).tolist()
     [0.03, 0.96]
@@ -229,7 +229,7 @@ def _no_forest(n_trees: int, size: int, start: float, depth: int) -> Forest:
 class LightGBMTrees(BoostedTrees):
     """The same trees grown by LightGBM (Ke et al. 2017), which is needed for the fit alone: pip install 'crmkit[lightgbm]'.
 
-    What is fitted is kept as the same plain arrays: it answers and is saved without LightGBM, whose own reader ends the
+    What is fitted is kept as the same plain arrays: predicted and saved without LightGBM, whose own reader ends the
     whole process at a damaged file.
 
     Parameters
@@ -294,7 +294,7 @@ def _laid_out(root: dict[str, Any]) -> tuple[list[tuple[dict[str, Any], int, int
 class ChurnClassifier(_Classifier):
     """The mean of the log-odds of several classifiers, calibrated by one logistic step.
 
-    The step (intercept + slope × mean log-odds) is fitted on answers for customers that the classifiers had not seen: the
+    The step (intercept + slope × mean log-odds) is fitted on predictions for customers that the classifiers had not seen: the
     groups are halved, and each half is scored by what was fitted on the other.
 
     Parameters
@@ -313,9 +313,9 @@ class ChurnClassifier(_Classifier):
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> X = pd.DataFrame({"silence": rng.normal(size=2000)})
-    >>> model = ChurnClassifier().fit(X, rng.random(2000) < expit(X["silence"]))
-    >>> model.predict_proba(pd.DataFrame({"silence": [-1.0, 0.0, 1.0]}))[:, 1].round(1).tolist()
+    >>> X = pd.DataFrame({"days_away": rng.normal(size=2000)})
+    >>> model = ChurnClassifier().fit(X, rng.random(2000) < expit(X["days_away"]))
+    >>> model.predict_proba(pd.DataFrame({"days_away": [-1.0, 0.0, 1.0]}))[:, 1].round(1).tolist()
     [0.2, 0.5, 0.7]
     """
 

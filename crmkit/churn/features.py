@@ -1,13 +1,9 @@
-"""Customers at past days: what was known of each at the close of a day, and whether they bought on the days after it.
-
-A panel stacks such snapshots. Nothing dated after a snapshot enters its features, and a label whose days have not all been
-observed is refused.
-"""
+"""The features of a churn model: what a customer's state at the close of a day says, as finite numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,29 +12,26 @@ from crmkit._types import Floats
 from crmkit.exceptions import ContractError
 from crmkit.summaries.snapshots import ANCHOR, LINES
 
-if TYPE_CHECKING:
-    Floats = Floats
-
 __all__ = ["THEMES", "customer_features", "date_terms"]
 
 THEMES: dict[str, tuple[str, ...]] = {
-    "silence": ("log_silence", "log_overdue", "log_overdue_ahead", "longer_gaps", "beyond_longest"),
+    "recency": ("log_days_since_last", "log_overdue", "log_overdue_ahead", "longer_gaps", "beyond_longest"),
     "rhythm": ("log_gap", "log_cv", "mean_log_gap", "last_gap"),
-    "frequency": ("log_purchases", "log_rate", "faded_60", "faded_150", "days_84", "days_168"),
-    "recent visits": ("days_7", "days_14", "days_28", "days_56", "faded_20", "trend_28"),
+    "frequency": ("log_purchases", "log_rate", "decayed_60", "decayed_150", "days_84", "days_168"),
+    "recent visits": ("days_7", "days_14", "days_28", "days_56", "decayed_20", "trend_28"),
     "spend": ("log_spend", "spend_trend"),
     "basket": ("lines", "categories", "categories_84", "categories_trend", "discount_share", "store_brand_share"),
-    "drop-out model": (ANCHOR,),
+    "dropout model": (ANCHOR,),
     "season": ("season_sin", "season_cos", "half_year_sin", "half_year_cos"),
     "service": ("open_complaints", "recovered", "satisfaction"),
 }
-"""What each feature speaks of: reasons add up the terms of a theme."""
+"""The features by theme; a reason adds up the terms of its theme."""
 
 
 def customer_features(
-    state: pd.DataFrame, horizon: int, log_odds_silent: Any = None, more: Mapping[str, Any] | None = None
+    state: pd.DataFrame, horizon: int, btyd_log_odds: Any = None, more: Mapping[str, Any] | None = None
 ) -> pd.DataFrame:
-    """The features of a churn model: logarithms of what is known, smoothed so that one purchase is enough for all.
+    """Features of each customer: logarithms of counts, intervals and money, smoothed so that one purchase is enough.
 
     Parameters
     ----------
@@ -46,15 +39,15 @@ def customer_features(
         From `Snapshots.state`.
     horizon : int
         Days ahead.
-    log_odds_silent : array (n_customers,), optional
-        Log-odds of no purchase within the horizon as a buy-till-you-die model has them.
+    btyd_log_odds : array (n_customers,), optional
+        Log-odds of no purchase within the horizon by a buy-till-you-die model.
     more : mapping of str to array or number, optional
         Further columns: service signals, date terms.
 
     Returns
     -------
     DataFrame
-        Finite numbers on the index of ``state``; what each column speaks of is in `THEMES`.
+        Finite numbers on the index of ``state``; `THEMES` groups the columns.
 
     Raises
     ------
@@ -63,21 +56,22 @@ def customer_features(
 
     Examples
     --------
+    >>> from crmkit.summaries.snapshots import snapshots
     >>> from crmkit.testing import generated_log
     >>> with snapshots(generated_log(50)) as shop:
     ...     features = customer_features(shop.state(), horizon=30)
     >>> bool(np.isfinite(features.to_numpy()).all())
     True
     """
-    missing = [name for name in ("silence", "squared_gaps", *LINES) if name not in state.columns]
+    missing = [name for name in ("days_since_last", "squared_gaps", *LINES) if name not in state.columns]
     if missing:
         raise ContractError(f"Columns not found: {missing}. Make the table with snapshots(log).state(as_of).")
     known = {
         name: state[name].to_numpy(dtype=np.float64, na_value=0.0) for name in state.columns if name != "customer_id"
     }
     columns = _visits(known, float(horizon)) | _gaps(known, float(horizon)) | _baskets(known)
-    if log_odds_silent is not None:
-        columns = {ANCHOR: np.asarray(log_odds_silent, dtype=np.float64)} | columns
+    if btyd_log_odds is not None:
+        columns = {ANCHOR: np.asarray(btyd_log_odds, dtype=np.float64)} | columns
     extra = {name: np.broadcast_to(np.asarray(value, float), len(state)) for name, value in (more or {}).items()}
     return pd.DataFrame(columns | extra, index=state.index)
 
@@ -86,26 +80,26 @@ def _visits(k: dict[str, Floats], horizon: float) -> dict[str, Floats]:
     """How often, how long ago, and whether it becomes less."""
     usual_28 = (k["days_84"] + 1) / 3 * 84 / np.minimum(84, k["T"] + 1)
     counts = {name: np.log1p(k[name]) for name in ("days_7", "days_14", "days_28", "days_56", "days_84", "days_168")}
-    faded = {name: np.log(k[name] + 0.1) for name in ("faded_20", "faded_60", "faded_150")}
+    decayed = {name: np.log(k[name] + 0.1) for name in ("decayed_20", "decayed_60", "decayed_150")}
     return {
-        "log_silence": np.log1p(k["silence"]),
+        "log_days_since_last": np.log1p(k["days_since_last"]),
         "log_purchases": np.log1p(k["frequency"]),
         "log_rate": np.log((k["frequency"] + 0.5) / (k["T"] + horizon)),
         **counts,
-        **faded,
+        **decayed,
         "trend_28": np.log((k["days_28"] + 0.5) / (usual_28 + 0.5)),
     }
 
 
 def _gaps(k: dict[str, Floats], horizon: float) -> dict[str, Floats]:
-    """The customer's own rhythm, and how the silence compares with it."""
-    n, gap = k["frequency"], usual_gap(k["frequency"], k["recency"], horizon)
+    """The customer's own interpurchase times, and how the time since the last purchase compares with them."""
+    n, gap = k["frequency"], usual_interval(k["frequency"], k["recency"], horizon)
     mean = k["recency"] / np.maximum(n, 1)
     return {
-        "log_overdue": np.log1p(k["silence"] / gap),
-        "log_overdue_ahead": np.log1p((k["silence"] + horizon) / gap),
+        "log_overdue": np.log1p(k["days_since_last"] / gap),
+        "log_overdue_ahead": np.log1p((k["days_since_last"] + horizon) / gap),
         "longer_gaps": np.log((k["longer_gaps"] + 0.5) / (n - k["longer_gaps"] + 0.5)),
-        "beyond_longest": np.log1p(k["silence"]) - np.log1p(k["longest_gap"]),
+        "beyond_longest": np.log1p(k["days_since_last"]) - np.log1p(k["longest_gap"]),
         "log_gap": np.log(gap),
         "log_cv": np.log(usual_variation(n, k["recency"], k["squared_gaps"])),
         "mean_log_gap": np.where(n > 0, k["sum_log_gap"] / np.maximum(n, 1) - np.log(np.maximum(mean, 1)), 0.0),
@@ -113,13 +107,13 @@ def _gaps(k: dict[str, Floats], horizon: float) -> dict[str, Floats]:
     }
 
 
-def usual_gap(frequency: Floats, recency: Floats, horizon: float) -> Floats:
-    """A customer's mean days between purchase days, with half a gap as long as the horizon added: never 0."""
+def usual_interval(frequency: Floats, recency: Floats, horizon: float) -> Floats:
+    """A customer's mean days between purchase days, with half an interval of the horizon's length added: never 0."""
     return np.asarray((recency + horizon / 2) / (frequency + 0.5), dtype=np.float64)
 
 
 def usual_variation(frequency: Floats, recency: Floats, squared_gaps: Floats) -> Floats:
-    """Coefficient of variation of a customer's gaps, with two gaps of a purely random rhythm (1) added."""
+    """Coefficient of variation of a customer's interpurchase times, shrunk to 1 (random purchases) by two more of them."""
     n, mean = np.maximum(frequency, 1), recency / np.maximum(frequency, 1)
     spread = np.sqrt(np.maximum(squared_gaps / n - mean**2, 0))
     own = np.where(frequency > 1, spread / np.maximum(mean, 1), 1.0)
@@ -127,7 +121,7 @@ def usual_variation(frequency: Floats, recency: Floats, squared_gaps: Floats) ->
 
 
 def _baskets(k: dict[str, Floats]) -> dict[str, Floats]:
-    """Money and goods; shares are 0 where nothing is known."""
+    """Money and items; shares are 0 where nothing is known."""
     full = k["paid"] + k["discount"]
     spend, recent, before = (np.log1p(np.maximum(k[name], 0)) for name in ("spend", "spend_84", "spend_168"))
     return {

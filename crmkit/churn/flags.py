@@ -1,4 +1,4 @@
-"""Flags of customers by their silence and their risk: from which day a silence is unusual, and the thresholds of each flag."""
+"""Flags of customers by time since the last purchase and by risk: when an absence is unusual, and each flag's threshold."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ import pandas as pd
 from scipy.stats import gamma
 
 from crmkit._types import Bools, Floats
-from crmkit.churn.features import usual_gap, usual_variation
+from crmkit.churn.features import usual_interval, usual_variation
 from crmkit.exceptions import ModelError
 
-__all__ = ["FLAGS", "changed_thresholds", "flags_of", "proposed_thresholds", "unusual_silence"]
+__all__ = ["FLAGS", "changed_thresholds", "flags_of", "proposed_thresholds", "unusual_absence"]
 
 
 FLAGS = ("active", "cooling", "at risk", "frozen", "lost", "returned")
 UNUSUAL = 0.1
 
 
-def unusual_silence(state: pd.DataFrame, as_of: date, horizon: int) -> pd.DataFrame:
-    """From which day each customer's silence was unusual for them; columns as in `ChurnModel.early_warning`."""
+def unusual_absence(state: pd.DataFrame, as_of: date, horizon: int) -> pd.DataFrame:
+    """Since when each customer has been away for unusually long; columns as in `ChurnModel.early_warning`."""
     frequency, recency, squares = (
         state[name].to_numpy(dtype=np.float64) for name in ("frequency", "recency", "squared_gaps")
     )
-    gap, shape = usual_gap(frequency, recency, float(horizon)), usual_variation(frequency, recency, squares) ** -2
+    gap, shape = usual_interval(frequency, recency, float(horizon)), usual_variation(frequency, recency, squares) ** -2
     after = np.ceil(gamma.ppf(1 - UNUSUAL, shape, scale=gap / shape)).astype(np.int64)
-    silence = state["silence"].to_numpy(dtype=np.int64)
-    passed = silence > after
-    since = pd.Timestamp(as_of) - pd.to_timedelta(np.where(passed, silence - after - 1, 0), unit="D")
+    away = state["days_since_last"].to_numpy(dtype=np.int64)
+    passed = away > after
+    since = pd.Timestamp(as_of) - pd.to_timedelta(np.where(passed, away - after - 1, 0), unit="D")
     return pd.DataFrame(
         {
             "customer_id": state["customer_id"],
-            "silence": silence,
-            "usual_gap": gap,
+            "days_since_last": away,
+            "usual_interval": gap,
             "unusual_after": after,
             "unusual_since": pd.Series(since, index=state.index).where(passed),
         }
@@ -43,10 +43,10 @@ def unusual_silence(state: pd.DataFrame, as_of: date, horizon: int) -> pd.DataFr
 
 def flags_of(state: pd.DataFrame, p: Floats, unusual: Bools, thresholds: Mapping[str, float]) -> pd.Series[str]:
     """One of `FLAGS` for each customer: the first rule that holds."""
-    silence = state["silence"].to_numpy()
+    away = state["days_since_last"].to_numpy()
     rules = {
-        "lost": silence >= thresholds["lost_after"],
-        "frozen": silence >= thresholds["frozen_after"],
+        "lost": away >= thresholds["lost_after"],
+        "frozen": away >= thresholds["frozen_after"],
         "at risk": p >= thresholds["at_risk"],
         "cooling": unusual & (p >= thresholds["cooling"]),
         "returned": state["last_gap"].to_numpy() >= thresholds["frozen_after"],
@@ -55,7 +55,7 @@ def flags_of(state: pd.DataFrame, p: Floats, unusual: Bools, thresholds: Mapping
 
 
 def proposed_thresholds(state: pd.DataFrame, horizon: int) -> dict[str, float]:
-    """Thresholds from customers' longest gaps that ended in a purchase: one in ten was longer than frozen_after, one in a
+    """Thresholds from customers' longest intervals that ended in a purchase: one in ten was longer than frozen_after, one in a
     hundred than lost_after.
 
     >>> state = pd.DataFrame({"frequency": [3.0] * 101, "longest_gap": np.arange(101.0)})
@@ -76,7 +76,7 @@ def proposed_thresholds(state: pd.DataFrame, horizon: int) -> dict[str, float]:
 def changed_thresholds(thresholds: Mapping[str, float], changes: Mapping[str, float]) -> dict[str, float]:
     """Thresholds with some of them changed; a name that is not one of them, or values out of order, is a ModelError."""
     if unknown := sorted(set(changes) - set(thresholds)):
-        raise ModelError(f"No threshold is called {unknown}; there are {sorted(thresholds)}.")
+        raise ModelError(f"Unknown thresholds: {unknown}. There are {sorted(thresholds)}.")
     new = {**thresholds, **{name: float(value) for name, value in changes.items()}}
     if not (0 < new["frozen_after"] <= new["lost_after"] and 0 <= new["cooling"] <= new["at_risk"] <= 1):
         raise ModelError(

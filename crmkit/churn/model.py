@@ -5,26 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import pandas as pd
-from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from crmkit._types import Floats
-from crmkit.churn import documents as churn_files
-from crmkit.churn._logistic_math import log_odds
-from crmkit.churn.base_rates import base_rates, year_ago, year_ago_in_words
-from crmkit.churn.estimators import ChurnClassifier, ChurnLogistic
-from crmkit.churn.features import THEMES, customer_features
-from crmkit.churn.flags import changed_thresholds, flags_of, proposed_thresholds, unusual_silence
-from crmkit.churn.reasons import TELLING, WORDS, largest, plain_reasons, silence_in_words
+from crmkit._days import as_day
+from crmkit.churn import documents
+from crmkit.churn.base_rates import base_rates, year_ago_in_words
+from crmkit.churn.estimators import ChurnLogistic
+from crmkit.churn.flags import changed_thresholds, proposed_thresholds
+from crmkit.churn.scores import ChurnScores, estimator_log_odds
 from crmkit.churn.selection import BOOSTERS, RARE, candidates, choose, warn_of_leaks
-from crmkit.churn.training import BTYD, WARM_UP, Panel, fitted_btyd, further_terms, service_effects
+from crmkit.churn.training import BTYD, WARM_UP, TrainingTable, fitted_btyd, service_effects
 from crmkit.engine.frames import of_rows
 from crmkit.exceptions import ContractError, ModelError
 from crmkit.ingest.tables import ServiceRecords
@@ -39,27 +34,26 @@ __all__ = ["ChurnModel", "load_churn_model"]
 
 SMALL, MOST = 200, 50_000
 
-_ANSWERS = "customer_id string, p_churn double, value_at_risk double, reason_1 string, reason_2 string, reason_3 string"
+_COLUMNS = "customer_id string, p_churn double, value_at_risk double, reason_1 string, reason_2 string, reason_3 string"
 
 
 class ChurnModel(BaseEstimator):  # type: ignore[misc]
     """P(no purchase on days as_of + 1 … as_of + horizon), by whichever model proved best at earlier days.
 
-    Churn is silence: not having dropped out is not enough, an active customer may also just not come. That is why this
-    is not 1 − P(alive), which calls every one-time buyer safe.
+    This is not 1 − P(alive), which calls every one-time buyer safe: a customer who has not dropped out may still not come.
 
-    A buy-till-you-die model answers for a small base (fewer than 200 customers, or too short a log). With more, a logistic
-    regression that starts from its answer, and from 500 customers the mean of that and of boosted trees on the log-odds
-    scale, are fitted on a panel of past days 14 days apart (four weeks apart over a whole year, with date terms, when the
-    log is long enough). One is taken when it beat the buy-till-you-die model by more than a standard error at the newest day
-    whose outcome is known: fitted on what was known before it or, while that is little, on other customers; see ``choice_``.
+    A buy-till-you-die model predicts for a small base (fewer than 200 customers, or too short a log). With more, a logistic
+    regression that starts from its prediction, and from 500 customers the mean of that and of boosted trees on the log-odds
+    scale, are fitted on past origins 14 days apart (four weeks apart over a whole year, with date terms, when the log is
+    long enough). One is chosen when it beat the buy-till-you-die model by more than a standard error at the newest origin
+    whose outcome is known: fitted on earlier origins or, while these are few, on other customers; see ``choice_``.
 
     Parameters
     ----------
     horizon : int
         Days ahead.
     booster : str
-        Who grows the trees: "scikit-learn", or "lightgbm", an optional package (pip install 'crmkit[lightgbm]').
+        The package that grows the trees: "scikit-learn", or "lightgbm", which is optional (pip install 'crmkit[lightgbm]').
 
     Attributes
     ----------
@@ -75,17 +69,18 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
     spend_ : GammaGamma
         Expected money per purchase, for the value at risk.
     base_rates_ : DataFrame
-        day, n, observed and predicted share of silent customers, and shift, the log-odds between: one row a past day.
+        day, n, observed and predicted share of customers without a purchase, and shift, the log-odds between: one row an
+        origin.
     effects_ : DataFrame
         term, coefficient (log-odds per unit), low, high: 95 % intervals by customer. Empty for a buy-till-you-die model.
     service_effects_ : DataFrame
         The same of the service signals alone, given all other features, whatever was chosen; empty without records.
     thresholds_ : dict
-        Days of silence after which a customer is frozen, or lost, and the probabilities from which one is cooling, or at
-        risk; proposed at the first fit from the longest gaps that ended in a purchase, and kept by later fits of this
-        object until changed by `set_thresholds`.
+        Days since the last purchase after which a customer is frozen, or lost, and the probabilities from which one is
+        cooling, or at risk; proposed at the first fit from the longest intervals that ended in a purchase, and kept by later
+        fits of this object until changed by `set_thresholds`.
     partial_ : ChurnLogistic or None
-        Of those who come, who will spend, or buy of categories, less than half of before.
+        Of those who come: P(they spend, or buy of categories, less than half of before).
 
     Examples
     --------
@@ -97,9 +92,9 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
     ...     warnings.simplefilter("ignore")
     ...     model = ChurnModel(horizon=30).fit(log)
     >>> model.predict(log).loc[0, "reason_1"]
-    'silent 75 days, usually buys every 7'
+    'no purchase for 75 days (usual interval: 7 days)'
     >>> print(model.note_)
-    BG/NBD: 4 customers are a small base (fewer than 200).
+    BG/NBD was used: 4 customers are too few for a regression (at least 200 are needed).
     """
 
     def __init__(self, horizon: int = 30, booster: str = "scikit-learn") -> None:
@@ -121,25 +116,25 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         log : Transactions
         as_of : date, optional
         service : ServiceRecords, optional
-            Complaints and answers; only what was recorded by a past day is known on it.
+            Complaints and survey answers; an origin sees only what was recorded by its close.
 
         Raises
         ------
         ModelError
-            The horizon is no number of days, the booster not known, or nobody bought twice.
+            The horizon is not a whole number of days, the booster is unknown, or no customer bought twice.
         LeakError
             ``as_of`` is after the log's last day.
 
         Warns
         -----
         CrmkitWarning
-            The answer at the past day was too good (AUC above 0.97, or above 0.95 by one feature alone): something of the
-            outcome may be in the features.
+            The AUC at the newest origin is implausibly high (above 0.97, or above 0.95 by one feature alone): the outcome
+            may have leaked into the features.
         """
         if not (self.horizon >= 1 and self.horizon == int(self.horizon)):
-            raise ModelError(f"horizon={self.horizon} is not a number of days of at least 1.")
+            raise ModelError(f"horizon={self.horizon} is not a whole number of days of at least 1.")
         if self.booster not in BOOSTERS:
-            raise ModelError(f"booster={self.booster!r} is not known; there are {list(BOOSTERS)}.")
+            raise ModelError(f"booster={self.booster!r} is unknown; choose from {list(BOOSTERS)}.")
         with snapshots(log) as shop:
             top = shop.day(as_of)
             state = shop.state(top)
@@ -147,18 +142,18 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
             self.spend_ = fit_customers(GammaGamma(), state)
             if not hasattr(self, "thresholds_"):
                 self.thresholds_ = proposed_thresholds(state, self.horizon)
-            self._stay_simple()
+            self._start_from_btyd()
             if why := _too_small(state, shop, top, self.horizon):
-                self.note_ = f"BG/NBD: {why}."
+                self.note_ = f"BG/NBD was used: {why}."
                 return self
             if len(state) <= MOST:
-                self._learn(Panel(shop, top, self.horizon, service), state)
+                self._learn(TrainingTable(shop, top, self.horizon, service), state)
                 return self
         with snapshots(log, share=MOST / len(state)) as part:
-            self._learn(Panel(part, top, self.horizon, service), state)
+            self._learn(TrainingTable(part, top, self.horizon, service), state)
         return self
 
-    def _stay_simple(self) -> None:
+    def _start_from_btyd(self) -> None:
         self.estimator_: Any = self.purchases_
         self.note_ = ""
         self.choice_ = pd.DataFrame(columns=["candidate", "log_loss", "auc", "ece", "gain", "standard_error", "chosen"])
@@ -168,29 +163,32 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         self.partial_: ChurnLogistic | None = None
         self.season_, self.service_ = False, False
 
-    def _learn(self, panel: Panel, state: pd.DataFrame) -> None:
-        """Choose at the newest past day, fit the choice on all of them."""
-        self.season_, self.service_ = panel.season, panel.service is not None
-        test = panel.table(panel.newest)
+    def _learn(self, past: TrainingTable, state: pd.DataFrame) -> None:
+        """Choose at the newest origin whose outcome is known, and fit the choice on all of them."""
+        self.season_, self.service_ = past.season, past.service is not None
+        test = past.table(past.newest)
         if min(test["label"].sum(), (1 - test["label"]).sum()) < RARE:
-            self.note_ = f"BG/NBD: fewer than {RARE} customers were silent, or came, after {panel.date(panel.newest)}."
+            self.note_ = (
+                f"BG/NBD was used: fewer than {RARE} customers churned, or stayed, in the {self.horizon} days after "
+                f"{past.date(past.newest)}."
+            )
             return
-        chosen, self.choice_, self.note_ = choose(panel, len(state), self.booster)
+        chosen, self.choice_, self.note_ = choose(past, len(state), self.booster)
         warn_of_leaks(self.choice_, test)
-        rows = pd.concat([panel.table(day) for day in panel.days(panel.newest)], ignore_index=True)
+        rows = pd.concat([past.table(day) for day in past.origins(past.newest)], ignore_index=True)
         if chosen in BTYD:
             self.estimator_ = self.purchases_ = fitted_btyd(chosen, state) or self.purchases_
         else:
             self.estimator_ = candidates(self.booster)[chosen].fit(
-                rows[panel.features], rows["label"], groups=rows["customer_id"]
+                rows[past.features], rows["label"], groups=rows["customer_id"]
             )
             self.effects_ = self.estimator_.estimators_[0].effects()
         if self.service_:
-            self.service_effects_ = service_effects(rows, panel.features)
-        self.partial_ = _partial(rows, panel.features)
-        z = self._log_odds(rows, rows[panel.features])
-        self.base_rates_ = base_rates(z, rows["label"], rows["day"], panel.date)
-        self.note_ += year_ago_in_words(self.base_rates_, panel.date(panel.top))
+            self.service_effects_ = service_effects(rows, past.features)
+        self.partial_ = _partial(rows, past.features)
+        z = estimator_log_odds(self, rows, rows[past.features])
+        self.base_rates_ = base_rates(z, rows["label"], rows["day"], past.date)
+        self.note_ += year_ago_in_words(self.base_rates_, past.date(past.top))
 
     # -- predict -----------------------------------------------------------------------------------------------------
 
@@ -207,45 +205,8 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "estimator_")
         with snapshots(log) as shop:
             state = shop.far_state(as_of) if log.on_spark else shop.state(as_of)
-        return of_rows(state, partial(self._answers, as_of=self._day(log, as_of), service=service), _ANSWERS)
-
-    def _answers(self, state: pd.DataFrame, as_of: date, service: ServiceRecords | None) -> pd.DataFrame:
-        table = self.features_of(state, as_of, service)
-        p = self.probability(state, table, as_of)
-        return pd.DataFrame(
-            {
-                "customer_id": state["customer_id"],
-                "p_churn": p,
-                "value_at_risk": p * self.value_if_active(state),
-                **self._reasons(state, table),
-            }
-        )
-
-    def probability(self, state: pd.DataFrame, table: pd.DataFrame, as_of: date | None = None) -> Floats:
-        """P(no purchase within the horizon) from tables that are there already: no log is read.
-
-        Parameters
-        ----------
-        state : DataFrame
-            From ``snapshots(log).state(as_of)``.
-        table : DataFrame
-            From `features_of`.
-        as_of : date, optional
-            The day of the tables; the base rate of the same window a year before corrects the answer where it is known.
-        """
-        z = self._log_odds(state, table) + (self.year_ago(as_of) if as_of else 0.0)
-        return np.asarray(expit(z), dtype=np.float64)
-
-    def year_ago(self, as_of: date) -> float:
-        """What the same window a year before adds to the log-odds; 0 where it is unknown, or no more than noise."""
-        return year_ago(self.base_rates_, as_of)
-
-    def value_if_active(self, state: pd.DataFrame) -> pd.Series[float]:
-        """Money within the horizon of a customer who has not dropped out: (r + x)/(α + T) × H × spend."""
-        r, alpha = self.purchases_.params_["r"], self.purchases_.params_["alpha"]
-        purchases = (r + state["frequency"]) / (alpha + state["T"]) * self.horizon
-        value: pd.Series[float] = purchases * self.spend_.expected_value(state)
-        return value
+        day = log.until if as_of is None else as_day(as_of)
+        return of_rows(state, lambda rows: ChurnScores(self, rows, day, service).predictions(), _COLUMNS)
 
     def probability_within(
         self,
@@ -270,111 +231,47 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         DataFrame
             customer_id, and one column for each of ``horizons``, named by it.
         """
-        if not all(days >= 1 and days == int(days) for days in horizons):
-            raise ModelError(f"horizons={list(horizons)} must be numbers of days of at least 1.")
-        state, table = self._look(log, as_of, service)
-        silent = self.purchases_.probability_no_purchase
-        added = log_odds(self.probability(state, table, self._day(log, as_of))) - log_odds(silent(state, self.horizon))
-        curves = {days: expit(log_odds(silent(state, days)) + added) for days in horizons}
-        return pd.DataFrame({"customer_id": state["customer_id"]} | curves)
+        return self._scores(log, as_of, service).p_within(horizons)
 
     def features(
         self, log: Transactions, as_of: str | date | None = None, service: ServiceRecords | None = None
     ) -> pd.DataFrame:
         """The table of features that ``estimator_`` reads, with customer_id in front."""
-        state, table = self._look(log, as_of, service)
-        table.insert(0, "customer_id", state["customer_id"])
-        return table
+        scores = self._scores(log, as_of, service)
+        return pd.concat([scores.state[["customer_id"]], scores.features], axis=1)
 
-    def features_of(self, state: pd.DataFrame, as_of: date, service: ServiceRecords | None = None) -> pd.DataFrame:
-        """The same from a state that is there already."""
-        if self.service_ and service is None:
-            raise ModelError("This model was fitted with service records. Give them: predict(log, service=records).")
-        silent = log_odds(self.purchases_.probability_no_purchase(state, self.horizon))
-        known = service if self.service_ else None
-        more = further_terms(state, as_of, self.horizon, self.season_, known)
-        return customer_features(state, self.horizon, silent, more)
-
-    def _look(
-        self, log: Transactions, as_of: str | date | None, service: ServiceRecords | None
-    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def _scores(self, log: Transactions, as_of: str | date | None, service: ServiceRecords | None) -> ChurnScores:
         check_is_fitted(self, "estimator_")
         with snapshots(log) as shop:
-            state = shop.state(as_of)
-        return state, self.features_of(state, self._day(log, as_of), service)
-
-    @staticmethod
-    def _day(log: Transactions, as_of: str | date | None) -> date:
-        return Snapshots.date(log.close_of(as_of))
-
-    def _log_odds(self, state: pd.DataFrame, table: pd.DataFrame) -> Floats:
-        if isinstance(self.estimator_, ChurnClassifier):
-            return self.estimator_.decision_function(table)
-        return log_odds(self.estimator_.probability_no_purchase(state, self.horizon))
-
-    # -- why ---------------------------------------------------------------------------------------------------------
+            return ChurnScores(self, shop.state(as_of), log.until if as_of is None else as_day(as_of), service)
 
     def explain(
         self, log: Transactions, as_of: str | date | None = None, service: ServiceRecords | None = None
     ) -> pd.DataFrame:
-        """What each theme adds to a customer's log-odds of leaving.
+        """What each theme adds to a customer's log-odds of churn.
 
         Returns
         -------
         DataFrame
-            customer_id; log_odds; baseline, those of a customer average in everything; and one column a theme: silence,
+            customer_id; log_odds; baseline, those of a customer average in everything; and one column a theme: recency,
             rhythm, frequency, … Baseline and themes sum to log_odds, which is p_churn's own where the logistic model was
-            chosen. Where the average with trees was, the logistic part explains itself: log_odds is that part's. Of a
-            buy-till-you-die model there is one theme.
+            chosen. Where the average with trees was, the logistic part explains itself: log_odds is that part's. A
+            buy-till-you-die model has one theme.
         """
-        state, table = self._look(log, as_of, service)
-        baseline, themes = self._themes(state, table, self._day(log, as_of))
-        parts = pd.DataFrame({"customer_id": state["customer_id"], "log_odds": 0.0, "baseline": baseline, **themes})
-        parts["log_odds"] = parts.drop(columns=["customer_id", "log_odds"]).sum(axis=1)
-        return parts
-
-    def _themes(self, state: pd.DataFrame, table: pd.DataFrame, as_of: date | None) -> tuple[float, dict[str, Floats]]:
-        shift = self.year_ago(as_of) if as_of else 0.0
-        if not isinstance(self.estimator_, ChurnClassifier):
-            z = self._log_odds(state, table)
-            middle = float(z.mean()) if len(z) else 0.0
-            return middle + shift, {"drop-out model": z - middle}
-        whole, logistic = self.estimator_, self.estimator_.estimators_[0]
-        moved = whole.slope_ * logistic.contributions(table)
-        names = list(table.columns)
-        places = {theme: [names.index(name) for name in of if name in names] for theme, of in THEMES.items()}
-        themes = {theme: moved[:, place].sum(axis=1) for theme, place in places.items() if place}
-        return whole.intercept_ + whole.slope_ * logistic.intercept_ + shift, themes
-
-    def _reasons(self, state: pd.DataFrame, table: pd.DataFrame) -> dict[str, pd.Series[str]]:
-        """The silence against the customer's own rhythm; then the two themes that add most, in words with their size."""
-        if not isinstance(self.estimator_, ChurnClassifier):
-            return plain_reasons(state)
-        themes = self._themes(state, table, None)[1]
-        told = [theme for theme in WORDS if theme in themes]
-        size = np.column_stack([themes[theme] for theme in told])
-        for place, theme in enumerate(told):
-            if theme in TELLING:
-                size[~TELLING[theme](state).to_numpy(), place] = -np.inf
-        facts = {theme: WORDS[theme](state, table) for theme in told}
-        return {"reason_1": silence_in_words(state), **largest(size, facts, told, state.index)}
-
-    # -- who is quieter than usual -----------------------------------------------------------------------------------
+        return self._scores(log, as_of, service).explanation()
 
     def early_warning(self, log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:
-        """From which day each customer's silence was unusual for them.
+        """Since when each customer has been away for unusually long, by their own interpurchase times.
 
         Returns
         -------
         DataFrame
-            customer_id; silence (days); usual_gap (days); unusual_after, days of silence that nine in ten of the customer's
-            own waits stay below (a gamma distribution with their mean and variation, both drawn towards a random rhythm);
-            unusual_since, the day when the silence passed it, missing while it has not.
+            customer_id; days_since_last; usual_interval (days between purchase days); unusual_after, days that nine in ten
+            of the customer's own intervals stay below (a gamma distribution with their mean and variation, both shrunk
+            towards random purchases); unusual_since, the day on which the time since the last purchase passed it, missing
+            while it has not.
         """
-        check_is_fitted(self, "estimator_")
-        with snapshots(log) as shop:
-            state = shop.state(as_of)
-        return unusual_silence(state, self._day(log, as_of), self.horizon)
+        return self._scores(log, as_of, None).unusual
 
     def flags(
         self, log: Transactions, as_of: str | date | None = None, service: ServiceRecords | None = None
@@ -384,16 +281,12 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         DataFrame
-            customer_id, flag. Lost and frozen go by the silence. At risk: p_churn of at least the threshold. Cooling: p_churn of
-            at least its threshold and a silence that is unusual for the customer. Returned: bought again after a gap in
-            which they counted as frozen, and are neither of these now.
+            customer_id, flag. Lost and frozen go by the days since the last purchase. At risk: p_churn of at least the
+            threshold. Cooling: p_churn of at least its threshold, and away for unusually long. Returned: bought again after an
+            interval in which they counted as frozen, and are neither of these now.
         """
-        state, table = self._look(log, as_of, service)
-        day = self._day(log, as_of)
-        p = self.probability(state, table, day)
-        unusual = unusual_silence(state, day, self.horizon)["unusual_since"].notna().to_numpy()
-        flag = flags_of(state, p, unusual, self.thresholds_)
-        return pd.DataFrame({"customer_id": state["customer_id"], "flag": flag})
+        scores = self._scores(log, as_of, service)
+        return pd.DataFrame({"customer_id": scores.state["customer_id"], "flag": scores.flags})
 
     def set_thresholds(self, **thresholds: float) -> Self:
         """Change some of ``thresholds_``: frozen_after, lost_after (days), at_risk, cooling (probabilities)."""
@@ -404,7 +297,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
     def partial_defection(
         self, log: Transactions, as_of: str | date | None = None, service: ServiceRecords | None = None
     ) -> pd.DataFrame:
-        """Who will still come, but for much less.
+        """Which customers will still come, but for much less.
 
         Returns
         -------
@@ -415,15 +308,9 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ModelError
-            The log was too short, or too few customers fell away, to learn it.
+            The log was too short, or there were too few such customers, to fit it.
         """
-        state, table = self._look(log, as_of, service)
-        if self.partial_ is None:
-            raise ModelError("Falling away could not be learned: too few customers, or too short a log. See note_.")
-        p = self.probability(state, table, self._day(log, as_of))
-        came = state["silence"].to_numpy() < self.horizon
-        falls = np.where(came, self.partial_.predict_proba(table)[:, 1], 0.0)
-        return pd.DataFrame({"customer_id": state["customer_id"], "p_partial": (1 - p) * falls})
+        return self._scores(log, as_of, service).partial()
 
     def win_back(
         self,
@@ -446,43 +333,30 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         DataFrame
             The columns of `predict`, with flag and unusual_since; customers who are cooling, at risk, frozen or lost.
         """
-        state, table = self._look(log, as_of, service)
-        day = self._day(log, as_of)
-        p, late = self.probability(state, table, day), unusual_silence(state, day, self.horizon)["unusual_since"]
-        rows = pd.DataFrame(
-            {
-                "customer_id": state["customer_id"],
-                "p_churn": p,
-                "value_at_risk": p * self.value_if_active(state),
-                "flag": flags_of(state, p, late.notna().to_numpy(), self.thresholds_),
-                "unusual_since": late,
-                **self._reasons(state, table),
-            }
-        )
-        rows = rows[~rows["flag"].isin(["active", "returned"])]
-        rows = rows.sort_values(["value_at_risk", "customer_id"], ascending=[False, True], ignore_index=True)
-        return rows if n is None else rows.head(n)
+        return self._scores(log, as_of, service).win_back(n)
 
     # -- save --------------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the fitted model as JSON behind a hash; `load_churn_model` refuses a file that was changed before reading it."""
+        """Write the fitted model as JSON behind a hash; `load_churn_model` refuses a file that was changed since."""
         check_is_fitted(self, "estimator_")
-        return churn_files.write(Path(path), churn_files.content_of(self))
+        return documents.write(Path(path), documents.content_of(self))
 
 
 def _too_small(state: pd.DataFrame, shop: Snapshots, top: int, horizon: int) -> str:
-    """Why the buy-till-you-die model answers, or nothing."""
+    """Reason for falling back to the buy-till-you-die model, or an empty string."""
     if len(state) < SMALL:
-        return f"{len(state):,} customers are a small base (fewer than {SMALL})"
+        return f"{len(state):,} customers are too few for a regression (at least {SMALL} are needed)"
     days = top - (shop.log.first_day() or top)
     if days < horizon + WARM_UP:
-        return f"{days} days of history are too few for a past day with {WARM_UP} days before and {horizon} after it"
+        return (
+            f"{days} days of history are too few for an origin with {WARM_UP} days before and {horizon} days after it"
+        )
     return ""
 
 
 def _partial(rows: pd.DataFrame, features: list[str]) -> ChurnLogistic | None:
-    """Of those who came: who came for less than half."""
+    """P(less than half of before), of those who came."""
     came = rows[rows["fell"].notna()]
     if not RARE <= came["fell"].sum() <= len(came) - RARE:
         return None
@@ -502,9 +376,9 @@ def load_churn_model(path: str | os.PathLike[str]) -> ChurnModel:
     ContractError
         It is not a churn model of this version, or was changed after it was saved.
     """
-    content = churn_files.read(path)
+    content = documents.read(path)
     try:
-        model: ChurnModel = churn_files.restore(ChurnModel(content["horizon"], content["booster"]), content)
+        model: ChurnModel = documents.restore(ChurnModel(content["horizon"], content["booster"]), content)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ContractError(f"{os.fspath(path)!r} is not a churn model saved by crmkit: {error}") from error
     return model

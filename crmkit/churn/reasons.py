@@ -1,4 +1,4 @@
-"""Reasons in words: what a score of churn rests on, with its size, as a shopkeeper would say it."""
+"""Reasons in words: what a churn score rests on, with its size."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ import pandas as pd
 from crmkit._types import Floats
 from crmkit.churn.flags import UNUSUAL
 
-__all__ = ["TELLING", "WORDS", "largest", "plain_reasons", "silence_in_words"]
+__all__ = ["SPEAKS_OF_RISK", "WORDS", "btyd_reasons", "last_purchase_in_words", "strongest"]
 
 
 _SHOWN = 0.1
+_INTERVALS = 2
+"""From so many intervals on one of them is called usual."""
 
 
 def _days(count: pd.Series[Any]) -> pd.Series[str]:
     return count.astype("str") + np.where(count == 1, " day", " days")
 
 
-def silence_in_words(state: pd.DataFrame) -> pd.Series[str]:
-    frequency, silence = state["frequency"], state["silence"]
-    gap = _own_gap(state)
-    days = _days(silence)
-    silent = pd.Series(np.where(silence == 0, "bought today", "silent " + days), index=days.index, dtype="str")
-    usual = np.where(
-        frequency > 0, silent + ", usually buys every " + gap.astype("str"), "only purchase " + days + " ago"
-    )
-    return pd.Series(usual, index=state.index, dtype="str")
+def last_purchase_in_words(state: pd.DataFrame) -> pd.Series[str]:
+    """Days since the last purchase, and the usual interval of whoever bought on three days or more."""
+    frequency, days = state["frequency"], _days(state["days_since_last"])
+    words: pd.Series[str] = "no purchase for " + days
+    words = words.where(frequency > 0, "only purchase " + days + " ago")
+    today = pd.Series(np.where(frequency > 0, "bought today", "first purchase today"), index=state.index, dtype="str")
+    words = words.where(state["days_since_last"] > 0, today)
+    return words.where(frequency < _INTERVALS, words + " (usual interval: " + _days(_own_interval(state)) + ")")
 
 
-def _own_gap(state: pd.DataFrame) -> pd.Series[int]:
-    gap: pd.Series[int] = np.maximum(1, np.round(state["recency"] / np.maximum(state["frequency"], 1))).astype(int)
-    return gap
+def _own_interval(state: pd.DataFrame) -> pd.Series[int]:
+    days: pd.Series[int] = np.maximum(1, np.round(state["recency"] / np.maximum(state["frequency"], 1))).astype(int)
+    return days
 
 
-def plain_reasons(state: pd.DataFrame) -> dict[str, pd.Series[str]]:
-    """The facts behind a buy-till-you-die score: silence against the own rhythm, few purchases, small history."""
-    frequency, silence, gap = state["frequency"], state["silence"], _own_gap(state)
-    unusual = np.exp(-silence / gap) < UNUSUAL
-    late = "a silence " + np.round(silence / gap, 1).astype("str") + " times the usual gap"
-    few = "only " + (frequency + 1).astype("str") + " purchase days in " + state["T"].astype("str") + " days"
+def btyd_reasons(state: pd.DataFrame) -> dict[str, pd.Series[str]]:
+    """The facts behind a buy-till-you-die score: time since the last purchase, and how little is known."""
+    frequency, away, interval = state["frequency"], state["days_since_last"], _own_interval(state)
+    unusual = (frequency >= _INTERVALS) & (np.exp(-away / interval) < UNUSUAL)
+    few = (frequency > 0) & (frequency < 3)
     return {
-        "reason_1": silence_in_words(state),
-        "reason_2": pd.Series(np.where((frequency > 0) & unusual, late, ""), dtype="str"),
-        "reason_3": pd.Series(np.where((frequency > 0) & (frequency < 3), few, ""), dtype="str"),
+        "reason_1": last_purchase_in_words(state),
+        "reason_2": _late(state, state).where(unusual, ""),
+        "reason_3": _few(state, state).where(few, ""),
     }
 
 
 def _late(state: pd.DataFrame, table: pd.DataFrame) -> pd.Series[str]:
-    times = np.round(state["silence"] / _own_gap(state), 1).astype("str")
-    words: pd.Series[str] = pd.Series("a silence " + times + " times the usual gap", index=state.index, dtype="str")
-    return words.where(state["frequency"] > 0, "bought on one day only")
+    times = np.round(state["days_since_last"] / _own_interval(state), 1).astype("str")
+    words: pd.Series[str] = pd.Series(times + " times the usual interval", index=state.index, dtype="str")
+    return words.where(state["frequency"] >= _INTERVALS, "bought on " + _days(state["frequency"] + 1) + " only")
 
 
 def _rhythm(state: pd.DataFrame, table: pd.DataFrame) -> pd.Series[str]:
-    words: pd.Series[str] = "was never away for longer than " + _days(state["longest_gap"])
-    return words.where(state["frequency"] > 0, "no rhythm known yet")
+    words: pd.Series[str] = "longest interval so far: " + _days(state["longest_gap"])
+    return words.where(state["frequency"] >= _INTERVALS, "no regular interval known yet")
 
 
 def _few(state: pd.DataFrame, table: pd.DataFrame) -> pd.Series[str]:
@@ -72,17 +72,18 @@ def _recent(state: pd.DataFrame, table: pd.DataFrame) -> pd.Series[str]:
 
 def _spent(state: pd.DataFrame, table: pd.DataFrame) -> pd.Series[str]:
     now, before = (state[name].round(0).astype(int).astype("str") for name in ("spend_84", "spend_168"))
-    return "spent " + now + " in 84 days, " + before + " in the 84 before"
+    return "spent " + now + " in the last 84 days, " + before + " in the 84 days before"
 
 
 def _basket(state: pd.DataFrame, table: pd.DataFrame) -> pd.Series[str]:
     now, before = (state[name].astype(int).astype("str") for name in ("categories_84", "categories_168"))
-    lines = (state["n_lines"] / (state["frequency"] + 1)).round(1).astype("str") + " goods a visit"
-    return (now + " categories in 84 days, " + before + " in the 84 before").where(state["n_categories"] > 0, lines)
+    lines = (state["n_lines"] / (state["frequency"] + 1)).round(1).astype("str") + " items per visit"
+    words = now + " categories in the last 84 days, " + before + " in the 84 days before"
+    return words.where(state["n_categories"] > 0, lines)
 
 
 def _season(state: pd.DataFrame, table: pd.DataFrame) -> pd.Series[str]:
-    return pd.Series("fewer buy at this time of the year", index=state.index)
+    return pd.Series("fewer customers buy at this time of year", index=state.index)
 
 
 def _complaints(state: pd.DataFrame, table: pd.DataFrame) -> pd.Series[str]:
@@ -93,17 +94,17 @@ def _complaints(state: pd.DataFrame, table: pd.DataFrame) -> pd.Series[str]:
     return words.where(waiting > 0, "satisfaction index " + index)
 
 
-TELLING = {
-    "silence": lambda state: (state["silence"] > _own_gap(state)) | (state["frequency"] == 0),
-    "rhythm": lambda state: (state["silence"] > state["longest_gap"]) | (state["frequency"] == 0),
+SPEAKS_OF_RISK = {
+    "recency": lambda state: (state["days_since_last"] > _own_interval(state)) | (state["frequency"] == 0),
+    "rhythm": lambda state: (state["days_since_last"] > state["longest_gap"]) | (state["frequency"] == 0),
     "recent visits": lambda state: 3 * state["days_28"] < state["days_84"] + (state["days_28"] == 0),
     "spend": lambda state: state["spend_84"] < state["spend_168"],
     "basket": lambda state: state["categories_84"] < state["categories_168"],
 }
-"""When the words of a theme speak of a risk; those of the others always do."""
+"""When the words of a theme describe a risk; those of the other themes always do."""
 
 WORDS = {
-    "silence": _late,
+    "recency": _late,
     "rhythm": _rhythm,
     "frequency": _few,
     "recent visits": _recent,
@@ -114,19 +115,14 @@ WORDS = {
 }
 
 
-def largest(
-    size: Floats, facts: Mapping[str, pd.Series[str]], told: list[str], index: pd.Index[Any]
-) -> dict[str, pd.Series[str]]:
-    """Words of the two themes that add most to the risk; nothing where they add less than a tenth to the log-odds.
-
-    Only words that speak of a risk are told: a theme may add to it by what they do not say.
-    """
+def strongest(size: Floats, words: Mapping[str, pd.Series[str]], index: pd.Index[Any]) -> dict[str, pd.Series[str]]:
+    """Words of the two themes that add most to the log-odds, in columns of ``size``; empty where they add less than 0.1."""
     order = np.argsort(-size, axis=1, kind="stable")[:, :2]
     reasons = {}
     for place in range(2):
-        words: pd.Series[str] = pd.Series("", index=index, dtype="str")
-        for code, theme in enumerate(told):
+        told: pd.Series[str] = pd.Series("", index=index, dtype="str")
+        for code, theme in enumerate(words):
             here = (order[:, place] == code) & (size[:, code] > _SHOWN)
-            words = words.mask(here, facts[theme])
-        reasons[f"reason_{place + 2}"] = words
+            told = told.mask(here, words[theme])
+        reasons[f"reason_{place + 2}"] = told
     return reasons

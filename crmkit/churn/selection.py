@@ -1,4 +1,4 @@
-"""How `ChurnModel` chooses: tables of past days, and every candidate held against the newest of them."""
+"""How `ChurnModel` chooses: every candidate is scored at the newest origin whose outcome is known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.special import expit
 from crmkit._types import Floats
 from crmkit.churn._logistic_math import log_odds, shift_to_rate
 from crmkit.churn.estimators import BoostedTrees, ChurnClassifier, ChurnLogistic, LightGBMTrees
-from crmkit.churn.training import BTYD, STEP, Panel
+from crmkit.churn.training import BTYD, STEP, TrainingTable
 from crmkit.evaluation import metrics
 from crmkit.evaluation.metrics._inputs import EPS
 from crmkit.exceptions import CrmkitWarning
@@ -30,17 +30,17 @@ def candidates(booster: str) -> dict[str, ChurnClassifier]:
     }
 
 
-def choose(panel: Panel, n_customers: int, booster: str) -> tuple[str, pd.DataFrame, str]:
-    """The candidate to use, every candidate's score at the newest past day, and a sentence.
+def choose(past: TrainingTable, n_customers: int, booster: str) -> tuple[str, pd.DataFrame, str]:
+    """The candidate to use, every candidate's scores at the newest origin, and a sentence.
 
-    Without a whole year to learn from, a candidate is judged once its mean is moved to what happened: the base rate of one
+    Without a whole year to learn from, a candidate is judged after its mean is moved to what happened: the base rate of one
     season says nothing of the next.
     """
-    label = panel.table(panel.newest)["label"].to_numpy()
-    answers = {name: panel.silent(panel.newest, name) for name in BTYD}
-    trained, where = _trained(panel, n_customers, booster)
+    label = past.table(past.newest)["label"].to_numpy()
+    predictions = {name: past.predicted(past.newest, name) for name in BTYD}
+    trained, where = _trained(past, n_customers, booster)
     scores = {
-        name: _Score.of(label, p, moved=not panel.season) for name, p in (answers | trained).items() if p is not None
+        name: _Score.of(label, p, moved=not past.season) for name, p in (predictions | trained).items() if p is not None
     }
     best = "BG/NBD"
     for name in scores:
@@ -55,34 +55,34 @@ def choose(panel: Panel, n_customers: int, booster: str) -> tuple[str, pd.DataFr
     return chosen, table, f"{chosen}: log-loss {where}: {losses}."
 
 
-def _trained(panel: Panel, n_customers: int, booster: str) -> tuple[dict[str, Floats | None], str]:
-    """Answers at the newest past day of what was fitted on days whose outcome was known then, and in words on which.
+def _trained(past: TrainingTable, n_customers: int, booster: str) -> tuple[dict[str, Floats | None], str]:
+    """Predictions at the newest origin by classifiers fitted on origins whose outcome was known then, and where, in words.
 
-    Where these are not half as many as there are to learn from now, what was fitted on them says little of what will be: then
-    the answers are for customers held out, on all past days.
+    Where these are not half as many as there are to learn from now, they say little of the final fit: then customers are
+    held out instead, at all origins.
     """
-    test, days = panel.table(panel.newest), panel.days(panel.newest)
-    known = panel.days(panel.newest - STEP * -(-panel.horizon // STEP))
+    test, days = past.table(past.newest), past.origins(past.newest)
+    known = past.origins(past.newest - STEP * -(-past.horizon // STEP))
     held_out = 2 * len(known) < len(days)
-    rows = pd.concat([panel.table(day) for day in (days if held_out else known)], ignore_index=True)
-    answers: dict[str, Floats | None] = {}
+    rows = pd.concat([past.table(day) for day in (days if held_out else known)], ignore_index=True)
+    predictions: dict[str, Floats | None] = {}
     if RARE <= rows["label"].sum() <= len(rows) - RARE:
         for name, unfitted in candidates(booster).items():
             if name == "logistic" or n_customers >= MIDDLE:
-                model = unfitted.fit(rows[panel.features], rows["label"], groups=rows["customer_id"])
-                newest = (rows["day"] == panel.newest).to_numpy()
-                unseen = model.held_out_[newest] if held_out else model.decision_function(test[panel.features])
-                answers[name] = np.asarray(expit(unseen), dtype=np.float64)
+                model = unfitted.fit(rows[past.features], rows["label"], groups=rows["customer_id"])
+                newest = (rows["day"] == past.newest).to_numpy()
+                unseen = model.held_out_[newest] if held_out else model.decision_function(test[past.features])
+                predictions[name] = np.asarray(expit(unseen), dtype=np.float64)
     if held_out:
         return (
-            answers,
-            f"of customers held out at {panel.date(panel.newest)} (the log is too short for enough earlier days)",
+            predictions,
+            f"for held-out customers at {past.date(past.newest)} (the log is too short for enough earlier origins)",
         )
-    return answers, f"at {panel.date(panel.newest)}"
+    return predictions, f"at {past.date(past.newest)}"
 
 
 class _Score(NamedTuple):
-    """How good answers are: log-loss, AUC and ECE as they are, and every row's loss (at the mean that was observed)."""
+    """How good predictions are: log-loss, AUC and ECE as they are, and every row's loss (at the mean that was observed)."""
 
     figures: tuple[float, float, float]
     losses: Floats
@@ -107,7 +107,7 @@ def row_losses(label: Floats, p: Any) -> Floats:
 
 
 def warn_of_leaks(choice: pd.DataFrame, test: pd.DataFrame) -> None:
-    """Warn when a past day was predicted too well to be true."""
+    """Warn when the newest origin was predicted implausibly well."""
     label = test["label"].to_numpy()
     drop = ["customer_id", "label", "fell", "day", "frequency", "recency", "T", "btyd_log_odds"]
     alone = {name: metrics.roc_auc(label, column) for name, column in test.drop(columns=drop).items()}
@@ -116,8 +116,8 @@ def warn_of_leaks(choice: pd.DataFrame, test: pd.DataFrame) -> None:
     if leaks or best > LEAK_AUC:
         what = ", ".join(f"{name} {auc:.3f}" for name, auc in leaks.items()) or f"the model {best:.3f}"
         warnings.warn(
-            f"ChurnModel: AUC of {what} at a past day is too good to be true; the outcome may be in what was known. "
-            "See that returns, closed accounts and the like bear the day on which they were recorded.",
+            f"ChurnModel: AUC of {what} is implausibly high, which suggests target leakage. Check that returns and account "
+            "closures carry the date they were recorded.",
             CrmkitWarning,
             stacklevel=4,
         )

@@ -1,4 +1,4 @@
-"""The training table of past days, and the further terms of a churn model."""
+"""The training table: features and outcomes of customers at past origins; `features_at` assembles those of serving too."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crmkit._days import day_number
 from crmkit._types import Floats
 from crmkit.churn._logistic_math import log_odds
 from crmkit.churn.estimators import ChurnLogistic
@@ -18,10 +19,11 @@ from crmkit.ingest.tables import ServiceRecords
 from crmkit.models.bgnbd import BGNBD
 from crmkit.models.mbgnbd import MBGNBD
 from crmkit.models.pareto_nbd import ParetoNBD
+from crmkit.models.purchase_model import PurchaseModel
 from crmkit.summaries.service import service_signals
 from crmkit.summaries.snapshots import Snapshots
 
-__all__ = ["BTYD", "SERVICE_TERMS", "Panel", "fitted_btyd", "further_terms", "service_effects", "signals"]
+__all__ = ["BTYD", "SERVICE_TERMS", "TrainingTable", "features_at", "fitted_btyd", "service_effects", "signals"]
 
 
 BTYD = {"BG/NBD": BGNBD, "MBG/NBD": MBGNBD, "Pareto/NBD": ParetoNBD}
@@ -29,8 +31,59 @@ STEP, DEPTH, WARM_UP, YEAR = 14, 9, 28, 364
 SERVICE_TERMS = ("open_complaints", "recovered", "satisfaction")
 
 
-class Panel:
-    """Tables of features and labels at past days, each made once."""
+def features_at(
+    state: pd.DataFrame,
+    as_of: date,
+    horizon: int,
+    purchases: PurchaseModel,
+    *,
+    season: bool = False,
+    service: ServiceRecords | None = None,
+) -> pd.DataFrame:
+    """The features that a churn classifier reads, for training and for serving alike.
+
+    Parameters
+    ----------
+    state : DataFrame
+        From ``snapshots(log).state(as_of)``.
+    as_of : date
+        The day of the state.
+    horizon : int
+        Days ahead.
+    purchases : BGNBD
+        Fitted to what was known at that day (training), or at the day of the fit (serving).
+    season : bool
+        Add date terms.
+    service : ServiceRecords, optional
+        Add service signals.
+    """
+    p = np.asarray(purchases.probability_no_purchase(state, horizon), dtype=np.float64)
+    more: dict[str, Any] = dict(date_terms(day_number(as_of), horizon)) if season else {}
+    more |= signals(state, service, as_of) if service is not None else {}
+    return customer_features(state, horizon, log_odds(p), more)
+
+
+class TrainingTable:
+    """Features and outcomes at past origins, each origin made once.
+
+    Parameters
+    ----------
+    shop : Snapshots
+    top : int
+        Day number of the fit: no outcome after it is looked at.
+    horizon : int
+        Days ahead.
+    service : ServiceRecords, optional
+
+    Attributes
+    ----------
+    newest : int
+        The newest origin whose outcome is known at ``top``.
+    season : bool
+        Whether a whole year of origins is there to learn date terms from.
+    features : list of str
+        Columns of the features, once an origin's table has been made.
+    """
 
     def __init__(self, shop: Snapshots, top: int, horizon: int, service: ServiceRecords | None) -> None:
         self.shop, self.top, self.horizon, self.service = shop, top, horizon, service
@@ -41,8 +94,8 @@ class Panel:
         self._tables: dict[int, pd.DataFrame] = {}
         self.features: list[str] = []
 
-    def days(self, newest: int) -> list[int]:
-        """Past days to learn from, none after ``newest``; over a whole year where the log is long enough."""
+    def origins(self, newest: int) -> list[int]:
+        """Past origins to learn from, none after ``newest``; over a whole year where the log is long enough."""
         steps = [newest - STEP * k for k in range(DEPTH)]
         if self.season:
             steps += [newest - 28 * k for k in range(YEAR // 28 + 1)] + [self.top - YEAR]
@@ -52,7 +105,7 @@ class Panel:
         return self.shop.date(day)
 
     def state(self, day: int) -> pd.DataFrame:
-        """What was known, whether nothing was bought in the horizon (label), and who came for less than half (fell)."""
+        """What was known, whether nothing was bought in the horizon (label), and who came but for less than half (fell)."""
         if day not in self._states:
             state = self.shop.state(day)
             after = state[["customer_id"]].merge(self.shop.after(day, self.horizon), how="left", on="customer_id")
@@ -65,8 +118,8 @@ class Panel:
             self._states[day] = state
         return self._states[day]
 
-    def silent(self, day: int, btyd: str) -> Floats | None:
-        """P(no purchase) of a buy-till-you-die model fitted at the day itself; None where only its prior identifies it."""
+    def predicted(self, day: int, btyd: str) -> Floats | None:
+        """P(no purchase) by a buy-till-you-die model fitted at the origin itself; None where only its prior identifies it."""
         model = fitted_btyd(btyd, self.state(day))
         if model is None:
             return None
@@ -76,9 +129,14 @@ class Panel:
         """Features, with customer_id, label, fell, day and what a buy-till-you-die model needs."""
         if day not in self._tables:
             state = self.state(day)
-            silent = log_odds(self.silent(day, "BG/NBD"))  # type: ignore[arg-type]  # BG/NBD always answers
-            more = further_terms(state, self.date(day), self.horizon, self.season, self.service)
-            features = customer_features(state, self.horizon, silent, more)
+            features = features_at(
+                state,
+                self.date(day),
+                self.horizon,
+                fitted_btyd("BG/NBD", state),
+                season=self.season,
+                service=self.service,
+            )
             self.features = list(features.columns)
             kept = state[["customer_id", "frequency", "recency", "T", "label", "fell"]]
             self._tables[day] = pd.concat([kept, features], axis=1).assign(day=day)
@@ -93,22 +151,14 @@ def fitted_btyd(btyd: str, state: pd.DataFrame) -> Any:
     return model if btyd == "BG/NBD" or not model.prior_used_ else None
 
 
-def further_terms(
-    state: pd.DataFrame, as_of: date, horizon: int, season: bool, service: ServiceRecords | None
-) -> dict[str, Any]:
-    """Columns beside those of the visits: date terms where a year is known, signals where there are service records."""
-    terms: dict[str, Any] = dict(date_terms((as_of - date(1970, 1, 1)).days, horizon)) if season else {}
-    return terms | (signals(state, service, as_of) if service is not None else {})
-
-
 def signals(state: pd.DataFrame, service: ServiceRecords, as_of: date) -> dict[str, Floats]:
-    """Service signals of each row; 0 where a customer was never heard of."""
+    """Service signals of each row; 0 where nothing was recorded of a customer."""
     known = state[["customer_id"]].merge(service_signals(service, as_of), how="left", on="customer_id").fillna(0)
     return {name: known[name].to_numpy(dtype=np.float64) for name in SERVICE_TERMS}
 
 
 def service_effects(rows: pd.DataFrame, features: list[str]) -> pd.DataFrame:
-    """What the service signals do to the log-odds, all else known; hardly held back, for the interval's sake."""
+    """Effect of the service signals on the log-odds, all else equal; hardly shrunk, so that the intervals hold."""
     model = ChurnLogistic(strength=1.0).fit(rows[features], rows["label"], groups=rows["customer_id"])
     effects = model.effects()
     return effects[effects["term"].isin(SERVICE_TERMS)].reset_index(drop=True)

@@ -42,10 +42,10 @@ class Snapshots:
         Returns
         -------
         DataFrame
-            customer_id; frequency, recency, T, monetary_value and sum_log_gap as in `btyd_summary`; silence (days since
+            customer_id; frequency, recency, T, monetary_value and sum_log_gap as in `btyd_summary`; days_since_last (days since
             the last purchase day); squared_gaps, longest_gap, last_gap (days between purchase days), longer_gaps (own
-            gaps of at least the silence); days_7 … days_168 (purchase days in the last so many days), faded_20 …
-            faded_150 (purchase days, one of age a counting exp(−a / 20) and so on); spend, spend_84, spend_168 (money
+            gaps of at least that length); days_7 … days_168 (purchase days in the last so many days), decayed_20 …
+            decayed_150 (purchase days, one of age a counting exp(−a / 20) and so on); spend, spend_84, spend_168 (money
             in all, in the last 84 days and the 84 before); of the baskets, as they were bought, whether or not goods
             were taken back later: n_lines, n_categories, categories_84, categories_168, paid, discount, branded and
             store_brand (money on brand types as `BrandUsage` reads them).
@@ -120,7 +120,7 @@ def snapshots(log: Transactions, share: float = 1.0) -> Iterator[Snapshots]:
     ...                      "purchased_at": ["2017-01-01", "2017-01-05", "2017-02-01"]})
     >>> with snapshots(Transactions.from_extract(till, until="2017-03-01")) as shop:
     ...     state = shop.state("2017-01-20")
-    ...     state[["frequency", "recency", "T", "silence", "spend"]].iloc[0].tolist(), shop.labels(state, "2017-01-20", 10)
+    ...     state[["frequency", "recency", "T", "days_since_last", "spend"]].iloc[0].tolist(), shop.labels(state, "2017-01-20", 10)
     ([1.0, 4.0, 19.0, 15.0, 3.0], array([1.]))
     """
     with engine_for(log) as engine:

@@ -20,9 +20,11 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
 from crmkit import ChurnModel, Transactions, read_extract
+from crmkit._days import as_day
 from crmkit.churn.backtest import churn_scores
+from crmkit.churn.scores import ChurnScores
 from crmkit.churn.selection import BOOSTERS
-from crmkit.churn.training import Panel
+from crmkit.churn.training import TrainingTable
 from crmkit.evaluation import metrics
 from crmkit.evaluation.metrics.money import value_captured
 from crmkit.evaluation.metrics.probabilities import reliability_line
@@ -103,8 +105,8 @@ def baselines(shop: Snapshots, as_of: str, horizon: int) -> dict[str, Any]:
         return model.predict_proba(columns(now, list(names)))[:, 1]
 
     return {
-        "recency only": logistic("silence"),
-        "RFM logistic": logistic("silence", "frequency", "spend"),
+        "recency only": logistic("days_since_last"),
+        "RFM logistic": logistic("days_since_last", "frequency", "spend"),
         "BG/NBD": BGNBD().fit(now).probability_no_purchase(now, horizon).to_numpy(),
     }
 
@@ -126,8 +128,8 @@ def measure(name: str, log: Transactions, horizon: int, as_of: str, booster: str
         state = shop.state(as_of)
         y, answers = shop.labels(state, as_of, horizon), {"ChurnModel": risk["p_churn"].to_numpy()}
         answers |= baselines(shop, as_of, horizon)
-    print(f"\n{name}: {len(y):,} customers, {y.mean():.1%} silent\n{model.note_}")
-    value = model.value_if_active(state).to_numpy()
+    print(f"\n{name}: {len(y):,} customers, {y.mean():.1%} churned\n{model.note_}")
+    value = ChurnScores(model, state, as_day(as_of)).value_if_active.to_numpy()
     table = pd.DataFrame({who: scores(y, p, value) for who, p in answers.items()}).T
     print(table.round(4).to_string())
     if name in TARGETS:
@@ -142,7 +144,7 @@ def measure(name: str, log: Transactions, horizon: int, as_of: str, booster: str
     captured = {
         "by p_churn": answers["ChurnModel"],
         "by value_at_risk": risk["value_at_risk"].to_numpy(),
-        "by recency": state["silence"],
+        "by recency": state["days_since_last"],
     }
     words = ", ".join(f"{how} {value_captured(y, value, p):.2f}" for how, p in captured.items())
     print(f"lapsing value in the top decile, times a random decile's: {words}")
@@ -155,9 +157,9 @@ def falling_away(model: ChurnModel, log: Transactions, as_of: str) -> None:
     """Partial defection beside the share of the newest day whose outcome was known, given to all who can fall."""
     with snapshots(log) as shop:
         top, horizon = shop.day(as_of), model.horizon
-        past, now = (Panel(shop, day + horizon, horizon, None).state(day) for day in (top - horizon, top))
-    fell, could = (now["fell"] == 1).to_numpy(dtype=float), (now["silence"] < horizon).to_numpy()
-    rate = (past["fell"] == 1).sum() / (past["silence"] < horizon).sum()
+        past, now = (TrainingTable(shop, day + horizon, horizon, None).state(day) for day in (top - horizon, top))
+    fell, could = (now["fell"] == 1).to_numpy(dtype=float), (now["days_since_last"] < horizon).to_numpy()
+    rate = (past["fell"] == 1).sum() / (past["days_since_last"] < horizon).sum()
     answers = {"p_partial": model.partial_defection(log, as_of)["p_partial"], "base rate": np.where(could, rate, 0.0)}
     rows = {who: metrics.probability_scores(fell, p) for who, p in answers.items()}
     print(f"falling away: {fell.mean():.1%} came for less than half")
@@ -193,7 +195,7 @@ def small_bases(log: Transactions, horizon: int, as_of: str, sizes: list[int], t
                 warnings.simplefilter("ignore", CrmkitWarning)
                 model = ChurnModel(horizon).fit(part, as_of)
                 rival = BGNBD().fit(state[state["customer_id"].isin(few)]).probability_no_purchase(state, horizon)
-            p = model.probability(state, model.features_of(state, Snapshots.date(log.close_of(as_of))))
+            p = ChurnScores(model, state, as_day(as_of)).p
             gains.append(metrics.log_loss(y, p) - metrics.log_loss(y, rival))
         print(f"n = {n:,}: log-loss less BG/NBD's, mean {np.mean(gains):+.4f}, worst of {times} {max(gains):+.4f}")
 
@@ -210,14 +212,10 @@ def speed(log: Transactions, n: int) -> None:
     with snapshots(log) as shop:
         state = shop.state("2017-11-30")
     many = state.loc[np.arange(n) % len(state)].reset_index(drop=True)
-    (table, _), seconds = timed(lambda: scored(model, many, log))
-    _, words = timed(lambda: model._reasons(many, table))
+    scores = ChurnScores(model, many, log.until)
+    _, seconds = timed(lambda: scores.p)
+    _, words = timed(lambda: scores.reasons)
     print(f"\n{n:,} customers from the customer table: score {seconds}, reasons {words} more")
-
-
-def scored(model: ChurnModel, state: pd.DataFrame, log: Transactions) -> tuple[pd.DataFrame, Any]:
-    table = model.features_of(state, log.until)
-    return table, model.probability(state, table, log.until)
 
 
 def timed(work: Callable[[], T]) -> tuple[T, str]:

@@ -11,14 +11,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 
 from crmkit import ChurnModel, ContractError, CrmkitWarning, LeakError, ModelError, Transactions, btyd_summary
 from crmkit.churn.base_rates import year_ago
 from crmkit.churn.estimators import ChurnClassifier, LightGBMTrees
 from crmkit.churn.flags import FLAGS, flags_of
 from crmkit.churn.model import load_churn_model
+from crmkit.churn.scores import ChurnScores
 from crmkit.churn.selection import warn_of_leaks
-from crmkit.churn.training import Panel
+from crmkit.churn.training import TrainingTable
 from crmkit.evaluation.metrics.intervals import paired_difference
 from crmkit.evaluation.metrics.probabilities import calibration_error, log_loss, roc_auc
 from crmkit.models import BGNBD, MBGNBD, ParetoNBD
@@ -87,20 +89,22 @@ def test_it_is_not_one_minus_the_probability_of_being_alive(model: ChurnModel, l
     assert (model.predict(log).loc[once, "p_churn"] > 0.1).all()
 
 
-def test_risk_of_one_time_buyers_rises_with_silence(model: ChurnModel, log: Transactions) -> None:
+def test_risk_of_one_time_buyers_rises_with_time_since_the_last_purchase(model: ChurnModel, log: Transactions) -> None:
     customers = btyd_summary(log)
     once = model.predict(log)[customers["frequency"] == 0].assign(T=customers["T"])
     assert once.sort_values("T")["p_churn"].is_monotonic_increasing
 
 
-def test_risk_of_one_time_buyers_rises_with_silence_in_the_richest_model_too(chosen: ChurnModel) -> None:
+def test_risk_of_one_time_buyers_rises_with_time_since_the_last_purchase_in_the_richest_model_too(
+    chosen: ChurnModel,
+) -> None:
     assert isinstance(chosen.estimator_, ChurnClassifier)
     gone = [10, 30, 60, 120, 240]
     once = pd.DataFrame({"customer_id": [str(day) for day in gone], "purchased_at": "2017-01-01", "amount": 12.0})
     once["purchased_at"] = pd.Timestamp("2017-10-27") - pd.to_timedelta(gone, unit="D")
     with snapshots(Transactions.from_extract(once.assign(category="A"), until="2017-10-27")) as shop:
         state = shop.state().sort_values("T")
-    risk = chosen.probability(state, chosen.features_of(state, Snapshots.date(17_466)))
+    risk = ChurnScores(chosen, state, Snapshots.date(17_466)).p
     assert risk[-1] > risk[0] + 0.1
     assert (np.diff(risk) > -0.05).all()
 
@@ -114,7 +118,7 @@ def test_risk_falls_as_the_horizon_grows(log: Transactions, model: ChurnModel) -
     np.testing.assert_allclose(curve[30], model.predict(log)["p_churn"], rtol=1e-9)
 
 
-def test_every_customer_of_the_richest_model_is_less_silent_over_more_days(
+def test_every_customer_of_the_richest_model_is_likelier_to_come_over_more_days(
     chosen: ChurnModel, clockwork: Transactions
 ) -> None:
     curve = chosen.probability_within(clockwork, [1, 7, 30, 90, 365]).drop(columns="customer_id").to_numpy()
@@ -138,10 +142,10 @@ def test_no_extreme_of_a_customer_gives_anything_but_a_probability(
     ]
     many = state.loc[np.repeat(state.index, len(grid))].reset_index(drop=True)
     many[["frequency", "recency", "T"]] = np.array(grid)
-    many["silence"] = many["T"] - many["recency"]
+    many["days_since_last"] = many["T"] - many["recency"]
     for extreme in (0.0, 1e9):
         many[["spend", "spend_84", "spend_168", "squared_gaps"]] = extreme
-        p = fitted.probability(many, fitted.features_of(many, Snapshots.date(17_466)))
+        p = ChurnScores(fitted, many, Snapshots.date(17_466)).p
         assert ((p >= 0) & (p <= 1)).all()
 
 
@@ -184,8 +188,6 @@ def test_a_label_window_past_the_end_is_refused(log: Transactions) -> None:
 
 
 def test_a_label_in_the_features_is_warned_of(clockwork: Transactions, monkeypatch: pytest.MonkeyPatch) -> None:
-    from crmkit.churn import features as panel
-
     honest = Snapshots.state
 
     def leaking(shop: Snapshots, as_of: object = None) -> pd.DataFrame:
@@ -194,19 +196,19 @@ def test_a_label_in_the_features_is_warned_of(clockwork: Transactions, monkeypat
             state["last_gap"] = 200 * shop.labels(state, day, 30).astype(int)
         return state
 
-    monkeypatch.setattr(panel.Snapshots, "state", leaking)
-    with pytest.warns(CrmkitWarning, match="too good to be true"):
+    monkeypatch.setattr(Snapshots, "state", leaking)
+    with pytest.warns(CrmkitWarning, match="implausibly high"):
         ChurnModel(30).fit(clockwork, "2017-09-27")
 
 
 def test_a_model_too_good_to_be_true_is_warned_of_though_no_feature_is() -> None:
-    test = pd.DataFrame({"customer_id": list("abcd"), "label": [0.0, 1, 0, 1], "silence": [1.0, 1, 2, 2]})
+    test = pd.DataFrame({"customer_id": list("abcd"), "label": [0.0, 1, 0, 1], "days_since_last": [1.0, 1, 2, 2]})
     rest = test.assign(fell=0.0, day=0, frequency=0, recency=0, T=0, btyd_log_odds=0.0)
     warn_of_leaks(pd.DataFrame({"auc": [0.6, 0.969]}), rest)
-    with pytest.warns(CrmkitWarning, match=r"AUC of the model 0\.980 at a past day is too good"):
+    with pytest.warns(CrmkitWarning, match=r"AUC of the model 0\.980 is implausibly high"):
         warn_of_leaks(pd.DataFrame({"auc": [0.6, 0.98]}), rest)
-    with pytest.warns(CrmkitWarning, match=r"AUC of silence 1\.000 at"):
-        warn_of_leaks(pd.DataFrame({"auc": [0.6]}), rest.assign(silence=-rest["label"]))
+    with pytest.warns(CrmkitWarning, match=r"AUC of days_since_last 1\.000 is"):
+        warn_of_leaks(pd.DataFrame({"auc": [0.6]}), rest.assign(days_since_last=-rest["label"]))
 
 
 def test_as_of_after_the_log_and_a_horizon_of_nothing_are_refused(log: Transactions) -> None:
@@ -243,14 +245,14 @@ def test_too_few_earlier_days_are_made_up_for_by_customers_held_out(
 ) -> None:
     """Judged by what learned from four days, a model that learns from nine would be thought worse than it is."""
     with snapshots(clockwork) as shop:
-        panel = Panel(shop, shop.day("2017-07-31"), 60, None)
-        assert (len(panel.days(panel.newest - 70)), len(panel.days(panel.newest))) == (4, 9)
+        past = TrainingTable(shop, shop.day("2017-07-31"), 60, None)
+        assert (len(past.origins(past.newest - 70)), len(past.origins(past.newest))) == (4, 9)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CrmkitWarning)
         short = ChurnModel(horizon=60).fit(clockwork, "2017-07-31")
-    assert "of customers held out at 2017-06-01" in short.note_
+    assert "for held-out customers at 2017-06-01" in short.note_
     assert isinstance(short.estimator_, ChurnClassifier)
-    assert "held out" not in chosen.note_
+    assert "held-out" not in chosen.note_
 
 
 def test_purchases_at_random_until_a_coin_falls_leave_the_buy_till_you_die_model(model: ChurnModel) -> None:
@@ -258,7 +260,9 @@ def test_purchases_at_random_until_a_coin_falls_leave_the_buy_till_you_die_model
     assert set(model.choice_["candidate"]) > {"BG/NBD", "logistic"}
 
 
-@pytest.mark.parametrize(("n", "days", "why"), [(150, 300, "small base"), (600, 50, "days of history are too few")])
+@pytest.mark.parametrize(
+    ("n", "days", "why"), [(150, 300, "too few for a regression"), (600, 50, "days of history are too few")]
+)
 def test_small_bases_and_short_logs_are_answered_by_bg_nbd_and_said(n: int, days: int, why: str) -> None:
     sales = generated_sales(n_customers=n, days=days, seed=3)
     until = (pd.Timestamp("2017-01-01") + pd.Timedelta(days=days - 1)).date()
@@ -296,14 +300,14 @@ def test_last_years_base_rate_corrects_this_years_and_is_said(times: float, tmp_
     with snapshots(log) as shop:
         state = shop.state(day)
         silent = shop.labels(state, day, 14)
-    table = fitted.features_of(state, day)
-    plain, corrected = fitted.probability(state, table), fitted.probability(state, table, day)
+    scores = ChurnScores(fitted, state, day)
+    plain, corrected = expit(scores.uncorrected), scores.p
     np.testing.assert_array_equal(corrected, fitted.predict(log, day)["p_churn"])
     if times == 1:
         np.testing.assert_array_equal(corrected, plain)
-        assert "A year before" not in fitted.note_
+        assert "a year earlier" not in fitted.note_
         return
-    assert f"A year before, {fitted.base_rates_.iloc[1]['observed']:.1%} were silent where" in fitted.note_
+    assert f"a year earlier {fitted.base_rates_.iloc[1]['observed']:.1%} churned against" in fitted.note_
     assert calibration_error(silent, corrected) < calibration_error(silent, plain) / 2
     assert paired_difference(log_loss, silent, corrected, plain).high < -0.05
     assert abs(corrected.mean() - silent.mean()) < 0.07 < abs(plain.mean() - silent.mean())
@@ -348,14 +352,15 @@ def test_words_state_what_is_so(chosen: ChurnModel, clockwork: Transactions) -> 
     customers = btyd_summary(clockwork).set_index("customer_id")
     quiet = (customers["T"] - customers["recency"])[lambda s: s > 60].index
     for who in quiet[:20]:
-        silence = customers.loc[who, "T"] - customers.loc[who, "recency"]
+        away = customers.loc[who, "T"] - customers.loc[who, "recency"]
         assert (
-            f"silent {silence} days" in risk.loc[who, "reason_1"] or f"{silence} days ago" in risk.loc[who, "reason_1"]
+            f"no purchase for {away} days" in risk.loc[who, "reason_1"]
+            or f"{away} days ago" in risk.loc[who, "reason_1"]
         )
     assert (risk.loc[quiet, "reason_2"] != "").mean() > 0.9
 
 
-def test_a_silence_becomes_unusual_after_the_customers_own_rhythm() -> None:
+def test_an_absence_becomes_unusual_after_the_customers_own_rhythm() -> None:
     weekly = pd.DataFrame(
         {"customer_id": "w", "purchased_at": pd.date_range("2017-01-01", "2017-08-27", freq="7D"), "amount": 5.0}
     )
@@ -379,13 +384,13 @@ def test_flags_follow_the_thresholds_and_the_thresholds_stay(chosen: ChurnModel,
     flags = chosen.flags(clockwork)
     assert set(flags["flag"]) <= set(FLAGS)
     assert {"active", "frozen"} & set(flags["flag"])
-    silence = btyd_summary(clockwork).eval("T - recency")
-    assert (flags["flag"] == "lost").tolist() == (silence >= chosen.thresholds_["lost_after"]).tolist()
+    away = btyd_summary(clockwork).eval("T - recency")
+    assert (flags["flag"] == "lost").tolist() == (away >= chosen.thresholds_["lost_after"]).tolist()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CrmkitWarning)
         moved = ChurnModel(30).fit(clockwork, "2017-08-31").set_thresholds(frozen_after=77.0, lost_after=200)
         assert moved.fit(clockwork).thresholds_["frozen_after"] == 77.0
-    with pytest.raises(ModelError, match="No threshold is called"):
+    with pytest.raises(ModelError, match="Unknown thresholds"):
         moved.set_thresholds(gone_after=3)
     with pytest.raises(ModelError, match="in order"):
         moved.set_thresholds(frozen_after=300)
@@ -436,8 +441,8 @@ def test_spend_that_falls_away_is_seen_before_the_customer_is() -> None:
     assert partial["p_partial"].between(0, 1).all()
     assert (partial["p_partial"] <= 1 - p + 1e-12).all()
     with snapshots(log) as shop:
-        state = Panel(shop, shop.day(day) + horizon, horizon, None).state(shop.day(day))
-    quiet = (state["silence"] >= horizon).to_numpy()
+        state = TrainingTable(shop, shop.day(day) + horizon, horizon, None).state(shop.day(day))
+    quiet = (state["days_since_last"] >= horizon).to_numpy()
     assert quiet.any()
     assert (partial["p_partial"][quiet] == 0).all(), "who bought nothing cannot buy less"
     fell = (state["fell"] == 1).to_numpy()
@@ -449,7 +454,7 @@ def test_a_log_too_short_for_it_says_so(log: Transactions) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CrmkitWarning)
         short = ChurnModel(30).fit(log, "2017-02-10")
-    with pytest.raises(ModelError, match="could not be learned"):
+    with pytest.raises(ModelError, match="could not be modelled"):
         short.partial_defection(log, "2017-02-10")
 
 
@@ -484,7 +489,7 @@ def test_lightgbm_may_grow_the_trees_and_is_not_needed_to_read_them(
     loaded = load_churn_model(path)
     assert loaded.booster == "lightgbm"
     pd.testing.assert_frame_equal(loaded.predict(clockwork), answer, check_exact=True)
-    with pytest.raises(ModelError, match="there are \\['scikit-learn', 'lightgbm'\\]"):
+    with pytest.raises(ModelError, match="choose from \\['scikit-learn', 'lightgbm'\\]"):
         ChurnModel(horizon=30, booster="xgboost").fit(clockwork)
 
 

@@ -105,9 +105,9 @@ def test_churn_is_held_against_recency_and_bg_nbd_in_every_score(log: Transactio
     assert check.mean.columns.tolist() == ["n", "base_rate", *SCORES]
     assert set(check.display.table["model"]) == set(check.gains.table["list"]) == set(check.mean.index)
     assert check.gains.table.groupby("list")["share_of_outcome"].last().tolist() == [1.0] * 3
-    assert check.gains.plot().get_xlabel() == "best % of customers"
+    assert check.gains.plot().get_xlabel() == "top % of customers"
     known = check.predictions
-    by_risk_alone = value_captured(known["silent"], known["value"], known["churn model"])
+    by_risk_alone = value_captured(known["churned"], known["value"], known["churn model"])
     assert check.mean.loc["churn model", "value_captured"] > 1.5 * by_risk_alone, "who leaves has little to lose"
 
 
@@ -127,11 +127,13 @@ def test_intervals_hold_the_estimates_and_differences_are_paired(log: Transactio
 def test_an_interval_is_the_one_of_scoring_at_one_origin(log: Transactions) -> None:
     check = backtest(MODELS["churn"], log, split=ORIGIN)
     known = check.predictions
-    expected = metrics.paired_difference(metrics.log_loss, known["silent"], known["churn model"], known["recency only"])
+    expected = metrics.paired_difference(
+        metrics.log_loss, known["churned"], known["churn model"], known["recency only"]
+    )
     row = check.intervals().set_index(["model", "score"]).loc[("recency only", "log_loss")]
     assert row[["difference", "difference_low", "difference_high"]].tolist() == pytest.approx(list(expected), abs=1e-12)
     best = check.mean["log_loss"].iloc[1:].idxmin()
-    expected = metrics.paired_difference(metrics.log_loss, known["silent"], known["churn model"], known[best])
+    expected = metrics.paired_difference(metrics.log_loss, known["churned"], known["churn model"], known[best])
     assert list(check.difference) == pytest.approx(list(expected), abs=1e-12)
     assert f"(95% interval {expected.low:.4f} to {expected.high:.4f})" in check.verdict
 
@@ -148,7 +150,7 @@ def test_profit_is_that_of_the_firms_own_campaign(log: Transactions) -> None:
     check = backtest(MODELS["churn"], log, split=ORIGIN, campaign=campaign)
     known = check.predictions
     for name in check.mean.index:
-        expected = expected_maximum_profit(known["silent"], known[name], **campaign).profit
+        expected = expected_maximum_profit(known["churned"], known[name], **campaign).profit
         assert check.mean.loc[name, "empc"] == pytest.approx(expected)
     assert check.mean.loc["churn model", "empc"] < backtest(MODELS["churn"], log, split=ORIGIN).mean["empc"].iloc[0] / 2
     with pytest.raises(ModelError, match="for a ChurnModel, not for a NextPurchase"):

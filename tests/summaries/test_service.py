@@ -13,7 +13,7 @@ import pytest
 
 from crmkit import ChurnModel, ContractError, CrmkitWarning, ModelError, ServiceRecords, Transactions, backtest
 from crmkit.churn.estimators import ChurnLogistic
-from crmkit.churn.training import SERVICE_TERMS, Panel, service_effects, signals
+from crmkit.churn.training import SERVICE_TERMS, TrainingTable, service_effects, signals
 from crmkit.evaluation.metrics.intervals import paired_difference
 from crmkit.evaluation.metrics.probabilities import log_loss
 from crmkit.segments.contact_lists import contact_lists
@@ -179,7 +179,7 @@ def test_a_backtest_with_service_records_answers_better_where_they_matter(log: T
         plain, told = (
             backtest(ChurnModel(HORIZON), log, split=ORIGIN, service=given).predictions for given in (None, records)
         )
-    gain = paired_difference(log_loss, plain["silent"], told["churn model"], plain["churn model"])
+    gain = paired_difference(log_loss, plain["churned"], told["churn model"], plain["churn model"])
     assert gain.high < -0.005
 
 
@@ -190,14 +190,12 @@ def test_intervals_hold_the_planted_effect_as_often_as_they_say(
 ) -> None:
     held = []
     with snapshots(log) as shop:
-        panel = Panel(shop, shop.day(ORIGIN), HORIZON, None)
-        tables = {day: panel.table(day) for day in panel.days(panel.newest)}
+        past = TrainingTable(shop, shop.day(ORIGIN), HORIZON, None)
+        tables = {day: past.table(day) for day in past.origins(past.newest)}
         for seed in range(60):
             records = complaints(outcomes, effect, 100 + seed)
-            rows = [
-                table.assign(**signals(panel.state(day), records, panel.date(day))) for day, table in tables.items()
-            ]
-            effects = service_effects(pd.concat(rows, ignore_index=True), [*panel.features, *SERVICE_TERMS])
+            rows = [table.assign(**signals(past.state(day), records, past.date(day))) for day, table in tables.items()]
+            effects = service_effects(pd.concat(rows, ignore_index=True), [*past.features, *SERVICE_TERMS])
             found = effects.set_index("term").loc["open_complaints"]
             held.append(found["low"] < effect < found["high"])
     assert 0.87 <= np.mean(held) <= 1.0, "95% of 60, within three standard errors"

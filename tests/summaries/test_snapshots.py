@@ -32,13 +32,13 @@ def test_the_state_is_what_pandas_counts(sales: pd.DataFrame, log: Transactions)
     for who, days in day.groupby(past["customer_id"]):
         age = (pd.Timestamp(DAY) - pd.Series(days.unique()).sort_values()).dt.days.to_numpy()
         gaps, row = -np.diff(age), state.loc[who]
-        assert row["silence"] == age[-1]
+        assert row["days_since_last"] == age[-1]
         assert row["longest_gap"] == max(gaps, default=0)
         assert row["last_gap"] == (gaps[-1] if len(gaps) else 0)
         assert row["longer_gaps"] == (gaps >= age[-1]).sum()
         assert row["squared_gaps"] == (gaps**2).sum()
         assert row["days_28"] == (age < 28).sum()
-        assert row["faded_60"] == pytest.approx(np.exp(-age / 60).sum(), rel=1e-12)
+        assert row["decayed_60"] == pytest.approx(np.exp(-age / 60).sum(), rel=1e-12)
         assert row["n_categories"] == past.loc[days.index, "category"].nunique()
     money = past.groupby("customer_id")["amount"].sum()
     np.testing.assert_allclose(state["spend"], money.loc[state.index], atol=1e-6)
@@ -99,7 +99,7 @@ def test_every_feature_is_finite_and_speaks_of_one_theme(log: Transactions) -> N
     told = [name for names in THEMES.values() for name in names]
     assert len(told) == len(set(told))
     assert set(table.columns) == set(told) - set(THEMES["service"])
-    with pytest.raises(ContractError, match="silence"):
+    with pytest.raises(ContractError, match="days_since_last"):
         customer_features(btyd_summary(log, DAY), 30)
 
 
