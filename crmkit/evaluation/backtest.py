@@ -6,10 +6,11 @@ origin, and scores its answers on the days after, beside a baseline that needs n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import singledispatch
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -130,6 +131,7 @@ def backtest(
     >>> check.scores["origin"].nunique(), check.mean.index[0]
     (3, 'churn model')
     """
+    _check_options(model, options)
     if horizon is not None and (horizon < 1 or horizon != int(horizon)):
         raise ModelError(f"horizon={horizon} is not a whole number of days of at least 1.")
     splits = [split] if isinstance(split, str | date) else list(split or [])
@@ -141,6 +143,12 @@ def backtest(
         if origin + timedelta(days=ahead) > log.until:
             raise LeakError(f"The {ahead} days after {origin} are not all observed: the log ends on {log.until}.")
     return backtest_of(model, log, origins, ahead, **options)
+
+
+def _check_options(model: object, options: Mapping[str, Any]) -> None:
+    known = signature(backtest_of.dispatch(type(model))).parameters
+    if unknown := [name for name in options if name not in known and "options" not in known]:
+        raise ModelError(f"The backtest of a {type(model).__name__} has no option {unknown[0]}. Leave it out.")
 
 
 def _default_horizon(model: object, log: Transactions, origins: list[date]) -> int:

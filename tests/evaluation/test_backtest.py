@@ -153,7 +153,7 @@ def test_profit_is_that_of_the_firms_own_campaign(log: Transactions) -> None:
         expected = expected_maximum_profit(known["churned"], known[name], **campaign).profit
         assert check.mean.loc[name, "empc"] == pytest.approx(expected)
     assert check.mean.loc["churn model", "empc"] < backtest(MODELS["churn"], log, split=ORIGIN).mean["empc"].iloc[0] / 2
-    with pytest.raises(ModelError, match="for a ChurnModel, not for a NextPurchase"):
+    with pytest.raises(ModelError, match="The backtest of a NextPurchase has no option campaign"):
         backtest(MODELS["timing"], log, campaign=campaign)
 
 

@@ -87,7 +87,7 @@ def test_spark_agrees(log: Transactions, far: Transactions, name: str) -> None:
 )
 def test_lines_fold_into_the_same_rows(log: Transactions, spark: Any, tmp_path: Path, fold: str, order: str) -> None:
     with SparkEngine(spark) as engine:
-        engine.save(sql_text(fold, lines=engine.parquet(log.lines)), tmp_path / f"{fold}.parquet")
+        engine.save(sql_text(f"transactions/{fold}", lines=engine.parquet(log.lines)), tmp_path / f"{fold}.parquet")
     with Engine() as near:
         mine = near.frame(f"select * from {near.parquet(log.folder / f'{fold}.parquet')} order by {order}")
         theirs = near.frame(f"select * from {near.parquet(tmp_path / f'{fold}.parquet')} order by {order}")

@@ -12,10 +12,10 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from crmkit import ContractError, ModelError
-from crmkit.models import _summary_math as summary
 from crmkit.repurchase import _hazard_math as hazard
 from crmkit.repurchase import _rates_math as gap
 from crmkit.repurchase import _trip_share_math as trip
+from crmkit.repurchase import features as summary
 from crmkit.repurchase.hazard import BoostedHazard, WeeklyHazard
 from crmkit.repurchase.rates import RepurchaseRate
 from crmkit.repurchase.trip_share import TripShare
