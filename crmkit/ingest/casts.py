@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from crmkit.engine.duckdb import Engine
 from crmkit.engine.spark import SparkEngine
+from crmkit.engine.texts import literal
 from crmkit.ingest.contracts import Contract
 from crmkit.ingest.numbers import in_another_currency, plain_number
 from crmkit.ingest.parts import Reading
-from crmkit.ingest.times import Clock, late_clock, readable
+from crmkit.ingest.rules import Rule, another_currency
+from crmkit.ingest.times import TimeRules, late_clock, readable
 
 _WHOLE = r"^-?[0-9]+\.0+$"
 MOMENTS = ("TIMESTAMP", "DATE")
 
 
 @dataclass(frozen=True)
-class Writing:
+class ColumnFormats:
     """How the texts of one part are written; columns in ``plain`` are numbers or times of the engine's own."""
 
-    clock: Clock
+    time_rules: TimeRules
     reading: Reading
     plain: frozenset[str]
 
@@ -34,24 +36,22 @@ def casts_of(
     staged: str,
     contract: Contract,
     present: Mapping[str, str],
-    writing: Writing,
-    extra: Mapping[str, tuple[str, str]],
+    formats: ColumnFormats,
+    rules: Sequence[Rule],
 ) -> str:
-    """A query for typed columns, and for a faulty row its first reason and the value that caused it."""
+    """A query for typed columns, and for an invalid row its first reason and the value that caused it."""
     raws = {name: _raw(engine, contract.columns[name], given) for name, given in present.items()}
-    for name, (one, other) in contract.products.items():
+    for name, (one, other) in contract.derived.items():
         if contract.computed(name, present):
-            raws[name] = _product(engine, raws[one], raws[other], writing.numbers(one), writing.numbers(other))
+            raws[name] = _product(engine, raws[one], raws[other], formats.numbers(one), formats.numbers(other))
     texts = ", ".join(f"{text} as raw_{name}" for name, text in raws.items())
-    casts = ", ".join(_cast(engine, contract, name, name in raws, writing) for name in contract.columns)
+    casts = ", ".join(_cast(engine, contract, name, name in raws, formats) for name in contract.columns)
     screens = ", ".join(f"{screen} as {name}" for name, screen in contract.screens(raws).items())
-    nobody = {reason: ("customer_id", rule) for reason, rule in contract.nobody.items()}
-    faults = _currency_faults(engine, contract, raws, writing) | contract.faults(raws) | dict(extra) | nobody
-    reasons = " ".join(f"when {rule} then '{reason}'" for reason, (_, rule) in faults.items())
-    values = " ".join(f"when '{reason}' then {_shown(contract, name)}" for reason, (name, _) in faults.items())
+    reasons = " ".join(f"when {rule.condition} then {literal(rule.reason)}" for rule in rules)
+    values = " ".join(f"when {literal(rule.reason)} then {_shown(contract, rule.column)}" for rule in rules)
     names = ", ".join(contract.columns)
     amount = "amount" if "amount" in contract.columns else "cast(0 as decimal(18, 4))"
-    day = ", " + _day(writing.clock) if "purchased_at" in contract.columns else ""
+    day = ", " + _day(formats.time_rules) if "purchased_at" in contract.columns else ""
     return f"""with texts as (select {engine.place} as record, {texts} from {staged}),
         typed as (select *, {casts} from texts),
         dated as (select *, {screens}{day} from typed),
@@ -60,20 +60,18 @@ def casts_of(
         case reason {values} end as value{"" if "amount" in contract.columns else f", {amount} as amount"} from judged"""
 
 
-def _day(clock: Clock) -> str:
+def _day(time_rules: TimeRules) -> str:
     """The trading day's number, and the hour on the wall."""
-    began = f"purchased_at - interval '{clock.cutoff}' minute" if clock.cutoff else "purchased_at"
+    began = f"purchased_at - interval '{time_rules.cutoff}' minute" if time_rules.cutoff else "purchased_at"
     return f"cast(unix_date(cast({began} as date)) as integer) as day, cast(extract(hour from purchased_at) as integer) as hour"
 
 
-def _currency_faults(
-    engine: Engine | SparkEngine, contract: Contract, raws: Mapping[str, str], writing: Writing
-) -> dict[str, tuple[str, str]]:
-    money = [name for name in raws if contract.columns[name] == "money" and writing.numbers(name).currency]
-    return {
-        f"{name} is in another currency": (name, in_another_currency(engine, f"raw_{name}", writing.reading))
-        for name in money
-    }
+def currency_rules(
+    engine: Engine | SparkEngine, contract: Contract, present: Iterable[str], formats: ColumnFormats
+) -> list[Rule]:
+    """Rules for amounts with the sign of another currency than the one stated."""
+    money = [name for name in present if contract.columns[name] == "money" and formats.numbers(name).currency]
+    return [another_currency(name, in_another_currency(engine, f"raw_{name}", formats.reading)) for name in money]
 
 
 def _raw(engine: Engine | SparkEngine, kind: str, given: str) -> str:
@@ -92,15 +90,15 @@ def _product(engine: Engine | SparkEngine, one: str, other: str, of_one: Reading
     return f"coalesce(cast({wide} * {factors[1]} as string), {one} || ' × ' || {other})"
 
 
-def _cast(engine: Engine | SparkEngine, contract: Contract, name: str, there: bool, writing: Writing) -> str:
+def _cast(engine: Engine | SparkEngine, contract: Contract, name: str, there: bool, formats: ColumnFormats) -> str:
     kind = contract.columns[name]
     raw = f"raw_{name}" if there else "cast(null as string)"
     if kind in ("money", "number"):
-        cast = _decimal(plain_number(engine, raw, writing.numbers(name)))
+        cast = _decimal(plain_number(engine, raw, formats.numbers(name)))
     elif kind == "time":
-        cast = _time(engine, raw, writing.clock)
+        cast = _time(engine, raw, formats.time_rules)
     elif kind == "date":
-        cast = _date(engine, raw, None if name in writing.plain else writing.reading.date_format)
+        cast = _date(engine, raw, None if name in formats.plain else formats.reading.date_format)
     else:
         cast = raw
     return f"{cast} as {name}"
@@ -113,15 +111,15 @@ def _decimal(number: str) -> str:
     return f"case when {has_power} then {by_double} else try_cast({number} as decimal(18, 4)) end"
 
 
-def _time(engine: Engine | SparkEngine, raw: str, clock: Clock) -> str:
+def _time(engine: Engine | SparkEngine, raw: str, time_rules: TimeRules) -> str:
     """Text as the wall-clock time; hours past 24 are the next day's, up to where the next trading day begins."""
-    text, time_format = readable(engine, raw, clock.time_format)
-    local = engine.local_time(text, time_format, clock.recorded_in, clock.time_zone)
-    if not clock.cutoff:
+    text, time_format = readable(engine, raw, time_rules.time_format)
+    local = engine.local_time(text, time_format, time_rules.recorded_in, time_rules.time_zone)
+    if not time_rules.cutoff:
         return local
     is_late, rewritten = late_clock(engine, text)
-    late = engine.local_time(rewritten, time_format, clock.recorded_in, clock.time_zone)
-    in_day = f"extract(hour from {late}) * 60 + extract(minute from {late}) < {clock.cutoff}"
+    late = engine.local_time(rewritten, time_format, time_rules.recorded_in, time_rules.time_zone)
+    in_day = f"extract(hour from {late}) * 60 + extract(minute from {late}) < {time_rules.cutoff}"
     return f"case when {is_late} then case when {in_day} then {late} + interval '1' day end else {local} end"
 
 
@@ -133,4 +131,4 @@ def _date(engine: Engine | SparkEngine, raw: str, date_format: str | None) -> st
 
 def _shown(contract: Contract, name: str) -> str:
     """The offending value, for the report; ids are persons and are never shown."""
-    return "cast(null as string)" if contract.columns[name] == "id" else f"raw_{name}"
+    return "cast(null as string)" if contract.columns.get(name, "id") == "id" else f"raw_{name}"

@@ -57,7 +57,7 @@ class Guess:
         return {name: value for name, value in self.settings.items() if name in Reading.__dataclass_fields__}
 
     @property
-    def clock(self) -> dict[str, str]:
+    def time_rules(self) -> dict[str, str]:
         """The settings that say how times are written."""
         return {name: value for name, value in self.settings.items() if name in CLOCK}
 

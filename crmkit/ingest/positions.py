@@ -12,11 +12,11 @@ from crmkit.exceptions import ExtractError
 from crmkit.ingest.parts import Part
 from crmkit.ingest.staging import Fingerprint, records
 
-__all__ = ["Places"]
+__all__ = ["Positions"]
 
 
 @dataclass(frozen=True)
-class Places:
+class Positions:
     """Where the rows of one part stand: the record they are, counted from 1 after the header, and its physical line.
 
     Records are numbered here from the header, which is 0, with the blank ones; ``staged`` holds the number of each row
@@ -41,15 +41,15 @@ class Places:
         return pd.DataFrame({"record": seen, "line": known})
 
 
-def positions_of(part: Part, content: Fingerprint | None, broken: Ints, n_staged: int) -> Places:
+def positions_of(part: Part, content: Fingerprint | None, broken: Ints, n_staged: int) -> Positions:
     """Count the records of a text file a second way, and see that each is either staged or broken."""
     if content is None or not (content.lines or content.starts is not None):
-        return Places(has_lines=False)
+        return Positions(has_lines=False)
     n_rows = n_staged + len(broken)
     if content.starts is not None:
         is_staged = np.ones(n_rows + 1, dtype=bool)
         is_staged[[0, *broken]] = False
-        return Places(True, np.flatnonzero(is_staged), content.starts)
+        return Positions(True, np.flatnonzero(is_staged), content.starts)
     starts, blank = None, np.zeros(0, dtype=np.int64)
     if content.lines != n_rows + 1:
         signed = np.fromiter(records(part, content.skipped), dtype=np.int64)
@@ -61,7 +61,7 @@ def positions_of(part: Part, content: Fingerprint | None, broken: Ints, n_staged
                 "Look for a quote that is not closed; nothing was loaded from it."
             )
     if starts is None and not len(broken):
-        return Places(has_lines=True, skipped=content.skipped)
+        return Positions(has_lines=True, skipped=content.skipped)
     is_staged = np.ones(n_rows + len(blank) + 1, dtype=bool)
     is_staged[[0, *broken, *blank]] = False
-    return Places(True, np.flatnonzero(is_staged), starts, blank, content.skipped)
+    return Positions(True, np.flatnonzero(is_staged), starts, blank, content.skipped)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crmkit.ingest.contracts import Contract
+from crmkit.ingest.rules import COST_RULES, DEAL_RULES, NON_MEMBERS, PRODUCT_RULES, SERVICE_RULES
 
 __all__ = ["COSTS", "DEALS", "MEMBERS", "PRODUCTS", "SALES", "SERVICE", "TIPS"]
 
@@ -27,11 +28,8 @@ SALES = Contract(
         "department": "text",
     },
     required=("customer_id", "purchased_at", "amount"),
-    products={"amount": ("quantity", "unit_price")},
-    nobody={
-        "customer_id is missing": "raw_customer_id is null",
-        "customer_id is all nines": "length(raw_customer_id) >= 8 and replace(raw_customer_id, '9', '') = ''",
-    },
+    derived={"amount": ("quantity", "unit_price")},
+    non_members=NON_MEMBERS,
 )
 
 PRODUCTS = Contract(
@@ -46,9 +44,7 @@ PRODUCTS = Contract(
         "department": "text",
     },
     required=("product_id",),
-    rules={
-        "brand_type is neither national nor store": "brand_type is not null and brand_type not in ('national', 'store')"
-    },
+    rules=PRODUCT_RULES,
 )
 
 MEMBERS = Contract(
@@ -76,11 +72,7 @@ SERVICE = Contract(
         "resolved_at": "time",
     },
     required=("record_id", "customer_id", "recorded_at", "kind"),
-    rules={
-        "kind is neither complaint, survey nor recovery": "kind not in ('complaint', 'survey', 'recovery')",
-        "score is not between 0 and 10": "score < 0 or score > 10",
-        "resolved_at is before recorded_at": "resolved_at < recorded_at",
-    },
+    rules=SERVICE_RULES,
 )
 
 COSTS = Contract(
@@ -95,13 +87,7 @@ COSTS = Contract(
         "allocated_by": "text",
     },
     required=("cost_id", "kind", "amount", "starts", "ends"),
-    rules={
-        "amount is below 0": "amount < 0",
-        "ends is before starts": "ends < starts",
-        "allocated_by is neither orders, lines nor visits": (
-            "allocated_by is not null and allocated_by not in ('orders', 'lines', 'visits')"
-        ),
-    },
+    rules=COST_RULES,
 )
 
 TIPS = Contract(
@@ -140,30 +126,7 @@ DEALS = Contract(
         "barcode_type": "text",
     },
     required=("deal_id", "title", "category", "funder", "value", "budget", "starts", "ends"),
-    rules={
-        "kind is neither amount, percent, points, bundle nor early notice": (
-            "kind not in ('amount', 'percent', 'points', 'bundle', 'early notice')"
-        ),
-        "kind is bundle and bundle_with is missing": "kind = 'bundle' and bundle_with is null",
-        "value is not above 0": "value < 0 or (value = 0 and coalesce(kind, 'amount') <> 'early notice')",
-        "value is above 100 percent": "kind = 'percent' and value > 100",
-        "value_light is not between 0 and value_medium": "value_light < 0 or value_light > coalesce(value_medium, value)",
-        "value_medium is below 0": "value_medium < 0",
-        "value_heavy is below value_medium": "value_heavy < 0 or value_heavy < coalesce(value_medium, value)",
-        "value_heavy is above 100 percent": "kind = 'percent' and value_heavy > 100",
-        "budget is below 0": "budget < 0",
-        "price is not above 0": "price <= 0",
-        "price is below the money off": (
-            "coalesce(kind, 'amount') = 'amount' and price < coalesce(value_heavy, value_medium, value)"
-        ),
-        "margin is not between 0 and 1": "margin < 0 or margin > 1",
-        "response is not above 0": "response <= 0",
-        "limit_per_member is not a whole number above 0": "limit_per_member < 1 or limit_per_member <> floor(limit_per_member)",
-        "funder_share is not between 0 and 1": "funder_share < 0 or funder_share > 1",
-        "brand_type is neither national nor store": "brand_type not in ('national', 'store')",
-        "brand_group is neither national, store nor switcher": "brand_group not in ('national', 'store', 'switcher')",
-        "ends is before starts": "ends < starts",
-    },
+    rules=DEAL_RULES,
 )
 
 

@@ -24,7 +24,7 @@ from crmkit.ingest.files import is_gzip
 from crmkit.ingest.headers import file_part, line_pieces, pieces
 from crmkit.ingest.json_lines import record_starts, write_json
 from crmkit.ingest.parts import Part, called, changed
-from crmkit.ingest.worksheets import Sheet, read_sheet
+from crmkit.ingest.worksheets import Worksheet, read_sheet
 
 __all__ = ["Fingerprint", "prepared"]
 _CHUNK = 1 << 20
@@ -110,7 +110,7 @@ def _prepared_sheet(part: Part, path: Path) -> tuple[Part, Fingerprint]:
     return replace(part, path=None, kind="table", table=table), content
 
 
-def _sheet_table(sheet: Sheet, part: Part) -> Any:
+def _sheet_table(sheet: Worksheet, part: Part) -> Any:
     longest = max(map(len, sheet.rows), default=0)
     if longest > len(part.own_columns):
         raise ExtractError(f"{part.name} has rows longer than its line of column names. Name every column.")

@@ -12,11 +12,11 @@ from crmkit.engine.duckdb import Engine
 from crmkit.exceptions import (
     ContractError,
 )
-from crmkit.ingest import validation as door
 from crmkit.ingest.contracts import Contract
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.schemas import COSTS, MEMBERS, PRODUCTS, SERVICE, TIPS
-from crmkit.ingest.times import Clock
+from crmkit.ingest.times import TimeRules
+from crmkit.ingest.validation import ValidatedPart, validate_part
 
 __all__ = ["ContractTable", "Costs", "Members", "Products", "ServiceRecords"]
 
@@ -28,7 +28,7 @@ class ContractTable:
     Attributes
     ----------
     frame : DataFrame
-        One row per sound row, with the contract's columns.
+        One row per valid row, with the contract's columns.
     """
 
     frame: pd.DataFrame
@@ -36,7 +36,7 @@ class ContractTable:
 
     @classmethod
     def from_extract(cls, extract: Extract | object, **columns: str) -> Self:
-        """Read the table, or raise `ContractError` with what is wrong in every faulty row's place.
+        """Read the table, or raise `ContractError` with what is wrong in each invalid row.
 
         Parameters
         ----------
@@ -47,23 +47,25 @@ class ContractTable:
         table, rejected = cls.split_extract(extract, **columns)
         if len(rejected):
             first = rejected.head(10)
-            lines = [f"  {row.file} line {row.line}: {row.reason}" for row in first.itertuples()]
+            lines = [f"  {row.file} line {row.line}: {row.reason}. {row.advice}" for row in first.itertuples()]
             more = f"\n  … and {len(rejected) - len(first):,} more" if len(rejected) > len(first) else ""
             raise ContractError(
-                f"{len(rejected):,} rows of {cls.contract.name} are not sound:\n" + "\n".join(lines) + more
+                f"{len(rejected):,} rows of {cls.contract.name} are invalid:\n" + "\n".join(lines) + more
             )
         return table
 
     @classmethod
     def split_extract(cls, extract: Extract | object, **columns: str) -> tuple[Self, pd.DataFrame]:
-        """The table of sound rows, and the rejected ones: file, record, line, reason, value."""
+        """The table of valid rows, and the rejected ones: file, record, line, reason, value, advice."""
         source = extract if isinstance(extract, Extract) else read_extract(extract)
         call = f"{cls.__name__}.from_extract"
         with Engine() as engine:
-            parts = [door.admit(engine, source, part, cls.contract, columns, Clock(), call) for part in source.parts]
+            parts = [
+                validate_part(engine, source, part, cls.contract, columns, TimeRules(), call) for part in source.parts
+            ]
             names = ", ".join(cls.contract.columns)
             frames = [engine.frame(f"select {names} from {part.rows} where reason is null") for part in parts]
-            rejected = pd.concat([engine.frame(f"select * from {part.rejected}") for part in parts], ignore_index=True)
+            rejected = pd.concat([_rejected_rows(engine, part) for part in parts], ignore_index=True)
         frame = pd.concat(frames, ignore_index=True)
         decimals = [name for name, kind in cls.contract.columns.items() if kind in ("money", "number")]
         frame = frame.assign(**{name: frame[name].map(_number).astype(float) for name in decimals})
@@ -74,6 +76,11 @@ class ContractTable:
                 "Deliver each once."
             )
         return cls(frame), rejected.drop(columns="amount")
+
+
+def _rejected_rows(engine: Engine, part: ValidatedPart) -> pd.DataFrame:
+    rows = engine.frame(f"select * from {part.rejected}")
+    return rows.assign(advice=rows["reason"].map(part.advice).astype("str"))
 
 
 def _number(value: Decimal | None) -> float:

@@ -16,7 +16,7 @@ from crmkit.ingest.numbers import MINUS, western
 
 __all__ = [
     "AMBIGUOUS",
-    "Clock",
+    "TimeRules",
     "fitting_formats",
     "is_ambiguous",
     "is_another_order",
@@ -59,17 +59,17 @@ def readable(engine: Engine | SparkEngine, text: str, time_format: str | None) -
     return f"case when {is_serial} then cast({moment} as varchar) end", None
 
 
-def minutes(clock: str) -> int:
+def minutes(cutoff: str) -> int:
     """Minutes after midnight of a trading-day cut-off.
 
     >>> minutes("05:30")
     330
     """
-    found = re.fullmatch("([01]?[0-9]):([0-5][0-9])", clock)
+    found = re.fullmatch("([01]?[0-9]):([0-5][0-9])", cutoff)
     late = int(found[1]) * 60 + int(found[2]) if found else None
     if late is None or not 0 < late <= 720:
         raise ConfigError(
-            f"trading_day_cutoff={clock!r} is not a time after midnight, up to 12:00. Write '05:00', say."
+            f"trading_day_cutoff={cutoff!r} is not a time after midnight, up to 12:00. Write '05:00', say."
         )
     return late
 
@@ -112,7 +112,7 @@ def _counted(engine: Engine | SparkEngine, values: str, formats: list[str]) -> d
 
 
 @dataclass(frozen=True)
-class Clock:
+class TimeRules:
     """How times are written, and where the shop's day begins.
 
     ``time_zone`` is the shop's; ``recorded_in`` is the zone of times that state no offset, the shop's own when not

@@ -1,4 +1,4 @@
-"""The door: parts of an extract come in as text, sound rows go on typed, the others stay with file, line and reason.
+"""Validation: the parts of an extract as text in, valid rows typed out, each other row with its file, line and reason.
 
 Everything delivered is first text, whatever it came as, so that a CSV, a Parquet file and a dataframe meet the same
 rules and give the same answer.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -19,28 +19,23 @@ from crmkit.engine.duckdb import Engine
 from crmkit.engine.spark import SparkEngine
 from crmkit.engine.texts import literal
 from crmkit.exceptions import ContractError, SourceChangedError
-from crmkit.ingest.casts import MOMENTS, Writing, casts_of
+from crmkit.ingest.casts import MOMENTS, ColumnFormats, casts_of, currency_rules
 from crmkit.ingest.contracts import Contract
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.files import is_gzip
 from crmkit.ingest.parts import Part, Reading
-from crmkit.ingest.positions import Places, positions_of
+from crmkit.ingest.positions import Positions, positions_of
+from crmkit.ingest.rules import FIELDS, TORN, WITHOUT_CONDITION, Rule
 from crmkit.ingest.staging import Fingerprint, prepared, with_line_feeds
-from crmkit.ingest.times import Clock, fitting_formats, is_ambiguous, is_another_order
+from crmkit.ingest.times import TimeRules, fitting_formats, is_ambiguous, is_another_order
 
-__all__ = ["Admitted", "admit"]
+__all__ = ["ValidatedPart", "validate_part"]
 
-_BROKEN = {
-    "UNQUOTED VALUE": "a quote is not closed where its field ends",
-    "LINE SIZE OVER MAXIMUM": "the row is longer than 2,000,000 bytes",
-    "JSON": "the line is not a JSON object, or has a name twice",
-}
-_STRUCTURE = "fields do not match the header"
 _NESTED = ("[]", "STRUCT", "MAP", "UNION", "BLOB", "BIT")
 
 
 @dataclass(frozen=True)
-class Admitted:
+class ValidatedPart:
     """One part, sorted into sound and faulty rows.
 
     Attributes
@@ -57,7 +52,9 @@ class Admitted:
     sha256 : str
         Tells one delivery from another: of the file's content, unpacked; where the file is one of several sheets, or its
         folders state columns of the contract, of the content together with these. Empty for a dataframe.
-    places : Places
+    places : Positions
+    advice : mapping of str to str
+        Reason → what to do about it, of every rule that was looked for.
     """
 
     name: str
@@ -66,21 +63,22 @@ class Admitted:
     rows_read: int
     amount_read: Decimal
     sha256: str
-    places: Places
+    places: Positions
+    advice: Mapping[str, str]
 
 
-def admit(
+def validate_part(
     engine: Engine | SparkEngine,
     extract: Extract,
     part: Part,
     contract: Contract,
     names: Mapping[str, str],
-    clock: Clock,
+    time_rules: TimeRules,
     call: str,
-    extra_rules: Mapping[str, tuple[str, str]] | None = None,
-    nobody: Mapping[str, str] | None = None,
-) -> Admitted:
-    """Read one part through a contract; ``extra_rules`` and ``nobody`` add to the contract's own, for this delivery."""
+    rules: Sequence[Rule] = (),
+    non_members: Sequence[Rule] = (),
+) -> ValidatedPart:
+    """Read one part through a contract; ``rules`` and ``non_members`` add to the contract's own, for this delivery."""
     source = part.name if len(extract.parts) > 1 or part.path else "The extract"
     present = contract.resolve(part.columns, names, source, call, extract.columns)
     _check_renamed(extract, part, contract, names, present)
@@ -89,16 +87,23 @@ def admit(
     staged, kinds, broken = _stage(engine, readable, present, content)
     if _state(part) != before:
         raise SourceChangedError(f"{part.name} changed while it was read. Run again when the delivery is complete.")
-    clock = _check_clock(engine, staged, part, contract, present, clock, kinds)
-    writing = _writing(contract, present, clock, part.reading, kinds)
-    _check_open(engine, staged, part, contract, present, writing)
-    rules = dict(extra_rules or {}) | {reason: ("customer_id", rule) for reason, rule in (nobody or {}).items()}
-    typed = engine.keep(casts_of(engine, staged, contract, present, writing, rules))
+    time_rules = _check_offsets(engine, staged, part, contract, present, time_rules, kinds)
+    formats = _formats_of(contract, present, time_rules, part.reading, kinds)
+    _check_open(engine, staged, part, contract, present, formats)
+    columns = [*present, *(name for name in contract.derived if contract.computed(name, present))]
+    looked_for = [
+        *currency_rules(engine, contract, columns, formats),
+        *contract.rules_for(columns),
+        *rules,
+        *non_members,
+        *contract.non_members,
+    ]
+    typed = engine.keep(casts_of(engine, staged, contract, present, formats, looked_for))
     engine.drop(staged)
     sums = engine.arrow(f"select count(*) as n, coalesce(sum(amount), 0) as total from {typed}")
     n_staged = sums["n"][0].as_py()
     places = positions_of(readable, content, broken["record"].to_numpy(dtype=np.int64) - 1, n_staged)
-    return Admitted(
+    return ValidatedPart(
         part.name,
         typed,
         _rejected(engine, typed, part, broken, places),
@@ -106,6 +111,7 @@ def admit(
         Decimal(sums["total"][0].as_py()).quantize(Decimal("0.0001")),
         _sha256(part, present, content) if content else "",
         places,
+        {rule.reason: rule.advice for rule in (*WITHOUT_CONDITION, *looked_for)},
     )
 
 
@@ -160,28 +166,28 @@ def _refuse_nested(part: Part, kinds: Mapping[str, str]) -> None:
         raise ContractError(f"{part.name}: {', '.join(nested)} must hold single values: text, numbers, dates or times.")
 
 
-def _check_clock(
+def _check_offsets(
     engine: Engine | SparkEngine,
     staged: str,
     part: Part,
     contract: Contract,
     present: Mapping[str, str],
-    clock: Clock,
+    time_rules: TimeRules,
     kinds: Mapping[str, str],
-) -> Clock:
-    """The clock for this part: a format is for text, and offsets need the shop's zone."""
+) -> TimeRules:
+    """The time rules for this part: a format is for text, and offsets need the shop's zone."""
     times = [present[name] for name in present if contract.columns[name] == "time"]
     if any(kinds.get(given, "").startswith(MOMENTS) for given in times):
-        clock = replace(clock, time_format=None)
-    if not times or clock.time_zone or clock.time_format:
-        return clock
+        time_rules = replace(time_rules, time_format=None)
+    if not times or time_rules.time_zone or time_rules.time_format:
+        return time_rules
     holds = " or ".join(engine.has_offset(f"trim({engine.quoted(name)})") for name in times)
     if engine.frame(f"select 1 as found from {staged} where {holds} limit 1").size:
         raise ContractError(
             f"{part.name}: {times[0]!r} states offsets from UTC, so the shop's day needs a zone. "
             "State it: time_zone='Europe/Berlin', say."
         )
-    return clock
+    return time_rules
 
 
 def _check_renamed(
@@ -207,12 +213,12 @@ def _check_renamed(
             )
 
 
-def _writing(
-    contract: Contract, present: Mapping[str, str], clock: Clock, reading: Reading, kinds: Mapping[str, str]
-) -> Writing:
-    computed = {name for name in contract.products if contract.computed(name, present)}
+def _formats_of(
+    contract: Contract, present: Mapping[str, str], time_rules: TimeRules, reading: Reading, kinds: Mapping[str, str]
+) -> ColumnFormats:
+    computed = {name for name in contract.derived if contract.computed(name, present)}
     plain = {name for name, given in present.items() if _is_plain(contract.columns[name], kinds.get(given, "VARCHAR"))}
-    return Writing(clock, reading, frozenset(computed | plain))
+    return ColumnFormats(time_rules, reading, frozenset(computed | plain))
 
 
 def _is_plain(kind: str, given: str) -> bool:
@@ -226,19 +232,19 @@ def _check_open(
     part: Part,
     contract: Contract,
     present: Mapping[str, str],
-    writing: Writing,
+    formats: ColumnFormats,
 ) -> None:
     """Raise when the values of a column leave open how they are written, and nothing was stated."""
     stated = {
-        "time": writing.clock.time_format,
-        "date": writing.reading.date_format,
-        "money": writing.reading.decimal or writing.reading.thousands,
-        "number": writing.reading.decimal or writing.reading.thousands,
+        "time": formats.time_rules.time_format,
+        "date": formats.reading.date_format,
+        "money": formats.reading.decimal or formats.reading.thousands,
+        "number": formats.reading.decimal or formats.reading.thousands,
     }
     asked = {
         name: given
         for name, given in present.items()
-        if name not in writing.plain and not stated.get(contract.columns[name], "nothing to state")
+        if name not in formats.plain and not stated.get(contract.columns[name], "nothing to state")
     }
     counts = [_counted(engine, contract.columns[name], name, given) for name, given in asked.items()]
     if not counts:
@@ -279,7 +285,7 @@ def _refuse_open(
             )
 
 
-def _rejected(engine: Engine | SparkEngine, typed: str, part: Part, broken: pd.DataFrame, places: Places) -> str:
+def _rejected(engine: Engine | SparkEngine, typed: str, part: Part, broken: pd.DataFrame, places: Positions) -> str:
     """Faulty rows and broken records with their places and reasons, in the order of the part."""
     name = literal(part.name)
     if not places.has_lines:
@@ -290,7 +296,7 @@ def _rejected(engine: Engine | SparkEngine, typed: str, part: Part, broken: pd.D
     faulty = engine.arrow(f"select record from {typed} where reason is not null order by record")["record"].to_numpy()
     told = engine.register(places.of_staged(faulty.astype(np.int64)).assign(staged=faulty))
     torn = places.of_records(broken["record"].to_numpy(dtype=np.int64) - 1)
-    reasons = [_BROKEN.get(kind, _STRUCTURE) for kind in broken["kind"]]
+    reasons = [TORN.get(kind, FIELDS).reason for kind in broken["kind"]]
     torn = torn.assign(reason=np.array(reasons, dtype=object), value=broken["message"].to_numpy(dtype=object))
     lost = engine.register(torn)
     return engine.keep(

@@ -17,7 +17,7 @@ from crmkit.ingest.files import check_unpacked
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Sheet", "cell_text", "read_sheet"]
+__all__ = ["Worksheet", "cell_text", "read_sheet"]
 _EXACT = 2**53
 
 NUMBER = re.compile(r"[^\w\s]*[0-9][0-9.,' ]*[^\w\s]*")
@@ -59,7 +59,7 @@ def _is_number(value: object) -> bool:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class Worksheet:
     """A worksheet: its column names, its rows that are not blank, and the sheet row of the names and of each row.
 
     ``name`` is its own, where the workbook has several sheets.
@@ -90,7 +90,7 @@ def _column(values: list[Any], decimal: str) -> pa.Array:
     return pa.array([cell_text(value, decimal) for value in values], pa.string())
 
 
-def read_sheet(path: Path, sheet: str | None, skip_rows: int) -> Sheet:
+def read_sheet(path: Path, sheet: str | None, skip_rows: int) -> Worksheet:
     """Read one worksheet; the first row that is not blank, after those to skip, names the columns.
 
     Raises
@@ -112,7 +112,7 @@ def read_sheet(path: Path, sheet: str | None, skip_rows: int) -> Sheet:
         raise ExtractError(f"{path.name}: the sheet {name!r} is empty. Name another: sheet=….")
     names = [cell_text(value) or "" for value in cells[filled[0]]]
     one_of_several = name if len(book.sheet_names) > 1 else None
-    return Sheet(names, [cells[n] for n in filled[1:]], [n + 1 for n in filled], one_of_several)
+    return Worksheet(names, [cells[n] for n in filled[1:]], [n + 1 for n in filled], one_of_several)
 
 
 def _chosen(book: Any, sheet: str | None, source: str) -> str:

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from crmkit.exceptions import ConfigError
+from crmkit.ingest.rules import Rule
 
 __all__ = ["BARCODE_RULES", "Bars", "bars_of", "ean13", "gtin_check_digit"]
 
@@ -30,26 +31,36 @@ _NOT_DIGITS = "length(translate({0}, '0123456789', '')) > 0"
 _GTIN = "substr(barcode, 5, 14)"
 _PADDED = "lpad(barcode, 14, '0')"
 _PRINTED = "".join(map(chr, range(33, 127))).replace("'", "''")
-BARCODE_RULES = {
-    "barcode_type is neither ean, code 128 nor gs1": "barcode_type not in ('ean', 'code 128', 'gs1')",
-    "barcode is not 8, 12 or 13 digits": (
-        f"{_KIND} = 'ean' and (length(barcode) not in (8, 12, 13) or {_NOT_DIGITS.format('barcode')})"
+BARCODE_RULES = (
+    Rule("barcode_type is neither ean, code 128 nor gs1", "barcode_type not in ('ean', 'code 128', 'gs1')"),
+    Rule(
+        "barcode is not 8, 12 or 13 digits",
+        f"{_KIND} = 'ean' and (length(barcode) not in (8, 12, 13) or {_NOT_DIGITS.format('barcode')})",
+        "Deliver barcodes as text: a spreadsheet drops leading zeros.",
     ),
-    "barcode has a wrong check digit": (
+    Rule(
+        "barcode has a wrong check digit",
         f"({_KIND} = 'ean' and ({_weighted(_PADDED)}) % 10 <> 0) or ({_KIND} = 'gs1' and "
-        f"substr(barcode, 1, 4) = '(01)' and ({_weighted(_GTIN)}) % 10 <> 0)"
+        f"substr(barcode, 1, 4) = '(01)' and ({_weighted(_GTIN)}) % 10 <> 0)",
+        "Look the code up again: a scanner would refuse it.",
     ),
-    f"barcode is not 1 to {LONGEST} plain characters": (
-        f"{_KIND} <> 'ean' and (length(barcode) > {LONGEST} or length(translate(barcode, '{_PRINTED}', '')) > 0)"
+    Rule(
+        f"barcode is not 1 to {LONGEST} plain characters",
+        f"{_KIND} <> 'ean' and (length(barcode) > {LONGEST} or length(translate(barcode, '{_PRINTED}', '')) > 0)",
+        "Code 128 takes letters without accents, digits and marks.",
     ),
-    "barcode does not begin with a GS1 identifier in brackets": (
-        f"{_KIND} = 'gs1' and (barcode not like '(__%)%' or {_NOT_DIGITS.format('substr(barcode, 2, 2)')})"
+    Rule(
+        "barcode does not begin with a GS1 identifier in brackets",
+        f"{_KIND} = 'gs1' and (barcode not like '(__%)%' or {_NOT_DIGITS.format('substr(barcode, 2, 2)')})",
+        "Write it as in (01)09501101530003(10)AB.",
     ),
-    "barcode has no fourteen digits after (01)": (
-        f"{_KIND} = 'gs1' and substr(barcode, 1, 4) = '(01)' and (length({_GTIN}) < 14 or {_NOT_DIGITS.format(_GTIN)})"
+    Rule(
+        "barcode has no fourteen digits after (01)",
+        f"{_KIND} = 'gs1' and substr(barcode, 1, 4) = '(01)' and (length({_GTIN}) < 14 or {_NOT_DIGITS.format(_GTIN)})",
+        "Put zeros before a shorter number.",
     ),
-}
-"""Rules of the deals: reason → SQL condition of a faulty row."""
+)
+"""Rules of the deals."""
 
 
 def gtin_check_digit(digits: str) -> int:

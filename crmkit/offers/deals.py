@@ -49,7 +49,7 @@ class Deals(ContractTable):
     ['D1']
     """
 
-    contract = replace(DEALS, rules={**DEALS.rules, **BARCODE_RULES})
+    contract = replace(DEALS, rules=(*DEALS.rules, *BARCODE_RULES))
 
     def active(self, first_day: str | date, last_day: str | date) -> Deals:
         """The deals that can be redeemed on some day from ``first_day`` to ``last_day``, both inclusive."""

@@ -19,8 +19,8 @@ from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.layouts import settings_of
 from crmkit.ingest.parts import Part
 from crmkit.ingest.schemas import CONTRACTS
-from crmkit.ingest.times import Clock
-from crmkit.ingest.validation import admit
+from crmkit.ingest.times import TimeRules
+from crmkit.ingest.validation import validate_part
 from crmkit.pipeline.config import Config
 from crmkit.pipeline.sections import section_of
 from crmkit.transactions.log import Transactions
@@ -29,12 +29,6 @@ from crmkit.transactions.rejections import Rejections
 __all__ = ["LoadReport", "check_files"]
 
 _GAP, _FEW = 60, 0.005
-_ADVICE = {
-    "is not a time": "Deliver times as in 2026-03-01 10:00, or state time_format.",
-    "is not a date": "Deliver days as in 2026-03-01, or state date_format.",
-    "is not a number": "Deliver numbers as in 1234.50, or state decimal and thousands.",
-    "is missing": "Look whether the right columns are named.",
-}
 _OF_KIND = {"csv": "text", "json": "JSON lines", "excel": "workbook", "parquet": "Parquet", "table": "dataframe"}
 
 
@@ -57,7 +51,7 @@ class LoadReport:
     refused : str
         Why nothing could be loaded; empty otherwise.
     faulty : DataFrame, optional
-        file, record, line, reason of the rows of another table than sales that are not sound; with ``n_rows``, how many
+        file, record, line, reason, advice of the rows of another table than sales that are not sound; with ``n_rows``, how many
         were read.
     files : tuple of str
     """
@@ -127,8 +121,9 @@ class LoadReport:
             later = f", and {self.n_later:,} rows dated long after" if self.n_later else ""
             lines.append(f"  days   {self.days[0]} to {self.days[1]}{later}")
         rows = told.rows
-        for reason, n, money in told.counts[["reason", "rows", "amount"]].itertuples(index=False):
+        for reason, n, money, advice in told.counts[["reason", "rows", "amount", "advice"]].itertuples(index=False):
             lines.append(f"  {n:,} where {reason} ({money or 0:,.2f}): {_places(rows[rows['reason'] == reason])}")
+            lines.append(f"      {advice}")
         return "\n".join(["Loaded on trial", *lines, *self._of_nothing()])
 
     def _read(self) -> str:
@@ -136,19 +131,12 @@ class LoadReport:
         assert self.faulty is not None
         n_faulty = len(self.faulty)
         lines = [f"  rows   {self.n_rows:>14,} read = {self.n_rows - n_faulty:,} sound + {n_faulty:,} not"]
-        lines += [
-            f"  {len(rows):,} where {reason}: {_places(rows)}"
-            for reason, rows in self.faulty.groupby("reason", sort=False)
-        ]
+        for (reason, advice), rows in self.faulty.groupby(["reason", "advice"], sort=False):
+            lines += [f"  {len(rows):,} where {reason}: {_places(rows)}", f"      {advice}"]
         return "\n".join(["Read on trial", *lines, *self._of_nothing()])
 
     def _of_nothing(self) -> list[str]:
-        if not self._nothing_left():
-            return []
-        faults = self.rejections.counts if self.rejections is not None else self.faulty
-        reasons = set() if faults is None else set(faults["reason"])
-        told = {advice for end, advice in _ADVICE.items() for reason in reasons if reason.endswith(end)}
-        return [" ".join(["  Nothing is left: every row is rejected.", *sorted(told)])]
+        return ["  Nothing is left: every row is rejected."] if self._nothing_left() else []
 
     def _advice(self) -> str:
         if self.extract is None and not self.guess.columns:
@@ -231,7 +219,7 @@ def _tried(report: LoadReport) -> LoadReport:
         return report
     if report.guess.table != "transactions":
         return _counted(report, report.extract)
-    options: dict[str, Any] = {**report.guess.clock, **report.guess.columns}
+    options: dict[str, Any] = {**report.guess.time_rules, **report.guess.columns}
     log, rejections = Transactions.split_extract(report.extract, until=NEVER, **options)
     days = pd.read_parquet(log.lines, columns=["day"])["day"]
     if not len(days):
@@ -245,10 +233,11 @@ def _counted(report: LoadReport, extract: Extract) -> LoadReport:
     contract = CONTRACTS[report.guess.table]
     with Engine() as engine:
         parts = [
-            admit(engine, extract, part, contract, report.guess.columns, Clock(), f"[{report.guess.table}]")
+            validate_part(engine, extract, part, contract, report.guess.columns, TimeRules(), f"[{report.guess.table}]")
             for part in extract.parts
         ]
         faulty = [engine.frame(f"select file, record, line, reason from {part.rejected}") for part in parts]
+        faulty = [rows.assign(advice=rows["reason"].map(part.advice)) for rows, part in zip(faulty, parts, strict=True)]
     return replace(report, n_rows=sum(part.rows_read for part in parts), faulty=pd.concat(faulty, ignore_index=True))
 
 

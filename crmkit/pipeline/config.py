@@ -102,7 +102,7 @@ class SalesSource(TableSource):
     recorded_in: str | None = None
     time_format: str | None = None
     trading_day_cutoff: str | None = None
-    nobody: list[str] = []
+    non_members: list[str] = []
     classes: dict[str, list[str]] = {}
     max_rejected: Number = Field(0.05, ge=0, le=1)
 

@@ -10,12 +10,11 @@ from crmkit.engine.choose import engine_for
 from crmkit.exceptions import (
     RefusedError,
 )
-from crmkit.ingest.schemas import SALES
 from crmkit.offers.result import OfferResult
+from crmkit.transactions.deliveries import NON_MEMBER_REASONS
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
 
-_NOBODY = tuple(SALES.nobody)
 _QUIET, _FAR = 14, 5
 
 
@@ -72,34 +71,22 @@ def why_none(running: pd.DataFrame, due: pd.DataFrame, result: OfferResult) -> s
 
 
 def refuse(rejections: Rejections, most: float) -> None:
-    """Raise when too many rows are faulty; rows that only lack a customer are nobody's, not faulty."""
-    faulty = rejections.counts[~rejections.counts["reason"].isin(_NOBODY)]
-    n_faulty = int(faulty["rows"].sum())
-    if rejections.rows_read and n_faulty > most * rejections.rows_read:
+    """Raise when too many rows are invalid; rows that only lack a customer are not."""
+    invalid = rejections.counts[~rejections.counts["reason"].isin(NON_MEMBER_REASONS)]
+    n_invalid = int(invalid["rows"].sum())
+    if rejections.rows_read and n_invalid > most * rejections.rows_read:
         raise RefusedError(
-            f"{n_faulty:,} of {rejections.rows_read:,} rows are faulty, more than max_rejected = {most:g} allows.\n"
-            f"{_first_faults(rejections)}\n{_advice(faulty['reason'].iloc[0])}"
+            f"{n_invalid:,} of {rejections.rows_read:,} rows are invalid, more than max_rejected = {most:g} allows.\n"
+            f"{_first_faults(rejections)}\nCorrect the extract, or raise max_rejected under [transactions]."
         )
     if not rejections.rows_used:
         raise RefusedError(f"No row could be used. {rejections}.\n{_first_faults(rejections)}")
 
 
 def _first_faults(rejections: Rejections) -> str:
-    """One example of each reason, with its place."""
+    """One example of each reason, with its place and what to do about it."""
+    advice = dict(zip(rejections.counts["reason"], rejections.counts["advice"], strict=True))
     first = rejections.rows.drop_duplicates("reason")
-    return "\n".join(f"  {row.file} line {row.line}: {row.reason}" for row in first.itertuples())
-
-
-def _advice(reason: str) -> str:
-    if reason.startswith("purchased_at is after"):
-        return "Set until to the last day of the delivery; --as-of then has the numbers stand for an earlier day."
-    stated = {
-        "purchased_at is not a time": "state time_format under [transactions]",
-        "amount is not a number": "state decimal and thousands under [transactions]",
-        "fields do not match the header": "state delimiter under [transactions]",
-    }
-    return (
-        f"Mend the extract, {stated[reason]}, or raise max_rejected."
-        if reason in stated
-        else ("Mend the extract, or raise max_rejected under [transactions].")
+    return "\n".join(
+        f"  {row.file} line {row.line}: {row.reason}. {advice[str(row.reason)]}" for row in first.itertuples()
     )

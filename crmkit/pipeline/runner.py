@@ -92,7 +92,7 @@ class Run:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             log, rejections = self._timed("reading", self._read)
-            self._timed("looking for cards of nobody", self._suspects, log)
+            self._timed("looking for non-member cards", self._suspects, log)
             customers = self._timed("scoring customers", self._customers, log)
             due = self._timed("timing purchases", self._due, log)
             plan, deals = self._timed("planning offers", self._plan, log, due, customers)
@@ -127,7 +127,7 @@ class Run:
             time_format=sales.time_format,
             trading_day_cutoff=sales.trading_day_cutoff,
             products=self.products,
-            nobody=sales.nobody,
+            non_members=sales.non_members,
             classes=sales.classes,
             folder=self.folder / _WORK,
             progress=self.progress,
@@ -183,7 +183,7 @@ class Run:
         if len(suspects):
             self.notes.append(
                 f"Cards with more than 20 receipts, or more than 3 stores, on one day: {len(suspects):,}, in "
-                "suspect_cards.parquet. Name those that are no member's under transactions.nobody."
+                "suspect_cards.parquet. List the ones that belong to no member under transactions.non_members."
             )
 
     def _clv(self) -> CustomerLifetimeValue:

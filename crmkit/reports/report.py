@@ -238,7 +238,7 @@ class Report:
         counts = rejections.counts
         sentence = (
             f"{rejections.rows_read:,} rows read = {rejections.rows_used:,} used + {rejections.rows_rejected:,} rejected + "
-            f"{rejections.rows_duplicate:,} delivered twice; the money adds up to the cent "
+            f"{rejections.rows_duplicate:,} duplicates; the money adds up to the cent "
             f"({_money(rejections.amount_read)} = {_money(rejections.amount_used)} + {_money(rejections.amount_rejected)} + "
             f"{_money(rejections.amount_duplicate)})."
         )

@@ -9,75 +9,74 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
 
-from crmkit._days import day_number
 from crmkit.engine.duckdb import Engine
 from crmkit.engine.spark import SparkEngine
 from crmkit.engine.texts import literal
-from crmkit.ingest import validation as door
 from crmkit.ingest.contracts import ITEM_COLUMNS
 from crmkit.ingest.extracts import Extract
+from crmkit.ingest.rules import LISTED, dated_after, listed_cards
 from crmkit.ingest.schemas import SALES
-from crmkit.ingest.times import Clock
+from crmkit.ingest.times import TimeRules
+from crmkit.ingest.validation import ValidatedPart, validate_part
 from crmkit.transactions.duplicates import count_rows, repeated_keys, resent_files
-from crmkit.transactions.rejections import LISTED, Received
+from crmkit.transactions.rejections import CollectedLines
 
-__all__ = ["NOBODYS", "filled_items", "receive"]
+__all__ = ["NON_MEMBER_REASONS", "collect_lines", "filled_items"]
 
-NOBODYS = (*SALES.nobody, LISTED)
+NON_MEMBER_REASONS = (*(rule.reason for rule in SALES.non_members), LISTED)
 """Reasons for which a row is rejected for members, and kept for sales."""
 
 
-def receive(
+def collect_lines(
     engine: Engine | SparkEngine,
     source: Extract,
     columns: Mapping[str, str],
-    clock: Clock,
+    time_rules: TimeRules,
     last: date,
-    nobody: Sequence[str] = (),
+    non_members: Sequence[str] = (),
     earlier: str | None = None,
     known: Collection[str] = (),
     progress: Callable[[str], None] | None = None,
-) -> Received:
+) -> CollectedLines:
     """Take a delivery through the door.
 
     ``earlier`` is a relation of lines kept from deliveries before it, whose ``file`` is above 0 and higher in a later
     one; ``known`` are the hashes of their files.
     """
-    admitted = _admit_parts(engine, source, columns, clock, last, nobody, progress)
-    resent = resent_files([part.sha256 for part in admitted], known)
-    sound = _sound(admitted, resent)
+    validated = _validated_parts(engine, source, columns, time_rules, last, non_members, progress)
+    resent = resent_files([part.sha256 for part in validated], known)
+    sound = _sound(validated, resent)
     repeated = repeated_keys(engine, sound, earlier)
     lines = engine.view(_lines(sound, repeated, count_rows(engine, repeated) > 0))
-    return Received(admitted, resent, repeated, lines)
+    return CollectedLines(validated, resent, repeated, lines)
 
 
-def _admit_parts(
+def _validated_parts(
     engine: Engine | SparkEngine,
     source: Extract,
     columns: Mapping[str, str],
-    clock: Clock,
+    time_rules: TimeRules,
     last: date,
-    nobody: Sequence[str],
+    non_members: Sequence[str],
     progress: Callable[[str], None] | None,
-) -> list[door.Admitted]:
-    late = {f"purchased_at is after {last}": ("purchased_at", f"day > {day_number(last)}")}
-    listed = {LISTED: f"raw_customer_id in ({', '.join(map(literal, nobody))})"} if nobody else {}
-    admitted = []
+) -> list[ValidatedPart]:
+    late, listed = [dated_after(last)], listed_cards(non_members)
+    validated = []
     for part in source.parts:
         if progress:
             progress(part.name)
         call = "Transactions.from_extract"
-        admitted.append(door.admit(engine, source, part, SALES, columns, clock, call, late, listed))
-    return admitted
+        validated.append(validate_part(engine, source, part, SALES, columns, time_rules, call, late, listed))
+    return validated
 
 
-def _sound(admitted: list[door.Admitted], resent: frozenset[int]) -> str:
+def _sound(validated: list[ValidatedPart], resent: frozenset[int]) -> str:
     """A query for the sound rows of all parts not delivered before, nobody's among them; ``file`` is the part's number."""
-    nobodys = ", ".join(map(literal, NOBODYS))
+    non_members = ", ".join(map(literal, NON_MEMBER_REASONS))
     return " union all ".join(
         f"select {number} as file, * from {part.rows} where "
-        + ("false" if number in resent else f"(reason is null or reason in ({nobodys}))")
-        for number, part in enumerate(admitted)
+        + ("false" if number in resent else f"(reason is null or reason in ({non_members}))")
+        for number, part in enumerate(validated)
     )
 
 

@@ -8,13 +8,12 @@ import pandas as pd
 
 from crmkit.engine.duckdb import Engine
 from crmkit.engine.spark import SparkEngine
-from crmkit.ingest import validation as door
-
-_CONFLICT = "line_id repeats with other content"
+from crmkit.ingest.rules import REPEATED_LINE
+from crmkit.ingest.validation import ValidatedPart
 
 
 def resent_files(hashes: list[str], known: Collection[str]) -> frozenset[int]:
-    """Places of the parts whose content was delivered before; a dataframe has no hash and is always new."""
+    """Positions of the parts whose content was delivered before; a dataframe has no hash and is always new."""
     return frozenset(
         place for place, digest in enumerate(hashes) if digest and (digest in known or digest in hashes[:place])
     )
@@ -35,36 +34,40 @@ def repeated_keys(engine: Engine | SparkEngine, sound: str, earlier: str | None)
     storeless = engine.frame(f"select 1 as found from ({lines}) where {keyed} and store is null limit 1").size
     key = ["order_id", "line_id"] if storeless else ["order_id", "line_id", "store"]
     number = engine.number_of(*key)
-    crowded = _crowded(engine, f"select {number} as number from ({lines}) where {keyed}")
+    repeated_numbers = _numbers_seen_twice(engine, f"select {number} as number from ({lines}) where {keyed}")
     differs = " or ".join(f"coalesce({value} <> first_value({value}) over same, false)" for value in content)
     return engine.stage(
         f"""with repeats as (select l.*, case when file < 0 then 0 when l.reason is null then 1 else 2 end as rank
-            from ({lines}) l join {crowded} c on {number} = c.number where {keyed}),
+            from ({lines}) l join {repeated_numbers} c on {number} = c.number where {keyed}),
         deliveries as (select *, row_number() over same as delivery, {differs} as differs from repeats
             window same as (partition by {", ".join(key)} order by rank, file, record))
         select file, record, amount, reason, differs from deliveries where delivery > 1 and file >= 0"""
     )
 
 
-def _crowded(engine: Engine | SparkEngine, numbers: str) -> str:
+def _numbers_seen_twice(engine: Engine | SparkEngine, numbers: str) -> str:
     """Numbers that come more than once; counted a share at a time, so that a large delivery needs little memory."""
     numbers = engine.stage(numbers)
     shares = 1 + count_rows(engine, numbers) // engine.keys_at_once
-    crowded = [
+    repeated_numbers = [
         engine.stage(
             f"select number from {numbers} where abs(number % {shares}) = {share} group by number having count(*) > 1"
         )
         for share in range(shares)
     ]
     engine.drop(numbers)
-    return engine.view(" union all ".join(f"select number from {table}" for table in crowded))
+    return engine.view(" union all ".join(f"select number from {table}" for table in repeated_numbers))
 
 
-def conflicting(part: door.Admitted, number: int, conflicts: pd.DataFrame) -> pd.DataFrame:
+def conflicting(part: ValidatedPart, number: int, conflicts: pd.DataFrame) -> pd.DataFrame:
     here = conflicts[conflicts["file"] == number]
     places = part.places.of_staged(here["record"].to_numpy(dtype="int64"))
     return places.assign(
-        place=number, file=part.name, reason=_CONFLICT, value=pd.Series(dtype="str"), amount=here["amount"].to_numpy()
+        place=number,
+        file=part.name,
+        reason=REPEATED_LINE.reason,
+        value=pd.Series(dtype="str"),
+        amount=here["amount"].to_numpy(),
     )
 
 

@@ -23,10 +23,10 @@ from crmkit.engine.frames import is_spark
 from crmkit.engine.spark import SparkEngine
 from crmkit.exceptions import ContractError, LeakError
 from crmkit.ingest.extracts import Extract, read_extract
-from crmkit.ingest.times import Clock
-from crmkit.transactions.deliveries import filled_items, receive
-from crmkit.transactions.rejections import Rejections, account
-from crmkit.transactions.returns import settle
+from crmkit.ingest.times import TimeRules
+from crmkit.transactions.deliveries import collect_lines, filled_items
+from crmkit.transactions.rejections import Rejections, reconcile
+from crmkit.transactions.returns import match_returns
 
 if TYPE_CHECKING:
     from crmkit.ingest.tables import Products
@@ -102,11 +102,13 @@ class Transactions:
         Traceback (most recent call last):
             ...
         crmkit.exceptions.ContractError: 2 rows read; used 1; duplicate 0; rejected 1: 1 where customer_id is missing.
-        Mend the extract, or take the sound rows with split_extract.
+        customer_id is missing: Such rows count in sales and in no member's history. Check that the right column is named for customer_id.
+        Correct the extract, or take the accepted rows with split_extract.
         """
         log, rejections = cls.split_extract(extract, until=until, **options)  # type: ignore[arg-type]
         if rejections.rows_rejected:
-            raise ContractError(f"{rejections}.\nMend the extract, or take the sound rows with split_extract.")
+            told = "\n".join([f"{rejections}.", *rejections.advice])
+            raise ContractError(f"{told}\nCorrect the extract, or take the accepted rows with split_extract.")
         return log
 
     @classmethod
@@ -120,7 +122,7 @@ class Transactions:
         time_format: str | None = None,
         trading_day_cutoff: str | None = None,
         products: Products | None = None,
-        nobody: Sequence[str] = (),
+        non_members: Sequence[str] = (),
         classes: Mapping[str, Sequence[str]] | None = None,
         folder: str | Path | None = None,
         progress: Callable[[str], None] | None = None,
@@ -200,16 +202,16 @@ class Transactions:
         3 rows read; used 1; duplicate 0; rejected 2: 1 where customer_id is missing, 1 where purchased_at is not a time
         """
         source = extract if isinstance(extract, Extract) else read_extract(extract)
-        clock = Clock(time_zone, recorded_in, time_format, trading_day_cutoff)
+        time_rules = TimeRules(time_zone, recorded_in, time_format, trading_day_cutoff)
         last = as_day(until)
         home = Path(folder) if folder is not None else _private_folder()
         home.mkdir(parents=True, exist_ok=True)
         far = bool(source.parts) and all(is_spark(part.table) for part in source.parts)
         with SparkEngine(source.parts[0].table.sparkSession) if far else Engine() as engine:
-            received = receive(engine, source, columns, clock, last, nobody, progress=progress)
-            settle(engine, received.lines, products, classes, home)
+            received = collect_lines(engine, source, columns, time_rules, last, non_members, progress=progress)
+            match_returns(engine, received.lines, products, classes, home)
             stored = engine.parquet(home / "lines.parquet")
-            rejections = account(engine, received, stored, home / "rejected.parquet")
+            rejections = reconcile(engine, received, stored, home / "rejected.parquet")
             items = filled_items(engine, stored)
         return cls(home, last, items, far), rejections
 

@@ -10,11 +10,10 @@ import pandas as pd
 
 from crmkit.engine.duckdb import Engine
 from crmkit.engine.spark import SparkEngine
-from crmkit.ingest import validation as door
+from crmkit.ingest.validation import ValidatedPart
 from crmkit.transactions.duplicates import conflicting, count_rows
 
-__all__ = ["Received", "Rejections", "account"]
-LISTED = "customer_id is a card of nobody"
+__all__ = ["CollectedLines", "Rejections", "reconcile"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,8 @@ class Rejections:
     amount_read, amount_used, amount_rejected, amount_duplicate : Decimal
         The same for money; an amount that cannot be read counts as 0.
     counts : DataFrame
-        reason, rows, amount, most frequent first. Rows that are sound but nobody's (the card is missing, say) are
-        rejected for members and kept for sales.
+        reason, rows, amount, advice, most frequent first. Valid rows of non-members (no card number, say) are rejected
+        for members and kept for sales.
     files : DataFrame
         file, sha256, rows_read, rows_used, rows_rejected, rows_duplicate.
     kinds : DataFrame
@@ -74,6 +73,12 @@ class Rejections:
     def rows_duplicate(self) -> int:
         return int(self.files["rows_duplicate"].sum())
 
+    @property
+    def advice(self) -> list[str]:
+        """What to do about each reason, most frequent first."""
+        pairs = zip(self.counts["reason"], self.counts["advice"], strict=True)
+        return [f"{reason}: {advice}" for reason, advice in pairs]
+
     def __str__(self) -> str:
         parts = [f"{n:,} where {reason}" for reason, n in zip(self.counts["reason"], self.counts["rows"], strict=True)]
         reasons = f": {', '.join(parts)}" if parts else ""
@@ -84,39 +89,41 @@ class Rejections:
 
 
 @dataclass(frozen=True)
-class Received:
+class CollectedLines:
     """A delivery inside the engine.
 
     Attributes
     ----------
-    admitted : list of Admitted
+    validated : list of ValidatedPart
         Its parts.
     resent : set of int
-        Places of the parts whose content was delivered before.
+        Positions of the parts whose content was delivered before.
     repeated : str
         Relation of the lines whose (order_id, line_id) was delivered before.
     lines : str
         Relation of the lines that are kept; nobody's have no customer_id.
     """
 
-    admitted: list[door.Admitted]
+    validated: list[ValidatedPart]
     resent: frozenset[int]
     repeated: str
     lines: str
 
 
-def account(engine: Engine | SparkEngine, received: Received, lines: str, path: Path) -> Rejections:
+def reconcile(engine: Engine | SparkEngine, received: CollectedLines, lines: str, path: Path) -> Rejections:
     """Give every row read its place, write the rejected ones, and prove that rows and money add up."""
-    admitted, repeated = received.admitted, received.repeated
+    validated, repeated = received.validated, received.repeated
     _write_rejected(engine, received, path)
     kept = engine.parquet(path)
     counts = engine.frame(
         f"""select reason, count(*) as rows, sum(coalesce(amount, 0)) as amount from {kept}
         group by reason order by rows desc, reason"""
     )
+    advice = {reason: text for part in validated for reason, text in part.advice.items()}
+    counts = counts.assign(advice=counts["reason"].map(advice).astype("str"))
     files = _files(engine, received)
     zero = Decimal("0.0000")
-    again = [admitted[place].amount_read for place in received.resent]
+    again = [validated[place].amount_read for place in received.resent]
     totals = engine.arrow(
         f"""select coalesce(sum(amount), 0) as amount, count(*) as n from {lines} where customer_id is not null
         union all select coalesce(sum(amount), 0), count(*) from {kept}
@@ -131,47 +138,47 @@ def account(engine: Engine | SparkEngine, received: Received, lines: str, path: 
         counts,
         kinds,
         path,
-        amount_read=sum((part.amount_read for part in admitted), zero),
+        amount_read=sum((part.amount_read for part in validated), zero),
         amount_used=used,
         amount_rejected=rejected,
         amount_duplicate=sum(again, doubled),
     )
-    _prove(found, totals["n"][0].as_py())
+    _check_totals(found, totals["n"][0].as_py())
     return found
 
 
-def _write_rejected(engine: Engine | SparkEngine, received: Received, path: Path) -> None:
+def _write_rejected(engine: Engine | SparkEngine, received: CollectedLines, path: Path) -> None:
     """Rejected rows of all parts, those whose key repeats with other content among them."""
     conflicts = engine.frame(
         f"select file, record, amount from {received.repeated} where differs and reason is null order by 1, 2"
     )
-    late = engine.register(pd.concat([conflicting(part, n, conflicts) for n, part in enumerate(received.admitted)]))
+    late = engine.register(pd.concat([conflicting(part, n, conflicts) for n, part in enumerate(received.validated)]))
     selects = [
         f"""select cast(place as integer) as place, file, record, cast(line as bigint) as line, reason,
         cast(value as string) as value, cast(amount as decimal(18, 4)) as amount from {late}"""
     ]
     selects += [
         f"select {number} as place, * from {part.rejected}"
-        for number, part in enumerate(received.admitted)
+        for number, part in enumerate(received.validated)
         if number not in received.resent
     ]
     engine.save(" union all ".join(selects), path)
 
 
-def _files(engine: Engine | SparkEngine, received: Received) -> pd.DataFrame:
+def _files(engine: Engine | SparkEngine, received: CollectedLines) -> pd.DataFrame:
     """What became of the rows of each file."""
-    admitted, resent = received.admitted, received.resent
-    rejected = [0 if n in resent else count_rows(engine, part.rejected) for n, part in enumerate(admitted)]
+    validated, resent = received.validated, received.resent
+    rejected = [0 if n in resent else count_rows(engine, part.rejected) for n, part in enumerate(validated)]
     again = engine.frame(
         f"""select file, sum(case when differs then 1 else 0 end) as differing, sum(case when differs then 0 else 1 end)
         as doubled from {received.repeated} where reason is null group by file"""
     ).set_index("file")
-    doubled = [part.rows_read if n in resent else int(again["doubled"].get(n, 0)) for n, part in enumerate(admitted)]
+    doubled = [part.rows_read if n in resent else int(again["doubled"].get(n, 0)) for n, part in enumerate(validated)]
     files = pd.DataFrame(
         {
-            "file": [part.name for part in admitted],
-            "sha256": [part.sha256 for part in admitted],
-            "rows_read": [part.rows_read for part in admitted],
+            "file": [part.name for part in validated],
+            "sha256": [part.sha256 for part in validated],
+            "rows_read": [part.rows_read for part in validated],
             "rows_rejected": [n + int(again["differing"].get(place, 0)) for place, n in enumerate(rejected)],
             "rows_duplicate": doubled,
         }
@@ -180,7 +187,7 @@ def _files(engine: Engine | SparkEngine, received: Received) -> pd.DataFrame:
     return files
 
 
-def _prove(found: Rejections, n_used: int) -> None:
+def _check_totals(found: Rejections, n_used: int) -> None:
     money = found.amount_used + found.amount_rejected + found.amount_duplicate
     if n_used != found.rows_used or money != found.amount_read:
         raise AssertionError(

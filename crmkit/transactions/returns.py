@@ -15,13 +15,13 @@ from crmkit.transactions.duplicates import count_rows
 if TYPE_CHECKING:
     from crmkit.ingest.tables import Products
 
-__all__ = ["settle"]
+__all__ = ["match_returns"]
 
 WINDOW = 90
 MOST = 200  # returns of one product by one member that are matched; more are no member's
 
 
-def settle(
+def match_returns(
     engine: Engine | SparkEngine,
     lines: str,
     products: Products | None,
@@ -102,23 +102,23 @@ def _matched(engine: Engine | SparkEngine, lines: str) -> tuple[str, str] | None
         return None
     sold = engine.stage(sql_text("transactions/sold", lines=lines, returned=returned))
     chosen = engine.view(" union all ".join(f"select * from {table}" for table in _chosen(engine, returned, sold)))
-    piles = f"""select *, sum(case when day = sold_day then units else 0 end) over (partition by pile_file, pile_record)
-        = pile_units as void from {chosen}"""
-    matches = engine.stage(piles)
+    lots = f"""select *, sum(case when day = sold_day then units else 0 end) over (partition by lot_file, lot_record)
+        = lot_units as void from {chosen}"""
+    matches = engine.stage(lots)
     void = engine.stage(
-        f"""select s.file, s.record from {sold} s join (select distinct pile_file, pile_record from {matches} where void) p
-        on s.pile_file = p.pile_file and s.pile_record = p.pile_record"""
+        f"""select s.file, s.record from {sold} s join (select distinct lot_file, lot_record from {matches} where void) p
+        on s.lot_file = p.lot_file and s.lot_record = p.lot_record"""
     )
     return matches, void
 
 
 def _chosen(engine: Engine | SparkEngine, returned: str, sold: str) -> list[str]:
-    """Tables of returned lines with their piles of sold ones, together one row for each that is matched.
+    """Tables of returned lines with their lots of sold ones, together one row for each that is matched.
 
-    Most members' returns of a product choose piles that hold enough for all, and are matched at once. Elsewhere they
+    Most members' returns of a product choose lots that hold enough for all, and are matched at once. Elsewhere they
     choose one after the other, as time went by, from what those before them left.
     """
-    nothing = engine.view(f"select pile_file, pile_record, units from {sold} where false")
+    nothing = engine.view(f"select lot_file, lot_record, units from {sold} where false")
     at_once = engine.stage(_choices(returned, sold, nothing))
     full = engine.stage(
         f"select distinct customer_id, coalesce(product_id, '') as product_id from {at_once} where not fits"
@@ -132,8 +132,8 @@ def _chosen(engine: Engine | SparkEngine, returned: str, sold: str) -> list[str]
         turn = engine.view(f"select * from {waiting} where place = {place}")
         found.append(engine.stage(_choices(turn, some_sold, taken)))
         taken = engine.stage(
-            f"""select pile_file, pile_record, sum(units) as units from (select pile_file, pile_record, units from {taken}
-            union all select pile_file, pile_record, units from {found[-1]}) group by pile_file, pile_record"""
+            f"""select lot_file, lot_record, sum(units) as units from (select lot_file, lot_record, units from {taken}
+            union all select lot_file, lot_record, units from {found[-1]}) group by lot_file, lot_record"""
         )
     return found
 

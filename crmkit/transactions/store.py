@@ -32,11 +32,11 @@ from crmkit.engine.duckdb import Engine
 from crmkit.exceptions import ContractError, CrmkitWarning, LeakError, RefusedError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.tables import Products
-from crmkit.ingest.times import Clock
-from crmkit.transactions.deliveries import NOBODYS, filled_items, receive
+from crmkit.ingest.times import TimeRules
+from crmkit.transactions.deliveries import NON_MEMBER_REASONS, collect_lines, filled_items
 from crmkit.transactions.log import Transactions
-from crmkit.transactions.rejections import Rejections, account
-from crmkit.transactions.returns import settle
+from crmkit.transactions.rejections import Rejections, reconcile
+from crmkit.transactions.returns import match_returns
 
 __all__ = ["Store"]
 
@@ -124,7 +124,7 @@ class Store:
         until : date
             Last day of this delivery; a row dated later is rejected.
         **options
-            As in `Transactions.split_extract`: time_zone, …, nobody, and the names of the columns. ``products`` and
+            As in `Transactions.split_extract`: time_zone, …, non_members, and the names of the columns. ``products`` and
             ``classes`` hold for all lines of the store, until others are given.
 
         Raises
@@ -182,28 +182,28 @@ class Store:
         time_format: str | None = None,
         trading_day_cutoff: str | None = None,
         products: Products | None = None,
-        nobody: Sequence[str] = (),
+        non_members: Sequence[str] = (),
         classes: Mapping[str, Sequence[str]] | None = None,
         **columns: str,
     ) -> Rejections:
         source = extract if isinstance(extract, Extract) else read_extract(extract)
-        clock = Clock(time_zone, recorded_in, time_format, trading_day_cutoff)
+        time_rules = TimeRules(time_zone, recorded_in, time_format, trading_day_cutoff)
         with owned(self.path, "load"), Engine() as engine:
             kept = self._manifest()
             number, version = len(kept.loads) + 1, kept.version + 1
             home, target = self._fresh(self._load(number)), self._fresh(self._version(version))
             earlier = None if corrects or not kept.loads else self._delivered(engine, kept.loads)
             known = {} if corrects else _taken(kept.loads)
-            received = receive(engine, source, columns, clock, as_day(until), nobody, earlier, known)
+            received = collect_lines(engine, source, columns, time_rules, as_day(until), non_members, earlier, known)
             engine.save(f"select * from {received.lines}", home / "lines.parquet")
             n_alike = _alike(engine, engine.parquet(home / "lines.parquet"), earlier) if earlier else 0
             entry = _Load(number, until=str(as_day(until)), corrects=corrects)
             products = self._products(products, kept, target)
             given = kept.classes if classes is None else {name: list(patterns) for name, patterns in classes.items()}
-            settle(engine, self._lines(engine, [*kept.loads, entry]), products, given, target)
+            match_returns(engine, self._lines(engine, [*kept.loads, entry]), products, given, target)
             lines = engine.parquet(target / "lines.parquet")
             own = engine.view(f"select * from {lines} where file between {_first(number)} and {_first(number + 1) - 1}")
-            found = account(engine, received, own, home / "rejected.parquet")
+            found = reconcile(engine, received, own, home / "rejected.parquet")
             entry = _told(entry, found, engine, own)
             if corrects:
                 _check_whole(found, sum(entry.used))
@@ -256,7 +256,7 @@ class Store:
         again = found.files.loc[found.files["sha256"].isin(list(known)), "sha256"]
         for load, place in map(known.__getitem__, again):
             rows = pd.read_parquet(self._load(load.number) / "rejected.parquet", columns=["place", "reason"])
-            if n_lost := int((rows["place"].eq(place) & ~rows["reason"].isin(NOBODYS)).sum()):
+            if n_lost := int((rows["place"].eq(place) & ~rows["reason"].isin(NON_MEMBER_REASONS)).sum()):
                 said.append(
                     f"{load.files[place]} was loaded before, when {n_lost:,} of its rows were rejected; they are still not "
                     "in the store. Mend the file, or what was stated about it, and replace its days with correct."
@@ -347,7 +347,7 @@ def _alike(engine: Engine, lines: str, earlier: str) -> int:
 
 def _check_whole(found: Rejections, n_kept: int) -> None:
     """Raise when a correction would take more than it brings."""
-    n_faulty = int(found.counts.loc[~found.counts["reason"].isin(NOBODYS), "rows"].sum())
+    n_faulty = int(found.counts.loc[~found.counts["reason"].isin(NON_MEMBER_REASONS), "rows"].sum())
     if not n_kept:
         raise RefusedError(f"{found}.\nA correction without a sound row corrects nothing, so nothing was changed.")
     if n_faulty > _FAULTY * found.rows_read:

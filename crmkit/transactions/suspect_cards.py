@@ -20,7 +20,7 @@ def suspect_cards(
     """Cards with more receipts, or in more stores, on one day than a member has.
 
     They are listed, not taken out: what is known of a card must not change its past. Give the ids that are nobody's to
-    ``Transactions.split_extract(…, nobody=[…])``.
+    ``Transactions.split_extract(…, non_members=[…])``.
 
     Parameters
     ----------

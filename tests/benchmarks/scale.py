@@ -29,9 +29,9 @@ from crmkit import Transactions, btyd_summary, holdout_summary, purchase_gaps, r
 from crmkit._days import day_number
 from crmkit.engine.duckdb import Engine, engine_limits
 from crmkit.engine.texts import sql_text
-from crmkit.ingest.times import Clock
+from crmkit.ingest.times import TimeRules
 from crmkit.summaries.sales import sales_summary
-from crmkit.transactions.deliveries import receive
+from crmkit.transactions.deliveries import collect_lines
 
 SPLIT = "2025-06-30"
 MONTH_ENDS = [str(end.date()) for end in pd.date_range("2025-01-31", UNTIL, freq="ME")]
@@ -145,7 +145,7 @@ def load(home: Path, source: str) -> list[pd.DataFrame]:
 def checked(home: Path) -> None:
     """Read, typed, checked, repeated lines found: what comes before returns are matched and anything is written."""
     with Engine() as engine:
-        receive(engine, read_extract(home / "till.csv"), NAMES, Clock(), UNTIL)
+        collect_lines(engine, read_extract(home / "till.csv"), NAMES, TimeRules(), UNTIL)
 
 
 def parquet_read(home: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 from crmkit import Members, Transactions, read_extract
 from crmkit.engine.duckdb import Engine
 from crmkit.exceptions import ConfigError, ContractError, ExtractError, NoInputError, SourceChangedError
-from crmkit.ingest.times import Clock
+from crmkit.ingest.times import TimeRules
 
 HEADER = "customer_id,purchased_at,amount,category\n"
 SOUND = "0077,2026-03-01 10:00,1.50,A\n"
@@ -568,7 +568,7 @@ def test_zones_are_checked(split: Split) -> None:
     with pytest.raises(ConfigError, match="no time zone 'Mars'"):
         split(SOUND, time_zone="Mars")
     with pytest.raises(ContractError, match="recorded_in is given without time_zone"):
-        Clock(recorded_in="UTC")
+        TimeRules(recorded_in="UTC")
 
 
 def test_a_single_column_is_a_table(till: Callable[..., Path]) -> None:

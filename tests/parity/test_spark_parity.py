@@ -162,7 +162,7 @@ def test_the_users_own_table_is_read_where_it_is(spark: Any, tmp_path: Path) -> 
         for place, table in enumerate((pd.DataFrame(MESSY, columns=names), spark.table("lake_sales"))):
             log, told = Transactions.split_extract(
                 table, until="2017-12-31", time_zone="America/New_York", recorded_in="Europe/Berlin",
-                nobody=["till's own"], classes={"gift card": ["gift_%"]}, folder=tmp_path / str(place),
+                non_members=["till's own"], classes={"gift card": ["gift_%"]}, folder=tmp_path / str(place),
             )  # fmt: skip
             lines = pd.read_parquet(log.lines).drop(columns="record").sort_values(["order_id", "day", "hour"])
             rows = told.rows.drop(columns=["record", "file"]).sort_values(["reason", "value"])

@@ -18,7 +18,6 @@ from crmkit.campaigns.contact_history import LastCampaign
 from crmkit.exceptions import ConfigError, ExtractError, PublishError, RefusedError
 from crmkit.pipeline.config import read_config
 from crmkit.pipeline.publish import Published, run
-from crmkit.pipeline.quality import _advice
 from crmkit.pipeline.quality import quiet as _quiet
 from crmkit.pipeline.quality import strangers as _strangers
 from crmkit.pipeline.quality import why_none as _why_none
@@ -65,10 +64,6 @@ def test_days_that_are_missing_at_the_end_are_told_and_many_are_refused() -> Non
     with pytest.raises(RefusedError):
         _quiet(monthly, date(2017, 8, 4))
     assert _quiet(log_of("2017-01-01"), date(2018, 1, 1)) == []
-
-
-def test_rows_after_until_are_advised_to_set_until() -> None:
-    assert _advice("purchased_at is after 2017-12-31").startswith("Set until to the last day of the delivery")
 
 
 # -- Night after night -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What lines mean: returns, nobody's purchases, classes of lines, cards that are no member's."""
+"""What lines mean: returns, purchases of non-members, classes of lines, non-member cards."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_lines_are_classed() -> None:
     assert rfm_table(log)["total_spend"].tolist() == [22.0]
 
 
-def test_nobodys_purchases_are_kept_for_sales_and_are_in_no_members_history() -> None:
+def test_purchases_of_non_members_are_kept_for_sales_and_are_in_no_members_history() -> None:
     log, found = split(SALE, (None, "2026-01-02", "tea", 1, 5.0, "r2"), ("99999999", "2026-01-02", "tea", 1, 7.0, "r3"))
     assert found.counts["reason"].tolist() == ["customer_id is all nines", "customer_id is missing"]
     lines = lines_of(log)
@@ -135,9 +135,9 @@ def test_a_row_without_a_card_that_is_faulty_besides_is_not_kept() -> None:
     assert len(lines_of(log)) == 1
 
 
-def test_listed_cards_are_nobodys() -> None:
-    log, found = split(SALE, ("till 4", "2026-01-02", "tea", 1, 5.0, "r2"), nobody=["till 4", "o'clock"])
-    assert found.counts["reason"].tolist() == ["customer_id is a card of nobody"]
+def test_listed_cards_are_non_members() -> None:
+    log, found = split(SALE, ("till 4", "2026-01-02", "tea", 1, 5.0, "r2"), non_members=["till 4", "o'clock"])
+    assert found.counts["reason"].tolist() == ["customer_id is a non-member card (till, staff or test)"]
     assert rfm_table(log)["customer_id"].tolist() == ["a"]
     assert len(lines_of(log)) == 2
 

@@ -1,0 +1,313 @@
+"""Why a row is rejected: each rule with its reason, its condition in portable SQL, and what to do about it.
+
+The reason is the key: it is what the report prints, what the tests are named after, and it begins with the column whose
+value is shown. In a condition a column's name is its typed value, ``raw_<column>`` the text as delivered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from crmkit._days import as_day, day_number
+from crmkit.engine.texts import literal
+from crmkit.exceptions import ConfigError
+
+__all__ = ["Rule", "kind_rules", "own_rules"]
+
+_LARGEST = "1000000000000"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One reason for which rows are rejected.
+
+    Parameters
+    ----------
+    reason : str
+        Begins with the name of the column whose value is shown.
+    condition : str
+        Portable SQL that holds for an invalid row; empty where such rows are found in another way.
+    advice : str
+        What to do about it; printed by the load report, by ``crmkit check`` and ``crmkit run``, and by exceptions.
+
+    Examples
+    --------
+    >>> Rule("quantity is above 10,000", "quantity > 10000", advice="State the unit of quantity.").column
+    'quantity'
+    """
+
+    reason: str
+    condition: str = ""
+    advice: str = "Correct these rows at their source."
+
+    @property
+    def column(self) -> str:
+        """The column whose value is shown."""
+        return self.reason.partition(" ")[0]
+
+
+def own_rules(rules: Mapping[str, str]) -> tuple[Rule, ...]:
+    """Rules that a user adds, ``{reason: condition}``.
+
+    >>> own_rules({"quantity is above 10,000": "quantity > 10000"})[0].condition
+    'quantity > 10000'
+    """
+    empty = [reason for reason, condition in rules.items() if not (reason.strip() and condition.strip())]
+    if empty:
+        raise ConfigError(
+            f"rules: {empty} lack a reason or a condition. Write them as in "
+            '{"quantity is above 10,000": "quantity > 10000"}.'
+        )
+    return tuple(Rule(reason, condition, _OWN) for reason, condition in rules.items())
+
+
+_OWN = "A rule of your own: change it under rules, or correct these rows at their source."
+
+
+# -- Rules of each kind of column ------------------------------------------------------------------------------------
+
+
+def missing(name: str) -> Rule:
+    """A required column without a value."""
+    return Rule(f"{name} is missing", f"raw_{name} is null", f"Check that the right column is named for {name}.")
+
+
+def kind_rules(name: str, kind: str) -> tuple[Rule, ...]:
+    """What a column of this kind must not hold, in the order in which it is looked for."""
+    return _OF_KIND[kind](name)
+
+
+def screens(ids: Iterable[str], texts: Iterable[str]) -> dict[str, str]:
+    """Columns to be computed first: whether a row may have one of the faults that are costly to look for."""
+    every_id, every_text = (", ".join(["''", *(f"raw_{name}" for name in names)]) for names in (ids, texts))
+    odd = " or ".join(f"contains(concat_ws({every_id}), {mark})" for mark in ("chr(10)", "chr(13)", "'e'", "'E'"))
+    return {"has_nul": f"contains(concat_ws({every_text}), chr(0))", "has_odd_id": odd}
+
+
+def _of_text(name: str) -> tuple[Rule, ...]:
+    return (
+        Rule(
+            f"{name} holds a NUL character",
+            f"has_nul and contains(raw_{name}, chr(0))",
+            "Export the file again: NUL characters come from a damaged or binary file.",
+        ),
+    )
+
+
+def _of_id(name: str) -> tuple[Rule, ...]:
+    raw = f"raw_{name}"
+    has_power = f"lower({raw}) like '%e+%' or lower({raw}) like '%.%e%'"
+    return (
+        *_of_text(name),
+        Rule(
+            f"{name} holds a line break",
+            f"has_odd_id and (contains({raw}, chr(10)) or contains({raw}, chr(13)))",
+            "Export the file with quotes around its fields.",
+        ),
+        Rule(
+            f"{name} lost its digits (1.2E+12)",
+            f"has_odd_id and ({has_power}) and try_cast({raw} as double) is not null",
+            "Export the column again as text: a spreadsheet has rounded it.",
+        ),
+    )
+
+
+def _of_number(name: str) -> tuple[Rule, ...]:
+    lost = f"raw_{name} is not null and {name} is null"
+    size = f"abs(try_cast(raw_{name} as double))"
+    return (
+        Rule(
+            f"{name} is beyond 1,000,000,000,000",
+            f"abs({name}) > {_LARGEST} or ({lost} and {size} between 1e12 and 1e308)",
+            "Check the unit of the column, and whether an id stands in it.",
+        ),
+        Rule(
+            f"{name} is not a number", lost, "Deliver numbers as in 1234.50, or state decimal, thousands and currency."
+        ),
+    )
+
+
+def _of_time(name: str) -> tuple[Rule, ...]:
+    return (
+        Rule(
+            f"{name} is not a time",
+            f"raw_{name} is not null and {name} is null",
+            "Deliver times as in 2026-03-01 10:00, or state time_format.",
+        ),
+        Rule(
+            f"{name} is a placeholder date",
+            f"{name} < timestamp '1980-01-01 00:00:00' or {name} >= timestamp '9999-01-01 00:00:00'",
+            "Deliver the true day, or leave the rows out.",
+        ),
+    )
+
+
+def _of_date(name: str) -> tuple[Rule, ...]:
+    return (
+        Rule(
+            f"{name} is not a date",
+            f"raw_{name} is not null and {name} is null",
+            "Deliver days as in 2026-03-01, or state date_format.",
+        ),
+    )
+
+
+_OF_KIND = {
+    "id": _of_id,
+    "text": _of_text,
+    "money": _of_number,
+    "number": _of_number,
+    "time": _of_time,
+    "date": _of_date,
+}
+
+
+# -- Rules of a delivery ---------------------------------------------------------------------------------------------
+
+
+def another_currency(name: str, condition: str) -> Rule:
+    """An amount with the sign of a currency that was not stated."""
+    return Rule(f"{name} is in another currency", condition, "Deliver one currency, or name the column that states it.")
+
+
+def dated_after(until: object) -> Rule:
+    """A purchase dated after the last day of the delivery."""
+    last = as_day(until)  # type: ignore[arg-type]
+    return Rule(
+        f"purchased_at is after {last}",
+        f"day > {day_number(last)}",
+        "Set until to the last day of the delivery; --as-of then gives results as of an earlier day.",
+    )
+
+
+NON_MEMBERS = (
+    Rule(
+        "customer_id is missing",
+        "raw_customer_id is null",
+        "Such rows count in sales and in no member's history. Check that the right column is named for customer_id.",
+    ),
+    Rule(
+        "customer_id is all nines",
+        "length(raw_customer_id) >= 8 and replace(raw_customer_id, '9', '') = ''",
+        "Such rows count in sales and in no member's history.",
+    ),
+)
+LISTED = "customer_id is a non-member card (till, staff or test)"
+
+
+def listed_cards(ids: Iterable[str]) -> tuple[Rule, ...]:
+    """Cards that a user says belong to no member."""
+    listed = ", ".join(map(literal, ids))
+    condition = f"raw_customer_id in ({listed})"
+    return (Rule(LISTED, condition, "Listed under non_members; such rows count in sales only."),) if listed else ()
+
+
+# -- Reasons that no condition gives ---------------------------------------------------------------------------------
+
+TORN = {
+    "UNQUOTED VALUE": Rule(
+        "a quote is not closed where its field ends",
+        advice="Export the file with quotes doubled inside quoted fields.",
+    ),
+    "LINE SIZE OVER MAXIMUM": Rule(
+        "the row is longer than 2,000,000 bytes", advice="Look for a quote that is opened in it and not closed."
+    ),
+    "JSON": Rule(
+        "the line is not a JSON object, or has a name twice", advice="Write one object per line, each name once."
+    ),
+}
+FIELDS = Rule(
+    "fields do not match the header", advice="Look for a delimiter inside an unquoted field, or state delimiter."
+)
+REPEATED_LINE = Rule(
+    "line_id repeats with other content",
+    advice="Number the lines of each order. A corrected day is loaded with Store.correct.",
+)
+WITHOUT_CONDITION = (*TORN.values(), FIELDS, REPEATED_LINE)
+
+
+# -- Rules of single tables ------------------------------------------------------------------------------------------
+
+PRODUCT_RULES = (
+    Rule(
+        "brand_type is neither national nor store",
+        "brand_type is not null and brand_type not in ('national', 'store')",
+        "Write national for a manufacturer's brand and store for your own.",
+    ),
+)
+
+SERVICE_RULES = (
+    Rule(
+        "kind is neither complaint, survey nor recovery",
+        "kind not in ('complaint', 'survey', 'recovery')",
+        "Write one of the three words.",
+    ),
+    Rule("score is not between 0 and 10", "score < 0 or score > 10", "Rescale the answers to 0 to 10."),
+    Rule("resolved_at is before recorded_at", "resolved_at < recorded_at"),
+)
+
+COST_RULES = (
+    Rule("amount is below 0", "amount < 0", "Write costs as positive amounts."),
+    Rule("ends is before starts", "ends < starts"),
+    Rule(
+        "allocated_by is neither orders, lines nor visits",
+        "allocated_by is not null and allocated_by not in ('orders', 'lines', 'visits')",
+        "Write one of the three words, or nothing for a cost of one customer.",
+    ),
+)
+
+DEAL_RULES = (
+    Rule(
+        "kind is neither amount, percent, points, bundle nor early notice",
+        "kind not in ('amount', 'percent', 'points', 'bundle', 'early notice')",
+        "Write one of the five words.",
+    ),
+    Rule(
+        "kind is bundle and bundle_with is missing",
+        "kind = 'bundle' and bundle_with is null",
+        "Name what must be bought with it under bundle_with.",
+    ),
+    Rule(
+        "value is not above 0",
+        "value < 0 or (value = 0 and coalesce(kind, 'amount') <> 'early notice')",
+        "State what the member gets.",
+    ),
+    Rule("value is above 100 percent", "kind = 'percent' and value > 100"),
+    Rule(
+        "value_light is not between 0 and value_medium",
+        "value_light < 0 or value_light > coalesce(value_medium, value)",
+        "The heavier the use, the larger the value.",
+    ),
+    Rule("value_medium is below 0", "value_medium < 0"),
+    Rule(
+        "value_heavy is below value_medium",
+        "value_heavy < 0 or value_heavy < coalesce(value_medium, value)",
+        "The heavier the use, the larger the value.",
+    ),
+    Rule("value_heavy is above 100 percent", "kind = 'percent' and value_heavy > 100"),
+    Rule("budget is below 0", "budget < 0"),
+    Rule("price is not above 0", "price <= 0"),
+    Rule(
+        "price is below the money off",
+        "coalesce(kind, 'amount') = 'amount' and price < coalesce(value_heavy, value_medium, value)",
+    ),
+    Rule("margin is not between 0 and 1", "margin < 0 or margin > 1", "Write 30 % as 0.30."),
+    Rule("response is not above 0", "response <= 0", "It is an odds ratio: 1.25, say."),
+    Rule(
+        "limit_per_member is not a whole number above 0",
+        "limit_per_member < 1 or limit_per_member <> floor(limit_per_member)",
+    ),
+    Rule("funder_share is not between 0 and 1", "funder_share < 0 or funder_share > 1", "Write 30 % as 0.30."),
+    Rule(
+        "brand_type is neither national nor store",
+        "brand_type not in ('national', 'store')",
+        "Write national for a manufacturer's brand and store for your own.",
+    ),
+    Rule(
+        "brand_group is neither national, store nor switcher",
+        "brand_group not in ('national', 'store', 'switcher')",
+        "Write one of the three words.",
+    ),
+    Rule("ends is before starts", "ends < starts"),
+)

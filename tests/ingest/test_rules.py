@@ -1,0 +1,55 @@
+"""Rules: each reason has its advice, and the load report, the exception and the run print it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from crmkit.exceptions import ConfigError, ContractError, RefusedError
+from crmkit.ingest.rules import WITHOUT_CONDITION, Rule, dated_after, kind_rules, own_rules
+from crmkit.ingest.schemas import CONTRACTS, COSTS, SERVICE
+from crmkit.offers.deals import Deals
+from crmkit.pipeline.quality import refuse
+from crmkit.transactions.log import Transactions
+
+EVERY = (*CONTRACTS.values(), SERVICE, COSTS, Deals.contract)
+
+
+@pytest.mark.parametrize("contract", EVERY, ids=lambda contract: contract.name)
+def test_every_rule_begins_with_its_column_and_says_what_to_do(contract) -> None:
+    for rule in (*contract.rules_for(contract.columns), *contract.non_members):
+        assert rule.column in contract.columns
+        assert rule.condition
+        assert rule.advice.endswith(".")
+
+
+def test_reasons_without_a_condition_say_what_to_do() -> None:
+    assert all(rule.advice.endswith(".") and not rule.condition for rule in WITHOUT_CONDITION)
+
+
+def test_rows_after_until_are_advised_to_set_until() -> None:
+    rule = dated_after("2017-12-31")
+    assert (rule.reason, rule.condition) == ("purchased_at is after 2017-12-31", "day > 17531")
+    assert rule.advice.startswith("Set until to the last day of the delivery")
+
+
+def test_the_exception_and_the_run_print_the_advice_of_the_rule() -> None:
+    till = pd.DataFrame({"customer_id": ["a", "b"], "purchased_at": ["2017-01-01", "soon"], "amount": [1.0, 2.0]})
+    advice = next(rule.advice for rule in kind_rules("purchased_at", "time") if "not a time" in rule.reason)
+    with pytest.raises(ContractError) as raised:
+        Transactions.from_extract(till, until="2017-12-31")
+    assert f"purchased_at is not a time: {advice}\n" in str(raised.value)
+    _, rejections = Transactions.split_extract(till, until="2017-12-31")
+    with pytest.raises(RefusedError) as refused:
+        refuse(rejections, 0.05)
+    assert f"purchased_at is not a time. {advice}" in str(refused.value)
+
+
+def test_a_rule_of_ones_own_needs_a_reason_and_a_condition() -> None:
+    assert own_rules({"amount is odd": "amount % 2 = 1"})[0] == replace(
+        Rule("amount is odd", "amount % 2 = 1"), advice=own_rules({"a": "b"})[0].advice
+    )
+    with pytest.raises(ConfigError, match="lack a reason or a condition"):
+        own_rules({"amount is odd": " "})
