@@ -44,10 +44,10 @@ def casts_of(
     for name, (one, other) in contract.derived.items():
         if contract.computed(name, present):
             raws[name] = _product(engine, raws[one], raws[other], formats.numbers(one), formats.numbers(other))
-    texts = ", ".join(f"{text} as raw_{name}" for name, text in raws.items())
-    casts = ", ".join(_cast(engine, contract, name, name in raws, formats) for name in contract.columns)
+    texts = ", ".join(f"{raws.get(name, 'cast(null as string)')} as raw_{name}" for name in contract.columns)
+    casts = ", ".join(_cast(engine, contract, name, formats) for name in contract.columns)
     screens = ", ".join(f"{screen} as {name}" for name, screen in contract.screens(raws).items())
-    reasons = " ".join(f"when {rule.condition} then {literal(rule.reason)}" for rule in rules)
+    reasons = " ".join(f"when ({rule.condition}) then {literal(rule.reason)}" for rule in rules)
     values = " ".join(f"when {literal(rule.reason)} then {_shown(contract, rule.column)}" for rule in rules)
     names = ", ".join(contract.columns)
     amount = "amount" if "amount" in contract.columns else "cast(0 as decimal(18, 4))"
@@ -90,9 +90,8 @@ def _product(engine: Engine | SparkEngine, one: str, other: str, of_one: Reading
     return f"coalesce(cast({wide} * {factors[1]} as string), {one} || ' × ' || {other})"
 
 
-def _cast(engine: Engine | SparkEngine, contract: Contract, name: str, there: bool, formats: ColumnFormats) -> str:
-    kind = contract.columns[name]
-    raw = f"raw_{name}" if there else "cast(null as string)"
+def _cast(engine: Engine | SparkEngine, contract: Contract, name: str, formats: ColumnFormats) -> str:
+    kind, raw = contract.columns[name], f"raw_{name}"
     if kind in ("money", "number"):
         cast = _decimal(plain_number(engine, raw, formats.numbers(name)))
     elif kind == "time":
@@ -127,6 +126,18 @@ def _date(engine: Engine | SparkEngine, raw: str, date_format: str | None) -> st
     if date_format is None:
         return engine.local_day(raw)
     return f"cast({engine.local_time(*readable(engine, raw, date_format), None, None)} as date)"
+
+
+_TYPES = {"money": "decimal(18, 4)", "number": "decimal(18, 4)", "time": "timestamp_ntz", "date": "date"}
+
+
+def empty_columns(contract: Contract) -> list[str]:
+    """A contract's columns without a value, as texts and typed: what a rule may name."""
+    return [
+        f"cast(null as {kind}) as {name}"
+        for column, given in contract.columns.items()
+        for name, kind in ((column, _TYPES.get(given, "string")), (f"raw_{column}", "string"))
+    ]
 
 
 def _shown(contract: Contract, name: str) -> str:

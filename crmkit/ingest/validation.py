@@ -18,13 +18,14 @@ import pandas as pd
 from crmkit.engine.duckdb import Engine
 from crmkit.engine.spark import SparkEngine
 from crmkit.engine.texts import literal
-from crmkit.exceptions import ContractError, SourceChangedError
-from crmkit.ingest.casts import MOMENTS, ColumnFormats, casts_of, currency_rules
+from crmkit.exceptions import ConfigError, ContractError, ExtractError, SourceChangedError
+from crmkit.ingest.casts import MOMENTS, ColumnFormats, casts_of, currency_rules, empty_columns
 from crmkit.ingest.contracts import Contract
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.files import is_gzip
 from crmkit.ingest.parts import Part, Reading
 from crmkit.ingest.positions import Positions, positions_of
+from crmkit.ingest.row_meaning import NOTHING_STATED, RowMeaning
 from crmkit.ingest.rules import FIELDS, TORN, WITHOUT_CONDITION, Rule
 from crmkit.ingest.staging import Fingerprint, prepared, with_line_feeds
 from crmkit.ingest.times import TimeRules, fitting_formats, is_ambiguous, is_another_order
@@ -75,10 +76,10 @@ def validate_part(
     names: Mapping[str, str],
     time_rules: TimeRules,
     call: str,
+    meaning: RowMeaning = NOTHING_STATED,
     rules: Sequence[Rule] = (),
-    non_members: Sequence[Rule] = (),
 ) -> ValidatedPart:
-    """Read one part through a contract; ``rules`` and ``non_members`` add to the contract's own, for this delivery."""
+    """Read one part through a contract; ``rules`` and those of ``meaning`` add to the contract's own."""
     source = part.name if len(extract.parts) > 1 or part.path else "The extract"
     present = contract.resolve(part.columns, names, source, call, extract.columns)
     _check_renamed(extract, part, contract, names, present)
@@ -89,13 +90,15 @@ def validate_part(
         raise SourceChangedError(f"{part.name} changed while it was read. Run again when the delivery is complete.")
     time_rules = _check_offsets(engine, staged, part, contract, present, time_rules, kinds)
     formats = _formats_of(contract, present, time_rules, part.reading, kinds)
+    _check_rules(engine, contract, meaning.row_rules)
     _check_open(engine, staged, part, contract, present, formats)
     columns = [*present, *(name for name in contract.derived if contract.computed(name, present))]
     looked_for = [
         *currency_rules(engine, contract, columns, formats),
         *contract.rules_for(columns),
         *rules,
-        *non_members,
+        *meaning.row_rules,
+        *meaning.non_member_rules,
         *contract.non_members,
     ]
     typed = engine.keep(casts_of(engine, staged, contract, present, formats, looked_for))
@@ -224,6 +227,17 @@ def _formats_of(
 def _is_plain(kind: str, given: str) -> bool:
     """Whether values come as what they are; a time that comes as a number does not."""
     return given.startswith(MOMENTS) if kind in ("time", "date") else given != "VARCHAR"
+
+
+def _check_rules(engine: Engine | SparkEngine, contract: Contract, rules: Sequence[Rule]) -> None:
+    """Raise for a user's rule whose condition is no SQL over the contract's columns."""
+    nothing = ", ".join([*empty_columns(contract), "cast(null as integer) as day", "cast(null as integer) as hour"])
+    for rule in rules:
+        try:
+            with engine.reading(f"The condition {rule.condition!r} of the rule {rule.reason!r}"):
+                engine.frame(f"select 1 as n from (select {nothing}) as nothing where ({rule.condition})")
+        except ExtractError as error:
+            raise ConfigError(f"{error}. Columns are {', '.join(contract.columns)}, day and hour.") from None
 
 
 def _check_open(

@@ -184,7 +184,7 @@ def check_files(
     """
     if config is not None:
         stated = config.transactions
-        settings = stated.reading(config.currency) | stated.model_dump(include=set(CLOCK), exclude_none=True)
+        settings = stated.read_options(config.currency) | stated.model_dump(include=set(CLOCK), exclude_none=True)
         guess = Guess("transactions", dict(stated.columns), settings)
     elif layout is not None:
         ready = settings_of(layout, "transactions")

@@ -5,20 +5,24 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from dataclasses import fields
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_type_hints
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
 
 from crmkit.exceptions import ConfigError
 from crmkit.ingest.databases import is_url
 from crmkit.ingest.layouts import settings_of
 from crmkit.ingest.parts import Reading
+from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.schemas import CONTRACTS
+from crmkit.ingest.times import TimeRules
+from crmkit.transactions.line_meaning import LineMeaning, stated
 
 __all__ = ["Config", "read_config"]
 
@@ -32,7 +36,24 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class TableSource(_Table):
+def _options(kind: type[Any]) -> dict[str, Any]:
+    """The options that a dataclass states, with their types and defaults, as fields of a section."""
+    hints = get_type_hints(kind)
+    made = {
+        one.name: Field(default_factory=one.default_factory) for one in fields(kind) if callable(one.default_factory)
+    }
+    return {
+        one.name: (Count if hints[one.name] is int else hints[one.name], made.get(one.name, one.default))
+        for one in fields(kind)
+    }
+
+
+_Readable = create_model("_Readable", __base__=_Table, **_options(Reading))
+_Timed = create_model("_Timed", __base__=_Table, **_options(TimeRules))
+_Meant = create_model("_Meant", __base__=_Table, **_options(RowMeaning))
+
+
+class TableSource(_Readable):
     """Files of one table, or a database; how it is written (`read_extract`), and how its columns are called.
 
     ``layout`` names one of `crmkit.ingest.layouts`, whose settings stand where none are given here. In the address of a
@@ -43,18 +64,7 @@ class TableSource(_Table):
 
     files: str | Annotated[list[str], Field(min_length=1)]
     layout: str | None = None
-    columns: dict[str, str] = {}
-    encoding: str | None = None
-    delimiter: str | None = None
-    decimal: str | None = None
-    thousands: str | None = None
-    currency: str | None = None
-    date_format: str | None = None
-    sheet: str | None = None
-    member: str | None = None
-    table: str | None = None
-    query: str | None = None
-    skip_rows: Count = 0
+    columns: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -68,7 +78,7 @@ class TableSource(_Table):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        self.reading("")
+        self.read_options("")
         for file in self._listed():
             if is_url(file) and "$" not in (urlsplit(file).password or "$"):
                 raise ConfigError("the password stands in the file. Write ${NAME} and set NAME in the environment.")
@@ -85,26 +95,31 @@ class TableSource(_Table):
             return _filled(files[0]) if file == files[0] else f"sqlite:///{home / file}"
         return [str(home / file) for file in files]
 
-    def reading(self, currency: str) -> dict[str, Any]:
+    def read_options(self, currency: str) -> dict[str, Any]:
         """Options of `read_extract`; amounts are in the run's currency unless another is stated."""
-        stated = self.model_dump(include=set(Reading.__dataclass_fields__), exclude_none=True)
+        stated = self.model_dump(include={one.name for one in fields(Reading)}, exclude_none=True)
         options = ({"currency": currency} if currency else {}) | stated
         Reading(**options)
         return options
 
 
-class SalesSource(TableSource):
+class SalesSource(TableSource, _Timed, _Meant):
     """Files of sold lines, and how their times are written."""
 
     about = "transactions"
 
-    time_zone: str | None = None
-    recorded_in: str | None = None
-    time_format: str | None = None
-    trading_day_cutoff: str | None = None
-    non_members: list[str] = []
-    classes: dict[str, list[str]] = {}
+    classes: dict[str, list[str]] | None = None
     max_rejected: Number = Field(0.05, ge=0, le=1)
+
+    def line_options(self) -> dict[str, Any]:
+        """Keywords of `Transactions.split_extract`: how times are written, what lines mean, and the names of columns."""
+        names = {one.name for kind in (TimeRules, LineMeaning) for one in fields(kind)}
+        return self.model_dump(include=names, exclude_defaults=True) | self.columns
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        stated(self.line_options())
+        return self
 
 
 class ProductSource(TableSource):

@@ -31,7 +31,7 @@ def sources_of(config: Config, home: Path) -> dict[str, Extract]:
         "tips": config.tips,
     }
     return {
-        name: read_extract(table.source(home), **table.reading(config.currency))
+        name: read_extract(table.source(home), **table.read_options(config.currency))
         for name, table in tables.items()
         if table is not None
     }

@@ -118,20 +118,13 @@ class Run:
         sales, products = self.config.transactions, self.config.products
         if products:
             self.products = Products.from_extract(self.sources["products"], **products.columns)
-        names: dict[str, Any] = dict(sales.columns)
         log, rejections = Transactions.split_extract(
             self.sources["transactions"],
             until=self.config.until,
-            time_zone=sales.time_zone,
-            recorded_in=sales.recorded_in,
-            time_format=sales.time_format,
-            trading_day_cutoff=sales.trading_day_cutoff,
             products=self.products,
-            non_members=sales.non_members,
-            classes=sales.classes,
             folder=self.folder / _WORK,
             progress=self.progress,
-            **names,
+            **sales.line_options(),
         )
         with Engine() as engine:
             rows = f"select {_REJECTED} from {engine.parquet(rejections.path)} order by place, record"

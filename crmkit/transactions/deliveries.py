@@ -1,12 +1,12 @@
 """One delivery of sales: what is kept, what it means, and what became of every row.
 
-Parts come through the door; lines delivered before are set aside; every kept line gets its kind, and returns are matched
-to the sales they take back. :mod:`crmkit.transactions` and :mod:`crmkit.store` are built on this.
+Parts are validated; lines delivered before are set aside; every kept line gets its kind, and returns are matched to the
+sales they take back. `Transactions` and `Store` are built on this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from datetime import date
 
 from crmkit.engine.duckdb import Engine
@@ -14,11 +14,12 @@ from crmkit.engine.spark import SparkEngine
 from crmkit.engine.texts import literal
 from crmkit.ingest.contracts import ITEM_COLUMNS
 from crmkit.ingest.extracts import Extract
-from crmkit.ingest.rules import LISTED, dated_after, listed_cards
+from crmkit.ingest.rules import LISTED, dated_after
 from crmkit.ingest.schemas import SALES
 from crmkit.ingest.times import TimeRules
 from crmkit.ingest.validation import ValidatedPart, validate_part
 from crmkit.transactions.duplicates import count_rows, repeated_keys, resent_files
+from crmkit.transactions.line_meaning import LineMeaning
 from crmkit.transactions.rejections import CollectedLines
 
 __all__ = ["NON_MEMBER_REASONS", "collect_lines", "filled_items"]
@@ -32,18 +33,18 @@ def collect_lines(
     source: Extract,
     columns: Mapping[str, str],
     time_rules: TimeRules,
+    meaning: LineMeaning,
     last: date,
-    non_members: Sequence[str] = (),
     earlier: str | None = None,
     known: Collection[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> CollectedLines:
-    """Take a delivery through the door.
+    """Validate a delivery and collect the lines that are kept.
 
     ``earlier`` is a relation of lines kept from deliveries before it, whose ``file`` is above 0 and higher in a later
     one; ``known`` are the hashes of their files.
     """
-    validated = _validated_parts(engine, source, columns, time_rules, last, non_members, progress)
+    validated = _validated_parts(engine, source, columns, time_rules, meaning, last, progress)
     resent = resent_files([part.sha256 for part in validated], known)
     sound = _sound(validated, resent)
     repeated = repeated_keys(engine, sound, earlier)
@@ -56,17 +57,17 @@ def _validated_parts(
     source: Extract,
     columns: Mapping[str, str],
     time_rules: TimeRules,
+    meaning: LineMeaning,
     last: date,
-    non_members: Sequence[str],
     progress: Callable[[str], None] | None,
 ) -> list[ValidatedPart]:
-    late, listed = [dated_after(last)], listed_cards(non_members)
+    late = [dated_after(last)]
     validated = []
     for part in source.parts:
         if progress:
             progress(part.name)
         call = "Transactions.from_extract"
-        validated.append(validate_part(engine, source, part, SALES, columns, time_rules, call, late, listed))
+        validated.append(validate_part(engine, source, part, SALES, columns, time_rules, call, meaning, late))
     return validated
 
 

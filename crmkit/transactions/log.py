@@ -25,6 +25,7 @@ from crmkit.exceptions import ContractError, LeakError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.times import TimeRules
 from crmkit.transactions.deliveries import collect_lines, filled_items
+from crmkit.transactions.line_meaning import LineMeaning
 from crmkit.transactions.rejections import Rejections, reconcile
 from crmkit.transactions.returns import match_returns
 
@@ -124,6 +125,7 @@ class Transactions:
         products: Products | None = None,
         non_members: Sequence[str] = (),
         classes: Mapping[str, Sequence[str]] | None = None,
+        rules: Mapping[str, str] | None = None,
         folder: str | Path | None = None,
         progress: Callable[[str], None] | None = None,
         **columns: str,
@@ -152,6 +154,10 @@ class Transactions:
         classes : mapping of str to patterns, optional
             Lines that are no goods, by product_id or category (SQL ``like``): ``{"service": ["POST", "DOT"],
             "gift card": ["gift_%"]}``. They are money, not purchases.
+        rules : mapping of str to str, optional
+            Cleaning rules of your own, reason = SQL condition of an invalid row over the columns of the contract
+            (``raw_<column>`` is the text as delivered): ``{"quantity is above 10,000": "quantity > 10000"}``. The reason
+            begins with the column whose value is to be shown.
         folder : path, optional
             Where lines, trips and days are kept. By default a private folder that is removed when Python ends. On a
             cluster every machine must see it.
@@ -203,13 +209,14 @@ class Transactions:
         """
         source = extract if isinstance(extract, Extract) else read_extract(extract)
         time_rules = TimeRules(time_zone, recorded_in, time_format, trading_day_cutoff)
+        meaning = LineMeaning(rules or {}, non_members, products, classes)
         last = as_day(until)
         home = Path(folder) if folder is not None else _private_folder()
         home.mkdir(parents=True, exist_ok=True)
         far = bool(source.parts) and all(is_spark(part.table) for part in source.parts)
         with SparkEngine(source.parts[0].table.sparkSession) if far else Engine() as engine:
-            received = collect_lines(engine, source, columns, time_rules, last, non_members, progress=progress)
-            match_returns(engine, received.lines, products, classes, home)
+            received = collect_lines(engine, source, columns, time_rules, meaning, last, progress=progress)
+            match_returns(engine, received.lines, meaning, home)
             stored = engine.parquet(home / "lines.parquet")
             rejections = reconcile(engine, received, stored, home / "rejected.parquet")
             items = filled_items(engine, stored)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from crmkit.engine.duckdb import Engine
 from crmkit.engine.spark import SparkEngine
 from crmkit.engine.texts import literal, sql_text
 from crmkit.ingest.contracts import ITEM_COLUMNS
 from crmkit.transactions.duplicates import count_rows
-
-if TYPE_CHECKING:
-    from crmkit.ingest.tables import Products
+from crmkit.transactions.line_meaning import LineMeaning
 
 __all__ = ["match_returns"]
 
@@ -24,34 +21,31 @@ MOST = 200  # returns of one product by one member that are matched; more are no
 def match_returns(
     engine: Engine | SparkEngine,
     lines: str,
-    products: Products | None,
-    classes: Mapping[str, Sequence[str]] | None,
+    meaning: LineMeaning,
     home: Path,
 ) -> None:
     """Add what the products table knows, say what each line is, match returns, and write lines, trips and days."""
-    known = engine.view(_known(engine, lines, products, classes or {}))
-    engine.save(_settled(engine, known), home / "lines.parquet")
+    told = engine.view(_with_kinds(engine, lines, meaning))
+    engine.save(_with_returns(engine, told), home / "lines.parquet")
     stored = engine.parquet(home / "lines.parquet")
     with engine.reading("The extract"):
         for fold in ("trips", "days"):
             engine.save(sql_text(f"transactions/{fold}", lines=stored), home / f"{fold}.parquet")
 
 
-def _known(
-    engine: Engine | SparkEngine, lines: str, products: Products | None, classes: Mapping[str, Sequence[str]]
-) -> str:
+def _with_kinds(engine: Engine | SparkEngine, lines: str, meaning: LineMeaning) -> str:
     """A query for the lines with what the products table says of them, each with its kind."""
     columns, joined = {name: f"l.{name}" for name in engine.types(lines)}, ""
-    if products is not None:
-        table = engine.register(products.frame)
+    if meaning.products is not None:
+        table = engine.register(meaning.products.frame)
         columns |= {
             name: f"coalesce(p.{name}, l.{name})"
-            for name in products.frame.columns
+            for name in meaning.products.frame.columns
             if name in columns and name != "product_id"
         }
         joined = f"left join {table} p on l.product_id = p.product_id"
     selects = ", ".join(f"{value} as {name}" for name, value in columns.items())
-    return f"with known as (select {selects} from {lines} l {joined}) select *, {_kind(classes)} as kind from known"
+    return f"with known as (select {selects} from {lines} l {joined}) select *, {_kind(meaning.classes or {})} as kind from known"
 
 
 def _kind(classes: Mapping[str, Sequence[str]]) -> str:
@@ -66,7 +60,7 @@ def _kind(classes: Mapping[str, Sequence[str]]) -> str:
         when amount = 0 then 'free' else 'sale' end"""
 
 
-def _settled(engine: Engine | SparkEngine, lines: str) -> str:
+def _with_returns(engine: Engine | SparkEngine, lines: str) -> str:
     """A query for the lines with what returns mean: ``units`` is what a line adds to what its member has, ``buy_day`` the
     day of the purchase that it belongs to. What a returned line does not say of its goods, the sold line does.
     """

@@ -17,7 +17,6 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -32,8 +31,8 @@ from crmkit.engine.duckdb import Engine
 from crmkit.exceptions import ContractError, CrmkitWarning, LeakError, RefusedError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.tables import Products
-from crmkit.ingest.times import TimeRules
 from crmkit.transactions.deliveries import NON_MEMBER_REASONS, collect_lines, filled_items
+from crmkit.transactions.line_meaning import stated
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections, reconcile
 from crmkit.transactions.returns import match_returns
@@ -176,31 +175,25 @@ class Store:
         extract: Extract | object,
         until: str | date,
         corrects: bool,
-        *,
-        time_zone: str | None = None,
-        recorded_in: str | None = None,
-        time_format: str | None = None,
-        trading_day_cutoff: str | None = None,
-        products: Products | None = None,
-        non_members: Sequence[str] = (),
-        classes: Mapping[str, Sequence[str]] | None = None,
-        **columns: str,
+        **options: Any,
     ) -> Rejections:
         source = extract if isinstance(extract, Extract) else read_extract(extract)
-        time_rules = TimeRules(time_zone, recorded_in, time_format, trading_day_cutoff)
+        time_rules, meaning, columns = stated(options)
         with owned(self.path, "load"), Engine() as engine:
             kept = self._manifest()
             number, version = len(kept.loads) + 1, kept.version + 1
             home, target = self._fresh(self._load(number)), self._fresh(self._version(version))
             earlier = None if corrects or not kept.loads else self._delivered(engine, kept.loads)
             known = {} if corrects else _taken(kept.loads)
-            received = collect_lines(engine, source, columns, time_rules, as_day(until), non_members, earlier, known)
+            received = collect_lines(engine, source, columns, time_rules, meaning, as_day(until), earlier, known)
             engine.save(f"select * from {received.lines}", home / "lines.parquet")
             n_alike = _alike(engine, engine.parquet(home / "lines.parquet"), earlier) if earlier else 0
             entry = _Load(number, until=str(as_day(until)), corrects=corrects)
-            products = self._products(products, kept, target)
-            given = kept.classes if classes is None else {name: list(patterns) for name, patterns in classes.items()}
-            match_returns(engine, self._lines(engine, [*kept.loads, entry]), products, given, target)
+            products = self._products(meaning.products, kept, target)
+            stated_ones = kept.classes if meaning.classes is None else meaning.classes
+            given = {name: list(patterns) for name, patterns in stated_ones.items()}
+            meaning = replace(meaning, products=products, classes=given)
+            match_returns(engine, self._lines(engine, [*kept.loads, entry]), meaning, target)
             lines = engine.parquet(target / "lines.parquet")
             own = engine.view(f"select * from {lines} where file between {_first(number)} and {_first(number + 1) - 1}")
             found = reconcile(engine, received, own, home / "rejected.parquet")

@@ -283,7 +283,7 @@ def test_a_configuration_names_a_database(sqlite: str, tmp_path: Path, monkeypat
     file = tmp_path / "crmkit.toml"
     file.write_text('until = 2026-12-31\n[transactions]\nfiles = "sqlite:///till\'s.db"\ntable = "sales"\n')
     sales = read_config(file).transactions
-    assert read_extract(sales.source(tmp_path), **sales.reading("")).columns[0] == "customer_id"
+    assert read_extract(sales.source(tmp_path), **sales.read_options("")).columns[0] == "customer_id"
     file.write_text('until = 2026-12-31\n[transactions]\nfiles = "postgresql://till:${TILL_SECRET}@h/d"\ntable = "s"\n')
     sales = read_config(file).transactions
     with pytest.raises(ConfigError, match=r"does not have .'TILL_SECRET'."):

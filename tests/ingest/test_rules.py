@@ -47,6 +47,32 @@ def test_the_exception_and_the_run_print_the_advice_of_the_rule() -> None:
     assert f"purchased_at is not a time. {advice}" in str(refused.value)
 
 
+def test_a_rule_of_ones_own_rejects_rows_and_shows_the_value() -> None:
+    till = pd.DataFrame(
+        {"customer_id": ["a", "b"], "purchased_at": "2017-01-01", "amount": 1.0, "quantity": [1, 99999]}
+    )
+    rules = {"quantity is above 10,000": "quantity > 10000", "brand isn't known": "raw_brand = 'x'"}
+    _, rejections = Transactions.split_extract(till, until="2017-12-31", rules=rules)
+    assert str(rejections) == "2 rows read; used 1; duplicate 0; rejected 1: 1 where quantity is above 10,000"
+    assert rejections.rows["value"].tolist() == ["99999"]
+    assert "under rules" in rejections.advice[0]
+
+
+def test_a_rule_of_ones_own_about_a_person_shows_no_id() -> None:
+    till = pd.DataFrame({"customer_id": ["a", "test7"], "purchased_at": "2017-01-01", "amount": 1.0})
+    rules = {"customer_id is a test card": "customer_id like 'test%'"}
+    _, rejections = Transactions.split_extract(till, until="2017-12-31", rules=rules)
+    assert rejections.rows["value"].isna().all()
+    assert rejections.rows_rejected == 1
+
+
+@pytest.mark.parametrize("condition", ["quantity >", "quantityy > 1", "quantity > 1; drop table x"])
+def test_a_condition_that_is_no_sql_is_named(condition: str) -> None:
+    till = pd.DataFrame({"customer_id": ["a"], "purchased_at": "2017-01-01", "amount": 1.0, "quantity": [1]})
+    with pytest.raises(ConfigError, match=r"rule 'too many'.*Columns are customer_id"):
+        Transactions.split_extract(till, until="2017-12-31", rules={"too many": condition})
+
+
 def test_a_rule_of_ones_own_needs_a_reason_and_a_condition() -> None:
     assert own_rules({"amount is odd": "amount % 2 = 1"})[0] == replace(
         Rule("amount is odd", "amount % 2 = 1"), advice=own_rules({"a": "b"})[0].advice

@@ -1,0 +1,47 @@
+"""What the lines of a delivery mean: which rows count, whose they are, and what was sold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from crmkit.ingest.row_meaning import RowMeaning
+from crmkit.ingest.times import TimeRules
+
+if TYPE_CHECKING:
+    from crmkit.ingest.tables import Products
+
+__all__ = ["LineMeaning", "stated"]
+
+
+@dataclass(frozen=True)
+class LineMeaning(RowMeaning):
+    """A `RowMeaning` with what is known of the goods.
+
+    Attributes
+    ----------
+    products : Products, optional
+        What is sold.
+    classes : mapping of str to patterns, optional
+        Lines that are money, not goods, by product_id or category.
+    """
+
+    products: Products | None = None
+    classes: Mapping[str, Sequence[str]] | None = None
+
+
+def stated(options: Mapping[str, Any]) -> tuple[TimeRules, LineMeaning, dict[str, str]]:
+    """The keywords of `Transactions.split_extract`: how times are written, what lines mean, and the names of columns.
+
+    >>> times, meaning, columns = stated({"time_zone": "Asia/Seoul", "non_members": ["till 4"], "amount": "paid"})
+    >>> times.time_zone, meaning.non_members, columns
+    ('Asia/Seoul', ['till 4'], {'amount': 'paid'})
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    of_times, of_lines = ({one.name for one in fields(kind)} for kind in (TimeRules, LineMeaning))
+    return (
+        TimeRules(**{name: value for name, value in given.items() if name in of_times}),
+        LineMeaning(**{name: value for name, value in given.items() if name in of_lines}),
+        {name: value for name, value in given.items() if name not in of_times | of_lines},
+    )
