@@ -1,18 +1,44 @@
-"""Reading customer tables for scores, tiers and segments: finite numbers, remembered names, or an error that says which."""
+"""What a table must have: its columns, finite numbers, remembered names, or an error that says which are missing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import sklearn.exceptions
-from sklearn.utils.validation import validate_data
 
 from crmkit._types import Floats
-from crmkit.exceptions import ContractError, CrmkitError
+from crmkit.exceptions import ContractError
 
-__all__ = ["as_table", "customer_index", "numbers", "remember"]
+__all__ = ["as_table", "customer_index", "nearest", "numbers", "remember", "require_columns"]
+
+
+def require_columns(table: Any, names: Iterable[str], what: str = "The table", advice: str = "") -> None:
+    """Raise `ContractError` unless a table has these columns; the message proposes names that are near.
+
+    >>> require_columns(["Recency", "T"], ["recency", "T"], advice="Make it with btyd_summary(log).")
+    Traceback (most recent call last):
+        ...
+    crmkit.exceptions.ContractError: Columns not found: ['recency'] (did you mean 'Recency'?). The table has ['Recency', 'T']. Make it with btyd_summary(log).
+    """
+    there = [str(name) for name in getattr(table, "column_names", getattr(table, "columns", table))]
+    if missing := [name for name in names if name not in there]:
+        near = [repr(found) for name in missing if (found := nearest(name, there))]
+        meant = f" (did you mean {', '.join(near)}?)" if near else ""
+        raise ContractError(f"Columns not found: {missing}{meant}. {what} has {there}. {advice}".rstrip())
+
+
+def nearest(name: str, there: Iterable[str]) -> str | None:
+    """The name that is spelt most like another, when any is near; capitals, blanks and marks do not count.
+
+    >>> nearest("customer id", ["Customer_ID", "amount"])
+    'Customer_ID'
+    """
+    plain = {"".join(filter(str.isalnum, one.casefold())): one for one in there}
+    near = get_close_matches("".join(filter(str.isalnum, name.casefold())), plain, n=1, cutoff=0.8)
+    return plain[near[0]] if near else None
 
 
 def as_table(estimator: Any, X: Any) -> pd.DataFrame:
@@ -32,6 +58,8 @@ def as_table(estimator: Any, X: Any) -> pd.DataFrame:
 
 def remember(estimator: Any, table: pd.DataFrame, *, reset: bool) -> None:
     """Set, or compare, feature_names_in_ and n_features_in_ the way scikit-learn does."""
+    from sklearn.utils.validation import validate_data
+
     try:
         validate_data(estimator, table, reset=reset, skip_check_array=True)
     except ValueError as error:
@@ -69,14 +97,9 @@ def customer_index(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> 
         raise ContractError(f"{name} is a {type(table).__name__}; pass a pandas table with {list(columns)}.")
     if "customer_id" not in table.columns and table.index.name == "customer_id":
         table = table.reset_index()
-    if missing := [column for column in ("customer_id", *columns) if column not in table.columns]:
-        raise ContractError(f"Columns not found in {name}: {missing}. It has {list(table.columns)}.")
+    require_columns(table, ("customer_id", *columns), name)
     ids = table["customer_id"]
     faults = {"are missing": int(ids.isna().sum()), "are repeated": int(ids.dropna().duplicated().sum())}
     if said := [f"{count:,} customer_id {fault}" for fault, count in faults.items() if count]:
         raise ContractError(f"{name}: {', '.join(said)}. Give one row per customer, each with its id.")
     return table.set_index("customer_id")
-
-
-class NotFittedError(CrmkitError, sklearn.exceptions.NotFittedError):  # type: ignore[misc]
-    """The model was asked for an answer before ``fit``."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crmkit._checks import require_columns
 from crmkit._types import Floats
-from crmkit.exceptions import ContractError
 from crmkit.summaries.snapshots import ANCHOR, LINES
 
 __all__ = ["THEMES", "customer_features", "date_terms"]
@@ -63,9 +63,8 @@ def customer_features(
     >>> bool(np.isfinite(features.to_numpy()).all())
     True
     """
-    missing = [name for name in ("days_since_last", "squared_gaps", *LINES) if name not in state.columns]
-    if missing:
-        raise ContractError(f"Columns not found: {missing}. Make the table with snapshots(log).state(as_of).")
+    made = "Make it with snapshots(log).state(as_of)."
+    require_columns(state, ("days_since_last", "squared_gaps", *LINES), advice=made)
     known = {
         name: state[name].to_numpy(dtype=np.float64, na_value=0.0) for name in state.columns if name != "customer_id"
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
 
+from crmkit._checks import nearest
 from crmkit.exceptions import ContractError
 from crmkit.ingest.parts import NO_HEADER, are_values
 from crmkit.ingest.rules import Rule, kind_rules, missing, screens
@@ -78,7 +79,7 @@ class Contract:
         if absent:
             faults += [f"Columns not found: {', '.join(absent)}."]
         if missing:
-            near = _nearest(missing[0], delivered)
+            near = nearest(missing[0], delivered)
             faults += [
                 f"Columns not found: {missing}. Name them: {call}(…, {missing[0]}={repr(near) if near else '…'})."
             ]
@@ -119,13 +120,6 @@ class Contract:
         return screens(ids, [name for name, kind in kinds.items() if kind in ("id", "text")])
 
 
-def _nearest(name: str, there: tuple[str, ...]) -> str | None:
-    """The delivered column that is spelt most like a name, when any is near."""
-    plain = {"".join(filter(str.isalnum, column.casefold())): column for column in there}
-    near = get_close_matches("".join(filter(str.isalnum, name.casefold())), plain, n=1, cutoff=0.8)
-    return plain[near[0]] if near else None
-
-
 def _hint(name: str, there: tuple[str, ...]) -> str:
-    near = _nearest(name, there)
+    near = nearest(name, there)
     return f"; did you mean {near!r}" if near else ""

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 
 from crmkit import __version__
 from crmkit._atomic import replacing
-from crmkit._checks import NotFittedError
+from crmkit._fitted import NotFittedError
 from crmkit._types import Floats
 from crmkit.exceptions import ContractError, CrmkitWarning, ExtractError
 from crmkit.models._bgnbd_math import Maximum

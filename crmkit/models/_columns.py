@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crmkit._checks import require_columns
 from crmkit._types import Bools, Floats
 from crmkit.exceptions import ContractError, ModelError
 
@@ -50,12 +51,7 @@ def column_names(X: Any) -> list[str]:
 
 def read_columns(X: Any, names: tuple[str, ...], rules: Rules) -> list[Floats]:
     """The named columns of a table as float arrays, or one ContractError with everything that is wrong with them."""
-    there = column_names(X)
-    missing = [name for name in names if name not in there]
-    if missing:
-        raise ContractError(
-            f"Columns not found: {missing}. The table has {there}. Rename them, or make the table with btyd_summary(log)."
-        )
+    require_columns(X, names, advice="Rename them, or make the table with btyd_summary(log).")
     columns = {name: _floats(X[name], name) for name in names}
     faults = {rule: int((~holds(columns)).sum()) for rule, holds in rules.items()}
     broken = [f"{count} where not: {rule}" for rule, count in faults.items() if count]

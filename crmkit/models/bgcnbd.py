@@ -7,12 +7,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from crmkit._checks import require_columns
 from crmkit._types import Bools, Floats
-from crmkit.exceptions import ContractError, CrmkitWarning, ModelError
+from crmkit.exceptions import CrmkitWarning, ModelError
 from crmkit.models import _bgcnbd_math as formulas
 from crmkit.models._base import Model
 from crmkit.models._bgnbd_math import Likelihood, simulate_purchases
-from crmkit.models._columns import PURCHASE_RULES, Rules, column_names, read_columns, read_weights
+from crmkit.models._columns import PURCHASE_RULES, Rules, read_columns, read_weights
 from crmkit.models.purchase_model import Cells, PurchaseModel
 
 K_MOST = 24
@@ -237,11 +238,9 @@ def _equal_gaps(x: Floats, t_x: Floats) -> Floats:
 
 
 def _read_gaps(customers: Any) -> list[Floats]:
-    there = column_names(customers)
-    if "sum_log_gap" not in there:
-        raise ContractError(
-            f"Columns not found: ['sum_log_gap']. The table has {there}. Regular timing is learnt from the sum of the "
-            "logarithms of the days between purchases, which btyd_summary(log) gives; make the table with it, or use "
-            "BGNBD or MBGNBD, which do without."
-        )
+    why = (
+        "Regular timing is learnt from the sum of the logarithms of the days between purchases, which btyd_summary(log) "
+        "gives; make the table with it, or use BGNBD or MBGNBD, which do without."
+    )
+    require_columns(customers, ["sum_log_gap"], advice=why)
     return read_columns(customers, ("frequency", "recency", "T", "sum_log_gap"), _GAP_RULES)

@@ -23,10 +23,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crmkit._atomic import replacing
+from crmkit._checks import require_columns
 from crmkit.engine.duckdb import Engine
 from crmkit.engine.frames import is_spark
 from crmkit.engine.spark import SparkEngine
-from crmkit.exceptions import ConfigError, ContractError
+from crmkit.exceptions import ConfigError
 from crmkit.models import BGCNBD, MBGCNBD, CustomerLifetimeValue, GammaGamma
 
 __all__ = ["customer_cells", "fit_customers", "score_customers", "score_file"]
@@ -292,7 +293,4 @@ def _engine_of(table: Any) -> Engine | SparkEngine:
 
 
 def _check_columns(table: Any, columns: Sequence[str]) -> None:
-    there = pq.read_schema(table).names if _is_path(table) else list(table.columns)
-    missing = [name for name in columns if name not in there]
-    if missing:
-        raise ContractError(f"Columns not found: {missing}. The table has {there}.")
+    require_columns(pq.read_schema(table).names if _is_path(table) else table, columns)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crmkit._checks import require_columns
 from crmkit.exceptions import ContractError
 from crmkit.offers.control_group import UNIVERSAL, control_group
 
@@ -16,9 +17,8 @@ __all__ = ["brand_groups", "check_customers", "check_table", "eligible", "list_t
 
 def check_table(name: str, table: pd.DataFrame | None, needed: Sequence[str]) -> None:
     """Raise `ContractError` when a column is missing; a table that is not given lacks nothing."""
-    missing = [] if table is None else [column for column in needed if column not in table]
-    if missing and table is not None:
-        raise ContractError(f"{name} lacks {missing}; it has {list(table.columns)}.")
+    if table is not None:
+        require_columns(table, needed, name)
 
 
 def check_customers(customers: pd.DataFrame, needed: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from crmkit._checks import require_columns
 from crmkit._days import as_day
 from crmkit._types import Ints
 from crmkit.exceptions import ContractError
@@ -53,15 +54,12 @@ class Needs:
             A column is missing.
         """
         there, item = self.columns, self.named_item()
-        missing = [name for name in ("customer_id", "p_purchase", "spend") if name not in there]
-        if item is None:
-            missing.append("category or product_id")
-        if missing or item is None:
-            raise ContractError(
-                f"due lacks {missing}; it has {there}. NextPurchase(by=…).predict gives such a table; spend is "
-                "what the member is expected to spend on the item when buying it."
-            )
-        return item
+        made = (
+            "NextPurchase(by=…).predict gives such a table; spend is what the member is expected to spend on the item "
+            "when buying it."
+        )
+        require_columns(there, ("customer_id", "p_purchase", "spend", item or "category or product_id"), "due", made)
+        return str(item)
 
     def named_item(self) -> str | None:
         """The column of what is due, whatever else is missing."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from crmkit.exceptions import ContractError
+from crmkit._checks import require_columns
 from crmkit.offers.needs import Needs
 
 __all__ = ["choose_tips"]
@@ -51,9 +51,7 @@ def choose_tips(
     """
     needs = Needs(due)
     for name, there, needed in (("due", needs.columns, _READ), ("tips", list(tips), ["tip_id", "category", "title"])):
-        missing = [column for column in needed if column not in there]
-        if missing:
-            raise ContractError(f"{name} lacks {missing}; it has {there}. Tips are chosen by category.")
+        require_columns(there, needed, name, "Tips are chosen by category.")
     first = tips.drop_duplicates("category")[["category", "tip_id", "title"]]
     found = [_best(_of(piece, members).merge(first, on="category"), slots) for piece in needs.pieces(_READ)]
     best = _best(pd.concat(found), slots) if found else pd.DataFrame(columns=_GIVEN)

@@ -14,6 +14,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from crmkit._checks import require_columns
 from crmkit._types import Floats, Ints
 from crmkit.exceptions import ContractError, ModelError
 from crmkit.repurchase import _hazard_math as hazard
@@ -123,11 +124,11 @@ class RepurchaseRate(Waiting):
         return r[place], alpha[place], x, t_x, T, weights[place]
 
 
+_MADE = "Make it with item_state(log, by=…)."
+
+
 def item_codes(pairs: Any) -> Any:
-    if "item" not in pairs:
-        raise ContractError(
-            f"Columns not found: ['item']. The table has {list(pairs)}; make it with item_state(log, by=…)."
-        )
+    require_columns(pairs, ["item"], advice=_MADE)
     return pairs["item"]
 
 
@@ -146,11 +147,7 @@ def place_in(known: pd.Series[Any], item: Any) -> Ints:
 
 
 def feature_matrix(pairs: Any, names: tuple[str, ...]) -> list[Floats]:
-    missing = [name for name in names if name not in pairs]
-    if missing:
-        raise ContractError(
-            f"Columns not found: {missing}. The table has {list(pairs)}; make it with item_state(log, by=…)."
-        )
+    require_columns(pairs, names, advice=_MADE)
     columns = {name: np.asarray(pairs[name], dtype=np.float64) for name in names}
     sound = np.asarray(pd.notna(pairs["item"]))
     for values in columns.values():

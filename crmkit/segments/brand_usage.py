@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from crmkit._checks import NotFittedError
+from crmkit._fitted import NotFittedError
 from crmkit.engine.choose import engine_for
 from crmkit.engine.duckdb import Engine
 from crmkit.engine.frames import collected

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from crmkit.exceptions import ContractError
+from crmkit._checks import require_columns
 from crmkit.ingest.tables import ServiceRecords
 from crmkit.summaries.service import known_records, satisfaction_index, together, unresolved
 
@@ -45,8 +45,7 @@ def contact_lists(customers: Any, service: ServiceRecords, as_of: str | date) ->
     >>> promotion["customer_id"].tolist(), recovery["customer_id"].tolist()
     (['b'], ['a'])
     """
-    if "customer_id" not in customers.columns:
-        raise ContractError(f"Columns not found: ['customer_id']. The table has {list(customers.columns)}.")
+    require_columns(customers, ["customer_id"])
     known = known_records(service, as_of)
     complaints = known[(known["kind"] == "complaint") & unresolved(known, as_of)]
     topics = complaints.assign(topic=complaints["topic"].fillna("")).sort_values("recorded_at")

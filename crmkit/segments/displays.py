@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from crmkit._checks import numbers
+from crmkit._checks import numbers, require_columns
 from crmkit._types import Floats
 from crmkit.displays import BLUE, GREY, INK, ORANGE, Display, legend, short
-from crmkit.exceptions import ContractError
 from crmkit.segments.migration import Migration
 from crmkit.segments.rfm import RFMScores
 from crmkit.segments.tiers import concentration
@@ -236,8 +235,7 @@ def segment_map(customers: pd.DataFrame, segment: str = "segment", value: str = 
     0   loyal          2        20.0   0.67     1.0
     1     new          1         5.0   0.33     1.0
     """
-    if missing := [name for name in (segment, value) if name not in customers.columns]:
-        raise ContractError(f"Columns not found: {missing}. The table has {list(customers.columns)}.")
+    require_columns(customers, (segment, value))
     grouped = customers.assign(_value=numbers(customers[value])).groupby(segment, observed=True)["_value"]
     table: pd.DataFrame = grouped.agg(customers="size", value="sum").rename_axis("segment").reset_index()
     table = table.sort_values("customers", ascending=False, kind="stable", ignore_index=True)
@@ -269,8 +267,7 @@ def group_profile(customers: pd.DataFrame, group: str, measures: Sequence[str]) 
     1     B          2          6.0          1.5
     2   all          3          8.0          2.0
     """
-    if missing := [name for name in (group, *measures) if name not in customers.columns]:
-        raise ContractError(f"Columns not found: {missing}. The table has {list(customers.columns)}.")
+    require_columns(customers, (group, *measures))
     values = pd.DataFrame({name: numbers(customers[name]) for name in measures})
     by = values.groupby(customers[group].astype(str).to_numpy())
     medians = by.median().assign(customers=by.size()).sort_values(measures[0], ascending=False, kind="stable")

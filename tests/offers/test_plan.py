@@ -239,11 +239,11 @@ def test_nothing_to_plan_is_an_empty_plan(empty: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("due", "customers", "message"),
     [
-        (due_rows(["a"], ["C0"]).drop(columns="spend"), members(1), r"lacks \['spend'\]"),
+        (due_rows(["a"], ["C0"]).drop(columns="spend"), members(1), r"not found: \['spend'\]"),
         (due_rows(["a"], ["C0"]).drop(columns="category"), members(1), "category or product_id"),
         (due_rows(["a", "a"], ["C0"]), members(1), "repeat an earlier row's customer_id and category"),
         (due_rows(["a"], ["C0"], p=1.2), members(1), "p_purchase is not between 0 and 1"),
-        (due_rows(["a"], ["C0"]), members(1).rename(columns={"customer_id": "card"}), r"lacks \['customer_id'\]"),
+        (due_rows(["a"], ["C0"]), members(1).rename(columns={"customer_id": "card"}), r"not found: \['customer_id'\]"),
         (due_rows(["a"], ["C0"]), pd.concat([members(1)] * 2), "more than once"),
         (due_rows(["a"], ["C0"]), pd.DataFrame({"customer_id": [1]}), "Use text in both"),
         (due_rows(["a"], ["C0", "C1"]).assign(as_of=["2018-01-01", "2018-02-01"], horizon=14), members(1), "2 windows"),

@@ -136,7 +136,7 @@ def test_without_rules_a_label_that_moved_against_its_value_was_moved_by_the_thr
 @pytest.mark.parametrize(
     ("before", "match"),
     [
-        (BEFORE.drop(columns="tier"), r"Columns not found in before: \['tier'\]"),
+        (BEFORE.drop(columns="tier"), r"Columns not found: \['tier'\]"),
         (pd.concat([BEFORE, BEFORE.head(2)]), "before: 2 customer_id are repeated"),
         (BEFORE.assign(customer_id=[None, *"bcdefg"]), "1 customer_id are missing"),
         (BEFORE.assign(tier=["A", None, *"BBCCC"]), "1 customers have no tier"),

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self
 
 import pandas as pd
 
+from crmkit._checks import require_columns
 from crmkit._days import as_day
 from crmkit.exceptions import ConfigError, ContractError, CrmkitWarning
 from crmkit.offers.barcodes import bars_of, ean13
@@ -136,11 +137,7 @@ def pages_of(
     top_due: int,
 ) -> list[Page]:
     """What is on each member's page, in the order of their ids."""
-    missing = [name for name in ("customer_id", "deal_id", "slot") if name not in offers]
-    if missing:
-        raise ContractError(
-            f"offers lacks {missing}; it has {list(offers.columns)}. OfferPlan.solve(…).offers has them."
-        )
+    require_columns(offers, ("customer_id", "deal_id", "slot"), "offers", "OfferPlan.solve(…).offers has them.")
     ordered = offers.sort_values(["customer_id", "slot"])
     lists: dict[Any, list[CardKey]] = {}
     for member, key in zip(ordered["customer_id"], _keys(ordered), strict=True):
@@ -197,9 +194,8 @@ def _ending(customer_id: str) -> str:
 def _needs(due: pd.DataFrame, window: tuple[date, date], top_due: int) -> dict[Any, list[tuple[str, str]]]:
     """Each member's most probable items, as printed."""
     item = next((name for name in ("name", "product_id", "category") if name in due), None)
-    missing = [name for name in ("customer_id", "p_purchase") if name not in due]
-    if missing or item is None:
-        raise ContractError(f"due lacks {missing or 'category or product_id'}; it has {list(due.columns)}.")
+    require_columns(due, ("customer_id", "p_purchase", item or "category or product_id"), "due")
+    assert item is not None
     ranked = due.sort_values(["customer_id", "p_purchase", item], ascending=[True, False, True])
     top = ranked.groupby("customer_id").head(top_due).dropna(subset=[item])
     top = top.reindex(columns=["customer_id", item, "day_10", "day_50", "day_90"]).astype({item: str})
