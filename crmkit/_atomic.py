@@ -1,4 +1,4 @@
-"""Folders that one process owns while it writes, and files that are on the disk before anybody is told of them."""
+"""Atomic file replacement, fsync, and CSV files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from crmkit.exceptions import PublishError
 
-__all__ = ["no_formula", "replacing", "sync", "to_disk"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["replacing", "sync", "to_disk", "write_csv"]
 
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
@@ -35,20 +39,34 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def no_formula(text: str) -> str:
-    """The text with an apostrophe before it if a spreadsheet would take it for a formula."""
-    return "'" + text if text.startswith(_FORMULA) else text
+def write_csv(frame: pd.DataFrame, path: Path, for_spreadsheets: bool = False) -> None:
+    """Write a table as CSV, atomically.
+
+    For spreadsheets the file begins with a byte order mark, so that every letter is shown, and a text that would be taken
+    for a formula has an apostrophe before it; numbers stay numbers. Otherwise the values are written as they are.
+    """
+    with replacing(path) as part:
+        if for_spreadsheets:
+            frame.apply(_without_formulas).to_csv(part, index=False, lineterminator="\n", encoding="utf-8-sig")
+        else:
+            frame.to_csv(part, index=False, lineterminator="\n")
+
+
+def _without_formulas(column: pd.Series[Any]) -> pd.Series[Any]:
+    if column.dtype.kind in "iufbM":
+        return column
+    return column.astype("str").map(lambda text: "'" + text if text.startswith(_FORMULA) else text, na_action="ignore")
 
 
 def to_disk(folder: Path) -> None:
-    """Close a folder and all in it to strangers, and bring it to the disk."""
+    """Restrict permissions to owner and group, and fsync."""
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o750 if path.is_dir() else 0o640)
         sync(path)
 
 
 def sync(path: Path) -> None:
-    """Bring one file, or the names in one folder, to the disk."""
+    """Fsync one file, or the names in one folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

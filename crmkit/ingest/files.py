@@ -160,7 +160,7 @@ def is_gzip(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def members(path: Path) -> list[str]:
+def archive_members(path: Path) -> list[str]:
     """Names of the files in a zip archive; of anything else, none."""
     with path.open("rb") as file:
         if file.read(4) not in (b"PK\x03\x04", b"PK\x05\x06"):
@@ -176,7 +176,7 @@ def members(path: Path) -> list[str]:
 def check_unpacked(path: Path) -> None:
     """Raise when a workbook unpacks to far more than it is."""
     if zipfile.is_zipfile(path):
-        for name in members(path):
+        for name in archive_members(path):
             for _ in chunks(path, name):
                 pass
 
@@ -353,9 +353,9 @@ def suggested_encoding(sample: bytes) -> str | None:
 
 def likely_encoding(path: Path) -> str | None:
     """The likely encoding of a text file that is not UTF-8 and does not say; of every other file, none."""
-    if kind_of(path) != "csv" or len(members(path)) > 1:
+    if kind_of(path) != "csv" or len(archive_members(path)) > 1:
         return None
-    member = next(iter(members(path)), None)
+    member = next(iter(archive_members(path)), None)
     if encoding_of(path, member, "utf-8") != "utf-8":
         return None
     decoder = codecs.getincrementaldecoder("utf-8")()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crmkit.exceptions import ConfigError, ExtractError
-from crmkit.ingest.files import decoded, encoding_of, first_lines, kind_of, members
+from crmkit.ingest.files import archive_members, decoded, encoding_of, first_lines, kind_of
 from crmkit.ingest.json_lines import as_lines, json_names
 from crmkit.ingest.parts import Part, Reading, called, unique
 from crmkit.ingest.worksheets import read_sheet
@@ -55,7 +55,7 @@ def _text_part(path: Path, reading: Reading) -> Part:
 
 def _member(path: Path, stated: str | None) -> str | None:
     """The file to read in a zip archive; none when the file is no archive."""
-    there = members(path)
+    there = archive_members(path)
     if stated is not None and stated not in there:
         raise ConfigError(f"{path.name} has no member {stated!r}. It has {there}.")
     if not there or stated is not None:

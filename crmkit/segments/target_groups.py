@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from crmkit._atomic import no_formula, replacing
+from crmkit._atomic import write_csv
 from crmkit._checks import customer_index
 from crmkit._types import Floats
 from crmkit.engine.choose import engine_for
@@ -72,9 +72,9 @@ class TargetGroup:
 
         A cell that a spreadsheet would take for a formula gets an apostrophe before it.
         """
-        safe = self.members.assign(customer_id=self.members["customer_id"].astype(str).map(no_formula))
-        with replacing(Path(path)) as part:
-            safe.to_csv(part, index=False, lineterminator="\n", encoding="utf-8-sig")
+        write_csv(
+            self.members.assign(customer_id=self.members["customer_id"].astype(str)), Path(path), for_spreadsheets=True
+        )
         return Path(path)
 
 
