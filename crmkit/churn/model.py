@@ -20,7 +20,7 @@ from crmkit.churn.flags import changed_thresholds, proposed_thresholds
 from crmkit.churn.scores import ChurnScores, estimator_log_odds
 from crmkit.churn.selection import BOOSTERS, RARE, candidates, choose, warn_of_leaks
 from crmkit.churn.training import BTYD, WARM_UP, TrainingTable, fitted_btyd, service_effects
-from crmkit.engine.frames import of_rows
+from crmkit.engine.frames import map_rows
 from crmkit.exceptions import ContractError, ModelError
 from crmkit.ingest.tables import ServiceRecords
 from crmkit.models.bgnbd import BGNBD
@@ -206,7 +206,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         with snapshots(log) as shop:
             state = shop.far_state(as_of) if log.on_spark else shop.state(as_of)
         day = log.until if as_of is None else as_day(as_of)
-        return of_rows(state, lambda rows: ChurnScores(self, rows, day, service).predictions(), _COLUMNS)
+        return map_rows(state, lambda rows: ChurnScores(self, rows, day, service).predictions(), _COLUMNS)
 
     def probability_within(
         self,

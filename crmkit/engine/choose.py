@@ -5,15 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from crmkit.engine.duckdb import Engine
+from crmkit.engine.base import SqlEngine
+from crmkit.engine.duckdb import DuckDBEngine
+from crmkit.engine.frames import is_spark
 from crmkit.engine.spark import SparkEngine
 
-__all__ = ["engine_for", "on_spark"]
+__all__ = ["engine_for", "engine_of", "on_spark"]
 
 
-def engine_for(log: Any) -> Engine | SparkEngine:
+def engine_for(log: Any) -> SqlEngine:
     """The engine that a log asks for, to be used in a ``with`` block."""
-    return SparkEngine() if getattr(log, "on_spark", False) else Engine()
+    return SparkEngine() if getattr(log, "on_spark", False) else DuckDBEngine()
+
+
+def engine_of(*tables: Any) -> SqlEngine:
+    """The engine where tables are, to be used in a ``with`` block: Spark's session if all are its DataFrames."""
+    sessions = [table.sparkSession for table in tables if is_spark(table)]
+    return SparkEngine(sessions[0]) if sessions and len(sessions) == len(tables) else DuckDBEngine()
 
 
 def on_spark(log: Any) -> Any:
@@ -35,5 +43,5 @@ def on_spark(log: Any) -> Any:
     ConfigError
         There is no Spark session.
     """
-    SparkEngine()
+    SparkEngine().close()
     return replace(log, on_spark=True)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from crmkit._optional import require
 from crmkit.exceptions import ExtractError
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["collected", "is_spark", "of_rows"]
+__all__ = ["is_spark", "map_columns", "map_partitions", "map_rows", "to_pandas"]
 _GROUP = 200_000
 
 
@@ -81,19 +82,67 @@ def arrow_if_foreign(table: Any) -> Any:
     )
 
 
-def collected(table: Any) -> pd.DataFrame:
+def to_pandas(table: Any) -> pd.DataFrame:
     """A table as pandas; a Spark DataFrame is computed and comes to the driver."""
     found: pd.DataFrame = table.toArrow().to_pandas() if is_spark(table) else table
     return found
 
 
-def of_rows(state: Any, answer: Callable[[pd.DataFrame], pd.DataFrame], kinds: str) -> Any:
-    """The answer to a table; to a Spark DataFrame it is given where the rows are, with columns of these types."""
-    if not is_spark(state):
-        return answer(state)
+def map_rows(table: Any, answer: Callable[[pd.DataFrame], pd.DataFrame], kinds: Any) -> Any:
+    """The answer to a table; to a Spark DataFrame it is given where the rows are, in batches.
 
-    def answered(parts: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        for part in parts:
-            yield answer(part).rename(columns=str)
+    ``kinds`` are the columns of the answer there and their types, as Spark's ``schema`` takes them.
+    """
+    if not is_spark(table):
+        return answer(table)
+    names, schema = list(table.columns), arrow_schema(table, kinds)
 
-    return state.mapInPandas(answered, kinds)
+    def answered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for batch in batches:
+            rows = answer(batch.to_pandas().set_axis(names, axis=1)).rename(columns=str)
+            yield from pa.Table.from_pandas(rows, schema=schema, preserve_index=False).to_batches()
+
+    return plainly_named(table).mapInArrow(answered, kinds)
+
+
+def map_partitions(table: Any, answer: Callable[[pa.Table], pa.Table], kinds: Any) -> Any:
+    """The answers to the partitions of a Spark DataFrame, each of which is taken whole; an empty one has none."""
+
+    def answered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        if there := list(batches):
+            yield from answer(pa.Table.from_batches(there)).combine_chunks().to_batches()
+
+    return table.mapInArrow(answered, kinds)
+
+
+def arrow_schema(table: Any, kinds: Any) -> pa.Schema:
+    """Columns and types, as the session of a Spark DataFrame reads them, as Arrow has them."""
+    types = require("pyspark.sql.pandas.types", "spark")
+    return types.to_arrow_schema(table.sparkSession.createDataFrame([], kinds).schema)
+
+
+def map_columns(table: Any, answers: Mapping[str, tuple[Sequence[str], Callable[[pd.DataFrame], Any]]]) -> Any:
+    """A table with columns of numbers added, computed where the rows are; the others are untouched.
+
+    Each answer is the columns it needs, and a function of a pandas table of these that gives a number for each row.
+    """
+    if not is_spark(table):
+        return table.assign(**{name: answer(table[list(columns)]) for name, (columns, answer) in answers.items()})
+    names, plain = list(table.columns), plainly_named(table)
+
+    def answered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for batch in batches:
+            frame = batch.to_pandas().set_axis(names, axis=1)
+            for place, (columns, answer) in enumerate(answers.values()):
+                values = answer(frame[list(columns)]) if len(frame) else []
+                batch = batch.append_column(f"answer_{place}", pa.array(values, pa.float64()))
+            yield batch
+
+    added = plain.sparkSession.createDataFrame([], ", ".join(f"answer_{n} double" for n in range(len(answers)))).schema
+    return plain.mapInArrow(answered, type(added)([*plain.schema.fields, *added.fields])).toDF(*names, *answers)

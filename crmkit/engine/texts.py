@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from crmkit.exceptions import ConfigError
 
-__all__ = ["check_zone", "sql_text"]
+__all__ = ["bound", "check_zone", "sql_text"]
 
 _DAY = "^[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}"
 _HOUR = "[ T]([01]?[0-9]|2[0-3]):[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
@@ -31,13 +32,35 @@ def raw_sql(name: str) -> str:
     return (resources.files("crmkit") / room / "sql" / f"{question}.sql").read_text(encoding="utf-8")
 
 
-def sql_text(name: str, item: str = "", **relations: str) -> str:
-    """The text of ``crmkit/<room>/sql/<question>.sql``, named ``room/question``, with its relations and item column filled in.
+def sql_text(name: str, **names: str) -> str:
+    """The text of ``crmkit/<room>/sql/<question>.sql``, named ``room/question``, with the names of relations and columns.
 
     >>> "group by" in sql_text("summaries/rfm_table", days="days")
     True
     """
-    return raw_sql(name).format(item=quoted(item), **relations)
+    return raw_sql(name).format(**names)
+
+
+def bound(text: str, values: Mapping[str, object], mark: str) -> tuple[str, dict[str, object]]:
+    """A text with its values' names after an engine's own mark, and the values that it names.
+
+    >>> bound("select ':day', x::int from days where day <= :day and day > :day - 7", {"day": 5, "other": 1}, "$")
+    ("select ':day', x::int from days where day <= $day and day > $day - 7", {'day': 5})
+    """
+    used: dict[str, object] = {}
+
+    def marked(found: re.Match[str]) -> str:
+        name = found["name"]
+        if name not in values:
+            return found[0]
+        used[name] = values[name]
+        return mark + name
+
+    return (_NAMED.sub(marked, text), used) if values else (text, used)
+
+
+_NAMED = re.compile(r"""'[^']*'|"[^"]*"|`[^`]*`|--[^\n]*|(?<![:\w]):(?P<name>[a-z_][a-z_0-9]*)""")
+"""A value's name, or what a name is not looked for in: quotes and comments."""
 
 
 def quoted(name: str) -> str:

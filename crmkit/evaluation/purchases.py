@@ -100,14 +100,14 @@ def tracking(model: Any, log: Transactions, split: str | date | None = None) -> 
         starts = engine.frame(
             f"""select first, cast(count(*) as bigint) as members from
             (select min(day) as first from {days} where bought = 1 group by customer_id) as firsts
-            where first <= ? group by first order by first""",
-            [last],
+            where first <= :split group by first order by first""",
+            {"split": last},
         )
         repeats = engine.frame(
             f"""select day, cast(count(*) as bigint) as repeats from
             (select day, min(day) over (partition by customer_id) as first from {days} where bought = 1) as bought
-            where first <= ? and day > first group by day order by day""",
-            [last],
+            where first <= :split and day > first group by day order by day""",
+            {"split": last},
         )
     if starts.empty:
         raise ModelError(f"The log holds no purchase up to {split or log.until}.")
@@ -196,8 +196,9 @@ def visit_history(model: Any, log: Transactions, customer_id: str) -> HistoryDis
     """
     with engine_for(log) as engine:
         days = engine.frame(
-            f"""select day from {engine.parquet(log.days)} where customer_id = ? and bought = 1 and day <= ? order by day""",
-            [customer_id, log.close_of(None)],
+            f"""select day from {engine.parquet(log.days)} where customer_id = :member and bought = 1 and day <= :until
+            order by day""",
+            {"member": customer_id, "until": log.close_of(None)},
         )["day"].to_numpy(dtype=int)
     if not len(days):
         raise ContractError(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from crmkit.engine.duckdb import Engine
-from crmkit.engine.spark import SparkEngine
+from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
 from crmkit.ingest.contracts import Contract
 from crmkit.ingest.numbers import in_another_currency, plain_number
@@ -32,7 +31,7 @@ class ColumnFormats:
 
 
 def casts_of(
-    engine: Engine | SparkEngine,
+    engine: SqlEngine,
     staged: str,
     contract: Contract,
     present: Mapping[str, str],
@@ -66,15 +65,13 @@ def _day(time_rules: TimeRules) -> str:
     return f"cast(unix_date(cast({began} as date)) as integer) as day, cast(extract(hour from purchased_at) as integer) as hour"
 
 
-def currency_rules(
-    engine: Engine | SparkEngine, contract: Contract, present: Iterable[str], formats: ColumnFormats
-) -> list[Rule]:
+def currency_rules(engine: SqlEngine, contract: Contract, present: Iterable[str], formats: ColumnFormats) -> list[Rule]:
     """Rules for amounts with the sign of another currency than the one stated."""
     money = [name for name in present if contract.columns[name] == "money" and formats.numbers(name).currency]
     return [another_currency(name, in_another_currency(engine, f"raw_{name}", formats.reading)) for name in money]
 
 
-def _raw(engine: Engine | SparkEngine, kind: str, given: str) -> str:
+def _raw(engine: SqlEngine, kind: str, given: str) -> str:
     text = engine.trimmed(engine.quoted(given))
     if kind == "id":
         whole = f"{text} like '%.0%' and {engine.matches(text, _WHOLE)}"
@@ -84,13 +81,13 @@ def _raw(engine: Engine | SparkEngine, kind: str, given: str) -> str:
     return text
 
 
-def _product(engine: Engine | SparkEngine, one: str, other: str, of_one: Reading, of_other: Reading) -> str:
+def _product(engine: SqlEngine, one: str, other: str, of_one: Reading, of_other: Reading) -> str:
     factors = [_decimal(plain_number(engine, text, way)) for text, way in ((one, of_one), (other, of_other))]
     wide = f"cast({factors[0]} as decimal(19, 4))"  # one more digit: the product is exact, with 8 places, everywhere
     return f"coalesce(cast({wide} * {factors[1]} as string), {one} || ' × ' || {other})"
 
 
-def _cast(engine: Engine | SparkEngine, contract: Contract, name: str, formats: ColumnFormats) -> str:
+def _cast(engine: SqlEngine, contract: Contract, name: str, formats: ColumnFormats) -> str:
     kind, raw = contract.columns[name], f"raw_{name}"
     if kind in ("money", "number"):
         cast = _decimal(plain_number(engine, raw, formats.numbers(name)))
@@ -110,7 +107,7 @@ def _decimal(number: str) -> str:
     return f"case when {has_power} then {by_double} else try_cast({number} as decimal(18, 4)) end"
 
 
-def _time(engine: Engine | SparkEngine, raw: str, time_rules: TimeRules) -> str:
+def _time(engine: SqlEngine, raw: str, time_rules: TimeRules) -> str:
     """Text as the wall-clock time; hours past 24 are the next day's, up to where the next trading day begins."""
     text, time_format = readable(engine, raw, time_rules.time_format)
     local = engine.local_time(text, time_format, time_rules.recorded_in, time_rules.time_zone)
@@ -122,7 +119,7 @@ def _time(engine: Engine | SparkEngine, raw: str, time_rules: TimeRules) -> str:
     return f"case when {is_late} then case when {in_day} then {late} + interval '1' day end else {local} end"
 
 
-def _date(engine: Engine | SparkEngine, raw: str, date_format: str | None) -> str:
+def _date(engine: SqlEngine, raw: str, date_format: str | None) -> str:
     if date_format is None:
         return engine.local_day(raw)
     return f"cast({engine.local_time(*readable(engine, raw, date_format), None, None)} as date)"

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from crmkit.engine.duckdb import Engine
+from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ContractError, CrmkitError
 from crmkit.ingest.databases import is_url
 from crmkit.ingest.extracts import Extract, read_extract
@@ -233,7 +233,7 @@ def _guess_times(guess: Guess, head: pd.DataFrame) -> None:
 
 def _formats(values: pd.Series[str]) -> list[str]:
     """Formats that fit most of the values, where these are not written year first."""
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         table = engine.register(pd.DataFrame({"given": values.astype("str")}))
         plain = engine.frame(f"select count({engine.local_day('given')}) as n from {table}")["n"][0]
         offset = engine.frame(f"select 1 as n from {table} where {engine.has_offset('given')}")

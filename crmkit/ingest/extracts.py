@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crmkit.engine.duckdb import Engine
+from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ConfigError, ExtractError
 from crmkit.ingest.databases import copy_query, is_url, source_name
 from crmkit.ingest.files import matching
@@ -51,9 +51,9 @@ class Extract:
 
     def head(self, n: int = 5) -> pd.DataFrame:
         """First rows of the first part; those of text files as text."""
-        with Engine() as engine:
-            part, _ = prepared(self.parts[0], engine.scratch)
-            with engine.reading(part.name):
+        with DuckDBEngine() as engine:
+            part, _ = prepared(self.parts[0], engine)
+            with engine.named_source(part.name):
                 relation = relation_of(engine, part)
                 return engine.frame(f"select *{part.constant_columns} from {relation} limit {int(n)}")
 

@@ -6,8 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import reduce
 
-from crmkit.engine.duckdb import Engine
-from crmkit.engine.spark import SparkEngine
+from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
 from crmkit.ingest.parts import Reading
 
@@ -55,7 +54,7 @@ MINUS = "\u2212"
 # -- Numbers ---------------------------------------------------------------------------------------------------------
 
 
-def plain_number(engine: Engine | SparkEngine, text: str, reading: Reading) -> str:
+def plain_number(engine: SqlEngine, text: str, reading: Reading) -> str:
     """Text as a number with a decimal point and nothing else; null where it is not written as stated."""
     signs = _signs(reading.currency)
     blanks = _BLANKS if signs or reading.thousands == " " else ()
@@ -66,7 +65,7 @@ def plain_number(engine: Engine | SparkEngine, text: str, reading: Reading) -> s
     return f"case when {usual} then {clean} when {odd} then '-' || {_without(clean, ('-', MINUS, '(', ')'))} end"
 
 
-def in_another_currency(engine: Engine | SparkEngine, text: str, reading: Reading) -> str:
+def in_another_currency(engine: SqlEngine, text: str, reading: Reading) -> str:
     """Whether a sign or code of a currency other than the stated one stands beside the number."""
     others = sorted({sign for signs in SIGNS.values() for sign in signs}, key=len, reverse=True)
     other = "|".join([r"\p{Sc}", "[A-Z]{3}", *map(re.escape, others)])

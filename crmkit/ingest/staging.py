@@ -9,7 +9,6 @@ import io
 import os
 import re
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from crmkit._types import Ints
-from crmkit.engine.duckdb import Engine
+from crmkit.engine.base import SqlEngine
 from crmkit.exceptions import ExtractError
 from crmkit.ingest.files import is_gzip
 from crmkit.ingest.headers import file_part, line_pieces, pieces
@@ -68,8 +67,8 @@ class Fingerprint:
     sheet: str | None = None
 
 
-def prepared(part: Part, scratch: Path) -> tuple[Part, Fingerprint | None]:
-    """The part as the engine can read it, copied to ``scratch`` where it has to be, and what one pass over it tells.
+def prepared(part: Part, engine: SqlEngine) -> tuple[Part, Fingerprint | None]:
+    """The part as the engine can read it, copied to a file of its own where it has to be, and what one pass over it tells.
 
     Raises
     ------
@@ -81,13 +80,13 @@ def prepared(part: Part, scratch: Path) -> tuple[Part, Fingerprint | None]:
     if part.kind == "excel":
         return _prepared_sheet(part, part.path)
     if part.kind == "json":
-        return _prepared_json(part, scratch)
+        return _prepared_json(part, engine)
     if file_part(part.path, part.reading).columns != part.own_columns:
         raise changed(part)
-    return _prepared_text(part, scratch) if part.kind == "csv" else (part, Fingerprint(_sha256(part.path)))
+    return _prepared_text(part, engine) if part.kind == "csv" else (part, Fingerprint(_sha256(part.path)))
 
 
-def relation_of(engine: Engine, part: Part) -> str:
+def relation_of(engine: SqlEngine, part: Part) -> str:
     """A prepared part as a relation of the engine; its sound rows, where it is text."""
     if part.path is None:
         return engine.register(part.table)
@@ -117,8 +116,8 @@ def _sheet_table(sheet: Worksheet, part: Part) -> Any:
     return sheet.arrow(part.own_columns, part.reading.mark)
 
 
-def _prepared_json(part: Part, scratch: Path) -> tuple[Part, Fingerprint]:
-    digest, copy = hashlib.sha256(), _scratch_file(scratch, ".parquet")
+def _prepared_json(part: Part, engine: SqlEngine) -> tuple[Part, Fingerprint]:
+    digest, copy = hashlib.sha256(), engine.scratch_file(".parquet")
     told = write_json(line_pieces(part, digest), part.own_columns, part.reading.mark, copy)
     if told.names != set(part.own_columns):
         raise changed(part)
@@ -131,12 +130,12 @@ def _prepared_json(part: Part, scratch: Path) -> tuple[Part, Fingerprint]:
     return replace(part, path=copy, kind="parquet"), content
 
 
-def _prepared_text(part: Part, scratch: Path) -> tuple[Part, Fingerprint]:
+def _prepared_text(part: Part, engine: SqlEngine) -> tuple[Part, Fingerprint]:
     """A text file as UTF-8 without its container and the lines above its names; as it stands where it is that."""
     assert part.path is not None
     skip, digest = part.reading.skip_rows, hashlib.sha256()
     as_it_stands = part.encoding == "utf-8" and part.member is None and not skip
-    copy = None if as_it_stands else _scratch_file(scratch, ".csv")
+    copy = None if as_it_stands else engine.scratch_file(".csv")
     ends, last = Counter[str](), "\n"
     with open(copy or os.devnull, "w", encoding="utf-8", newline="") as target:
         for text in _without_lines(pieces(part, digest), skip):
@@ -165,16 +164,10 @@ def _without_lines(pieces: Iterable[str], n: int) -> Iterator[str]:
         yield left
 
 
-def _scratch_file(scratch: Path, suffix: str) -> Path:
-    handle, name = tempfile.mkstemp(suffix=suffix, dir=scratch)
-    os.close(handle)
-    return Path(name)
-
-
-def with_line_feeds(part: Part, folder: Path) -> Part:
+def with_line_feeds(part: Part, engine: SqlEngine) -> Part:
     """A prepared text part as a copy in which every line ends in a line feed."""
     assert part.path is not None
-    copy = _scratch_file(folder, ".csv")
+    copy = engine.scratch_file(".csv")
     with _open_text(part.path) as source, copy.open("w", encoding="utf-8", newline="\n") as target:
         shutil.copyfileobj(source, target, _CHUNK)
     return replace(part, path=copy)

@@ -8,7 +8,8 @@ from typing import ClassVar, Self
 
 import pandas as pd
 
-from crmkit.engine.duckdb import Engine
+from crmkit.engine.base import SqlEngine
+from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import (
     ContractError,
 )
@@ -59,7 +60,7 @@ class ContractTable:
         """The table of valid rows, and the rejected ones: file, record, line, reason, value, advice."""
         source = extract if isinstance(extract, Extract) else read_extract(extract)
         call = f"{cls.__name__}.from_extract"
-        with Engine() as engine:
+        with DuckDBEngine() as engine:
             parts = [
                 validate_part(engine, source, part, cls.contract, columns, TimeRules(), call) for part in source.parts
             ]
@@ -78,7 +79,7 @@ class ContractTable:
         return cls(frame), rejected.drop(columns="amount")
 
 
-def _rejected_rows(engine: Engine, part: ValidatedPart) -> pd.DataFrame:
+def _rejected_rows(engine: SqlEngine, part: ValidatedPart) -> pd.DataFrame:
     rows = engine.frame(f"select * from {part.rejected}")
     return rows.assign(advice=rows["reason"].map(part.advice).astype("str"))
 

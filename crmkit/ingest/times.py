@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import product
 
-from crmkit.engine.duckdb import Engine, check_format
-from crmkit.engine.spark import SparkEngine
+from crmkit.engine.base import SqlEngine
+from crmkit.engine.duckdb import check_format
 from crmkit.engine.texts import check_zone, is_usual_time, literal, states_offset
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.ingest.numbers import MINUS, western
@@ -40,23 +40,25 @@ _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %p %I:%M", "
           "T%H:%M:%S", ", %H:%M", ", %H:%M:%S", " %H:%M:%S %z", " %H:%M %z")  # fmt: skip
 
 
-def is_ambiguous(engine: Engine | SparkEngine, text: str) -> str:
+def is_ambiguous(engine: SqlEngine, text: str) -> str:
     """Whether a number may be thousands or three decimals; most values are told by their first and last characters."""
     may_be = f"{text} like '%.___' or {text} like '%,___' or {text} like '%-' or {text} < '0'"
     return f"case when {may_be} then {engine.matches(text, AMBIGUOUS)} else false end"
 
 
-def readable(engine: Engine | SparkEngine, text: str, time_format: str | None) -> tuple[str, str | None]:
+def readable(engine: SqlEngine, text: str, time_format: str | None) -> tuple[str, str | None]:
     """Text as the engine reads it, and the format to read it by.
 
     A day number of a spreadsheet, 46082.4375, becomes a time written year first; only those of this century are taken.
     """
-    if time_format != SERIAL or isinstance(engine, SparkEngine):
+    if time_format != SERIAL:
         return western(text, time_format), time_format
     serial = f"try_cast(replace({text}, ',', '.') as double)"
     is_serial = f"{engine.matches(text, '^[0-9]{5}([.,][0-9]+)?$')} and {serial} >= {_FIRST_SERIAL} and {serial} < {_LAST_SERIAL + 1}"
-    moment = f"timestamp '1899-12-30 00:00:00' + to_seconds(cast(round({serial} * 86400) as bigint))"
-    return f"case when {is_serial} then cast({moment} as varchar) end", None
+    moment = engine.plus_seconds(
+        "cast(date '1899-12-30' as timestamp_ntz)", f"try_cast(round({serial} * 86400) as bigint)"
+    )
+    return f"case when {is_serial} then cast({moment} as string) end", None
 
 
 def minutes(cutoff: str) -> int:
@@ -74,7 +76,7 @@ def minutes(cutoff: str) -> int:
     return late
 
 
-def late_clock(engine: Engine | SparkEngine, text: str) -> tuple[str, str]:
+def late_clock(engine: SqlEngine, text: str) -> tuple[str, str]:
     """Whether a time counts its hours past 24, and the same text with the hours of the next day."""
     hours: Mapping[str, str] = {
         f"{before}{hour}:": f"{before}{hour - 24:02d}:" for hour in range(24, 37) for before in " T"
@@ -83,13 +85,13 @@ def late_clock(engine: Engine | SparkEngine, text: str) -> tuple[str, str]:
     return engine.matches(text, "[ T](2[4-9]|3[0-6]):[0-5][0-9]"), rewritten
 
 
-def is_another_order(engine: Engine | SparkEngine, text: str) -> str:
+def is_another_order(engine: SqlEngine, text: str) -> str:
     """Whether text looks like a date that is not written year first; most values are told by their marks."""
     other = f"{engine.matches(text, DATE_LIKE)} and {engine.local_day(text)} is null and not {engine.has_offset(text)}"
     return f"case when {is_usual_time(text)} then false else {other} end"
 
 
-def fitting_formats(engine: Engine | SparkEngine, table: str, column: str) -> list[str]:
+def fitting_formats(engine: SqlEngine, table: str, column: str) -> list[str]:
     """The formats that fit most of the values of a column which look like dates and are not written year first."""
     text = engine.trimmed(engine.quoted(column))
     values = engine.stage(f"select distinct {text} as given from {table} where {is_another_order(engine, text)}")
@@ -101,7 +103,7 @@ def fitting_formats(engine: Engine | SparkEngine, table: str, column: str) -> li
     return [form for form, n in counts.items() if n and n == most]
 
 
-def _counted(engine: Engine | SparkEngine, values: str, formats: list[str]) -> dict[str, int]:
+def _counted(engine: SqlEngine, values: str, formats: list[str]) -> dict[str, int]:
     """How many values each format fits."""
     if not formats:
         return {}

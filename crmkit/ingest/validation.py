@@ -15,8 +15,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 
-from crmkit.engine.duckdb import Engine
-from crmkit.engine.spark import SparkEngine
+from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
 from crmkit.exceptions import ConfigError, ContractError, ExtractError, SourceChangedError
 from crmkit.ingest.casts import MOMENTS, ColumnFormats, casts_of, currency_rules, empty_columns
@@ -69,7 +68,7 @@ class ValidatedPart:
 
 
 def validate_part(
-    engine: Engine | SparkEngine,
+    engine: SqlEngine,
     extract: Extract,
     part: Part,
     contract: Contract,
@@ -84,7 +83,7 @@ def validate_part(
     present = contract.resolve(part.columns, names, source, call, extract.columns)
     _check_renamed(extract, part, contract, names, present)
     before = _state(part)
-    readable, content = prepared(part, engine.scratch) if isinstance(engine, Engine) else (part, None)
+    readable, content = prepared(part, engine)
     staged, kinds, broken = _stage(engine, readable, present, content)
     if _state(part) != before:
         raise SourceChangedError(f"{part.name} changed while it was read. Run again when the delivery is complete.")
@@ -134,18 +133,18 @@ def _state(part: Part) -> tuple[int, int, int] | None:
 
 
 def _stage(
-    engine: Engine | SparkEngine, part: Part, present: Mapping[str, str], content: Fingerprint | None
+    engine: SqlEngine, part: Part, present: Mapping[str, str], content: Fingerprint | None
 ) -> tuple[str, dict[str, str], pd.DataFrame]:
     """The rows of a part as text, in order; the type each column had; and the records that are not rows."""
-    if part.kind == "csv" and part.path and content and isinstance(engine, Engine):
-        source = part if content.even else with_line_feeds(part, engine.scratch)
+    if part.kind == "csv" and part.path and content:
+        source = part if content.even else with_line_feeds(part, engine)
         path = source.path or part.path
-        with engine.reading(part.name):
+        with engine.named_source(part.name):
             staged, broken = engine.csv(path, part.own_columns, part.delimiter, is_gzip(path))
             if part.constants:
                 staged = engine.stage(f"select *{part.constant_columns} from {staged}")
         return staged, {}, broken
-    with engine.reading(part.name):
+    with engine.named_source(part.name):
         relation = engine.register(part.table) if part.path is None else engine.parquet(part.path)
         kinds = {given: kind for given, kind in engine.types(relation).items() if given in present.values()}
         _refuse_nested(part, kinds | dict.fromkeys(_nested_in(content, kinds), "lists or objects []"))
@@ -170,7 +169,7 @@ def _refuse_nested(part: Part, kinds: Mapping[str, str]) -> None:
 
 
 def _check_offsets(
-    engine: Engine | SparkEngine,
+    engine: SqlEngine,
     staged: str,
     part: Part,
     contract: Contract,
@@ -229,19 +228,19 @@ def _is_plain(kind: str, given: str) -> bool:
     return given.startswith(MOMENTS) if kind in ("time", "date") else given != "VARCHAR"
 
 
-def _check_rules(engine: Engine | SparkEngine, contract: Contract, rules: Sequence[Rule]) -> None:
+def _check_rules(engine: SqlEngine, contract: Contract, rules: Sequence[Rule]) -> None:
     """Raise for a user's rule whose condition is no SQL over the contract's columns."""
     nothing = ", ".join([*empty_columns(contract), "cast(null as integer) as day", "cast(null as integer) as hour"])
     for rule in rules:
         try:
-            with engine.reading(f"The condition {rule.condition!r} of the rule {rule.reason!r}"):
+            with engine.named_source(f"The condition {rule.condition!r} of the rule {rule.reason!r}"):
                 engine.frame(f"select 1 as n from (select {nothing}) as nothing where ({rule.condition})")
         except ExtractError as error:
             raise ConfigError(f"{error}. Columns are {', '.join(contract.columns)}, day and hour.") from None
 
 
 def _check_open(
-    engine: Engine | SparkEngine,
+    engine: SqlEngine,
     staged: str,
     part: Part,
     contract: Contract,
@@ -269,7 +268,7 @@ def _check_open(
         _refuse_open(engine, staged, part, contract.columns[name], given, n, n_all, one)
 
 
-def _counted(engine: Engine | SparkEngine, kind: str, name: str, given: str) -> str:
+def _counted(engine: SqlEngine, kind: str, name: str, given: str) -> str:
     """How many values there are, how many can be read in two ways, and one of these."""
     text = engine.quoted(given)
     is_open = (is_ambiguous if kind in ("money", "number") else is_another_order)(engine, text)
@@ -278,7 +277,7 @@ def _counted(engine: Engine | SparkEngine, kind: str, name: str, given: str) -> 
 
 
 def _refuse_open(
-    engine: Engine | SparkEngine, staged: str, part: Part, kind: str, given: str, n: int, n_all: int, one: str | None
+    engine: SqlEngine, staged: str, part: Part, kind: str, given: str, n: int, n_all: int, one: str | None
 ) -> None:
     if kind in ("money", "number"):
         if n * 10 > n_all:
@@ -299,7 +298,7 @@ def _refuse_open(
             )
 
 
-def _rejected(engine: Engine | SparkEngine, typed: str, part: Part, broken: pd.DataFrame, places: Positions) -> str:
+def _rejected(engine: SqlEngine, typed: str, part: Part, broken: pd.DataFrame, places: Positions) -> str:
     """Faulty rows and broken records with their places and reasons, in the order of the part."""
     name = literal(part.name)
     if not places.has_lines:

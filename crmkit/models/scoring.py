@@ -24,9 +24,9 @@ import pyarrow.parquet as pq
 
 from crmkit._atomic import replacing
 from crmkit._checks import require_columns
-from crmkit.engine.duckdb import Engine
-from crmkit.engine.frames import is_spark
-from crmkit.engine.spark import SparkEngine
+from crmkit.engine.base import SqlEngine
+from crmkit.engine.choose import engine_of
+from crmkit.engine.frames import map_columns
 from crmkit.exceptions import ConfigError
 from crmkit.models import BGCNBD, MBGCNBD, CustomerLifetimeValue, GammaGamma
 
@@ -67,7 +67,7 @@ def customer_cells(customers: Any, columns: Sequence[str] = WHOLE_DAYS, means: S
     1          1        7  30            1
     """
     _check_columns(customers, [*columns, *means])
-    with _engine_of(customers) as engine:
+    with engine_of(customers) as engine:
         names = [engine.quoted(name) for name in columns]
         keys = [
             f"round({key}, 2)" if name == "monetary_value" else key for key, name in zip(names, columns, strict=True)
@@ -103,7 +103,7 @@ def fit_customers(model: Any, customers: Any) -> Any:
     >>> {name: round(value, 2) for name, value in fit_customers(BGNBD(), many).params_.items()}
     {'r': 0.2, 'alpha': 7.87, 'a': 0.52, 'b': 0.98}
     """
-    if not (is_spark(customers) or _is_path(customers)):
+    if isinstance(customers, pd.DataFrame):
         return model.fit(customers)
     if isinstance(model, CustomerLifetimeValue):
         return model.fit_parts(lambda part: fit_customers(part, customers))
@@ -160,8 +160,8 @@ def score_customers(customers: Any, **scores: Any) -> Any:
     terms = {name: list(_terms(name, score)) for name, score in scores.items()}
     for term in (term for product in terms.values() for term in product):
         _check_columns(customers, term.columns)
-    if is_spark(customers):
-        return _on_spark(customers, terms)
+    if not isinstance(customers, pd.DataFrame):
+        return _scored_in_place(customers, terms)
     return customers.assign(**{name: np.prod([term(customers) for term in terms[name]], axis=0) for name in terms})
 
 
@@ -253,13 +253,13 @@ def _second_class(model: Any, table: pd.DataFrame) -> Any:
     return model.predict_proba(table)[:, 1]
 
 
-def _on_spark(customers: Any, terms: Mapping[str, list[_Term]]) -> Any:
+def _scored_in_place(customers: Any, terms: Mapping[str, list[_Term]]) -> Any:
     """Batches first, then one join with the scored cells, then the products."""
     flat = {f"{name}_{place}": term for name, product in terms.items() for place, term in enumerate(product)}
     of_cells = {name: term for name, term in flat.items() if term.of_cells}
     of_rows = {name: (term.columns, term) for name, term in flat.items() if not term.of_cells}
-    with SparkEngine(customers.sparkSession) as engine:
-        rows = engine.register(engine.map_batches(customers, of_rows) if of_rows else customers)
+    with engine_of(customers) as engine:
+        rows = engine.register(map_columns(customers, of_rows) if of_rows else customers)
         kept = ", ".join(f"c.{engine.quoted(name)}" for name in customers.columns)
         products = ", ".join(
             " * ".join(
@@ -275,7 +275,7 @@ def _on_spark(customers: Any, terms: Mapping[str, list[_Term]]) -> Any:
             cells = customer_cells(customers, keys)
             scored = cells[keys].assign(**{name: term(cells) for name, term in of_cells.items()})
             hint = "/*+ broadcast(s) */ " if len(cells) <= _BROADCAST else ""
-            same = " and ".join(f"c.`{key}` = s.`{key}`" for key in keys)
+            same = " and ".join(f"c.{engine.quoted(key)} = s.{engine.quoted(key)}" for key in keys)
             join = f"left join {engine.register(scored)} s on {same}"
         return engine.table(f"select {hint}{kept}, {products} from {rows} c {join}")
 
@@ -284,12 +284,8 @@ def _is_path(customers: Any) -> bool:
     return isinstance(customers, str | os.PathLike)
 
 
-def _relation(engine: Engine | SparkEngine, customers: Any) -> str:
+def _relation(engine: SqlEngine, customers: Any) -> str:
     return engine.parquet(customers) if _is_path(customers) else engine.register(customers)
-
-
-def _engine_of(table: Any) -> Engine | SparkEngine:
-    return SparkEngine(table.sparkSession) if is_spark(table) else Engine()
 
 
 def _check_columns(table: Any, columns: Sequence[str]) -> None:

@@ -6,9 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from crmkit.engine.duckdb import Engine
-from crmkit.engine.frames import is_spark
-from crmkit.engine.spark import SparkEngine
+from crmkit.engine.choose import engine_of
 from crmkit.exceptions import ConfigError
 
 __all__ = ["UNIVERSAL", "control_group"]
@@ -26,15 +24,15 @@ def control_group(customer_ids: Any, share: float, key: str, strata: Any = None)
 
     Parameters
     ----------
-    customer_ids : Series, sequence or Spark DataFrame
-        Members to draw from; of a Spark DataFrame its customer_id.
+    customer_ids : Series, sequence, pandas or Spark DataFrame
+        Members to draw from; of a table its customer_id.
     share : float
         Between 0 (nobody) and 1 (everybody); each member is drawn with this probability.
     key : str
         Names the draw.
     strata : Series or sequence, or str, optional
-        A value of each member, its tier say, or the column of a Spark DataFrame that holds it: of every value the share is drawn to the next whole member, those with
-        the lowest hashes. Who else is there then decides beside the hash.
+        A value of each member, its tier say, or the column of the table that holds it: of every value the share is drawn
+        to the next whole member, those with the lowest hashes. Who else is there then decides beside the hash.
 
     Returns
     -------
@@ -55,25 +53,20 @@ def control_group(customer_ids: Any, share: float, key: str, strata: Any = None)
     2           d
     """
     threshold = _threshold(share)
-    if is_spark(customer_ids):
-        return _on_spark(customer_ids, share, threshold, key, strata)
-    ids = pd.DataFrame({"customer_id": pd.Series(customer_ids)})
-    if ids.empty:
-        return ids
-    with Engine() as engine:
-        if strata is not None:
-            members = ids.assign(stratum=pd.Series(strata).astype("str").to_numpy())
-            return engine.summary("offers/control_by_stratum", [share, key], members=engine.register(members))
-        return engine.summary("offers/control_group", [key, threshold], members=engine.register(ids))
-
-
-def _on_spark(customers: Any, share: float, threshold: str, key: str, strata: str | None) -> Any:
-    with SparkEngine(customers.sparkSession) as engine:
+    members = customer_ids
+    if not hasattr(customer_ids, "columns"):
+        members = pd.DataFrame({"customer_id": pd.Series(customer_ids)})
+        if members.empty:
+            return members
+    if strata is not None and not isinstance(strata, str):
+        members, strata = members.assign(stratum=pd.Series(strata).astype("str").to_numpy()), "stratum"
+    with engine_of(members) as engine:
+        relation = engine.register(members)
         if strata is None:
-            return engine.summary("offers/control_group", [key, threshold], members=engine.register(customers))
-        stratum = f"cast({engine.quoted(strata)} as string) as stratum"
-        members = engine.register(customers.selectExpr("customer_id", stratum))
-        return engine.summary("offers/control_by_stratum", [share, key], members=members)
+            values: dict[str, object] = {"key": key, "threshold": threshold}
+            return engine.summary("offers/control_group", values, members=relation)
+        of_strata = f"(select customer_id, cast({engine.quoted(strata)} as string) as stratum from {relation})"
+        return engine.summary("offers/control_by_stratum", {"share": share, "key": key}, members=of_strata)
 
 
 def _threshold(share: float) -> str:

@@ -28,7 +28,9 @@ import pyarrow as pa
 
 from crmkit import exceptions
 from crmkit._types import Floats
-from crmkit.engine.spark import SparkEngine
+from crmkit.engine.base import SqlEngine
+from crmkit.engine.choose import engine_of
+from crmkit.engine.frames import map_partitions, map_rows, to_pandas
 from crmkit.exceptions import ContractError
 from crmkit.offers.control_group import control_group
 from crmkit.offers.eligibility import eligible
@@ -41,8 +43,6 @@ from crmkit.offers.terms import Terms
 
 __all__ = ["solve_on_spark"]
 
-Batches = Iterator[pa.RecordBatch]
-
 _MEMBERS = 50_000
 """Members of a partition, about."""
 
@@ -54,13 +54,13 @@ _SUMS = "sums string"
 
 def solve_on_spark(terms: Terms, due: Any, customers: Any, usage: Any, received: Any) -> OfferResult:
     """As `OfferPlan.solve`, ``due`` being a Spark DataFrame."""
-    with SparkEngine(due.sparkSession) as engine:
+    with engine_of(due) as engine:
         terms = _of_these_days(terms, due, engine)
         given = {"due": due, "customers": customers, "usage": usage, "received": received}
         tables = {name: _on_spark(engine, table) for name, table in given.items() if table is not None}
         problem = _empty_problem(terms, tables)
         kept = _needed(terms, problem.needs.item, tables)
-        people = kept["customers"].mapInArrow(partial(_eligible, terms), kept["customers"].schema)
+        people = map_rows(kept["customers"], partial(_eligible, terms), kept["customers"].schema)
         control = control_group(people, terms.control, terms.key, strata=terms.control_by).persist()
         n = kept["customers"].count()
         parts = _together(kept | {"control": control}, n)
@@ -81,7 +81,7 @@ def solve_on_spark(terms: Terms, due: Any, customers: Any, usage: Any, received:
         )  # fmt: skip
 
 
-def _of_these_days(terms: Terms, due: Any, engine: SparkEngine) -> Terms:
+def _of_these_days(terms: Terms, due: Any, engine: SqlEngine) -> Terms:
     if not {"as_of", "horizon"} <= set(due.columns):
         return terms
     windows = f"select distinct cast(as_of as date) as as_of, horizon from {engine.register(due)} limit 2"
@@ -89,13 +89,13 @@ def _of_these_days(terms: Terms, due: Any, engine: SparkEngine) -> Terms:
     return replace(terms, deals=terms.deals.active(*window)) if window else terms
 
 
-def _on_spark(engine: SparkEngine, table: Any) -> Any:
+def _on_spark(engine: SqlEngine, table: Any) -> Any:
     return engine.table(f"select * from {engine.register(table)}")
 
 
 def _empty_problem(terms: Terms, tables: Mapping[str, Any]) -> Problem:
     """The problem of no members: the columns are checked, the deals and limits are known."""
-    nobody = {name: table.drop("as_of", "horizon").limit(0).toArrow().to_pandas() for name, table in tables.items()}
+    nobody = {name: to_pandas(table.drop("as_of", "horizon").limit(0)) for name, table in tables.items()}
     problem = Problem.of(
         terms, Needs(nobody["due"]), nobody["customers"], nobody.get("usage"), nobody.get("received"),
         control=pd.DataFrame({"customer_id": []}),
@@ -122,10 +122,8 @@ def _needed(terms: Terms, item: str, tables: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def _eligible(terms: Terms, batches: Batches) -> Batches:
-    for batch in batches:
-        people, _ = eligible(batch.to_pandas(), terms.min_weekly_spend, terms.universal)
-        yield pa.RecordBatch.from_pandas(people, schema=batch.schema, preserve_index=False)
+def _eligible(terms: Terms, customers: pd.DataFrame) -> pd.DataFrame:
+    return eligible(customers, terms.min_weekly_spend, terms.universal)[0]
 
 
 def _together(tables: Mapping[str, Any], n: int) -> Any:
@@ -153,14 +151,14 @@ class _Members:
     def sampled(self, step: int) -> Prices:
         """Prices from every step-th member, found in one task."""
         sample = self.parts.where(f"pmod(xxhash64(customer_id), {step}) = 0").coalesce(1)
-        found = _told(sample.mapInArrow(partial(_priced, self.terms, self.n), _SUMS))
+        found = _told(map_partitions(sample, partial(_priced, self.terms, self.n), _SUMS))
         start = Prices(np.zeros(len(self.limits.budget)), np.zeros(len(self.limits.reach)), 0.0)
         return Prices(np.array(found[0]["budgets"]), np.array(found[0]["rewards"]), 0.0) if found else start
 
     def response(self, prices: Floats, rewards: Floats) -> Response:
         """What all members take at these prices, as the sum of what each partition says."""
         asked = Prices(prices, rewards, 0.0)
-        found = _told(self.parts.mapInArrow(partial(_answered, self.terms, asked), _SUMS))
+        found = _told(map_partitions(self.parts, partial(_answered, self.terms, asked), _SUMS))
         nothing = np.zeros(self.limits.use.shape[1])
         return Response(
             sum(one["value"] for one in found),
@@ -177,7 +175,7 @@ class _Members:
         offers = ", ".join(f"{name}: {kind}" for name, kind in (_OFFER | {"customer_id": member}).items())
         tips = ", ".join(f"{name}: {kind}" for name, kind in (_TIP | {"customer_id": member, "tip_id": tip}).items())
         schema = f"offer struct<{offers}>, tip struct<{tips}>, {_SUMS}"
-        return self.parts.mapInArrow(partial(_listed, self.terms, prices, total, self.n), schema)
+        return map_partitions(self.parts, partial(_listed, self.terms, prices, total, self.n), schema)
 
 
 def _told(sums: Any) -> list[dict[str, Any]]:
@@ -219,13 +217,11 @@ _TIP = {"customer_id": "string", "tip_id": "string", "title": "string", "categor
 _ARROW = {"string": pa.string(), "bigint": pa.int64(), "double": pa.float64()}
 
 
-def _problem_of(terms: Terms, batches: Batches) -> Iterator[tuple[Problem, int]]:
-    """The problem of a partition's members and how many these are; nothing where the partition is empty."""
-    if there := list(batches):
-        table = pa.Table.from_batches(there)
-        given = {name: _records(table[name]) for name in table.column_names if name != "customer_id"}
-        tables = (given.get(name) for name in ("usage", "received", "control"))
-        yield Problem.of(terms, Needs(given["due"]), given["customers"], *tables), len(given["customers"])
+def _problem_of(terms: Terms, members: pa.Table) -> tuple[Problem, int]:
+    """The problem of a partition's members, and how many these are."""
+    given = {name: _records(members[name]) for name in members.column_names if name != "customer_id"}
+    tables = (given.get(name) for name in ("usage", "received", "control"))
+    return Problem.of(terms, Needs(given["due"]), given["customers"], *tables), len(given["customers"])
 
 
 def _records(column: pa.ChunkedArray) -> pd.DataFrame:
@@ -233,32 +229,32 @@ def _records(column: pa.ChunkedArray) -> pd.DataFrame:
     return found
 
 
-def _priced(terms: Terms, n: int, batches: Batches) -> Batches:
-    for problem, here in _problem_of(terms, batches):
-        limits = _scaled(problem.limits, here / n, here / n)
-        found = price(Market(problem.market().blocks, limits))
-        yield _line(budgets=found.budgets, rewards=found.rewards)
+def _priced(terms: Terms, n: int, members: pa.Table) -> pa.Table:
+    problem, here = _problem_of(terms, members)
+    limits = _scaled(problem.limits, here / n, here / n)
+    found = price(Market(problem.market().blocks, limits))
+    return _line(budgets=found.budgets, rewards=found.rewards)
 
 
-def _answered(terms: Terms, asked: Prices, batches: Batches) -> Batches:
-    for problem, _ in _problem_of(terms, batches):
-        found = problem.market().response(asked.budgets, asked.rewards)
-        yield _line(**found._asdict())
+def _answered(terms: Terms, asked: Prices, members: pa.Table) -> pa.Table:
+    problem, _ = _problem_of(terms, members)
+    found = problem.market().response(asked.budgets, asked.rewards)
+    return _line(**found._asdict())
 
 
-def _listed(terms: Terms, prices: Prices, total: Response, n: int, batches: Batches) -> Batches:
+def _listed(terms: Terms, prices: Prices, total: Response, n: int, members: pa.Table) -> pa.Table:
     """The lists of a partition within its share of the budgets: the share that its members take at these prices."""
-    for problem, here in _problem_of(terms, batches):
-        market = problem.market()
-        limits = _own_limits(problem.limits, market.response(prices.budgets, prices.rewards), total, here / n)
-        own = replace(problem, limits=limits)
-        found = own.kept(lists_near(Market(market.blocks, limits), prices))
-        told = _line(
-            sums=asdict(own.sums(found)), value=eased_value(market, prices, own.worths(found)), left_out=own.left_out
-        )
-        member = _type_of(problem.people["customer_id"])
-        parts = {"offer": _structs(own.offers(found), _OFFER, member), "tip": _structs(own.tips(), _TIP, member)}
-        yield _side_by_side(parts | {"sums": told["sums"]})
+    problem, here = _problem_of(terms, members)
+    market = problem.market()
+    limits = _own_limits(problem.limits, market.response(prices.budgets, prices.rewards), total, here / n)
+    own = replace(problem, limits=limits)
+    found = own.kept(lists_near(Market(market.blocks, limits), prices))
+    sums = _line(
+        sums=asdict(own.sums(found)), value=eased_value(market, prices, own.worths(found)), left_out=own.left_out
+    )["sums"]
+    member = _type_of(problem.people["customer_id"])
+    parts = {"offer": _structs(own.offers(found), _OFFER, member), "tip": _structs(own.tips(), _TIP, member)}
+    return _side_by_side(parts | {"sums": sums.combine_chunks()})
 
 
 def _own_limits(limits: Limits, own: Response, total: Response, members: float) -> Limits:
@@ -279,8 +275,8 @@ def _scaled(limits: Limits, budgets: Any, reach: Any) -> Limits:
     return replace(limits, budget=limits.budget * budgets, reach=np.ceil(limits.reach * reach))
 
 
-def _line(**figures: Any) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pydict({"sums": [json.dumps(figures, default=_plain)]})
+def _line(**figures: Any) -> pa.Table:
+    return pa.table({"sums": [json.dumps(figures, default=_plain)]})
 
 
 def _plain(figures: Any) -> Any:
@@ -300,7 +296,7 @@ def _type_of(ids: pd.Series[Any]) -> pa.DataType:
     return pa.from_numpy_dtype(ids.dtype) if pd.api.types.is_integer_dtype(ids) else pa.string()
 
 
-def _side_by_side(columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
+def _side_by_side(columns: Mapping[str, pa.Array]) -> pa.Table:
     """Columns one below the other, each beside nulls of the others."""
     stacked = {
         name: pa.concat_arrays(
@@ -308,4 +304,4 @@ def _side_by_side(columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
         )
         for name, column in columns.items()
     }
-    return pa.RecordBatch.from_pydict(stacked)
+    return pa.table(stacked)

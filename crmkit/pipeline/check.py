@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from crmkit.engine.duckdb import Engine
+from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import CrmkitError, NoInputError
 from crmkit.ingest.column_inference import CLOCK, NEVER, Guess, check_header, guessed, selected, unless_sales
 from crmkit.ingest.extracts import Extract, read_extract
@@ -231,7 +231,7 @@ def _tried(report: LoadReport) -> LoadReport:
 def _counted(report: LoadReport, extract: Extract) -> LoadReport:
     """The report with what reading another table than sales gave."""
     contract = CONTRACTS[report.guess.table]
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         parts = [
             validate_part(engine, extract, part, contract, report.guess.columns, TimeRules(), f"[{report.guess.table}]")
             for part in extract.parts

@@ -21,8 +21,8 @@ _QUIET, _FAR = 14, 5
 def quiet(log: Transactions, day: date) -> list[str]:
     """A note where the days without a line before ``day`` are more than ever; far more are refused."""
     with engine_for(log) as engine:
-        known = f"select distinct day from {engine.parquet(log.lines)} where day <= ? order by day"
-        days = engine.frame(known, [log.close_of(day)])["day"]
+        known = f"select distinct day from {engine.parquet(log.lines)} where day <= :as_of order by day"
+        days = engine.frame(known, {"as_of": log.close_of(day)})["day"]
     if len(days) < 2:
         return []
     since, longest = log.close_of(day) - int(days.iloc[-1]), int(days.diff().max())

@@ -23,7 +23,7 @@ import pandas as pd
 from crmkit import __version__
 from crmkit.campaigns.contact_history import CAMPAIGN_TABLES, LastCampaign
 from crmkit.churn.model import ChurnModel
-from crmkit.engine.duckdb import Engine
+from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.evaluation.backtest import Backtest, backtest
 from crmkit.exceptions import (
     ConfigError,
@@ -126,7 +126,7 @@ class Run:
             progress=self.progress,
             **sales.line_options(),
         )
-        with Engine() as engine:
+        with DuckDBEngine() as engine:
             rows = f"select {_REJECTED} from {engine.parquet(rejections.path)} order by place, record"
             engine.save(rows, self.folder / "rejections.parquet")
         self.rows["rejections"] = rejections.rows_rejected

@@ -11,7 +11,7 @@ from scipy import stats
 
 from crmkit._types import Floats, Ints
 from crmkit.engine.choose import engine_for
-from crmkit.engine.frames import collected
+from crmkit.engine.frames import to_pandas
 from crmkit.exceptions import ConfigError, LeakError
 from crmkit.transactions.log import Transactions, check_item
 
@@ -80,7 +80,8 @@ def life_cycle(
         raise ConfigError(f"runs={runs} must be {_FEWEST} or more; a slope of fewer has no interval worth having.")
     day = log.close_of(as_of)
     with engine_for(log) as engine:
-        curve = collected(engine.summary("products/life_cycle", [day] * 3, item=by, lines=engine.parquet(log.lines)))
+        lines = engine.parquet(log.lines)
+        curve = to_pandas(engine.summary("products/life_cycle", {"as_of": day}, item=by, lines=lines))
     curve = curve[curve["first"].notna()]
     if curve.empty:
         raise LeakError(f"No {by} has been sold by {as_of or log.until}.")

@@ -13,7 +13,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from crmkit.engine.frames import collected, of_rows
+from crmkit.engine.frames import map_rows, to_pandas
 from crmkit.exceptions import ContractError, ModelError
 from crmkit.repurchase._hazard_math import day_survival, mean_day, quantile_day
 from crmkit.repurchase.hazard import BoostedHazard, WeeklyHazard
@@ -142,7 +142,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         _check_horizon(horizon)
         state = item_state(log, self._levels, as_of, self.exclude)
         kinds = _ANSWERS.format(item=self.item)
-        return of_rows(state, partial(self._answers, close=_date(log, as_of), horizon=horizon), kinds)
+        return map_rows(state, partial(self._answers, close=_date(log, as_of), horizon=horizon), kinds)
 
     def predict_distribution(self, log: Transactions, as_of: str | date | None = None) -> Any:
         """P(bought by the close of day as_of + 1, …, as_of + 84), one row per customer and item bought before.
@@ -155,7 +155,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "estimator_")
         state = item_state(log, self._levels, as_of, self.exclude)
         days = ", ".join(f"`{day}` double" for day in range(1, LONGEST + 1))
-        return of_rows(state, self._curves, f"customer_id string, `{self.item}` string, {days}")
+        return map_rows(state, self._curves, f"customer_id string, `{self.item}` string, {days}")
 
     def _curves(self, state: pd.DataFrame) -> pd.DataFrame:
         bought = 1 - day_survival(self.estimator_.weekly_survival(state), np.arange(1, LONGEST + 1))
@@ -178,7 +178,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         _check_horizon(horizon)
         days = purchase_days(log, self.item, customer_id, item, as_of)
         state = item_state(log, self._levels, as_of, self.exclude)
-        member = collected(state[state["customer_id"] == customer_id]).reset_index(drop=True)
+        member = to_pandas(state[state["customer_id"] == customer_id]).reset_index(drop=True)
         mine = member[member["item"] == item].reset_index(drop=True)
         close = _date(log, as_of)
         if mine.empty:

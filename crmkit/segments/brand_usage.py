@@ -9,10 +9,9 @@ from typing import Any, Self
 import pandas as pd
 
 from crmkit._fitted import NotFittedError
+from crmkit.engine.base import SqlEngine
 from crmkit.engine.choose import engine_for
-from crmkit.engine.duckdb import Engine
-from crmkit.engine.frames import collected
-from crmkit.engine.spark import SparkEngine
+from crmkit.engine.frames import to_pandas
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.transactions.log import Transactions, check_item
 
@@ -93,9 +92,8 @@ class BrandUsage:
         with engine_for(log) as engine:
             usage = self._usage(engine, log, as_of)
             # a hair below the share, so that a third of nine buyers is the third one and not, by rounding, the fourth
-            found = collected(
-                engine.summary("segments/brand_thresholds", [self.light - 1e-9, self.heavy - 1e-9], usage=usage)
-            )
+            shares = {"light": self.light - 1e-9, "heavy": self.heavy - 1e-9}
+            found = to_pandas(engine.summary("segments/brand_thresholds", shares, usage=usage))
         if found.empty:
             raise ContractError(
                 f"No purchase of a {self.by} with brand_type national or store in the {self.window} days before the "
@@ -118,7 +116,7 @@ class BrandUsage:
         with engine_for(log) as engine:
             usage = self._usage(engine, log, as_of)
             thresholds = engine.register(self.thresholds_.rename(columns={self.by: "item"}))
-            values = [self.loyal - 1e-9] * 4
+            values = {"loyal": self.loyal - 1e-9}
             groups: pd.DataFrame = engine.summary(
                 "segments/brand_groups", values, item=self.by, usage=usage, thresholds=thresholds
             )
@@ -146,11 +144,11 @@ class BrandUsage:
         table["store_share"] = table["store_spend"] / table["spend"].where(table["spend"] > 0, 1.0)
         return table.drop(columns="store_spend")
 
-    def _usage(self, engine: Engine | SparkEngine, log: Transactions, as_of: str | date | None) -> str:
+    def _usage(self, engine: SqlEngine, log: Transactions, as_of: str | date | None) -> str:
         check_item(log, self.by)
         check_item(log, "brand_type")
         day = log.close_of(as_of)
-        values, lines = [day, day - self.window, day], engine.parquet(log.lines)
+        values, lines = {"as_of": day, "since": day - self.window}, engine.parquet(log.lines)
         return engine.register(engine.summary("segments/brand_usage", values, item=self.by, lines=lines))
 
     def _check_parameters(self) -> None:
@@ -199,8 +197,8 @@ def own_brand_change(log: Transactions, as_of: str | date | None = None, window:
     with engine_for(log) as engine:
         lines = engine.parquet(log.lines)
         for close in (day, day - window):
-            values = [close, close - window, close]
-            rows = collected(engine.summary("segments/brand_usage", values, item="brand_type", lines=lines))
+            values = {"as_of": close, "since": close - window}
+            rows = to_pandas(engine.summary("segments/brand_usage", values, item="brand_type", lines=lines))
             sums = rows.groupby("customer_id")[["spend", "store_spend"]].sum()
             shares.append(sums["store_spend"] / sums["spend"])
     table = pd.concat(shares, axis=1, join="inner", keys=["own_brand_share", "own_brand_share_before"]).sort_index()

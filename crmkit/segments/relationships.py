@@ -12,7 +12,7 @@ import pandas as pd
 
 from crmkit._checks import customer_index, numbers
 from crmkit.engine.choose import engine_for
-from crmkit.engine.frames import collected
+from crmkit.engine.frames import to_pandas
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.ingest.tables import Costs
 from crmkit.segments.cut_points import distinct_quantiles, score
@@ -150,11 +150,10 @@ class RelationshipLevel:
 
     def _dealings(self, log: Transactions, as_of: str | date | None) -> pd.DataFrame:
         check_item(log, self.by)
-        day, window = log.close_of(as_of), self.window
-        values = [day, day, day, day, day, day, window, day, window, day, window, day]
+        values = {"as_of": log.close_of(as_of), "window": self.window}
         with engine_for(log) as engine:
             relations = {"lines": engine.parquet(log.lines), "trips": engine.parquet(log.trips)}
-            table = collected(engine.summary("segments/relationships", values, item=self.by, **relations))
+            table = to_pandas(engine.summary("segments/relationships", values, item=self.by, **relations))
         if table.empty:
             raise ContractError("Nobody has bought by then: there is no relationship to assess.")
         return table

@@ -17,8 +17,8 @@ from crmkit._atomic import write_csv
 from crmkit._checks import customer_index
 from crmkit._types import Floats
 from crmkit.engine.choose import engine_for
-from crmkit.engine.duckdb import Engine
-from crmkit.engine.frames import collected
+from crmkit.engine.duckdb import DuckDBEngine
+from crmkit.engine.frames import to_pandas
 from crmkit.exceptions import ConfigError, ContractError, ExtractError, LeakError
 from crmkit.ingest.tables import Members
 from crmkit.transactions.log import Transactions, check_item
@@ -173,12 +173,12 @@ def _known(table: Any) -> Any:
 def _conditions_met(people: pd.DataFrame, conditions: Conditions) -> pd.DataFrame:
     """1, 0 or missing for each member and condition."""
     answers = []
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         named = engine.register(people.assign(_place=np.arange(len(people))))
         for words, condition in conditions.items():
             text = f"select case when ({condition}) then 1 when not ({condition}) then 0 end as met from {named} order by _place"
             try:
-                with engine.reading(f"The condition {words!r} ({condition})"):
+                with engine.named_source(f"The condition {words!r} ({condition})"):
                     answers.append(engine.frame(text)["met"].rename(words))
             except ExtractError as error:
                 raise ConfigError(f"{error} The columns are {list(people.columns)}.") from None
@@ -259,11 +259,14 @@ def _sums(
     last = log.close_of(as_of)
     with engine_for(log) as engine:
         lines = engine.parquet(log.lines)
-        opening = engine.frame(f"select min(day) as day from {lines} where day <= ? and units > 0", [last])["day"][0]
+        values: dict[str, object] = {"as_of": last}
+        opening = engine.frame(f"select min(day) as day from {lines} where day <= :as_of and units > 0", values)["day"][
+            0
+        ]
         first = log.close_of(since) if since is not None else int(opening) - 1 if opening == opening else last
         members = engine.register(group.members.astype({"customer_id": str}))
-        values = [first, last, period, first, first]
-        sums = collected(engine.summary("segments/member_periods", values, lines=lines, members=members))
+        values |= {"since": first, "period": period}
+        sums = to_pandas(engine.summary("segments/member_periods", values, lines=lines, members=members))
     starts = pd.Timestamp("1970-01-01") + pd.to_timedelta(sums["starts"], unit="D")
     ends = (
         starts + pd.offsets.MonthEnd(0)

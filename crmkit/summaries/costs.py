@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from crmkit._types import Ints
 from crmkit.engine.choose import engine_for
-from crmkit.engine.frames import collected
+from crmkit.engine.frames import to_pandas
 from crmkit.exceptions import ContractError
 from crmkit.ingest.tables import Costs
 from crmkit.transactions.log import Transactions
@@ -140,8 +140,8 @@ def _drivers(log: Transactions, shared: pd.DataFrame, day: int) -> pd.DataFrame:
     with engine_for(log) as engine:
         lines = engine.parquet(log.lines)
         named = engine.register(pa.Table.from_pandas(periods, preserve_index=False))
-        found = engine.summary("summaries/cost_drivers", [day], lines=lines, periods=named)
-        return collected(found)
+        found = engine.summary("summaries/cost_drivers", {"as_of": day}, lines=lines, periods=named)
+        return to_pandas(found)
 
 
 def _divided(cost: Any, drivers: pd.DataFrame) -> pd.DataFrame:

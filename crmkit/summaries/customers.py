@@ -6,6 +6,7 @@ Tables are pandas; for a log that is `on_spark` they are Spark DataFrames, compu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def rfm_table(log: Transactions, as_of: str | date | None = None) -> pd.DataFram
     0           a                2            2         30.0
     """
     day = log.close_of(as_of)
-    return _over_days(log, "rfm_table", [day, day])
+    return _over_days(log, "rfm_table", {"as_of": day})
 
 
 def btyd_summary(log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:
@@ -72,7 +73,7 @@ def btyd_summary(log: Transactions, as_of: str | date | None = None) -> pd.DataF
     0           a          1        7  9            20.0
     """
     day = log.close_of(as_of)
-    return _over_days(log, "btyd_summary", [day, day])
+    return _over_days(log, "btyd_summary", {"as_of": day})
 
 
 def holdout_summary(log: Transactions, split: str | date, until: str | date | None = None) -> pd.DataFrame:
@@ -100,10 +101,10 @@ def holdout_summary(log: Transactions, split: str | date, until: str | date | No
     first, last = log.close_of(split), log.close_of(until)
     if first >= last:
         raise LeakError(f"split={split} leaves no observed day after it (the window ends {until or log.until}).")
-    return _over_days(log, "holdout_summary", [first, first, last, first])
+    return _over_days(log, "holdout_summary", {"split": first, "until": last})
 
 
-def _over_days(log: Transactions, name: str, values: list[int]) -> pd.DataFrame:
+def _over_days(log: Transactions, name: str, values: Mapping[str, int]) -> pd.DataFrame:
     with engine_for(log) as engine:
         return engine.summary(f"summaries/{name}", values, days=engine.parquet(log.days))
 
@@ -126,4 +127,5 @@ def weekly_spend(log: Transactions, as_of: str | date | None = None, days: int =
     """
     day = log.close_of(as_of)
     with engine_for(log) as engine:
-        return engine.summary("summaries/weekly_spend", [day, day, days, day, day, days], days=engine.parquet(log.days))
+        values = {"as_of": day, "window": days}
+        return engine.summary("summaries/weekly_spend", values, days=engine.parquet(log.days))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from crmkit.engine.choose import engine_for
-from crmkit.engine.frames import collected
+from crmkit.engine.frames import to_pandas
 from crmkit.exceptions import LeakError
 from crmkit.transactions.log import Transactions, check_item, names
 
@@ -112,9 +112,9 @@ def item_panel(
             lines = engine.stage(f"select {columns} from {lines} where {few}")
             trips = engine.stage(f"select customer_id, day, n_bought from {trips} where {few}")
         for age in ages:
-            state = collected(_state(engine, levels, day - age, lines, trips, excluded))
-            waits = collected(
-                engine.summary("summaries/item_waits", [day, day - age, day - age], item=levels[0], lines=lines)
+            state = to_pandas(_state(engine, levels, day - age, lines, trips, excluded))
+            waits = to_pandas(
+                engine.summary("summaries/item_waits", {"until": day, "as_of": day - age}, item=levels[0], lines=lines)
             )
             yield state.merge(waits, how="left", on=["customer_id", "item"]).assign(follow=age)
 
@@ -124,9 +124,11 @@ def n_pairs(log: Transactions, by: str, as_of: str | date | None = None) -> int:
     check_item(log, by)
     with engine_for(log) as engine:
         item, lines = engine.quoted(by), engine.parquet(log.lines)
-        bought = f"day <= ? and customer_id is not null and {item} is not null and units > 0"
+        bought = f"day <= :as_of and customer_id is not null and {item} is not null and units > 0"
         pairs = f"select distinct customer_id, {item} from {lines} where {bought}"
-        return int(engine.frame(f"select count(*) as n from ({pairs}) as pairs", [log.close_of(as_of)])["n"][0])
+        return int(
+            engine.frame(f"select count(*) as n from ({pairs}) as pairs", {"as_of": log.close_of(as_of)})["n"][0]
+        )
 
 
 def purchase_days(
@@ -141,8 +143,8 @@ def purchase_days(
     """
     check_item(log, by)
     with engine_for(log) as engine:
-        values = [log.close_of(as_of), customer_id, item]
-        return collected(engine.summary("summaries/purchase_days", values, item=by, lines=engine.parquet(log.lines)))
+        values = {"as_of": log.close_of(as_of), "customer_id": customer_id, "item": item}
+        return to_pandas(engine.summary("summaries/purchase_days", values, item=by, lines=engine.parquet(log.lines)))
 
 
 def _sources(engine: Any, log: Transactions, exclude: Sequence[str]) -> tuple[str, str, str]:
@@ -161,15 +163,15 @@ def _levels(log: Transactions, by: str | Sequence[str]) -> list[str]:
 def _state(engine: Any, levels: list[str], day: int, lines: str, trips: str, excluded: str) -> Any:
     """The state of the finest level, with columns of the levels above it beside."""
     state = engine.summary(
-        "summaries/item_state", [day] * 6, item=levels[0], lines=lines, trips=trips, excluded=excluded
+        "summaries/item_state", {"as_of": day}, item=levels[0], lines=lines, trips=trips, excluded=excluded
     )
     for level in levels[1:]:
         above = engine.summary(
-            "summaries/item_state", [day] * 6, item=level, lines=lines, trips=trips, excluded=excluded
+            "summaries/item_state", {"as_of": day}, item=level, lines=lines, trips=trips, excluded=excluded
         )
         columns = [f"coalesce(a.{name}, s.{name}) as {engine.quoted(f'{level}_{name}')}" for name in _OF_THE_PAIR]
         state = engine.summary(
-            "summaries/item_level", [day], item=levels[0], parent=engine.quoted(level), columns=", ".join(columns),
+            "summaries/item_level", {"as_of": day}, item=levels[0], parent=engine.quoted(level), columns=", ".join(columns),
             state=engine.register(state), above=engine.register(above), lines=lines,
         )  # fmt: skip
     return state
@@ -188,7 +190,9 @@ def item_bought(log: Transactions, by: str, as_of: str | date, horizon: int) -> 
     if day + horizon > log.close_of(None):
         raise LeakError(f"The {horizon} days after {as_of} are not all observed: the log ends on {log.until}.")
     with engine_for(log) as engine:
-        return engine.summary("summaries/item_bought", [day, day + horizon], item=by, lines=engine.parquet(log.lines))
+        return engine.summary(
+            "summaries/item_bought", {"as_of": day, "until": day + horizon}, item=by, lines=engine.parquet(log.lines)
+        )
 
 
 def purchase_gaps(log: Transactions, by: str, as_of: str | date | None = None) -> pd.DataFrame:
@@ -220,4 +224,4 @@ def purchase_gaps(log: Transactions, by: str, as_of: str | date | None = None) -
     check_item(log, by)
     day = log.close_of(as_of)
     with engine_for(log) as engine:
-        return engine.summary("summaries/purchase_gaps", [day, day], item=by, lines=engine.parquet(log.lines))
+        return engine.summary("summaries/purchase_gaps", {"as_of": day}, item=by, lines=engine.parquet(log.lines))

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
+from crmkit.engine.base import SqlEngine
 from crmkit.engine.choose import engine_for
-from crmkit.engine.duckdb import Engine
-from crmkit.engine.spark import SparkEngine
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.transactions.log import Transactions, names
 
@@ -94,7 +93,7 @@ def sales_summary(
         _check_columns(log, engine, lines, columns)
         table: pd.DataFrame = engine.summary(
             "summaries/sales_summary",
-            [day, day, day, period, period, day, day],
+            {"as_of": day, "period": period},
             lines=lines,
             by="".join(f", {name}" for name in columns),
             order="".join(f", {name} nulls last" for name in columns),
@@ -102,7 +101,7 @@ def sales_summary(
     return table
 
 
-def _check_columns(log: Transactions, engine: Engine | SparkEngine, lines: str, columns: Sequence[str]) -> None:
+def _check_columns(log: Transactions, engine: SqlEngine, lines: str, columns: Sequence[str]) -> None:
     """Raise unless each is a line column that has values, and is named once."""
     there = ["customer_id", *log.items, "hour"]
     if "store" in columns and len(engine.frame(f"select 1 as found from {lines} where store is not null limit 1")):
@@ -132,12 +131,13 @@ def weekly_sales(log: Transactions, as_of: str | date | None = None) -> pd.DataF
     1 2017-01-02    2.0          1         1
     """
     with engine_for(log) as engine:
-        return engine.summary("summaries/weekly_sales", [log.close_of(as_of)], trips=engine.parquet(log.trips))
+        values = {"as_of": log.close_of(as_of)}
+        return engine.summary("summaries/weekly_sales", values, trips=engine.parquet(log.trips))
 
 
 def n_later(log: Transactions, day: date) -> int:
     """Lines of the log, to members, that are dated after a day."""
     with engine_for(log) as engine:
         lines = engine.parquet(log.lines)
-        later = f"select count(*) as n from {lines} where day > ? and customer_id is not null"
-        return int(engine.frame(later, [log.close_of(day)])["n"][0])
+        later = f"select count(*) as n from {lines} where day > :as_of and customer_id is not null"
+        return int(engine.frame(later, {"as_of": log.close_of(day)})["n"][0])

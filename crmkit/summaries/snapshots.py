@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -13,7 +13,7 @@ import pandas as pd
 
 from crmkit._types import Floats
 from crmkit.engine.choose import engine_for
-from crmkit.engine.frames import is_spark
+from crmkit.engine.frames import to_pandas
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import LeakError
 from crmkit.transactions.log import Transactions
@@ -51,16 +51,16 @@ class Snapshots:
             store_brand (money on brand types as `BrandUsage` reads them).
         """
         day = self.day(as_of)
-        state = self._frame("summaries/customer_state", [day] * 6, days=self._days)
-        baskets = self._frame("summaries/customer_baskets", [day] * 2, lines=self._lines)
+        state = self._frame("summaries/customer_state", {"as_of": day}, days=self._days)
+        baskets = self._frame("summaries/customer_baskets", {"as_of": day}, lines=self._lines)
         state = state.merge(baskets, how="left", on="customer_id")
         return state.fillna(dict.fromkeys(LINES, 0))
 
     def far_state(self, as_of: str | date | None = None) -> Any:
         """`state` of a log that is `on_spark`, as a Spark DataFrame that nobody has computed or collected yet."""
         day = self.day(as_of)
-        state = self._engine.summary("summaries/customer_state", [day] * 6, days=self._days)
-        baskets: Any = self._engine.summary("summaries/customer_baskets", [day] * 2, lines=self._lines)
+        state = self._engine.summary("summaries/customer_state", {"as_of": day}, days=self._days)
+        baskets: Any = self._engine.summary("summaries/customer_baskets", {"as_of": day}, lines=self._lines)
         return state.join(baskets, "customer_id", "left").fillna(0, subset=list(LINES))
 
     def after(self, as_of: str | date | int, horizon: int) -> pd.DataFrame:
@@ -80,7 +80,9 @@ class Snapshots:
 
     def window(self, after: int, until: int) -> pd.DataFrame:
         """What customers did on the days after one and up to another: customer_id, purchases, spend, n_categories."""
-        return self._frame("summaries/customer_window", [after, until] * 2, days=self._days, lines=self._lines)
+        return self._frame(
+            "summaries/customer_window", {"after": after, "until": until}, days=self._days, lines=self._lines
+        )
 
     def labels(self, state: pd.DataFrame, as_of: str | date | int, horizon: int) -> Floats:
         """1.0 for each customer of ``state`` who bought nothing on days as_of + 1 … as_of + horizon, else 0.0."""
@@ -98,10 +100,8 @@ class Snapshots:
         """The date of a day number."""
         return date(1970, 1, 1) + timedelta(days=int(day))
 
-    def _frame(self, name: str, values: Sequence[int], **relations: str) -> pd.DataFrame:
-        found = self._engine.summary(name, list(values), **relations)
-        frame: pd.DataFrame = found.toPandas() if is_spark(found) else found
-        return frame
+    def _frame(self, name: str, values: Mapping[str, int], **relations: str) -> pd.DataFrame:
+        return to_pandas(self._engine.summary(name, values, **relations))
 
 
 @contextmanager

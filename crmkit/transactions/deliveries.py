@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from datetime import date
 
-from crmkit.engine.duckdb import Engine
-from crmkit.engine.spark import SparkEngine
+from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
 from crmkit.ingest.contracts import ITEM_COLUMNS
 from crmkit.ingest.extracts import Extract
@@ -29,7 +28,7 @@ NON_MEMBER_REASONS = (*(rule.reason for rule in SALES.non_members), LISTED)
 
 
 def collect_lines(
-    engine: Engine | SparkEngine,
+    engine: SqlEngine,
     source: Extract,
     columns: Mapping[str, str],
     time_rules: TimeRules,
@@ -53,7 +52,7 @@ def collect_lines(
 
 
 def _validated_parts(
-    engine: Engine | SparkEngine,
+    engine: SqlEngine,
     source: Extract,
     columns: Mapping[str, str],
     time_rules: TimeRules,
@@ -92,7 +91,7 @@ def _lines(sound: str, repeated: str, any_repeated: bool) -> str:
         from lines l {unless_repeated if any_repeated else ""}"""
 
 
-def filled_items(engine: Engine | SparkEngine, lines: str) -> tuple[str, ...]:
+def filled_items(engine: SqlEngine, lines: str) -> tuple[str, ...]:
     """Item columns that have a value anywhere."""
     counts = ", ".join(f"count({name}) as {name}" for name in ITEM_COLUMNS)
     filled = engine.frame(f"select {counts} from {lines}").iloc[0]

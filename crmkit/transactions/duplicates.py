@@ -6,8 +6,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from crmkit.engine.duckdb import Engine
-from crmkit.engine.spark import SparkEngine
+from crmkit.engine.base import SqlEngine
 from crmkit.ingest.rules import REPEATED_LINE
 from crmkit.ingest.validation import ValidatedPart
 
@@ -19,7 +18,7 @@ def resent_files(hashes: list[str], known: Collection[str]) -> frozenset[int]:
     )
 
 
-def repeated_keys(engine: Engine | SparkEngine, sound: str, earlier: str | None) -> str:
+def repeated_keys(engine: SqlEngine, sound: str, earlier: str | None) -> str:
     """Lines whose (order_id, line_id) was delivered before: file, record, amount, reason, and whether they differ.
 
     What was delivered before comes first, its latest correction foremost. A column that one of the two lacks makes no
@@ -45,7 +44,7 @@ def repeated_keys(engine: Engine | SparkEngine, sound: str, earlier: str | None)
     )
 
 
-def _numbers_seen_twice(engine: Engine | SparkEngine, numbers: str) -> str:
+def _numbers_seen_twice(engine: SqlEngine, numbers: str) -> str:
     """Numbers that come more than once; counted a share at a time, so that a large delivery needs little memory."""
     numbers = engine.stage(numbers)
     shares = 1 + count_rows(engine, numbers) // engine.keys_at_once
@@ -71,5 +70,5 @@ def conflicting(part: ValidatedPart, number: int, conflicts: pd.DataFrame) -> pd
     )
 
 
-def count_rows(engine: Engine | SparkEngine, table: str) -> int:
+def count_rows(engine: SqlEngine, table: str) -> int:
     return int(engine.frame(f"select count(*) as n from {table}")["n"][0])

@@ -17,10 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crmkit._days import as_day, day_number
-from crmkit.engine.choose import engine_for
-from crmkit.engine.duckdb import Engine
-from crmkit.engine.frames import is_spark
-from crmkit.engine.spark import SparkEngine
+from crmkit.engine.choose import engine_for, engine_of
 from crmkit.exceptions import ContractError, LeakError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.times import TimeRules
@@ -82,8 +79,8 @@ class Transactions:
     def first_day(self, as_of: str | date | None = None) -> int | None:
         """Day number of the first purchase of any member up to the close of ``as_of``; None before it."""
         with engine_for(self) as engine:
-            found = f"select min(day) as day from {engine.parquet(self.days)} where bought = 1 and day <= ?"
-            first = engine.frame(found, [self.close_of(as_of)])["day"][0]
+            found = f"select min(day) as day from {engine.parquet(self.days)} where bought = 1 and day <= :as_of"
+            first = engine.frame(found, {"as_of": self.close_of(as_of)})["day"][0]
         return int(first) if first == first and first is not None else None
 
     def up_to(self, day: str | date) -> Transactions:
@@ -213,14 +210,13 @@ class Transactions:
         last = as_day(until)
         home = Path(folder) if folder is not None else _private_folder()
         home.mkdir(parents=True, exist_ok=True)
-        far = bool(source.parts) and all(is_spark(part.table) for part in source.parts)
-        with SparkEngine(source.parts[0].table.sparkSession) if far else Engine() as engine:
+        with engine_of(*(part.table for part in source.parts)) as engine:
             received = collect_lines(engine, source, columns, time_rules, meaning, last, progress=progress)
             match_returns(engine, received.lines, meaning, home)
             stored = engine.parquet(home / "lines.parquet")
             rejections = reconcile(engine, received, stored, home / "rejected.parquet")
             items = filled_items(engine, stored)
-        return cls(home, last, items, far), rejections
+        return cls(home, last, items, engine.on_spark), rejections
 
 
 def _private_folder() -> Path:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from crmkit.engine.duckdb import Engine
-from crmkit.engine.spark import SparkEngine
+from crmkit.engine.base import SqlEngine
 from crmkit.ingest.validation import ValidatedPart
 from crmkit.transactions.duplicates import conflicting, count_rows
 
@@ -110,7 +109,7 @@ class CollectedLines:
     lines: str
 
 
-def reconcile(engine: Engine | SparkEngine, received: CollectedLines, lines: str, path: Path) -> Rejections:
+def reconcile(engine: SqlEngine, received: CollectedLines, lines: str, path: Path) -> Rejections:
     """Give every row read its place, write the rejected ones, and prove that rows and money add up."""
     validated, repeated = received.validated, received.repeated
     _write_rejected(engine, received, path)
@@ -147,7 +146,7 @@ def reconcile(engine: Engine | SparkEngine, received: CollectedLines, lines: str
     return found
 
 
-def _write_rejected(engine: Engine | SparkEngine, received: CollectedLines, path: Path) -> None:
+def _write_rejected(engine: SqlEngine, received: CollectedLines, path: Path) -> None:
     """Rejected rows of all parts, those whose key repeats with other content among them."""
     conflicts = engine.frame(
         f"select file, record, amount from {received.repeated} where differs and reason is null order by 1, 2"
@@ -165,7 +164,7 @@ def _write_rejected(engine: Engine | SparkEngine, received: CollectedLines, path
     engine.save(" union all ".join(selects), path)
 
 
-def _files(engine: Engine | SparkEngine, received: CollectedLines) -> pd.DataFrame:
+def _files(engine: SqlEngine, received: CollectedLines) -> pd.DataFrame:
     """What became of the rows of each file."""
     validated, resent = received.validated, received.resent
     rejected = [0 if n in resent else count_rows(engine, part.rejected) for n, part in enumerate(validated)]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from crmkit.engine.duckdb import Engine
-from crmkit.engine.spark import SparkEngine
+from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal, sql_text
 from crmkit.ingest.contracts import ITEM_COLUMNS
 from crmkit.transactions.duplicates import count_rows
@@ -19,7 +18,7 @@ MOST = 200  # returns of one product by one member that are matched; more are no
 
 
 def match_returns(
-    engine: Engine | SparkEngine,
+    engine: SqlEngine,
     lines: str,
     meaning: LineMeaning,
     home: Path,
@@ -28,12 +27,12 @@ def match_returns(
     told = engine.view(_with_kinds(engine, lines, meaning))
     engine.save(_with_returns(engine, told), home / "lines.parquet")
     stored = engine.parquet(home / "lines.parquet")
-    with engine.reading("The extract"):
+    with engine.named_source("The extract"):
         for fold in ("trips", "days"):
             engine.save(sql_text(f"transactions/{fold}", lines=stored), home / f"{fold}.parquet")
 
 
-def _with_kinds(engine: Engine | SparkEngine, lines: str, meaning: LineMeaning) -> str:
+def _with_kinds(engine: SqlEngine, lines: str, meaning: LineMeaning) -> str:
     """A query for the lines with what the products table says of them, each with its kind."""
     columns, joined = {name: f"l.{name}" for name in engine.types(lines)}, ""
     if meaning.products is not None:
@@ -60,7 +59,7 @@ def _kind(classes: Mapping[str, Sequence[str]]) -> str:
         when amount = 0 then 'free' else 'sale' end"""
 
 
-def _with_returns(engine: Engine | SparkEngine, lines: str) -> str:
+def _with_returns(engine: SqlEngine, lines: str) -> str:
     """A query for the lines with what returns mean: ``units`` is what a line adds to what its member has, ``buy_day`` the
     day of the purchase that it belongs to. What a returned line does not say of its goods, the sold line does.
     """
@@ -86,12 +85,12 @@ _MATCHED = (
 )
 
 
-def _matched(engine: Engine | SparkEngine, lines: str) -> tuple[str, str] | None:
+def _matched(engine: SqlEngine, lines: str) -> tuple[str, str] | None:
     """Returned lines with the sold ones that they take back, and the sold lines that are void; None when nothing is.
 
     Void is what was taken back whole on the day of its sale.
     """
-    returned = engine.stage(sql_text("transactions/returned", lines=lines).replace("?", str(MOST)))
+    returned = engine.stage(sql_text("transactions/returned", lines=lines), {"most": MOST})
     if not count_rows(engine, returned):
         return None
     sold = engine.stage(sql_text("transactions/sold", lines=lines, returned=returned))
@@ -106,14 +105,14 @@ def _matched(engine: Engine | SparkEngine, lines: str) -> tuple[str, str] | None
     return matches, void
 
 
-def _chosen(engine: Engine | SparkEngine, returned: str, sold: str) -> list[str]:
+def _chosen(engine: SqlEngine, returned: str, sold: str) -> list[str]:
     """Tables of returned lines with their lots of sold ones, together one row for each that is matched.
 
     Most members' returns of a product choose lots that hold enough for all, and are matched at once. Elsewhere they
     choose one after the other, as time went by, from what those before them left.
     """
     nothing = engine.view(f"select lot_file, lot_record, units from {sold} where false")
-    at_once = engine.stage(_choices(returned, sold, nothing))
+    at_once = _choices(engine, returned, sold, nothing)
     full = engine.stage(
         f"select distinct customer_id, coalesce(product_id, '') as product_id from {at_once} where not fits"
     )
@@ -124,7 +123,7 @@ def _chosen(engine: Engine | SparkEngine, returned: str, sold: str) -> list[str]
     taken = nothing
     for place in range(1, _most(engine, waiting) + 1):
         turn = engine.view(f"select * from {waiting} where place = {place}")
-        found.append(engine.stage(_choices(turn, some_sold, taken)))
+        found.append(_choices(engine, turn, some_sold, taken))
         taken = engine.stage(
             f"""select lot_file, lot_record, sum(units) as units from (select lot_file, lot_record, units from {taken}
             union all select lot_file, lot_record, units from {found[-1]}) group by lot_file, lot_record"""
@@ -132,9 +131,10 @@ def _chosen(engine: Engine | SparkEngine, returned: str, sold: str) -> list[str]
     return found
 
 
-def _choices(returned: str, sold: str, taken: str) -> str:
-    return sql_text("transactions/returns", returned=returned, sold=sold, taken=taken).replace("?", str(WINDOW))
+def _choices(engine: SqlEngine, returned: str, sold: str, taken: str) -> str:
+    choices = sql_text("transactions/returns", returned=returned, sold=sold, taken=taken)
+    return engine.stage(choices, {"window": WINDOW})
 
 
-def _most(engine: Engine | SparkEngine, returned: str) -> int:
+def _most(engine: SqlEngine, returned: str) -> int:
     return int(engine.frame(f"select coalesce(max(place), 0) as n from {returned}")["n"][0])

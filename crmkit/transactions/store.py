@@ -27,7 +27,7 @@ import pandas as pd
 from crmkit._atomic import replacing, sync, to_disk
 from crmkit._days import as_day
 from crmkit._locks import owned
-from crmkit.engine.duckdb import Engine
+from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ContractError, CrmkitWarning, LeakError, RefusedError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.tables import Products
@@ -179,7 +179,7 @@ class Store:
     ) -> Rejections:
         source = extract if isinstance(extract, Extract) else read_extract(extract)
         time_rules, meaning, columns = stated(options)
-        with owned(self.path, "load"), Engine() as engine:
+        with owned(self.path, "load"), DuckDBEngine() as engine:
             kept = self._manifest()
             number, version = len(kept.loads) + 1, kept.version + 1
             home, target = self._fresh(self._load(number)), self._fresh(self._version(version))
@@ -216,7 +216,7 @@ class Store:
             warnings.warn(message, CrmkitWarning, stacklevel=3)
         return found
 
-    def _delivered(self, engine: Engine, loads: list[_Load]) -> str:
+    def _delivered(self, engine: DuckDBEngine, loads: list[_Load]) -> str:
         """Lines of all loads, those that were corrected too; ``file`` is made unique over the loads."""
         return engine.view(
             " union all by name ".join(
@@ -235,7 +235,7 @@ class Store:
         products.frame.to_parquet(target / "products.parquet", index=False)
         return products
 
-    def _replaced(self, engine: Engine, kept: _Manifest, lines: str, own: str) -> int:
+    def _replaced(self, engine: DuckDBEngine, kept: _Manifest, lines: str, own: str) -> int:
         """How many lines of earlier loads are gone."""
         if not kept.version:
             return 0
@@ -256,7 +256,7 @@ class Store:
                 )
         return said
 
-    def _lines(self, engine: Engine, loads: list[_Load]) -> str:
+    def _lines(self, engine: DuckDBEngine, loads: list[_Load]) -> str:
         """Lines of all loads that no later correction replaces; ``file`` is made unique over the loads."""
         raw = {load.number: engine.parquet(self._load(load.number) / "lines.parquet") for load in loads}
         days = {
@@ -325,7 +325,7 @@ def _taken(loads: list[_Load]) -> dict[str, tuple[_Load, int]]:
     }
 
 
-def _alike(engine: Engine, lines: str, earlier: str) -> int:
+def _alike(engine: DuckDBEngine, lines: str, earlier: str) -> int:
     """How many lines that no key tells apart look like one that was delivered before."""
     looks = ("customer_id", "order_id", "hour", "store", "product_id", "quantity", "amount")
     same = " and ".join(f"e.{name} is not distinct from l.{name}" for name in looks)
@@ -355,7 +355,7 @@ def _first(number: int) -> int:
     return number * 1_000_000
 
 
-def _told(load: _Load, found: Rejections, engine: Engine, lines: str) -> _Load:
+def _told(load: _Load, found: Rejections, engine: DuckDBEngine, lines: str) -> _Load:
     """The load with what became of its rows."""
     kept = engine.frame(f"select file, count(*) as n, min(day) as first, max(day) as last from {lines} group by file")
     used = kept.set_index("file")["n"].reindex(_first(load.number) + found.files.index, fill_value=0)

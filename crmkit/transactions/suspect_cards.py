@@ -45,6 +45,5 @@ def suspect_cards(
     0      till 4             25            0       1
     """
     with engine_for(log) as engine:
-        return engine.summary(
-            "transactions/suspect_cards", [log.close_of(as_of), receipts, stores], lines=engine.parquet(log.lines)
-        )
+        values = {"as_of": log.close_of(as_of), "receipts": receipts, "stores": stores}
+        return engine.summary("transactions/suspect_cards", values, lines=engine.parquet(log.lines))

@@ -27,7 +27,7 @@ from generate import ITEMS, UNTIL, write_csv, write_log, write_parquet
 
 from crmkit import Transactions, btyd_summary, holdout_summary, purchase_gaps, read_extract, rfm_table
 from crmkit._days import day_number
-from crmkit.engine.duckdb import Engine, engine_limits
+from crmkit.engine.duckdb import DuckDBEngine, engine_limits
 from crmkit.engine.texts import sql_text
 from crmkit.ingest.times import TimeRules
 from crmkit.summaries.sales import sales_summary
@@ -51,7 +51,7 @@ TILL_TYPES = {
 
 
 def over_lines(text: str, home: Path) -> None:
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         engine.frame(text.format(lines=engine.parquet(home / "lines.parquet")))
 
 
@@ -59,7 +59,7 @@ def typed_read(home: Path, target: Path | None = None) -> None:
     """The engine's own typed read of the CSV file, kept in memory or written as Parquet."""
     columns = ", ".join(f"'{name}': '{kind}'" for name, kind in TILL_TYPES.items())
     select = f"select * from read_csv('{home / 'till.csv'}', header = true, columns = {{{columns}}})"
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         if target:
             engine.save(select, target)
         else:
@@ -101,8 +101,8 @@ def from_lines(home: Path) -> list[pd.DataFrame]:
 
 
 def fold(home: Path) -> None:
-    with Engine() as engine:
-        engine.save(sql_text("days", lines=engine.parquet(home / "lines.parquet")), home / "days.parquet")
+    with DuckDBEngine() as engine:
+        engine.save(sql_text("transactions/days", lines=engine.parquet(home / "lines.parquet")), home / "days.parquet")
 
 
 def gaps(home: Path) -> list[pd.DataFrame]:
@@ -112,9 +112,9 @@ def gaps(home: Path) -> list[pd.DataFrame]:
 def gaps_to_parquet(home: Path) -> list[pd.DataFrame]:
     """The same for tables that fit no memory; what is compared is a hash of all rows."""
     day = day_number(UNTIL)
-    with Engine() as engine:
-        text = sql_text("purchase_gaps", "category", lines=engine.parquet(home / "lines.parquet"))
-        engine.save(text, home / "gaps.parquet", [day] * text.partition("\n")[2].count("?"))
+    with DuckDBEngine() as engine:
+        text = sql_text("summaries/purchase_gaps", item="category", lines=engine.parquet(home / "lines.parquet"))
+        engine.save(text, home / "gaps.parquet", {"as_of": day})
         return [
             engine.frame(f"select count(*) as n, bit_xor(hash(g)) as h from {engine.parquet(home / 'gaps.parquet')} g")
         ]
@@ -144,12 +144,12 @@ def load(home: Path, source: str) -> list[pd.DataFrame]:
 
 def checked(home: Path) -> None:
     """Read, typed, checked, repeated lines found: what comes before returns are matched and anything is written."""
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         collect_lines(engine, read_extract(home / "till.csv"), NAMES, TimeRules(), UNTIL)
 
 
 def parquet_read(home: Path) -> None:
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         engine.stage(f"select * from read_parquet('{home / 'till' / '*.parquet'}')")
 
 
@@ -263,7 +263,7 @@ def beside_lifetimes(home: Path, holdout: bool) -> dict[str, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from lifetimes import utils
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         lines = engine.frame(
             f"""select customer_id, cast(date '1970-01-01' + cast(day as integer) as timestamp) as day,
             cast(amount as double) as amount from {engine.parquet(home / "lines.parquet")} where customer_id is not null"""

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import crmkit
-from crmkit.engine.duckdb import Engine
+from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.engine.spark import SparkEngine
 from crmkit.engine.texts import raw_sql
 
@@ -25,12 +25,12 @@ FILES = sorted(f"{path.parts[-3]}/{path.stem}" for path in HOME.glob("*/sql/*.sq
 # Each stands for a kind of expression; "v" has one row per number or null, "w" one row per word.
 SCALARS = [
     "exp(-cast(5 as double) / 45)",
-    "? + 1",
-    "? - cast(3 as bigint)",
+    ":day + 1",
+    ":day - cast(3 as bigint)",
     "7 / 2",
     "7 / nullif(0, 0)",
     "cast(7 as double) / nullif(cast(2 as bigint), 0)",
-    "7.0 * cast(3 as double) / greatest(7, least(9, ?))",
+    "7.0 * cast(3 as double) / greatest(7, least(9, :day))",
     "greatest(1, null)",
     "least(null, 2)",
     "-7 % 3",
@@ -61,7 +61,7 @@ SCALARS = [
     "'a' || null",
     "md5('spring' || ':' || '0077')",
     "substr(md5('spring'), 1, 8)",
-    "substr(md5('spring'), 1, 8) < ?",
+    "substr(md5('spring'), 1, 8) < :threshold",
     "null = null",
     "1 is distinct from null",
     "null is not distinct from null",
@@ -96,6 +96,7 @@ QUERIES = [
     "select w from {w} order by w",
     "select w, length(w) as n from {w} where w like '%e%' order by w",
 ]
+VALUES = {"day": 4, "threshold": "8"}
 NUMBERS = pd.DataFrame(
     {"k": range(1, 9), "g": list("aaabbbcc"), "x": pd.array([3, -1, None, 2, 2, 0, None, 12], dtype="Int64")}
 )
@@ -118,30 +119,26 @@ def cells(frame: pd.DataFrame) -> list[list[Any]]:
 
 
 @pytest.fixture(scope="module")
-def engines(spark: Any) -> Iterator[Callable[[str, list[object]], tuple[pd.DataFrame, pd.DataFrame]]]:
+def engines(spark: Any) -> Iterator[Callable[[str], tuple[pd.DataFrame, pd.DataFrame]]]:
     """Run a text on both engines, over the same tables."""
-    with Engine() as near, SparkEngine(spark) as far:
+    with DuckDBEngine() as near, SparkEngine(spark) as far:
         tables = [{"v": engine.register(NUMBERS), "w": engine.register(WORDS)} for engine in (near, far)]
 
-        def run(text: str, values: list[object]) -> tuple[pd.DataFrame, pd.DataFrame]:
-            return near.frame(text.format(**tables[0]), values), far.frame(text.format(**tables[1]), values)
+        def run(text: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+            return near.frame(text.format(**tables[0]), VALUES), far.frame(text.format(**tables[1]), VALUES)
 
         yield run
 
 
-def values_of(expression: str) -> list[object]:
-    return [] if "?" not in expression else ["8"] if "md5" in expression else [4]
-
-
 @pytest.mark.parametrize("expression", SCALARS)
 def test_expressions_agree(engines: Callable[..., Any], expression: str) -> None:
-    mine, theirs = engines(f"select {expression} as value", values_of(expression))
+    mine, theirs = engines(f"select {expression} as value")
     assert cells(theirs) == cells(mine)
 
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_queries_agree(engines: Callable[..., Any], query: str) -> None:
-    mine, theirs = engines(query, [])
+    mine, theirs = engines(query)
     assert list(mine.columns) == list(theirs.columns)
     assert len(mine), "a query that finds nothing compares nothing"
     assert cells(theirs) == cells(mine)

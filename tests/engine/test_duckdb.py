@@ -14,12 +14,12 @@ import pytest
 
 from crmkit import Transactions, btyd_summary, purchase_gaps
 from crmkit.engine.choose import engine_for
-from crmkit.engine.duckdb import Engine, engine_limits
+from crmkit.engine.duckdb import DuckDBEngine, engine_limits
 from crmkit.exceptions import ConfigError
 
 
 def setting(name: str) -> object:
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         return engine.frame(f"select current_setting('{name}') as value")["value"][0]
 
 
@@ -55,7 +55,7 @@ def test_a_folder_of_parquet_files_is_one_table(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / "a [b]" / str(number)).mkdir(parents=True)
         pq.write_table(pa.table({"x": [number]}), tmp_path / "a [b]" / str(number) / "part.parquet")
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         table = engine.parquet(tmp_path / "a [b]")
         assert engine.frame(f"select x from {table} order by x")["x"].tolist() == [0, 1, 2]
 
@@ -65,7 +65,7 @@ def test_a_log_is_computed_here_unless_it_says_spark() -> None:
     log = Transactions.from_extract(till, until="2026-12-31")
     assert not log.on_spark
     with engine_for(log) as engine:
-        assert isinstance(engine, Engine)
+        assert isinstance(engine, DuckDBEngine)
 
 
 @pytest.mark.parametrize(

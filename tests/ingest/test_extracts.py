@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from crmkit import Members, Transactions, read_extract
-from crmkit.engine.duckdb import Engine
+from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ConfigError, ContractError, ExtractError, NoInputError, SourceChangedError
 from crmkit.ingest.times import TimeRules
 
@@ -294,7 +294,7 @@ def test_what_is_not_a_dataframe_is_refused(thing: object) -> None:
 def test_a_file_that_grows_while_it_is_read_is_refused(
     till: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, read = till(SOUND), Engine.csv
+    path, read = till(SOUND), DuckDBEngine.csv
 
     def read_and_grow(*arguments: object) -> object:
         found = read(*arguments)
@@ -302,7 +302,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(
             file.write(SOUND)
         return found
 
-    monkeypatch.setattr(Engine, "csv", read_and_grow)
+    monkeypatch.setattr(DuckDBEngine, "csv", read_and_grow)
     with pytest.raises(SourceChangedError, match=r"till\.csv changed while it was read"):
         Transactions.split_extract(read_extract(path), until="2026-12-31")
 
@@ -315,13 +315,13 @@ def test_a_file_replaced_after_it_was_named_is_refused(till: Callable[..., Path]
 
 
 def test_the_second_count_finds_a_lost_row(till: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Engine.csv
+    read = DuckDBEngine.csv
 
-    def read_and_lose(self: Engine, *arguments: object) -> object:
+    def read_and_lose(self: DuckDBEngine, *arguments: object) -> object:
         staged, broken = read(self, *arguments)
         return self.stage(f"select * from {staged} limit 1"), broken
 
-    monkeypatch.setattr(Engine, "csv", read_and_lose)
+    monkeypatch.setattr(DuckDBEngine, "csv", read_and_lose)
     with pytest.raises(ExtractError, match="1 rows were read where 2 were counted"):
         Transactions.split_extract(read_extract(till(SOUND * 2)), until="2026-12-31")
 

@@ -16,7 +16,7 @@ import pytest
 
 from crmkit import Rejections, Transactions, btyd_summary, holdout_summary, purchase_gaps, rfm_table
 from crmkit.engine.choose import on_spark
-from crmkit.engine.duckdb import Engine
+from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.engine.frames import is_spark
 from crmkit.engine.spark import SparkEngine
 from crmkit.engine.texts import sql_text
@@ -88,7 +88,7 @@ def test_spark_agrees(log: Transactions, far: Transactions, name: str) -> None:
 def test_lines_fold_into_the_same_rows(log: Transactions, spark: Any, tmp_path: Path, fold: str, order: str) -> None:
     with SparkEngine(spark) as engine:
         engine.save(sql_text(f"transactions/{fold}", lines=engine.parquet(log.lines)), tmp_path / f"{fold}.parquet")
-    with Engine() as near:
+    with DuckDBEngine() as near:
         mine = near.frame(f"select * from {near.parquet(log.folder / f'{fold}.parquet')} order by {order}")
         theirs = near.frame(f"select * from {near.parquet(tmp_path / f'{fold}.parquet')} order by {order}")
     pd.testing.assert_frame_equal(theirs, mine, check_exact=True)

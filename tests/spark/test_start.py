@@ -16,7 +16,7 @@ HOME = Path(__file__).parents[2]
 def test_spark_that_cannot_start(ci: str, outcome: str, tmp_path: Path) -> None:
     pytest.importorskip("pyspark")
     one = [
-        "tests/test_dialect.py",
+        "tests/engine/test_dialect.py",
         "-k",
         "greatest and null",
         "-p",

@@ -4,9 +4,9 @@ from (
     select
         customer_id,
         row_number() over (partition by stratum order by draw, customer_id) as place,
-        count(*) over (partition by stratum) * cast(? as double) as wanted
+        count(*) over (partition by stratum) * cast(:share as double) as wanted
     from (
-        select distinct customer_id, stratum, md5(? || ':' || cast(customer_id as string)) as draw
+        select distinct customer_id, stratum, md5(:key || ':' || cast(customer_id as string)) as draw
         from {members}
     ) drawn
 ) ranked

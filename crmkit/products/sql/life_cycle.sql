@@ -1,12 +1,12 @@
--- values: as_of, as_of, as_of. Sales of each item in each run of 28 days before the close of a day, the latest run being 0,
+-- values: as_of. Sales of each item in each run of 28 days before the close of a day, the latest run being 0,
 -- with the first day on which the item was sold, and anything.
 with opened as (
-    select min(day) as opening from {lines} where day <= ? and units > 0
+    select min(day) as opening from {lines} where day <= :as_of and units > 0
 ),
 placed as (
-    select {item} as item, cast(floor((? - day) / 28) as integer) as ago, day, amount, units
+    select {item} as item, cast(floor((:as_of - day) / 28) as integer) as ago, day, amount, units
     from {lines}
-    where day <= ? and {item} is not null
+    where day <= :as_of and {item} is not null
 ),
 runs as (
     select

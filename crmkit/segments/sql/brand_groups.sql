@@ -1,4 +1,4 @@
--- values: loyal, loyal, loyal, loyal. The group of each member in each item, by frozen thresholds.
+-- values: loyal. The group of each member in each item, by frozen thresholds.
 with shares as (
     select
         u.customer_id, u.item, u.n_days, u.spend, u.store_spend,
@@ -13,15 +13,15 @@ select
     spend,
     store_share,
     case
-        when store_share >= ? then 'store brand'
-        when store_share <= 1 - ? then 'national brand'
+        when store_share >= :loyal then 'store brand'
+        when store_share <= 1 - :loyal then 'national brand'
         else 'switcher'
     end as brand_user,
     case when spend > heavy_above then 'heavy' when spend > light_up_to then 'medium' else 'light' end as usage_level,
     case when spend > heavy_above then 'heavy' when spend > light_up_to then 'medium' else 'light' end || ' ' ||
     case
-        when store_share >= ? then 'store brand'
-        when store_share <= 1 - ? then 'national brand'
+        when store_share >= :loyal then 'store brand'
+        when store_share <= 1 - :loyal then 'national brand'
         else 'switcher'
     end as usage_group
 from shares

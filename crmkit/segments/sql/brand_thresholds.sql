@@ -11,8 +11,8 @@ with ranked as (
 select
     item,
     cast(max(buyers) as bigint) as buyers,
-    min(case when place >= ? * buyers then spend end) as light_up_to,
-    min(case when place >= ? * buyers then spend end) as heavy_above
+    min(case when place >= :light * buyers then spend end) as light_up_to,
+    min(case when place >= :heavy * buyers then spend end) as heavy_above
 from ranked
 group by item
 order by item

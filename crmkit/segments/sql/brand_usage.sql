@@ -1,4 +1,4 @@
--- values: as_of, since, as_of. One row per member and item: money on goods whose brand type is known, and the part of it
+-- values: as_of, since. One row per member and item: money on goods whose brand type is known, and the part of it
 -- that went to store brands; what has been taken back by as_of is taken off the day on which it was bought, and a day of
 -- which all has been taken back is none.
 with days as (
@@ -9,7 +9,7 @@ with days as (
         sum(case when brand_type in ('store', 'Store', 'private', 'Private') then amount else 0 end) as store_amount,
         sum(units) as units
     from {lines}
-    where day <= ? and buy_day > ? and buy_day <= ?
+    where day <= :as_of and buy_day > :since and buy_day <= :as_of
         and customer_id is not null and {item} is not null and units <> 0
         and brand_type in ('store', 'Store', 'private', 'Private', 'national', 'National')
     group by customer_id, {item}, buy_day

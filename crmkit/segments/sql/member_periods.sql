@@ -1,4 +1,4 @@
--- values: since, as_of, period, since, since. Per member and period: money, receipts, items, and money on goods of known
+-- values: since, as_of, period. Per member and period: money, receipts, items, and money on goods of known
 -- brand type and on store brands. Members of {members} are told from all others by in_group.
 with receipts as (
     select customer_id, day, coalesce(order_id, '') as order_id,
@@ -8,16 +8,16 @@ with receipts as (
         sum(case when brand_type in ('store', 'Store', 'private', 'Private', 'national', 'National') then amount else 0 end)
             as branded_amount
     from {lines}
-    where day > ? and day <= ? and customer_id is not null
+    where day > :since and day <= :as_of and customer_id is not null
     group by customer_id, day, coalesce(order_id, '')
 ),
 placed as (
     select
         customer_id, amount, items, store_amount, branded_amount,
-        case ?
+        case :period
             when 'month' then unix_date(cast(date_trunc('month', date '1970-01-01' + cast(day as integer)) as date))
             when 'week' then day - (day + 3) % 7
-            else ? + 1 + 28 * cast(floor((day - ? - 1) / 28) as integer)
+            else :since + 1 + 28 * cast(floor((day - :since - 1) / 28) as integer)
         end as starts
     from receipts
 )

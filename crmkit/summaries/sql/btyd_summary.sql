@@ -1,16 +1,16 @@
--- values: as_of, as_of. Money of the first purchase day is left out. What was taken back comes off the day that brought it;
+-- values: as_of. Money of the first purchase day is left out. What was taken back comes off the day that brought it;
 -- when no sale was found for it, off the day on which it came back, or, if nothing was bought then, off the repeat
 -- purchases. A day on which nothing was bought adds nothing, and one before the first purchase (0) takes nothing.
 select
     customer_id,
     cast(max(day_no) - 1 as bigint) as frequency,
     cast(max(case when bought = 1 then day end) - min(case when bought = 1 then day end) as bigint) as recency,
-    cast(? - min(case when bought = 1 then day end) as bigint) as T,
+    cast(:as_of - min(case when bought = 1 then day end) as bigint) as T,
     cast(sum(case when day_no > 1 or (day_no is null and amount < 0) then amount end) as double)
         / nullif(max(day_no) - 1, 0) as monetary_value,
     cast(coalesce(sum(log_gap), 0) as double) as sum_log_gap
 from {days}
-where day <= ?
+where day <= :as_of
 group by customer_id
 having max(day_no) > 0
 order by customer_id

@@ -3,7 +3,7 @@
 with receipts as (
     select customer_id, day, cast(count(*) as bigint) as lines
     from {lines}
-    where day <= ?
+    where day <= :as_of
     group by customer_id, day, order_id, store
 ),
 visits as (

@@ -1,9 +1,9 @@
--- values: as_of, as_of. What was in each member's baskets up to the close of a day: lines, categories, also of the last 84
+-- values: as_of. What was in each member's baskets up to the close of a day: lines, categories, also of the last 84
 -- days and the 84 before them, and money at full price, off by discounts, on goods of a known kind of brand and the store's.
 with known as (
-    select *, ? - day as age
+    select *, :as_of - day as age
     from {lines}
-    where day <= ?
+    where day <= :as_of
 )
 select
     customer_id,

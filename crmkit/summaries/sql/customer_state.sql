@@ -1,4 +1,4 @@
--- values: as_of, as_of, as_of. What is known of each member's purchases and money at the close of a day. Ages count back
+-- values: as_of. What is known of each member's purchases and money at the close of a day. Ages count back
 -- from that day; decayed_τ sums exp(-age / τ) over purchase days, in exact decimals, so that it is the same in whatever
 -- order the rows come. longer_gaps are the member's own gaps at least as long as the time since the last purchase.
 with known as (
@@ -8,14 +8,14 @@ with known as (
         amount,
         day_no,
         log_gap,
-        ? - day as age,
-        cast(exp(-cast(? - day as double) / 20) as decimal(38, 18)) as decay_20,
-        cast(exp(-cast(? - day as double) / 60) as decimal(38, 18)) as decay_60,
-        cast(exp(-cast(? - day as double) / 150) as decimal(38, 18)) as decay_150,
+        :as_of - day as age,
+        cast(exp(-cast(:as_of - day as double) / 20) as decimal(38, 18)) as decay_20,
+        cast(exp(-cast(:as_of - day as double) / 60) as decimal(38, 18)) as decay_60,
+        cast(exp(-cast(:as_of - day as double) / 150) as decimal(38, 18)) as decay_150,
         day - lag(day) over (partition by customer_id, bought order by day) as gap,
-        ? - max(case when bought = 1 then day end) over (partition by customer_id) as days_since_last
+        :as_of - max(case when bought = 1 then day end) over (partition by customer_id) as days_since_last
     from {days}
-    where day <= ?
+    where day <= :as_of
 )
 select
     customer_id,

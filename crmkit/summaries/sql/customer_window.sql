@@ -1,9 +1,9 @@
--- values: after, until, after, until. What each member bought on the days after one and up to another: purchase days, money (returns
+-- values: after, until. What each member bought on the days after one and up to another: purchase days, money (returns
 -- taken off), categories.
 with bought as (
     select customer_id, cast(count(distinct category) as bigint) as n_categories
     from {lines}
-    where day > ? and day <= ?
+    where day > :after and day <= :until
     group by customer_id
 )
 select
@@ -13,6 +13,6 @@ select
     coalesce(max(b.n_categories), 0) as n_categories
 from {days} d
 left join bought b on b.customer_id = d.customer_id
-where d.day > ? and d.day <= ?
+where d.day > :after and d.day <= :until
 group by d.customer_id
 order by d.customer_id

@@ -1,8 +1,8 @@
--- values: as_of, as_of + horizon. Which member bought which item on the days in between, and has not taken it back on them.
+-- values: as_of, until. Which member bought which item on the days in between, and has not taken it back on them.
 with days as (
     select customer_id, {item} as item
     from {lines}
-    where buy_day > ? and day <= ? and {item} is not null and customer_id is not null and units <> 0
+    where buy_day > :as_of and day <= :until and {item} is not null and customer_id is not null and units <> 0
     group by customer_id, {item}, buy_day
     having sum(units) > 0
 )

@@ -3,7 +3,7 @@
 with homes as (
     select {item} as item, max({parent}) as parent
     from {lines}
-    where day <= ? and {item} is not null
+    where day <= :as_of and {item} is not null
     group by {item}
 )
 select s.*, {columns}

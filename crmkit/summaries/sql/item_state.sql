@@ -1,11 +1,11 @@
--- values: as_of, as_of, as_of, as_of, as_of, as_of. What is known of each member and item at the close of a day;
+-- values: as_of. What is known of each member and item at the close of a day;
 -- purchases of one day are one, and one that has been taken back by then is none. Items of the table `excluded` are left
 -- out. faded_τ is the sum of exp(-age / τ) over days of purchase: days long ago count for less; exact decimals make the
 -- sums the same in whatever order the rows come.
 with days as (
     select customer_id, {item} as item, buy_day as day, sum(amount) as amount
     from {lines}
-    where day <= ? and {item} is not null and customer_id is not null and units <> 0
+    where day <= :as_of and {item} is not null and customer_id is not null and units <> 0
         and {item} not in (select item from {excluded})
     group by customer_id, {item}, buy_day
     having sum(units) > 0
@@ -13,7 +13,7 @@ with days as (
 steps as (
     select
         *,
-        cast(? - day as double) as age,
+        cast(:as_of - day as double) as age,
         day - lag(day) over (partition by customer_id, item order by day) as gap
     from days
 ),
@@ -38,10 +38,10 @@ visits as (
     select
         customer_id,
         day,
-        cast(? - day as double) as age,
+        cast(:as_of - day as double) as age,
         day - lag(day) over (partition by customer_id order by day) as gap
     from {trips}
-    where day <= ? and n_bought > 0
+    where day <= :as_of and n_bought > 0
     group by customer_id, day
 ),
 counted as (
@@ -91,7 +91,7 @@ select
     p.item,
     p.n - 1 as frequency,
     cast(p.last - p.first as bigint) as recency,
-    cast(? - p.first as bigint) as T,
+    cast(:as_of - p.first as bigint) as T,
     cast(p.amount as double) / p.n as spend,
     coalesce(cast(p.log_gaps as double), 0) as sum_log_gap,
     p.recent_28,
@@ -101,7 +101,7 @@ select
     cast(p.faded_250 as double) as faded_250,
     cast(m.n as bigint) as trips,
     cast(m.last - m.first as bigint) as trip_recency,
-    cast(? - m.first as bigint) as trip_T,
+    cast(:as_of - m.first as bigint) as trip_T,
     coalesce(cast(m.log_gaps as double), 0) as sum_log_trip_gap,
     m.recent_14 as trips_14,
     m.recent_28 as trips_28,

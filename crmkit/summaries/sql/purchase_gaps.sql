@@ -1,9 +1,9 @@
--- values: as_of, as_of. One row per member and item; several purchases on one day are one, and one that has been taken
+-- values: as_of. One row per member and item; several purchases on one day are one, and one that has been taken
 -- back by as_of is none.
 with days as (
     select customer_id, {item} as item, buy_day as day
     from {lines}
-    where day <= ? and {item} is not null and customer_id is not null and units <> 0
+    where day <= :as_of and {item} is not null and customer_id is not null and units <> 0
     group by customer_id, {item}, buy_day
     having sum(units) > 0
 ),
@@ -24,7 +24,7 @@ select
     cast(n as bigint) as n_purchases,
     cast(date '1970-01-01' + cast(first as integer) as timestamp_ntz) as first_day,
     cast(date '1970-01-01' + cast(last as integer) as timestamp_ntz) as last_day,
-    cast(? - last as bigint) as elapsed,
+    cast(:as_of - last as bigint) as elapsed,
     cast(last - first as double) / nullif(n - 1, 0) as mean_gap,
     case when n > 2 then
         sqrt(cast((n - 1) * squares - (last - first) * (last - first) as double) / ((n - 1) * (n - 2)))

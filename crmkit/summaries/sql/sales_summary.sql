@@ -1,9 +1,9 @@
--- values: as_of, as_of, as_of, period, period, as_of, as_of. One row per period and group of the columns in by.
+-- values: as_of, period. One row per period and group of the columns in by.
 -- Money, receipts and lines add up over days; members do not, so they are counted last. A sale stands in its own period
 -- and, 364 days later, as the year before of another, if that other period was open on all those days. The first day with
 -- a sale on opens the log (the first with any line, if there is no sale).
 with opened as (
-    select coalesce(min(case when units > 0 then day end), min(day)) as opening from {lines} where day <= ?
+    select coalesce(min(case when units > 0 then day end), min(day)) as opening from {lines} where day <= :as_of
 ),
 receipts as (
     select
@@ -13,17 +13,17 @@ receipts as (
         sum(amount) as amount,
         sum(case when units > 0 then 1 else 0 end) as items
     from {lines}
-    where day <= ?
+    where day <= :as_of
     group by day{by}, customer_id, order_id, store
 ),
 moved as (
     select day, 0 as years_ago{by}, member, amount, items from receipts
     union all
-    select day + 364 as day, 1 as years_ago{by}, member, amount, items from receipts where day + 364 <= ?
+    select day + 364 as day, 1 as years_ago{by}, member, amount, items from receipts where day + 364 <= :as_of
 ),
 placed as (
     select
-        case ?
+        case :period
             when 'day' then day
             when 'week' then day - (day + 3) % 7
             when 'month' then unix_date(cast(date_trunc('month', date '1970-01-01' + cast(day as integer)) as date))
@@ -57,20 +57,20 @@ bounded as (
     select
         *,
         starts - 364 >= opening as has_before,
-        case ?
+        case :period
             when 'day' then starts
             when 'week' then starts + 6
             when 'month' then
                 unix_date(cast(date '1970-01-01' + cast(starts as integer) + interval '1' month as date)) - 1
             when 'year' then
                 unix_date(cast(date '1970-01-01' + cast(starts as integer) + interval '1' year as date)) - 1
-            else ?
+            else :as_of
         end as ends
     from periods cross join opened
 )
 select
     cast(date '1970-01-01' + cast(starts as integer) as timestamp_ntz) as period{by},
-    cast(greatest(0, least(ends, ?) - greatest(starts, opening) + 1) as bigint) as days,
+    cast(greatest(0, least(ends, :as_of) - greatest(starts, opening) + 1) as bigint) as days,
     cast(sales as double) as sales,
     cast(customers as bigint) as customers,
     cast(receipts as bigint) as receipts,

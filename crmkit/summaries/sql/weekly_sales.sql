@@ -5,6 +5,6 @@ select
     cast(count(distinct customer_id) as bigint) as customers,
     cast(count(*) as bigint) as receipts
 from {trips}
-where day <= ?
+where day <= :as_of
 group by day - (day + 3) % 7
 order by week

@@ -14,4 +14,4 @@ select * from (
     from {lines}
     where kind = 'return' and customer_id is not null
 ) as returned
-where place <= ?
+where place <= :most

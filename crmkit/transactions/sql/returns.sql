@@ -26,7 +26,7 @@ with candidates as (
     join {sold} as s on s.customer_id = r.customer_id and coalesce(s.product_id, '') = coalesce(r.product_id, '')
     left join {taken} as t on t.lot_file = s.lot_file and t.lot_record = s.lot_record
     where s.file = s.lot_file and s.record = s.lot_record
-        and s.day <= r.day and (s.day >= r.day - ? or s.order_id = r.returned_order_id)
+        and s.day <= r.day and (s.day >= r.day - :window or s.order_id = r.returned_order_id)
         and s.lot_units - coalesce(t.units, 0) >= case when r.uncounted then s.units else r.units end
         and (not r.uncounted or s.amount = r.amount)
         and (r.product_id is not null or (
