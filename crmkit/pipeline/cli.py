@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ from crmkit import __version__
 from crmkit.exceptions import BusyError, ConfigError, CrmkitError, NoInputError, PublishError, SourceChangedError
 
 if TYPE_CHECKING:
-    from crmkit.pipeline.publish import Published
+    from crmkit.pipeline.decisions import Wishes
+    from crmkit.pipeline.nightly import Result
+    from crmkit.pipeline.records import Record
     from crmkit.pipeline.runner import Progress
 
 __all__ = ["app", "main"]
@@ -27,6 +30,8 @@ EXIT_CODES = """Exit codes: 0 done; 2 wrong usage; 65 data refused; 66 no input;
 71 out of memory;
 74 cannot write; 75 try again later (another run, or a source that is still changing);
 77 not permitted; 78 wrong configuration."""
+
+BACKTESTS = ("backtest-value", "backtest-churn", "backtest-repurchase")
 
 app = typer.Typer(
     help="Customer segments, value, churn, repurchase timing and offer lists from till extracts.",
@@ -41,7 +46,12 @@ Day = Annotated[
     typer.Option("--as-of", formats=["%Y-%m-%d"], help="Use only what happened up to the close of this day."),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder to publish under; the newest run is OUT/CURRENT.")]
-Force = Annotated[bool, typer.Option("--force", help="Compute again even if this run has been published.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Redo every stage; models and backtests that are not due stay.")]
+Start = Annotated[str, typer.Option("--from", help="Redo this stage and all that depend on it.")]
+Only = Annotated[list[str] | None, typer.Option("--only", help="Redo this stage alone (may be repeated).")]
+Backtest = Annotated[bool, typer.Option("--backtest", help="Refit the models as of earlier dates, even if not due.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run and why, and do nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 Table = Annotated[str | None, typer.Option("--table", help="Table of the database, as in schema.name.")]
 Query = Annotated[str | None, typer.Option("--query", help="What to select from the database, instead of a table.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
@@ -67,23 +77,39 @@ def run(
     config: Annotated[Path, typer.Argument(help="Configuration file (TOML).")],
     out: Out = Path("out"),
     as_of: Day = None,
-    force: Force = False,
+    start: Start = "",
+    only: Only = None,
+    fresh: Fresh = False,
+    backtest: Backtest = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Read the extracts, score every customer, plan the offers, print the lists, write the report.
 
+    A run that ended early goes on where it stopped. Stages whose inputs, settings and code have not changed are kept.
+
     Example: crmkit run crmkit.toml --out out/ --as-of 2017-12-31
+    Example: crmkit run crmkit.toml --from plan-offers
     """
-    _say(_publish(config, out, as_of, force, quiet))
+    from crmkit.pipeline.decisions import Wishes
+
+    wishes = Wishes(start, tuple(only or ()), fresh, BACKTESTS if backtest else ())
+    if dry_run:
+        _plan(config, out, as_of, wishes, as_json)
+    else:
+        _publish(config, out, as_of, wishes, as_json, quiet)
 
 
 @app.command()
-def demo(out: Out = Path("out"), force: Force = False, quiet: Quiet = False) -> None:
+def demo(out: Out = Path("out"), fresh: Fresh = False, as_json: Json = False, quiet: Quiet = False) -> None:
     """Run the whole job on the sample that comes with crmkit.
 
     Example: crmkit demo --out out/
     """
-    _say(_publish(_sample() / "crmkit.toml", out, None, force, quiet))
+    from crmkit.pipeline.decisions import Wishes
+
+    _publish(_sample() / "crmkit.toml", out, None, Wishes(fresh=fresh), as_json, quiet)
 
 
 @app.command()
@@ -132,34 +158,41 @@ def init(
     typer.echo(f"Written: {written}. Confirm its guesses, then: crmkit run {out} --out out/")
 
 
-def _publish(config: Path, out: Path, as_of: datetime | None, force: bool, quiet: bool) -> Published:
-    from crmkit.pipeline.config import read_config
-    from crmkit.pipeline.publish import run as run_batch
+def _publish(config: Path, out: Path, as_of: datetime | None, wishes: Wishes, as_json: bool, quiet: bool) -> None:
+    from crmkit.pipeline.nightly import run as run_night
 
-    settings = read_config(config)
     with _progress(quiet) as progress:
-        return run_batch(
-            settings,
-            config.resolve().parent,
-            out,
-            as_of=as_of.date() if as_of else None,
-            force=force,
-            progress=progress,
-        )
+        result = run_night(config, out, as_of=as_of.date() if as_of else None, wishes=wishes, progress=progress)
+    typer.echo(_as_json(result) if as_json else _in_words(result))
 
 
-def _say(published: Published) -> None:
-    read = published.manifest["read"]
-    if published.repeated:
-        typer.echo("Nothing to do: the same inputs, configuration and versions have been run.")
-    typer.echo(
+def _plan(config: Path, out: Path, as_of: datetime | None, wishes: Wishes, as_json: bool) -> None:
+    from crmkit.pipeline.nightly import plan
+
+    decisions = plan(config, out, as_of=as_of.date() if as_of else None, wishes=wishes)
+    rows = [{"stage": one.stage.name, "action": one.action, "why": one.why} for one in decisions]
+    wide = max(len(row["stage"]) for row in rows)
+    lines = [f"{row['stage']:<{wide}}  {row['action']:<8} {row['why']}" for row in rows]
+    typer.echo(json.dumps(rows, indent=1) if as_json else "\n".join(lines))
+
+
+def _as_json(result: Result) -> str:
+    outcome = {"folder": str(result.folder), "repeated": result.repeated}
+    told = ("run", "as_of", "read", "rows", "notes", "stages")
+    return json.dumps(outcome | {name: result.manifest.get(name) for name in told}, indent=1)
+
+
+def _in_words(result: Result) -> str:
+    read, folder = result.manifest["read"], result.folder
+    lines = ["Nothing to do: the same inputs, configuration and versions have been run."] if result.repeated else []
+    lines.append(
         f"{read['rows']:,} rows read: {read['used']:,} used, {read['rejected']:,} rejected, {read['duplicate']:,} duplicate"
     )
-    for note in published.manifest["notes"]:
-        typer.echo(f"Note: {note}")
-    typer.echo(f"Report: {published.folder / 'report.html'}")
-    if (published.folder / "lists").is_dir():
-        typer.echo(f"Lists:  {published.folder / 'lists'} ({published.manifest['rows']['lists']:,} members)")
+    lines += [f"Note: {note}" for note in result.notes]
+    lines.append(f"Report: {folder / 'report.html'}")
+    if (folder / "lists").is_dir():
+        lines.append(f"Lists:  {folder / 'lists'}")
+    return "\n".join(lines)
 
 
 def _sample() -> Path:
@@ -175,23 +208,42 @@ def _sample() -> Path:
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Progress]:
-    """A line that tells the stage and the time, on a terminal only; standard error, so that output can be piped."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda stage: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+    """On a terminal a line that tells the stage and the time; elsewhere one line a stage. On standard error."""
+    if quiet:
+        yield lambda stage, action, record: None
+    elif not sys.stderr.isatty():
+        yield lambda stage, action, record: _log_line(stage, action, record)
+    else:
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    with Bar(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("starting", total=None)
-        yield lambda stage: bar.update(task, description=stage)
+        columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("starting", total=None)
+
+            def told(stage: str, action: str, record: Record | None) -> None:
+                bar.update(task, description=stage if action == "running" else f"{stage}: {action}")
+                if record and action != "kept":
+                    bar.console.print(_line(stage, action, record))
+
+            yield told
+
+
+def _log_line(stage: str, action: str, record: Record | None) -> None:
+    if record:
+        typer.echo(f"{datetime.now():%H:%M:%S} {_line(stage, action, record)}", err=True)
+
+
+def _line(stage: str, action: str, record: Record) -> str:
+    """What a stage made, and what it took."""
+    made = ", ".join(f"{one.rows:,} {name}" for name, one in record.outputs.items() if one.rows is not None)
+    told = f"{stage:<20} {action:<7}"
+    return (
+        told
+        if action == "kept"
+        else f"{told} {record.cost.seconds:7.1f} s {record.cost.peak_mb:6,} MB  {made}".rstrip()
+    )
 
 
 def main() -> None:
@@ -200,13 +252,13 @@ def main() -> None:
     try:
         app()
     except CrmkitError as error:
-        typer.echo(f"crmkit: {error}", err=True)
+        typer.echo("\n".join([f"crmkit: {error}", *getattr(error, "__notes__", [])]), err=True)
         raise SystemExit(_exit_code(error)) from None
     except PermissionError as error:
         typer.echo(f"crmkit: not permitted: {error.filename}", err=True)
         raise SystemExit(77) from None
     except OSError as error:
-        typer.echo(f"crmkit: cannot write: {error.strerror or 'the disk does not take it'}", err=True)
+        typer.echo(f"crmkit: cannot write: {error.strerror or 'no space left, or a fault of the disk'}", err=True)
         raise SystemExit(74) from None
     except MemoryError:
         _out_of_memory()

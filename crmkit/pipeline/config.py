@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Annotated, Any, ClassVar, Literal, Self, get_type_hints
+from typing import Annotated, Any, ClassVar, Self, get_args, get_type_hints
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
 
 from crmkit.exceptions import ConfigError
 from crmkit.ingest.databases import is_url
@@ -22,18 +23,10 @@ from crmkit.ingest.parts import Reading
 from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.schemas import CONTRACTS
 from crmkit.ingest.times import TimeRules
+from crmkit.pipeline.settings import Backtests, Churn, Count, Lists, Number, Offers, Repurchase, Section, Value
 from crmkit.transactions.line_meaning import LineMeaning, stated
 
-__all__ = ["Config", "read_config"]
-
-
-Number = Annotated[float, Field(strict=True)]
-Count = Annotated[int, Field(strict=True)]
-Money = Annotated[Number, Field(ge=0)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+__all__ = ["Config", "config_of", "read_config"]
 
 
 def _options(kind: type[Any]) -> dict[str, Any]:
@@ -48,9 +41,9 @@ def _options(kind: type[Any]) -> dict[str, Any]:
     }
 
 
-_Readable = create_model("_Readable", __base__=_Table, **_options(Reading))
-_Timed = create_model("_Timed", __base__=_Table, **_options(TimeRules))
-_Meant = create_model("_Meant", __base__=_Table, **_options(RowMeaning))
+_Readable = create_model("_Readable", __base__=Section, **_options(Reading))
+_Timed = create_model("_Timed", __base__=Section, **_options(TimeRules))
+_Meant = create_model("_Meant", __base__=Section, **_options(RowMeaning))
 
 
 class TableSource(_Readable):
@@ -146,61 +139,7 @@ class TipSource(TableSource):
     about = "tips"
 
 
-class Value(_Table):
-    """Lifetime value and tiers."""
-
-    horizon: Count = Field(365, ge=1)
-    annual_discount: Number = Field(0.10, ge=0)
-    margin: Number = Field(1.0, gt=0)
-    tiers: tuple[Number, ...] = (0.05, 0.15, 0.30, 0.50)
-
-    @field_validator("tiers")
-    @classmethod
-    def _whole(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
-        if not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-9:
-            raise ValueError("the shares of the tiers must be above 0 and sum to 1")
-        return shares
-
-
-class Churn(_Table):
-    """Churn is no purchase within ``horizon`` days."""
-
-    horizon: Count = Field(30, ge=1)
-
-
-class Repurchase(_Table):
-    """Which items are followed, and how far ahead."""
-
-    by: Literal["product_id", "category", "brand", "brand_type", "manufacturer", "department"] | None = None
-    horizon: Count = Field(14, ge=1, le=84)
-    exclude: list[str] = []
-
-
-class Offers(_Table):
-    """Terms of the plan, named as `OfferPlan` names them: the two get the same values."""
-
-    slots: Count = Field(8, ge=1)
-    control: Number = Field(0.10, ge=0, lt=1)
-    universal: Number = Field(0.0, ge=0, le=1)
-    key: str = "crmkit"
-    response: Number = Field(1.25, ge=1)
-    margin: Number = Field(0.30, gt=0, le=1)
-    min_weekly_spend: Number = Field(0.0, ge=0)
-    store_budget: Money | None = None
-    funder_budgets: dict[str, Money] = {}
-    min_reach: dict[str, Annotated[Count, Field(ge=0)]] = {}
-    min_worth: dict[str, Money] = {}
-    tip_slots: Count = Field(1, ge=1)
-
-
-class Lists(_Table):
-    """How the printed lists look."""
-
-    title: str = "Your shopping list"
-    font: str | None = None
-
-
-class Config(_Table):
+class Config(Section):
     """Everything a run needs to know. Paths are relative to the file's own folder."""
 
     title: str = "Customer report"
@@ -216,6 +155,7 @@ class Config(_Table):
     repurchase: Repurchase = Repurchase()
     offers: Offers = Offers()
     lists: Lists = Lists()
+    backtests: Backtests = Backtests()
 
     @field_validator("until", mode="before")
     @classmethod
@@ -288,11 +228,16 @@ def read_config(path: str | Path) -> Config:
         raise ConfigError(f"{file} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file.name} is not TOML: {error}.") from None
+    return config_of(content, file.name)
+
+
+def config_of(content: Mapping[str, Any], name: str = "configuration") -> Config:
+    """Check a configuration that is a mapping already; errors as in `read_config`."""
     try:
-        return Config.model_validate(content)
+        return Config.model_validate(dict(content))
     except ValidationError as error:
         faults = "\n".join(f"  {_fault(dict(fault))}" for fault in error.errors())
-        raise ConfigError(f"{file.name}:\n{faults}") from None
+        raise ConfigError(f"{name}:\n{faults}") from None
 
 
 def _fault(fault: dict[str, Any]) -> str:
@@ -313,17 +258,8 @@ def _filled(address: str) -> str:
 
 def _keys_at(place: list[str]) -> list[str]:
     """Known keys of the table at a place of the configuration."""
-    tables: dict[str, type[BaseModel]] = {
-        "transactions": SalesSource,
-        "products": ProductSource,
-        "members": MemberSource,
-        "deals": DealSource,
-        "tips": TipSource,
-        "value": Value,
-        "churn": Churn,
-        "repurchase": Repurchase,
-        "offers": Offers,
-        "lists": Lists,
-    }
-    table = tables[place[0]] if place else Config
+    if not place:
+        return list(Config.model_fields)
+    kinds = get_type_hints(Config)[place[0]]
+    table = next((kind for kind in (kinds, *get_args(kinds)) if isinstance(kind, type) and issubclass(kind, BaseModel)), Config)
     return list(table.model_fields)

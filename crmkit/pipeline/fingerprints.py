@@ -2,74 +2,105 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
+import inspect
 import json
 import platform
-from datetime import date
+import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from crmkit.exceptions import (
-    ConfigError,
-)
-from crmkit.ingest.extracts import Extract, read_extract
-from crmkit.pipeline.config import Config, TableSource
-from crmkit.pipeline.history import Previous
+import crmkit
+from crmkit._atomic import replacing
+from crmkit.pipeline.artefacts import digest_of, file_hash
 
+__all__ = ["FileHashes", "code_digest", "package_digest", "versions"]
+
+_HOME = Path(crmkit.__file__).parent
 _VERSIONED = ("numpy", "pandas", "pyarrow", "duckdb", "scipy", "scikit-learn", "matplotlib")
+_IMPORT = re.compile(r"^\s*from (crmkit[\w.]*) import (\([^)]*\)|[^\n]*)|^\s*import (crmkit[\w.]*)", re.MULTILINE)
 
 
-# -- Inputs and their identity ---------------------------------------------------------------------------------------
-
-
-def sources_of(config: Config, home: Path) -> dict[str, Extract]:
-    tables: dict[str, TableSource | None] = {
-        "transactions": config.transactions,
-        "products": config.products,
-        "members": config.members,
-        "deals": config.deals,
-        "tips": config.tips,
-    }
-    return {
-        name: read_extract(table.source(home), **table.read_options(config.currency))
-        for name, table in tables.items()
-        if table is not None
-    }
-
-
-def font_of(config: Config, home: Path) -> Path | None:
-    if config.lists.font is None:
-        return None
-    font = home / config.lists.font
-    if not font.is_file():
-        raise ConfigError(f"[lists] font: there is no file {font}. The path starts from the configuration's folder.")
-    return font
-
-
-def inputs_of(sources: dict[str, Extract], font: Path | None) -> list[dict[str, str]]:
-    """Every file that the run depends on: table, file, sha256."""
-    files = [(name, part.name, part.path) for name, source in sources.items() for part in source.parts]
-    files += [("lists.font", font.name, font)] if font else []
-    return [{"table": table, "file": name, "sha256": file_hash(path)} for table, name, path in files]
-
-
-def run_digest(config: Config, day: date, inputs: list[dict[str, str]], previous: Previous | None) -> str:
-    parts = [config.model_dump(mode="json"), str(day), inputs, _code(), versions(), previous.run if previous else None]
-    identity = json.dumps(parts, sort_keys=True)
-    return hashlib.sha256(identity.encode()).hexdigest()[:12]
-
-
-def _code() -> list[str]:
-    """Hash of every file of the package: other code is another run, whatever its version says."""
-    home = Path(__file__).parent
-    return [file_hash(file) for file in sorted(home.rglob("*")) if file.suffix in (".py", ".sql", ".j2", ".toml")]
-
-
+@cache
 def versions() -> dict[str, str]:
+    """Of Python and of the libraries that numbers come from."""
     return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in _VERSIONED}
 
 
-def file_hash(path: Path | None) -> str:
-    assert path is not None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@cache
+def package_digest() -> str:
+    """Of every file of the package: other code is another run, whatever its version says."""
+    files = (file for file in sorted(_HOME.rglob("*")) if file.suffix in (".py", ".sql", ".j2", ".toml"))
+    return digest_of([[str(file.relative_to(_HOME)), file_hash(file)] for file in files])
+
+
+def code_digest(work: Callable[..., Any]) -> str:
+    """Of a function's own text, of all of crmkit that its file imports, directly or not, and of the versions.
+
+    Functions from elsewhere count with their whole file.
+    """
+    file = Path(inspect.getsourcefile(work) or "")
+    files = _reached(file) if file.is_file() else frozenset[Path]()
+    own = inspect.getsource(work) if file.is_relative_to(_HOME) else file_hash(file)
+    return digest_of([own, sorted(_hash_once(one) for one in files - {file}), versions()])
+
+
+@cache
+def _reached(start: Path) -> frozenset[Path]:
+    """Files of crmkit that one imports, directly or not, and the SQL and templates beside them."""
+    found, left = set[Path](), [start]
+    while left:
+        file = left.pop()
+        if file not in found:
+            found.add(file)
+            left += _imports(file)
+    rooms = {file.parent for file in found if file.is_relative_to(_HOME) and file.parent != _HOME}
+    texts = {
+        text
+        for room in rooms
+        for kind in ("sql/*.sql", "templates/*", "*.toml", "layouts/*.toml")
+        for text in room.glob(kind)
+    }
+    return frozenset(found | texts)
+
+
+@cache
+def _imports(file: Path) -> list[Path]:
+    modules = set[str]()
+    for package, names, plain in _IMPORT.findall(file.read_text(encoding="utf-8")):
+        modules |= {package or plain} | {f"{package}.{name}" for name in re.findall(r"\w+", names)}
+    places = (_HOME.parent.joinpath(*module.split(".")) for module in modules - {"crmkit"})
+    return [one for place in places for one in (place.with_suffix(".py"), place / "__init__.py") if one.is_file()]
+
+
+@cache
+def _hash_once(file: Path) -> str:
+    return file_hash(file)
+
+
+class FileHashes:
+    """Hashes of files, remembered in a file of the output folder while size, time and inode stay the same."""
+
+    def __init__(self, memory: Path) -> None:
+        self._memory, self._used = memory, dict[str, list[Any]]()
+        try:
+            self._known: dict[str, list[Any]] = json.loads(memory.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            self._known = {}
+
+    def of(self, path: Path) -> str:
+        """The sha256 of a file's content."""
+        state = path.stat()
+        stamp = [state.st_size, state.st_mtime_ns, state.st_ino]
+        known = self._known.get(str(path))
+        if not (known and known[:3] == stamp):
+            known = [*stamp, file_hash(path)]
+        self._known[str(path)] = self._used[str(path)] = known
+        return str(known[3])
+
+    def save(self) -> None:
+        """Remember the files that were asked for."""
+        with replacing(self._memory) as part:
+            part.write_text(json.dumps(self._used), encoding="utf-8")

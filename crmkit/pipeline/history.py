@@ -1,84 +1,139 @@
-"""The run before: its labels hold those of the next one, so that a customer moves who clearly changed, and nobody else."""
+"""Earlier runs: what they published is the reference for hysteresis, and is scored when its horizon is over."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Self
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from crmkit.exceptions import ExtractError
-from crmkit.segments.migration import Migration, migration
-from crmkit.segments.tiers import ValueTiers
+from crmkit.pipeline.artefacts import file_hash
 
-__all__ = ["Previous", "folders_of", "manifest_of", "table_of"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from crmkit.segments.migration import Migration
+    from crmkit.segments.tiers import ValueTiers
+
+__all__ = ["Previous", "Published", "chain", "folders_of", "manifest_of"]
 
 _SCORES = ["r_score", "f_score", "m_score", "segment"]
 _KEPT = ["customer_id", *_SCORES, "tier", "tier_since", "value"]
+_VALUED = ("horizon", "annual_discount", "margin", "tiers")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A run's folder and the content of its ``run.json``."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def run(self) -> str:
+        return str(self.manifest["run"])
+
+    @property
+    def day(self) -> date:
+        return date.fromisoformat(self.manifest["as_of"])
+
+    def file(self, name: str) -> Path:
+        return self.folder / f"{name}.parquet"
+
+    def has(self, *names: str) -> bool:
+        """Whether it published all these tables."""
+        return all(self.file(name).exists() for name in names)
+
+    def digest(self, *names: str) -> str:
+        """Of the tables as they were published."""
+        outputs = self.manifest.get("outputs", {})
+        return json.dumps([self.run, *(outputs.get(f"{name}.parquet") for name in names)])
+
+    def check(self, name: str) -> None:
+        """Raise `ExtractError` unless a table is as it was published."""
+        digest = self.manifest.get("outputs", {}).get(f"{name}.parquet")
+        if digest and not (self.file(name).is_file() and file_hash(self.file(name)) == digest):
+            raise _damaged(self.file(name), "it is gone or changed")
+
+    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """A table that the run wrote.
+
+        Raises
+        ------
+        ExtractError
+            It is not there, or is damaged.
+        """
+        import pandas as pd
+
+        try:
+            return pd.read_parquet(self.file(name), columns=columns)
+        except (OSError, ValueError, KeyError) as error:
+            raise _damaged(self.file(name), error) from error
+
+
+def chain(out: Path, day: date) -> Iterator[Published]:
+    """Runs of earlier days, the newest first: that which ``out/CURRENT`` is, and those that it goes back to.
+
+    Raises
+    ------
+    ExtractError
+        A run on the way is not there, or cannot be read.
+    """
+    folder: Path | None = out / "CURRENT"
+    if not (out / "CURRENT").is_symlink() and not _has_runs(out):
+        return
+    while folder is not None:
+        found = Published(folder, manifest_of(folder))
+        if found.day < day:
+            yield Published(folder.resolve(), found.manifest)
+        previous = found.manifest.get("previous")
+        folder = [out / "runs" / previous, *folders_of(out, previous)][-1] if previous else None
 
 
 @dataclass(frozen=True)
 class Previous:
-    """What a published run said of its customers.
+    """What a published run said of its customers: the reference that holds segments and tiers.
 
     Attributes
     ----------
-    run : str
-        Its id.
     day : date
-        The day it stands for.
-    value : dict
+    value : mapping
         The settings of [value] under which its tiers were made.
     customers : DataFrame
         By customer_id: r_score, f_score, m_score, segment, tier, tier_since, value.
     """
 
-    run: str
     day: date
-    value: dict[str, Any]
+    value: Mapping[str, Any]
     customers: pd.DataFrame
 
     @classmethod
-    def before(cls, out: Path, day: date) -> Self | None:
-        """The newest run before a day: the one that ``out/CURRENT`` is, or that it goes back to.
+    def of(cls, run: Published) -> Previous:
+        """Read it from a published run."""
+        return cls(run.day, run.manifest["settings"]["value"], run.table("customers", _KEPT).set_index("customer_id"))
 
-        Raises
-        ------
-        ExtractError
-            A run on the way is not there, or cannot be read.
-        """
-        folder = out / "CURRENT"
-        if not folder.is_symlink() and not _has_runs(out):
-            return None
-        while True:
-            manifest = manifest_of(folder)
-            if "previous" not in manifest:  # made before runs were handed on
-                return None
-            if date.fromisoformat(manifest["as_of"]) < day:
-                return cls._read(folder, manifest)
-            if not manifest["previous"]:
-                return None
-            folder = [out / "runs" / manifest["previous"], *folders_of(out, manifest["previous"])][-1]
-
-    @classmethod
-    def _read(cls, folder: Path, manifest: dict[str, Any]) -> Self:
-        customers = table_of(folder, "customers", _KEPT).set_index("customer_id")
-        day = date.fromisoformat(manifest["as_of"])
-        return cls(manifest["run"], day, manifest["settings"]["value"], customers)
+    def valued_by(self, value: Any) -> bool:
+        """Whether its values were made under the same terms."""
+        now = value.model_dump(mode="json")
+        return all(self.value.get(name) == now[name] for name in _VALUED)
 
     def moved(self, customers: pd.DataFrame, rule: ValueTiers) -> Migration:
         """Who is in another tier now, and why; ``rule`` made the tiers of ``customers`` from those of this run."""
+        from crmkit.segments.migration import migration
+        from crmkit.segments.tiers import ValueTiers
+
         before = self.customers.reset_index()
         earlier = ValueTiers(rule.shares, rule.names, rule.hysteresis).fit(before["value"])
         return migration(before, customers, tiers=(earlier, rule))
 
 
 def folders_of(out: Path, run: str) -> list[Path]:
-    """Folders in which a run was published, the newest last: a forced repetition has a number behind its id."""
-    return sorted((out / "runs").glob(f"{run}*"), key=lambda folder: (len(folder.name), folder.name))
+    """Folders in which a run was published, the newest last: a repetition has a number behind its id."""
+    found = (folder for folder in (out / "runs").glob(f"{run}*") if folder.suffix != ".part")
+    return sorted(found, key=lambda folder: (len(folder.name), folder.name))
 
 
 def _has_runs(out: Path) -> bool:
@@ -103,15 +158,6 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def table_of(folder: Path, name: str, columns: list[str] | None = None) -> pd.DataFrame:
-    """A table that a run wrote; raises `ExtractError` where it is not there, or is damaged."""
-    file = folder / f"{name}.parquet"
-    try:
-        return pd.read_parquet(file, columns=columns)
-    except (OSError, ValueError, KeyError) as error:
-        raise _damaged(file, error) from error
-
-
 def _damaged(file: Path, error: object) -> ExtractError:
     why = getattr(error, "strerror", None) or error
-    return ExtractError(f"{file} of an earlier run cannot be read ({why}). Put it back from a copy.")
+    return ExtractError(f"{file} of an earlier run cannot be read ({why}). Restore it from a backup.")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -16,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from crmkit.engine.frames import map_rows, to_pandas
 from crmkit.exceptions import ContractError, ModelError
 from crmkit.repurchase._hazard_math import day_survival, mean_day, quantile_day
+from crmkit.repurchase.documents import write
 from crmkit.repurchase.hazard import BoostedHazard, WeeklyHazard
 from crmkit.repurchase.next_basket import new_items, recommended, trip_rates
 from crmkit.repurchase.rates import RepurchaseRate
@@ -224,6 +227,17 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         state = item_state(log, self._levels, as_of, self.exclude)
         p = np.asarray(self.estimator_.probability_of_purchase(state, horizon), dtype=np.float64)
         return recommended(state, p, self.new_items_, k, explore, horizon).rename(columns={"item": self.item})
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the fitted model as one JSON document; `load_next_purchase` gives it back to the last digit.
+
+        Raises
+        ------
+        ContractError
+            The hazard is "boosted": its trees have no document.
+        """
+        check_is_fitted(self, "estimator_")
+        return write(self, path)
 
     def _answers(self, state: pd.DataFrame, close: date, horizon: int) -> pd.DataFrame:
         weekly = self.estimator_.weekly_survival(state)

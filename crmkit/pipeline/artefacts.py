@@ -1,0 +1,251 @@
+"""What stages make, as files: saved by kind, digested by content, and given back as the same kind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from crmkit._documents import decoded, encoded
+from crmkit.exceptions import ExtractError
+
+__all__ = ["Artefact", "link", "load", "save"]
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A value that a stage made, where it lies, and what it is by content.
+
+    Attributes
+    ----------
+    kind : str
+        table (pandas, one Parquet file), dataset (Spark, a folder of Parquet files), log (sales, in a folder outside the
+        published run), model or document (JSON), or files.
+    files : mapping of str to str
+        Path from the run's folder → sha256.
+    digest : str
+        Equal for equal content: later stages are redone only when it changes.
+    rows : int, optional
+    about : mapping
+        What else is needed to read it.
+    """
+
+    kind: str
+    files: Mapping[str, str]
+    digest: str
+    rows: int | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def is_whole(self, folder: Path) -> bool:
+        """Whether every file is there as it was written."""
+        if self.kind == "log":
+            home = Path(self.about["folder"])
+            return all(
+                (home / name).is_file() and (home / name).stat().st_size == size
+                for name, size in self.about["sizes"].items()
+            )
+        return all(
+            (folder / name).is_file() and file_hash(folder / name) == digest for name, digest in self.files.items()
+        )
+
+
+def save(name: str, value: Any, folder: Path, key: str) -> Artefact:
+    """Write a value into a run's folder; ``key`` stands for the content of what is too large to be digested."""
+    kind = _kind_of(value)
+    return _SAVERS[kind](name, value, folder, key)
+
+
+def load(artefact: Artefact, folder: Path) -> Any:
+    """The value again, of the kind that was saved.
+
+    Raises
+    ------
+    ExtractError
+        A file cannot be read.
+    """
+    try:
+        return _LOADERS[artefact.kind](artefact, folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise ExtractError(
+            f"{next(iter(artefact.files), artefact.kind)} of the run {folder} cannot be read ({error})."
+        ) from error
+
+
+def link(artefact: Artefact, source: Path, target: Path) -> None:
+    """Carry an artefact over to another run's folder; on one disk its files are not copied."""
+    if source == target:
+        return
+    for name in artefact.files:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).unlink(missing_ok=True)
+        try:
+            os.link(source / name, target / name)
+        except OSError:
+            shutil.copy2(source / name, target / name)
+
+
+def file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    """Digest of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+# -- Kinds -----------------------------------------------------------------------------------------------------------
+
+
+def _kind_of(value: Any) -> str:
+    family, name = type(value).__module__.partition(".")[0], type(value).__name__
+    if name == "DataFrame":
+        return "dataset" if family == "pyspark" else "table"
+    if name == "Transactions":
+        return "log"
+    if isinstance(value, Path):
+        return "files"
+    return "model" if hasattr(value, "save") and hasattr(value, "fit") else "document"
+
+
+def _found(folder: Path, *names: str) -> dict[str, str]:
+    return {name: file_hash(folder / name) for name in names}
+
+
+def _save_table(name: str, value: Any, folder: Path, key: str) -> Artefact:
+    file = f"{name}.parquet"
+    value.to_parquet(folder / file, index=False)
+    files = _found(folder, file)
+    return Artefact("table", files, files[file], len(value))
+
+
+def _load_table(artefact: Artefact, folder: Path) -> Any:
+    import pandas as pd
+
+    return pd.read_parquet(folder / next(iter(artefact.files)))
+
+
+def _save_dataset(name: str, value: Any, folder: Path, key: str) -> Artefact:
+    import pyarrow.parquet as pq
+
+    path = folder / f"{name}.parquet"
+    value.write.mode("overwrite").parquet(str(path))
+    files = _found(folder, *(str(file.relative_to(folder)) for file in _files_in(path)))
+    rows = sum(pq.read_metadata(folder / file).num_rows for file in files if file.endswith(".parquet"))
+    return Artefact("dataset", files, digest_of([name, key]), rows, {"folder": path.name})
+
+
+def _load_dataset(artefact: Artefact, folder: Path) -> Any:
+    from crmkit.engine.spark import SparkEngine
+
+    engine = SparkEngine()
+    return engine.table(f"select * from {engine.parquet(folder / artefact.about['folder'])}")
+
+
+def _save_log(name: str, value: Any, folder: Path, key: str) -> Artefact:
+    files = [file for file in _files_in(value.folder) if file.suffix == ".parquet"]
+    sizes = {str(file.relative_to(value.folder)): file.stat().st_size for file in files}
+    about = {
+        "folder": str(value.folder.resolve()),
+        "until": str(value.until),
+        "items": list(value.items),
+        "on_spark": value.on_spark,
+    }
+    content = sizes if value.on_spark else _content_of(value.folder, tuple(sizes))
+    return Artefact("log", {}, digest_of([about["until"], about["items"], content]), None, about | {"sizes": sizes})
+
+
+@cache
+def _content_of(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
+    """Hashes of a log's files, which never change once a stage has made them; read once a run."""
+    return _found(folder, *names)
+
+
+def _load_log(artefact: Artefact, folder: Path) -> Any:
+    from crmkit.transactions.log import Transactions
+
+    about = artefact.about
+    return Transactions(
+        Path(about["folder"]), date.fromisoformat(about["until"]), tuple(about["items"]), about["on_spark"]
+    )
+
+
+def _save_model(name: str, value: Any, folder: Path, key: str) -> Artefact:
+    file = f"models/{name}.json"
+    (folder / "models").mkdir(exist_ok=True)
+    value.save(folder / file)
+    files = _found(folder, file)
+    return Artefact("model", files, files[file], None, {"class": type(value).__name__})
+
+
+def _load_model(artefact: Artefact, folder: Path) -> Any:
+    from crmkit.churn.model import load_churn_model
+    from crmkit.models import load_model
+    from crmkit.repurchase.documents import load_next_purchase
+
+    readers = {"ChurnModel": load_churn_model, "NextPurchase": load_next_purchase}
+    return readers.get(artefact.about["class"], load_model)(folder / next(iter(artefact.files)))
+
+
+def _save_document(name: str, value: Any, folder: Path, key: str) -> Artefact:
+    file = f"details/{name}.json"
+    (folder / "details").mkdir(exist_ok=True)
+    (folder / file).write_text(json.dumps(encoded(value), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    files = _found(folder, file)
+    return Artefact("document", files, files[file], None, {"plain": isinstance(value, Mapping)})
+
+
+def _load_document(artefact: Artefact, folder: Path) -> Any:
+    return decoded(json.loads((folder / next(iter(artefact.files))).read_text(encoding="utf-8")))
+
+
+def _save_files(name: str, value: Path, folder: Path, key: str) -> Artefact:
+    target = folder / value.name
+    if target.is_dir():
+        shutil.rmtree(target)
+    value.replace(target)
+    names = [str(file.relative_to(folder)) for file in _files_in(target)]
+    files = _found(folder, *names)
+    return Artefact("files", files, digest_of(files), _n_rows(target), {"path": value.name})
+
+
+def _n_rows(path: Path) -> int | None:
+    """Rows of one Parquet file; unknown of other files."""
+    if path.suffix != ".parquet" or not path.is_file():
+        return None
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows)
+
+
+def _load_files(artefact: Artefact, folder: Path) -> Any:
+    return folder / artefact.about["path"]
+
+
+def _files_in(path: Path) -> Iterator[Path]:
+    yield from sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+_SAVERS = {
+    "table": _save_table,
+    "dataset": _save_dataset,
+    "log": _save_log,
+    "model": _save_model,
+    "document": _save_document,
+    "files": _save_files,
+}
+_LOADERS = {
+    "table": _load_table,
+    "dataset": _load_dataset,
+    "log": _load_log,
+    "model": _load_model,
+    "document": _load_document,
+    "files": _load_files,
+}

@@ -1,0 +1,321 @@
+"""The nightly run: one configuration in, one published folder out, or nothing at all.
+
+`run` writes everything into ``OUT/runs/<id>.part``, stage by stage, renames it when it is complete, and then points
+``OUT/CURRENT`` at it, unless that is a run of a later day. The id is made of the inputs, the configuration, the code and
+the run before, so running again on the same delivery finds its result and does nothing. A run that ended early leaves its
+finished stages in place; the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crmkit import __version__
+from crmkit._days import as_day
+from crmkit._locks import owned
+from crmkit.exceptions import ConfigError, SourceChangedError
+from crmkit.pipeline import publish
+from crmkit.pipeline.artefacts import Artefact, digest_of, load
+from crmkit.pipeline.config import Config, config_of, read_config
+from crmkit.pipeline.decisions import Decider, Decision, Wishes
+from crmkit.pipeline.fingerprints import FileHashes, code_digest, package_digest, versions
+from crmkit.pipeline.history import Published, folders_of, manifest_of
+from crmkit.pipeline.runner import Progress, Runner
+from crmkit.pipeline.sources import SOURCES, Delivery, earlier_runs, history_sources
+from crmkit.pipeline.stage import Stage, check_order
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Result", "plan", "run"]
+
+NOTHING_MORE = Wishes()
+
+
+@dataclass(frozen=True)
+class Result:
+    """A published run.
+
+    Attributes
+    ----------
+    folder : Path
+        ``OUT/CURRENT``; the run's own folder where ``CURRENT`` stays at that of a later day.
+    manifest : dict
+        The content of ``run.json``.
+    repeated : bool
+        The same run had been published before; nothing was computed.
+    """
+
+    folder: Path
+    manifest: dict[str, Any] = field(repr=False)
+    repeated: bool = False
+
+    @property
+    def notes(self) -> list[str]:
+        """What the run has to say."""
+        return list(self.manifest["notes"])
+
+    @property
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """The run's tables by name; each is read when it is asked for."""
+        return _Tables(self.folder)
+
+
+class _Tables(Mapping[str, "pd.DataFrame"]):
+    """Parquet files of a folder, by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {file.stem: file for file in sorted(folder.glob("*.parquet"))}
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.read_parquet(self._files[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def run(
+    config: str | Path | Mapping[str, Any] | Config,
+    out: str | Path = "out",
+    *,
+    as_of: str | date | None = None,
+    home: str | Path | None = None,
+    wishes: Wishes = NOTHING_MORE,
+    stages: Sequence[Stage] | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Read, score, plan and publish.
+
+    Parameters
+    ----------
+    config : path, mapping or Config
+    out : path
+        Folder to publish under; ``out/CURRENT`` is the complete run of the newest day.
+    as_of : date, optional
+        The run date: only what happened up to its close is used. Default: the configured ``until``.
+    home : path, optional
+        Folder that the configuration's paths start from: by default that of its file, or the current one.
+    wishes : Wishes
+        What to redo though nothing has changed.
+    stages : sequence of Stage, optional
+        By default those of `crmkit.pipeline.stages`; give that list with more of your own.
+    progress : callable, optional
+        Told each stage and what becomes of it.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    CrmkitError
+        Nothing has been published; what was there before is untouched, and finished stages are kept for the next run.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from crmkit.testing import generated_sales
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> generated_sales(n_customers=60, days=200).to_csv(folder / "till.csv", index=False)
+    >>> done = run({"until": "2017-07-19", "transactions": {"files": "till.csv"}}, folder / "out", home=folder)
+    >>> len(done.tables["customers"]), done.repeated
+    (60, False)
+    """
+    with _prepared(config, Path(out), as_of, home, stages) as night:
+        if night.done and wishes == NOTHING_MORE and publish.is_whole(night.done[-1]):
+            return _pointed(night, night.done[-1].name, repeated=True)
+        return night.publish(wishes, progress)
+
+
+def plan(
+    config: str | Path | Mapping[str, Any] | Config,
+    out: str | Path = "out",
+    *,
+    as_of: str | date | None = None,
+    home: str | Path | None = None,
+    wishes: Wishes = NOTHING_MORE,
+    stages: Sequence[Stage] | None = None,
+) -> list[Decision]:
+    """What `run` would do, stage by stage, and why; nothing is read or written."""
+    with _prepared(config, Path(out), as_of, home, stages) as night:
+        return night.runner(wishes, None).plan()
+
+
+# -- A night ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Night:
+    """Everything that is known before the first stage."""
+
+    config: Config
+    out: Path
+    day: date
+    delivery: Delivery
+    inputs: list[dict[str, str]]
+    runs: list[Published]
+    notes: list[str]
+    stages: Sequence[Stage]
+    run_id: str
+
+    @property
+    def done(self) -> list[Path]:
+        """Folders in which this very run was published before."""
+        return folders_of(self.out, self.run_id)
+
+    @property
+    def part(self) -> Path:
+        """The folder in which this run is made."""
+        return self.out.resolve() / "runs" / f"{publish.next_name(self.run_id, self.done)}.part"
+
+    def runner(self, wishes: Wishes, progress: Progress | None) -> Runner:
+        """The stages with everything they are given."""
+        settings = {name: getattr(self.config, name) for name in Config.model_fields}
+        check_order(self.stages, SOURCES, settings)
+        given = self.delivery.sources() | history_sources(self.runs, self.day, self.config.repurchase.horizon)
+        decider = Decider(
+            day=self.day,
+            settings=settings,
+            code=code_digest,
+            folders=[self.part, *self._like_this()],
+            aged=[run.folder for run in self.runs[:1]],
+            wishes=wishes,
+        )
+        wishes.check(self.stages)
+        return Runner(
+            self.stages,
+            decider,
+            given,
+            folder=self.part,
+            work=self.out.resolve() / "work",
+            progress=progress or (lambda stage, action, record: None),
+            notes=list(self.notes),
+        )
+
+    def _like_this(self) -> list[Path]:
+        """Folders whose outputs may be kept, the likeliest first: runs that did not end, this one before, the current one,
+        others of this day, and that of the day before.
+        """
+        runs, current = self.out / "runs", self.out / "CURRENT"
+        ended = _newest_first(runs.glob("*.part"))
+        today = _newest_first(folder for folder in runs.glob(f"{self.day}-*") if folder.suffix != ".part")
+        found = [*ended, *self.done[::-1], *([current] if current.is_symlink() else []), *today]
+        before = [run.folder for run in self.runs[:1]]
+        return [folder for folder in dict.fromkeys([*map(Path.resolve, found), *before]) if folder != self.part]
+
+    def publish(self, wishes: Wishes, progress: Progress | None) -> Result:
+        """Do the work in a folder nobody looks into, and give it its name when it is complete."""
+        done, part, runner = self.done, self.part, self.runner(wishes, progress)
+        part.mkdir(mode=0o700, exist_ok=True)
+        with publish.full_disk_told(part.parent):
+            runner.run()
+        if self.delivery.files() != self.inputs:
+            raise SourceChangedError("A file changed while it was read. Run again when the delivery is complete.")
+        self.delivery.hashes.save()
+        whole = publish.finish(part, self._manifest(runner))
+        result = _pointed(self, whole.name, repeated=False)
+        for old in done:
+            shutil.rmtree(old, ignore_errors=True)
+        publish.sweep(self.out, whole, result.folder)
+        return result
+
+    def _manifest(self, runner: Runner) -> dict[str, Any]:
+        """What ``run.json`` holds: the stages' records put together."""
+        return {
+            "run": self.run_id,
+            "crmkit": __version__,
+            "as_of": str(self.day),
+            "previous": self.runs[0].run if self.runs else None,
+            "versions": versions(),
+            "settings": self.config.model_dump(mode="json"),
+            "inputs": self.inputs,
+            **facts(runner.made, self.part),
+            "rows": {name: one.rows for name, one in runner.made.items() if one.rows is not None},
+            "notes": runner.notes,
+            "stages": runner.account(),
+        }
+
+
+def _newest_first(folders: Iterable[Path]) -> list[Path]:
+    return sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)
+
+
+@contextmanager
+def _prepared(
+    config: str | Path | Mapping[str, Any] | Config,
+    out: Path,
+    as_of: str | date | None,
+    home: str | Path | None,
+    stages: Sequence[Stage] | None,
+) -> Iterator[_Night]:
+    """Own the output folder, find the delivery and the runs before, and name this one."""
+    settings = (
+        config
+        if isinstance(config, Config)
+        else config_of(config)
+        if isinstance(config, Mapping)
+        else read_config(config)
+    )
+    start = Path(home) if home is not None else Path(config).parent if isinstance(config, str | Path) else Path()
+    day = _run_date(settings, as_of)
+    with owned(out, "run"):
+        (out / "runs").mkdir(exist_ok=True)
+        delivery = Delivery.of(settings, start.resolve(), FileHashes(out / ".hashes.json"))
+        inputs = delivery.files()
+        runs, notes = earlier_runs(out, day)
+        parts = [
+            settings.model_dump(mode="json"),
+            str(day),
+            inputs,
+            package_digest(),
+            versions(),
+            runs[0].run if runs else None,
+        ]
+        own = [code_digest(one.work) for one in stages or ()]
+        run_id = f"{day}-{digest_of([*parts, own])[:12]}"
+        yield _Night(settings, out, day, delivery, inputs, runs, notes, stages or _usual_stages(), run_id)
+
+
+def _run_date(config: Config, as_of: str | date | None) -> date:
+    day = config.until if as_of is None else as_day(as_of)
+    if day > config.until:
+        raise ConfigError(
+            f"--as-of {day} is after until = {config.until}, the last day that is observed. If the delivery holds {day} in "
+            f"full, set until = {day}; otherwise run with --as-of {config.until}."
+        )
+    return day
+
+
+def _pointed(night: _Night, name: str, repeated: bool) -> Result:
+    """The published run, ``CURRENT`` pointed at it unless that is a later day's."""
+    folder = publish.point_current(night.out, name)
+    manifest = manifest_of(folder)
+    if folder.name != "CURRENT":
+        newest = publish.newest_day(night.out)
+        stays = f"{night.out / 'CURRENT'} stays at the run of {newest}, a later day; this one is {folder}."
+        manifest |= {"notes": [*manifest["notes"], stays]}
+    return Result(folder, manifest, repeated)
+
+
+def _usual_stages() -> Sequence[Stage]:
+    """Loaded when there is work: they bring every library with them."""
+    from crmkit.pipeline.stages import STAGES
+
+    return STAGES
+
+
+def facts(made: Mapping[str, Artefact], folder: Path) -> dict[str, Any]:
+    """Documents that are plain: numbers and words by name, as stages gave them for ``run.json``."""
+    found = {name: load(one, folder) for name, one in made.items() if one.kind == "document" and one.about["plain"]}
+    return dict(sorted(found.items()))

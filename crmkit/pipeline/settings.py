@@ -1,0 +1,84 @@
+"""Sections of the configuration: what each stage can be told, with its defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+__all__ = ["Backtests", "Churn", "Count", "Lists", "Money", "Number", "Offers", "Repurchase", "Section", "Value"]
+
+Number = Annotated[float, Field(strict=True)]
+Count = Annotated[int, Field(strict=True)]
+Money = Annotated[Number, Field(ge=0)]
+Days = Annotated[Count, Field(ge=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    rhythm: ClassVar[tuple[str, ...]] = ("refit_every", "max_age")
+    """Settings that say when something is done anew, not what comes out."""
+
+
+class Value(Section):
+    """Lifetime value and tiers."""
+
+    horizon: Count = Field(365, ge=1)
+    annual_discount: Number = Field(0.10, ge=0)
+    margin: Number = Field(1.0, gt=0)
+    tiers: tuple[Number, ...] = (0.05, 0.15, 0.30, 0.50)
+    refit_every: Days = 28
+
+    @field_validator("tiers")
+    @classmethod
+    def _whole(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(share > 0 for share in shares) or abs(sum(shares) - 1) > 1e-9:
+            raise ValueError("the shares of the tiers must be above 0 and sum to 1")
+        return shares
+
+
+class Churn(Section):
+    """Churn is no purchase within ``horizon`` days."""
+
+    horizon: Count = Field(30, ge=1)
+    refit_every: Days = 28
+
+
+class Repurchase(Section):
+    """Which items are followed, and how far ahead."""
+
+    by: Literal["product_id", "category", "brand", "brand_type", "manufacturer", "department"] | None = None
+    horizon: Count = Field(14, ge=1, le=84)
+    exclude: list[str] = []
+    refit_every: Days = 28
+
+
+class Backtests(Section):
+    """How old, in days, backtests may be before the models are refitted as of earlier dates again."""
+
+    max_age: Days = 91
+
+
+class Offers(Section):
+    """Terms of the plan, named as `OfferPlan` names them: the two get the same values."""
+
+    slots: Count = Field(8, ge=1)
+    control: Number = Field(0.10, ge=0, lt=1)
+    universal: Number = Field(0.0, ge=0, le=1)
+    key: str = "crmkit"
+    response: Number = Field(1.25, ge=1)
+    margin: Number = Field(0.30, gt=0, le=1)
+    min_weekly_spend: Number = Field(0.0, ge=0)
+    store_budget: Money | None = None
+    funder_budgets: dict[str, Money] = {}
+    min_reach: dict[str, Annotated[Count, Field(ge=0)]] = {}
+    min_worth: dict[str, Money] = {}
+    tip_slots: Count = Field(1, ge=1)
+
+
+class Lists(Section):
+    """How the printed lists look."""
+
+    title: str = "Your shopping list"
+    font: str | None = None

@@ -1,0 +1,121 @@
+"""What no stage makes: the configured tables, the run date, and what earlier runs left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crmkit.exceptions import ConfigError, ExtractError
+from crmkit.ingest.extracts import Extract, read_extract
+from crmkit.pipeline.artefacts import digest_of
+from crmkit.pipeline.config import Config, TableSource
+from crmkit.pipeline.fingerprints import FileHashes
+from crmkit.pipeline.history import Previous, Published, chain
+from crmkit.pipeline.runner import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["SOURCES", "Delivery", "earlier_runs", "history_sources"]
+
+TABLES = ("transactions", "products", "members", "deals", "tips")
+SOURCES = (
+    "transactions_files",
+    "products_files",
+    "members_files",
+    "deals_files",
+    "tips_files",
+    "font",
+    "as_of",
+    "notes",
+    "previous",
+    "campaign_tables",
+    "received_offers",
+)
+"""What no stage makes: the configured tables, and what earlier runs left."""
+
+CAMPAIGN_TABLES = ("repurchases", "offers", "planned", "control", "deals")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The configured tables as they lie there, and the hash of each file."""
+
+    extracts: dict[str, Extract]
+    font: Path | None
+    hashes: FileHashes
+
+    @classmethod
+    def of(cls, config: Config, home: Path, hashes: FileHashes) -> Delivery:
+        """Find the files; ``home`` is where the configuration's paths start."""
+        tables: dict[str, TableSource] = {
+            name: table for name in TABLES if (table := getattr(config, name)) is not None
+        }
+        extracts = {
+            name: read_extract(table.source(home), **table.reading(config.currency)) for name, table in tables.items()
+        }
+        return cls(extracts, _font(config, home), hashes)
+
+    def files(self) -> list[dict[str, str]]:
+        """Every file that the run depends on: table, file, sha256."""
+        files = [(name, part.name, part.path) for name, source in self.extracts.items() for part in source.parts]
+        files += [("lists.font", self.font.name, self.font)] if self.font else []
+        return [{"table": table, "file": name, "sha256": self.hashes.of(path)} for table, name, path in files if path]
+
+    def sources(self) -> dict[str, Source]:
+        """The tables as inputs of stages: ``transactions_files`` and so on."""
+        files = self.files()
+        found = {
+            f"{name}_files": Source(digest_of([file for file in files if file["table"] == name]), _given(extract))
+            for name, extract in self.extracts.items()
+        }
+        if self.font:
+            found["font"] = Source(files[-1]["sha256"], _given(self.font))
+        return found
+
+
+def _given(value: Any) -> Callable[[], Any]:
+    return lambda: value
+
+
+def _font(config: Config, home: Path) -> Path | None:
+    if config.lists.font is None:
+        return None
+    font = home / config.lists.font
+    if not font.is_file():
+        raise ConfigError(f"[lists] font: there is no file {font}. The path starts from the configuration's folder.")
+    return font
+
+
+def earlier_runs(out: Path, day: date) -> tuple[list[Published], list[str]]:
+    """Runs of earlier days, newest first, and a note where one is damaged: the runs behind it are then out of reach."""
+    found = list[Published]()
+    try:
+        for run in chain(out, day):
+            if not found:
+                run.check("customers")
+            found.append(run)
+    except ExtractError as error:
+        again = "To continue from its labels then, point CURRENT at its run, and run again."
+        lost = f"Segments and tiers were rebuilt from scratch: {error} {again}"
+        return found, [f"Runs before that of {found[-1].day} are out of reach: {error}" if found else lost]
+    return found, []
+
+
+def history_sources(runs: Sequence[Published], day: date, horizon: int) -> dict[str, Source]:
+    """What earlier runs left: labels to hold, and the newest campaign whose days are over."""
+    found = {"as_of": Source(str(day), _given(day))}
+    if runs and runs[0].has("customers"):
+        newest = runs[0]
+        found["previous"] = Source(newest.digest("customers"), lambda: Previous.of(newest))
+    over = next((run for run in runs if run.day + timedelta(days=horizon) <= day), None)
+    if over and over.has(*CAMPAIGN_TABLES):
+        found["campaign_tables"] = Source(over.digest(*CAMPAIGN_TABLES), lambda: _tables(over, CAMPAIGN_TABLES))
+    return found
+
+
+def _tables(run: Published, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+    return {name: run.table(name) for name in names}

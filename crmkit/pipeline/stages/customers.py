@@ -1,0 +1,104 @@
+"""One row per customer: summaries, value, risk, labels."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from crmkit.churn.model import ChurnModel
+from crmkit.exceptions import ModelError
+from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma
+from crmkit.pipeline.history import Previous
+from crmkit.pipeline.notes import note
+from crmkit.pipeline.quality import check_members
+from crmkit.pipeline.stage import stage
+from crmkit.segments.labels import labelled
+from crmkit.segments.tiers import ValueTiers
+from crmkit.summaries.customers import btyd_summary, rfm_table, weekly_spend
+from crmkit.transactions.log import Transactions
+
+
+@stage("customer_summary")
+def summarise(log: Transactions) -> dict[str, Any]:
+    """What each customer has done up to the run date."""
+    customers = btyd_summary(log)
+    if not len(customers):
+        raise ModelError(f"No member has bought anything by {log.until}. Check --as-of, until and the files.")
+    customers = customers.merge(rfm_table(log), on="customer_id").merge(weekly_spend(log), on="customer_id")
+    return {"customer_summary": customers}
+
+
+@stage("value_model", max_age="value.refit_every")
+def fit_value(customer_summary: pd.DataFrame, *, value: Any) -> dict[str, Any]:
+    """The model of lifetime value."""
+    return {"value_model": unfitted(value).fit(customer_summary)}
+
+
+def unfitted(value: Any) -> CustomerLifetimeValue:
+    """The model that [value] asks for, not fitted."""
+    return CustomerLifetimeValue(
+        BGNBD(), GammaGamma(), horizon=value.horizon, annual_discount=value.annual_discount, margin=value.margin
+    )
+
+
+@stage("customer_values")
+def score_value(customer_summary: pd.DataFrame, value_model: CustomerLifetimeValue) -> dict[str, Any]:
+    """What each customer is expected to be worth."""
+    purchases = value_model.purchases_
+    return {
+        "customer_values": customer_summary[["customer_id"]].assign(
+            p_alive=purchases.probability_alive(customer_summary),
+            expected_purchases=purchases.expected_purchases(customer_summary, value_model.horizon),
+            value=value_model.predict(customer_summary),
+        )
+    }
+
+
+@stage("churn_model", max_age="churn.refit_every")
+def fit_churn(log: Transactions, *, churn: Any) -> dict[str, Any]:
+    """The model of who will not buy within the horizon."""
+    return {"churn_model": ChurnModel(churn.horizon).fit(log)}
+
+
+@stage("customer_risks")
+def score_churn(log: Transactions, churn_model: ChurnModel) -> dict[str, Any]:
+    """Each customer's risk, the money at stake, and why."""
+    return {"customer_risks": churn_model.predict(log)}
+
+
+@stage("customers", "tier_changes", "moved")
+def customers(
+    customer_summary: pd.DataFrame,
+    customer_values: pd.DataFrame,
+    customer_risks: pd.DataFrame,
+    as_of: date,
+    members: pd.DataFrame | None = None,
+    previous: Previous | None = None,
+    *,
+    value: Any,
+) -> dict[str, Any]:
+    """All that is known of each customer, in one row; segments and tiers are held by those of the run before."""
+    rule = ValueTiers(shares=value.tiers)
+    scored = customer_summary.merge(customer_values, on="customer_id")
+    before = _comparable(previous, scored, value)
+    table = labelled(scored, rule, as_of, before.customers if before else None).merge(customer_risks, on="customer_id")
+    if members is not None:
+        check_members(table, members)
+        table = table.merge(members, on="customer_id", how="left")
+    moved = before.moved(table, rule) if before else None
+    return {"customers": table, "tier_changes": moved and moved.changes, "moved": moved}
+
+
+def _comparable(previous: Previous | None, customers: pd.DataFrame, value: Any) -> Previous | None:
+    """The run before, where it was one of these customers and settings."""
+    if previous is None:
+        return None
+    if not previous.valued_by(value):
+        note(f"Segments and tiers were rebuilt from scratch because [value] changed since the run of {previous.day}.")
+        return None
+    if not customers["customer_id"].isin(previous.customers.index).any():
+        note(f"Segments and tiers were rebuilt from scratch: the run of {previous.day} had none of these customers.")
+        return None
+    return previous

@@ -1,0 +1,97 @@
+"""Extracts become validated transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from crmkit.engine.duckdb import Engine
+from crmkit.ingest.extracts import Extract
+from crmkit.ingest.tables import Products
+from crmkit.pipeline.notes import note
+from crmkit.pipeline.quality import check_last_days, check_rejected
+from crmkit.pipeline.stage import stage
+from crmkit.summaries.sales import n_later
+from crmkit.transactions.log import Transactions
+from crmkit.transactions.rejections import Rejections
+from crmkit.transactions.suspect_cards import suspect_cards as suspicious
+
+_REJECTED = "file, record, line, reason, value, amount"
+
+
+@stage("delivery", "received", "rejections")
+def load(
+    transactions_files: Extract,
+    products: pd.DataFrame | None = None,
+    *,
+    transactions: Any,
+    until: date,
+    folder: Path,
+    progress: Callable[[str], None],
+) -> dict[str, Any]:
+    """Sort the rows of the delivery into accepted and rejected ones; all files are read anew when one has changed."""
+    names: dict[str, Any] = dict(transactions.columns)
+    log, rejections = Transactions.split_extract(
+        transactions_files,
+        until=until,
+        time_zone=transactions.time_zone,
+        recorded_in=transactions.recorded_in,
+        time_format=transactions.time_format,
+        trading_day_cutoff=transactions.trading_day_cutoff,
+        products=None if products is None else Products(products),
+        non_members=transactions.non_members,
+        classes=transactions.classes,
+        folder=folder / "log",
+        progress=progress,
+        **names,
+    )
+    table = folder / "rejections.parquet"
+    with Engine() as engine:
+        rows = f"select {_REJECTED} from {engine.parquet(rejections.path)} order by place, record"
+        engine.save(rows, table)
+    return {"delivery": log, "received": replace(rejections, path=Path(table.name)), "rejections": table}
+
+
+@stage("log", "read")
+def check_delivery(
+    delivery: Transactions, received: Rejections, rejections: Path, as_of: date, *, transactions: Any
+) -> dict[str, Any]:
+    """Refuse a delivery that cannot be what was meant, and take the log as it was known on the run date."""
+    check_rejected(received, rejections, transactions.max_rejected)
+    check_last_days(delivery, as_of)
+    later = n_later(delivery, as_of)
+    return {"log": delivery.up_to(as_of), "read": _read(received, later)}
+
+
+def _read(received: Rejections, later: int) -> dict[str, Any]:
+    """Rows and money by what became of them, for ``run.json``."""
+    counts = received.counts
+    return {
+        "rows": received.rows_read,
+        "used": received.rows_used,
+        "rejected": received.rows_rejected,
+        "duplicate": received.rows_duplicate,
+        "after_as_of": later,
+        "reasons": dict(zip(counts["reason"], map(int, counts["rows"]), strict=True)),
+        "amount": str(received.amount_read),
+        "amount_used": str(received.amount_used),
+        "amount_rejected": str(received.amount_rejected),
+        "amount_duplicate": str(received.amount_duplicate),
+    }
+
+
+@stage("suspect_cards")
+def suspect_cards(log: Transactions) -> dict[str, Any]:
+    """Cards that look like no member's, in a table of their own; the report only counts them."""
+    suspects = suspicious(log)
+    if len(suspects):
+        note(
+            f"Cards with more than 20 receipts, or more than 3 stores, on one day: {len(suspects):,}, in "
+            "suspect_cards.parquet. List the ones that belong to no member under transactions.non_members."
+        )
+    return {"suspect_cards": suspects}

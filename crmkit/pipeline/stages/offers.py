@@ -1,0 +1,82 @@
+"""Which member gets which deal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from crmkit.campaigns.contact_history import LastCampaign
+from crmkit.offers.deals import Deals
+from crmkit.offers.plan import OfferPlan
+from crmkit.offers.result import OfferResult
+from crmkit.pipeline.notes import note
+from crmkit.pipeline.quality import why_none
+from crmkit.pipeline.stage import stage
+from crmkit.reports.lists.mailing import write_offers
+from crmkit.segments.brand_usage import BrandUsage
+from crmkit.transactions.log import Transactions
+
+_BY_USAGE = ["brand_group", "value_light", "value_medium", "value_heavy"]
+
+
+@stage("last_campaign", may_fail=True)
+def measure_campaign(log: Transactions, campaign_tables: Mapping[str, Any], *, offers: Any) -> dict[str, Any]:
+    """What the newest campaign brought whose days are over."""
+    return {"last_campaign": LastCampaign.of(campaign_tables, log, offers.response)}
+
+
+@stage("usage")
+def brand_usage(log: Transactions, deals: pd.DataFrame) -> dict[str, Any]:
+    """Who uses which brands and how much, where a deal depends on it."""
+    if not deals[_BY_USAGE].notna().any(axis=None):
+        return {}
+    if not {"category", "brand_type"} <= set(log.items):
+        note("Deals that depend on brand or usage groups need category and brand_type of the lines.")
+        return {}
+    return {"usage": BrandUsage().fit(log).predict(log)}
+
+
+@stage("offers", "mailing", "control", "planned", "offer_plan", "plan", "offer_tips")
+def plan_offers(
+    repurchases: pd.DataFrame,
+    customers: pd.DataFrame,
+    deals: pd.DataFrame,
+    as_of: date,
+    usage: pd.DataFrame | None = None,
+    last_campaign: LastCampaign | None = None,
+    tips: pd.DataFrame | None = None,
+    received_offers: pd.DataFrame | None = None,
+    *,
+    offers: Any,
+    repurchase: Any,
+    folder: Path,
+) -> dict[str, Any]:
+    """Which member gets which deal, and who is held back."""
+    catalogue = Deals(deals)
+    measured = last_campaign.for_deals(catalogue) if last_campaign else catalogue
+    plan = OfferPlan(measured, tips=tips, **offers.model_dump()).solve(repurchases, customers, usage, received_offers)
+    says = deals[["deal_id", "title", "starts", "ends", "barcode"]]
+    write_offers(plan.offers.merge(says, how="left", on="deal_id"), folder)
+    if not len(plan.offers):
+        window = as_of + timedelta(days=1), as_of + timedelta(days=repurchase.horizon)
+        note(f"No offer was made: {why_none(catalogue.active(*window).frame, repurchases, plan)}.")
+    return {
+        "offers": folder / "offers.parquet",
+        "mailing": folder / "offers.csv",
+        "control": plan.control,
+        "planned": plan.planned,
+        "offer_plan": _without_members(plan),
+        "plan": {"objective": plan.objective, "gap": plan.gap},
+        "offer_tips": plan.tips,
+    }
+
+
+def _without_members(plan: OfferResult) -> OfferResult:
+    """The plan's figures; its tables of members are published beside it."""
+    empty: dict[str, Any] = {name: getattr(plan, name).head(0) for name in ("offers", "control", "planned", "tips")}
+    return replace(plan, **empty)

@@ -1,0 +1,44 @@
+"""What each customer will need next, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from crmkit.exceptions import ConfigError
+from crmkit.pipeline.notes import note
+from crmkit.pipeline.stage import stage
+from crmkit.repurchase.next_purchase import NextPurchase
+from crmkit.transactions.log import Transactions
+
+
+@stage("repurchase_model", max_age="repurchase.refit_every")
+def fit_repurchase(log: Transactions, *, repurchase: Any) -> dict[str, Any]:
+    """The model of when each item is bought again."""
+    by = item_of(log, repurchase)
+    if by is None:
+        note("Purchases were not timed: the lines have neither a category nor a product_id.")
+        return {}
+    return {"repurchase_model": NextPurchase(by=by, exclude=repurchase.exclude).fit(log)}
+
+
+def item_of(log: Transactions, repurchase: Any) -> str | None:
+    """The item column whose purchases are timed."""
+    if repurchase.by and repurchase.by not in log.items:
+        raise ConfigError(
+            f"repurchase.by = {repurchase.by!r}, which the lines do not have; they have {list(log.items)}."
+        )
+    return repurchase.by or next((name for name in ("category", "product_id") if name in log.items), None)
+
+
+@stage("repurchases")
+def score_repurchases(
+    log: Transactions, repurchase_model: NextPurchase, products: pd.DataFrame | None = None, *, repurchase: Any
+) -> dict[str, Any]:
+    """Each customer and item bought before: how likely within the horizon, and when."""
+    due = repurchase_model.predict(log, horizon=repurchase.horizon)
+    if repurchase_model.item == "product_id" and products is not None:
+        names = products.set_index("product_id")["name"]
+        due.insert(2, "name", due["product_id"].map(names).fillna(due["product_id"]))
+    return {"repurchases": due}

@@ -1,0 +1,58 @@
+"""A fitted `NextPurchase` as one JSON document behind a hash. Nothing in a file is ever executed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crmkit._atomic import replacing
+from crmkit._documents import decoded, encoded
+from crmkit.exceptions import ContractError, ExtractError
+
+if TYPE_CHECKING:
+    from crmkit.repurchase.next_purchase import NextPurchase
+
+__all__ = ["load_next_purchase"]
+
+_FORMAT = "crmkit next purchase 1"
+
+
+def write(model: NextPurchase, path: str | os.PathLike[str]) -> Path:
+    """Write a fitted model: the first line states the hash of the second."""
+    text = json.dumps(encoded(model), allow_nan=False)
+    head = json.dumps({"format": _FORMAT, "sha256": hashlib.sha256(text.encode()).hexdigest()})
+    with replacing(Path(path)) as part:
+        part.write_text(f"{head}\n{text}\n", encoding="utf-8")
+    return Path(path)
+
+
+def load_next_purchase(path: str | os.PathLike[str]) -> NextPurchase:
+    """Read a model saved by `NextPurchase.save`; its answers are the same to the last digit.
+
+    Raises
+    ------
+    ExtractError
+        The file cannot be read.
+    ContractError
+        It is not such a model, or was changed after it was saved.
+    """
+    from crmkit.repurchase.next_purchase import NextPurchase
+
+    name = os.fspath(path)
+    try:
+        head, _, text = Path(path).read_text(encoding="utf-8").removesuffix("\n").partition("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExtractError(f"No model can be read from {name!r}: {error}") from error
+    try:
+        stated = json.loads(head)
+        if stated != {"format": _FORMAT, "sha256": hashlib.sha256(text.encode()).hexdigest()}:
+            raise ContractError("its first line does not state this format and the hash of the rest")
+        model = decoded(json.loads(text))
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ContractError(f"{name!r} is not a NextPurchase saved by crmkit: {error}") from error
+    if not isinstance(model, NextPurchase):
+        raise ContractError(f"{name!r} is not a NextPurchase saved by crmkit: it holds a {type(model).__name__}.")
+    return model
