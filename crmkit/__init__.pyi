@@ -61,11 +61,15 @@ from crmkit.offers.control_group import control_group as control_group
 from crmkit.offers.deals import Deals as Deals
 from crmkit.offers.plan import OfferPlan as OfferPlan
 from crmkit.offers.tips import choose_tips as choose_tips
+from crmkit.pipeline.nightly import RunResult as RunResult
+from crmkit.pipeline.nightly import run as run
+from crmkit.pipeline.stage import stage as stage
 from crmkit.products.life_cycles import life_cycle as life_cycle
 from crmkit.reports.lists.html import write_html_lists as write_html_lists
 from crmkit.reports.lists.mailing import write_offers as write_offers
 from crmkit.reports.lists.page_layout import print_lists as print_lists
 from crmkit.reports.report import Report as Report
+from crmkit.repurchase.documents import load_next_purchase as load_next_purchase
 from crmkit.repurchase.next_purchase import NextPurchase as NextPurchase
 from crmkit.segments.brand_usage import BrandUsage as BrandUsage
 from crmkit.segments.brand_usage import own_brand_change as own_brand_change

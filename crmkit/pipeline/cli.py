@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from signal import SIG_IGN, SIGTERM, getsignal, signal
 from traceback import extract_tb
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -19,8 +19,7 @@ from crmkit import __version__
 from crmkit.exceptions import BusyError, ConfigError, CrmkitError, NoInputError, PublishError, SourceChangedError
 
 if TYPE_CHECKING:
-    from crmkit.pipeline.decisions import Wishes
-    from crmkit.pipeline.nightly import Result
+    from crmkit.pipeline.nightly import RunResult
     from crmkit.pipeline.records import Record
     from crmkit.pipeline.runner import Progress
 
@@ -30,8 +29,6 @@ EXIT_CODES = """Exit codes: 0 done; 2 wrong usage; 65 data refused; 66 no input;
 71 out of memory;
 74 cannot write; 75 try again later (another run, or a source that is still changing);
 77 not permitted; 78 wrong configuration."""
-
-BACKTESTS = ("backtest-value", "backtest-churn", "backtest-repurchase")
 
 app = typer.Typer(
     help="Customer segments, value, churn, repurchase timing and offer lists from till extracts.",
@@ -92,13 +89,11 @@ def run(
     Example: crmkit run crmkit.toml --out out/ --as-of 2017-12-31
     Example: crmkit run crmkit.toml --from plan-offers
     """
-    from crmkit.pipeline.decisions import Wishes
-
-    wishes = Wishes(start, tuple(only or ()), fresh, BACKTESTS if backtest else ())
+    asked: dict[str, Any] = {"start": start, "only": only or (), "fresh": fresh, "backtest": backtest}
     if dry_run:
-        _plan(config, out, as_of, wishes, as_json)
+        _plan(config, out, as_of, as_json, asked)
     else:
-        _publish(config, out, as_of, wishes, as_json, quiet)
+        _publish(config, out, as_of, as_json, quiet, asked)
 
 
 @app.command()
@@ -107,9 +102,7 @@ def demo(out: Out = Path("out"), fresh: Fresh = False, as_json: Json = False, qu
 
     Example: crmkit demo --out out/
     """
-    from crmkit.pipeline.decisions import Wishes
-
-    _publish(_sample() / "crmkit.toml", out, None, Wishes(fresh=fresh), as_json, quiet)
+    _publish(_sample() / "crmkit.toml", out, None, as_json, quiet, {"fresh": fresh})
 
 
 @app.command()
@@ -158,31 +151,33 @@ def init(
     typer.echo(f"Written: {written}. Confirm its guesses, then: crmkit run {out} --out out/")
 
 
-def _publish(config: Path, out: Path, as_of: datetime | None, wishes: Wishes, as_json: bool, quiet: bool) -> None:
+def _publish(
+    config: Path, out: Path, as_of: datetime | None, as_json: bool, quiet: bool, asked: dict[str, Any]
+) -> None:
     from crmkit.pipeline.nightly import run as run_night
 
     with _progress(quiet) as progress:
-        result = run_night(config, out, as_of=as_of.date() if as_of else None, wishes=wishes, progress=progress)
+        result = run_night(config, out, as_of=as_of.date() if as_of else None, progress=progress, **asked)
     typer.echo(_as_json(result) if as_json else _in_words(result))
 
 
-def _plan(config: Path, out: Path, as_of: datetime | None, wishes: Wishes, as_json: bool) -> None:
+def _plan(config: Path, out: Path, as_of: datetime | None, as_json: bool, asked: dict[str, Any]) -> None:
     from crmkit.pipeline.nightly import plan
 
-    decisions = plan(config, out, as_of=as_of.date() if as_of else None, wishes=wishes)
+    decisions = plan(config, out, as_of=as_of.date() if as_of else None, **asked)
     rows = [{"stage": one.stage.name, "action": one.action, "why": one.why} for one in decisions]
     wide = max(len(row["stage"]) for row in rows)
     lines = [f"{row['stage']:<{wide}}  {row['action']:<8} {row['why']}" for row in rows]
     typer.echo(json.dumps(rows, indent=1) if as_json else "\n".join(lines))
 
 
-def _as_json(result: Result) -> str:
+def _as_json(result: RunResult) -> str:
     outcome = {"folder": str(result.folder), "repeated": result.repeated}
     told = ("run", "as_of", "read", "rows", "notes", "stages")
     return json.dumps(outcome | {name: result.manifest.get(name) for name in told}, indent=1)
 
 
-def _in_words(result: Result) -> str:
+def _in_words(result: RunResult) -> str:
     read, folder = result.manifest["read"], result.folder
     lines = ["Nothing to do: the same inputs, configuration and versions have been run."] if result.repeated else []
     lines.append(

@@ -15,6 +15,8 @@ from crmkit.pipeline.stage import OWN_SETTINGS, Stage
 
 __all__ = ["Decider", "Decision", "Wishes"]
 
+LOOKING_BACK = "backtest-"
+"""How the names of stages begin that refit models as of earlier dates."""
 UNKNOWN = Artefact("unknown", {}, "unknown")
 """What a stage will make that has not run yet."""
 
@@ -31,19 +33,19 @@ class Wishes:
         These stages and nothing else: all others stay as they are.
     fresh : bool
         All stages, but for models and backtests that an earlier night made and that are not due.
-    again : tuple of str
-        These stages, however young their outputs.
+    backtest : bool
+        The stages that look back, however young their outputs.
     """
 
     start: str = ""
     only: tuple[str, ...] = ()
     fresh: bool = False
-    again: tuple[str, ...] = ()
+    backtest: bool = False
 
     def check(self, stages: Sequence[Stage]) -> None:
         """Raise `ConfigError` where a stage is named that is not there."""
         names = [step.name for step in stages]
-        asked = [*self.only, *self.again, *([self.start] if self.start else [])]
+        asked = [*self.only, *([self.start] if self.start else [])]
         if unknown := [name for name in asked if name not in names]:
             raise ConfigError(f"There is no stage {unknown[0]!r}; there are {', '.join(names)}.")
 
@@ -88,11 +90,11 @@ class Decider:
     def __post_init__(self) -> None:
         self._known = {folder: records_of(folder) for folder in dict.fromkeys([*self.folders, *self.aged])}
 
-    def decide(self, step: Stage, digests: Mapping[str, str]) -> Decision:
-        """What becomes of a stage whose inputs have these digests; an absent input is missing."""
+    def decide(self, step: Stage, digests: Mapping[str, str], lineages: Mapping[str, str]) -> Decision:
+        """What becomes of a stage whose inputs have these digests and lineages; an absent input is missing."""
         if lacking := [name for name in step.inputs if name not in digests]:
             return Decision(step, "skipped", f"there is no {lacking[0]}")
-        key, asked = self.key(step, digests), self._asked(step)
+        key, asked = self.key(step, digests, lineages), self._asked(step)
         if self.wishes.only and not asked:
             return self._kept(step, lambda record: True) or Decision(step, "skipped", "not asked for")
         if not asked and step.max_age and (young := self._young(step, key)):
@@ -101,13 +103,14 @@ class Decider:
             return Decision(step, "run", "asked for")
         if waits := next((name for name, digest in key.inputs.items() if digest == UNKNOWN.digest), ""):
             return Decision(step, "depends", f"runs if {waits} comes out otherwise than before")
-        same = self._kept(step, lambda record: record.key == key and not record.failed)
+        same = self._kept(step, lambda record: record.key.digest == key.digest and not record.failed)
         return same or Decision(step, "run", self._why(step, key))
 
-    def key(self, step: Stage, digests: Mapping[str, str]) -> Key:
+    def key(self, step: Stage, digests: Mapping[str, str], lineages: Mapping[str, str]) -> Key:
         """What the stage's outputs depend on."""
         own = {name: digest_of(_plain(self.settings[name])) for name in step.settings if name not in OWN_SETTINGS}
-        return Key(self.code(step.work), own, {name: digests[name] for name in step.reads if name in digests})
+        code, given = self.code(step.work), {name: digests[name] for name in step.reads if name in digests}
+        return Key(code, own, given, digest_of([code, own, {name: lineages.get(name, "") for name in given}]))
 
     def _asked(self, step: Stage) -> bool:
         """Whether the operator asked for this stage, by its name or as one that follows another."""
@@ -115,15 +118,16 @@ class Decider:
         follows = bool(wishes.start) and (step.name == wishes.start or not self._redone.isdisjoint(step.reads))
         if follows:
             self._redone |= set(step.outputs)
-        return follows or step.name in (*wishes.only, *wishes.again)
+        return follows or step.name in wishes.only or (wishes.backtest and step.name.startswith(LOOKING_BACK))
 
     def _young(self, step: Stage, key: Key) -> Decision | None:
         section, _, name = step.max_age.partition(".")
         days = getattr(self.settings[section], name)
 
         def fits(record: Record) -> bool:
-            same = record.key.without(step.ages) == key.without(step.ages)
-            return same and not record.failed and 0 <= (self.day - record.day).days < days
+            return (
+                not record.failed and key.made_like(record.key, step.ages) and 0 < (self.day - record.day).days < days
+            )
 
         return self._kept(step, fits, self.aged)
 

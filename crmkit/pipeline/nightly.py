@@ -33,13 +33,11 @@ from crmkit.pipeline.stage import Stage, check_order
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Result", "plan", "run"]
-
-NOTHING_MORE = Wishes()
+__all__ = ["RunResult", "plan", "run"]
 
 
 @dataclass(frozen=True)
-class Result:
+class RunResult:
     """A published run.
 
     Attributes
@@ -91,10 +89,13 @@ def run(
     *,
     as_of: str | date | None = None,
     home: str | Path | None = None,
-    wishes: Wishes = NOTHING_MORE,
+    start: str = "",
+    only: Sequence[str] = (),
+    fresh: bool = False,
+    backtest: bool = False,
     stages: Sequence[Stage] | None = None,
     progress: Progress | None = None,
-) -> Result:
+) -> RunResult:
     """Read, score, plan and publish.
 
     Parameters
@@ -106,8 +107,14 @@ def run(
         The run date: only what happened up to its close is used. Default: the configured ``until``.
     home : path, optional
         Folder that the configuration's paths start from: by default that of its file, or the current one.
-    wishes : Wishes
-        What to redo though nothing has changed.
+    start : str
+        Redo this stage, and all that depend on it, though nothing has changed.
+    only : sequence of str
+        Redo these stages and nothing else: all others stay as they are.
+    fresh : bool
+        Redo every stage; models and backtests of an earlier night that are not due stay.
+    backtest : bool
+        Refit the models as of earlier dates, even if that is not due.
     stages : sequence of Stage, optional
         By default those of `crmkit.pipeline.stages`; give that list with more of your own.
     progress : callable, optional
@@ -115,7 +122,7 @@ def run(
 
     Returns
     -------
-    Result
+    RunResult
 
     Raises
     ------
@@ -132,8 +139,9 @@ def run(
     >>> len(done.tables["customers"]), done.repeated
     (60, False)
     """
+    wishes = Wishes(start, tuple(only), fresh, backtest)
     with _prepared(config, Path(out), as_of, home, stages) as night:
-        if night.done and wishes == NOTHING_MORE and publish.is_whole(night.done[-1]):
+        if night.done and wishes == Wishes() and publish.is_whole(night.done[-1]):
             return _pointed(night, night.done[-1].name, repeated=True)
         return night.publish(wishes, progress)
 
@@ -144,10 +152,14 @@ def plan(
     *,
     as_of: str | date | None = None,
     home: str | Path | None = None,
-    wishes: Wishes = NOTHING_MORE,
+    start: str = "",
+    only: Sequence[str] = (),
+    fresh: bool = False,
+    backtest: bool = False,
     stages: Sequence[Stage] | None = None,
 ) -> list[Decision]:
-    """What `run` would do, stage by stage, and why; nothing is read or written."""
+    """What `run` would do, stage by stage, and why; no table is read, and nothing is published."""
+    wishes = Wishes(start, tuple(only), fresh, backtest)
     with _prepared(config, Path(out), as_of, home, stages) as night:
         return night.runner(wishes, None).plan()
 
@@ -183,7 +195,8 @@ class _Night:
         """The stages with everything they are given."""
         settings = {name: getattr(self.config, name) for name in Config.model_fields}
         check_order(self.stages, SOURCES, settings)
-        given = self.delivery.sources() | history_sources(self.runs, self.day, self.config.repurchase.horizon)
+        config = self.config
+        left = history_sources(self.runs, self.day, config.until, config.repurchase.horizon)
         decider = Decider(
             day=self.day,
             settings=settings,
@@ -196,7 +209,7 @@ class _Night:
         return Runner(
             self.stages,
             decider,
-            given,
+            self.delivery.sources() | left,
             folder=self.part,
             work=self.out.resolve() / "work",
             progress=progress or (lambda stage, action, record: None),
@@ -214,7 +227,7 @@ class _Night:
         before = [run.folder for run in self.runs[:1]]
         return [folder for folder in dict.fromkeys([*map(Path.resolve, found), *before]) if folder != self.part]
 
-    def publish(self, wishes: Wishes, progress: Progress | None) -> Result:
+    def publish(self, wishes: Wishes, progress: Progress | None) -> RunResult:
         """Do the work in a folder nobody looks into, and give it its name when it is complete."""
         done, part, runner = self.done, self.part, self.runner(wishes, progress)
         part.mkdir(mode=0o700, exist_ok=True)
@@ -297,7 +310,7 @@ def _run_date(config: Config, as_of: str | date | None) -> date:
     return day
 
 
-def _pointed(night: _Night, name: str, repeated: bool) -> Result:
+def _pointed(night: _Night, name: str, repeated: bool) -> RunResult:
     """The published run, ``CURRENT`` pointed at it unless that is a later day's."""
     folder = publish.point_current(night.out, name)
     manifest = manifest_of(folder)
@@ -305,7 +318,7 @@ def _pointed(night: _Night, name: str, repeated: bool) -> Result:
         newest = publish.newest_day(night.out)
         stays = f"{night.out / 'CURRENT'} stays at the run of {newest}, a later day; this one is {folder}."
         manifest |= {"notes": [*manifest["notes"], stays]}
-    return Result(folder, manifest, repeated)
+    return RunResult(folder, manifest, repeated)
 
 
 def _usual_stages() -> Sequence[Stage]:

@@ -46,7 +46,7 @@ def next_name(run_id: str, done: list[Path]) -> str:
 
 def finish(part: Path, manifest: dict[str, Any]) -> Path:
     """Write the manifest last, restrict permissions, bring everything to the disk, and give the folder its name."""
-    files = (file for file in sorted(part.rglob("*")) if file.is_file() and file.name != "run.json")
+    files = (file for file in sorted(part.rglob("*")) if file.is_file() and not file.name.startswith((".", "run.json")))
     manifest["outputs"] = {str(file.relative_to(part)): file_hash(file) for file in files}
     text = json.dumps(manifest, indent=1, allow_nan=False, default=str)
     (part / "run.json").write_text(text + "\n", encoding="utf-8")

@@ -21,25 +21,38 @@ __all__ = ["Cost", "Key", "Record", "measured", "records_of"]
 
 @dataclass(frozen=True)
 class Key:
-    """What a stage's outputs depend on, each part by digest."""
+    """What a stage's outputs depend on, each part by digest.
+
+    Attributes
+    ----------
+    code : str
+    settings, inputs : mapping of str to str
+    lineage : str
+        Code and settings of this stage and of all that its inputs come from; what was delivered does not count.
+    """
 
     code: str
     settings: Mapping[str, str]
     inputs: Mapping[str, str]
+    lineage: str = ""
 
     @property
     def digest(self) -> str:
-        return digest_of(asdict(self))
+        """Of all that counts for the outputs: the lineage is in the content of the inputs already."""
+        return digest_of([self.code, self.settings, self.inputs])
 
-    def without(self, names: tuple[str, ...]) -> Key:
-        """The same key with some inputs left out."""
-        return Key(self.code, self.settings, {name: one for name, one in self.inputs.items() if name not in names})
+    def made_like(self, other: Key, ages: tuple[str, ...]) -> bool:
+        """Whether another key differs at most in what was delivered, as far as it comes in by ``ages``."""
+        mine, others = ({name: one for name, one in key.inputs.items() if name not in ages} for key in (self, other))
+        return self.lineage == other.lineage and mine == others
 
     def differences(self, other: Key) -> list[str]:
         """In words, what is not the same."""
         changed = [f"[{name}] changed" for name, one in self.settings.items() if other.settings.get(name) != one]
         changed += [f"{name} changed" for name, one in self.inputs.items() if other.inputs.get(name) != one]
         changed += [f"{name} is gone" for name in other.inputs if name not in self.inputs]
+        if not changed and self.lineage != other.lineage:
+            changed = ["what its inputs come from changed"]
         return changed + (["the code changed"] if self.code != other.code else [])
 
 

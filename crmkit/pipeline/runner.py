@@ -23,7 +23,7 @@ from crmkit.exceptions import CrmkitError, CrmkitWarning
 from crmkit.pipeline import artefacts
 from crmkit.pipeline.artefacts import Artefact, digest_of
 from crmkit.pipeline.decisions import UNKNOWN, Decider, Decision
-from crmkit.pipeline.records import Record, measured
+from crmkit.pipeline.records import Key, Record, measured
 from crmkit.pipeline.stage import Stage
 
 __all__ = ["Progress", "Runner", "Source"]
@@ -70,6 +70,7 @@ class Runner:
     made: dict[str, Artefact] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     records: dict[str, Record] = field(default_factory=dict)
+    _lineages: dict[str, str] = field(default_factory=dict)
     _values: dict[str, Any] = field(default_factory=dict)
 
     def plan(self) -> list[Decision]:
@@ -77,25 +78,49 @@ class Runner:
         for step in self.stages:
             decision = self._decide(step)
             if decision.record:
-                self.made |= decision.record.outputs
+                self._remember(decision.record)
             elif decision.action != "skipped":
                 self.made |= dict.fromkeys(step.outputs, UNKNOWN)
+                self._lineages |= dict.fromkeys(step.outputs, self._key(step).lineage)
         return self.decisions
 
     def run(self) -> None:
-        """Keep or redo every stage; the first error of one that may not fail ends it, with what is done left in place."""
+        """Keep or redo every stage.
+
+        Raises
+        ------
+        CrmkitError
+            The first error of a stage that may not fail. Stages that do not depend on it have ended before it is raised, and
+            what they made stays in place for the next run.
+        """
+        faults, blocked = list[CrmkitError](), set[str]()
         for place, step in enumerate(self.stages):
-            decision = self._decide(step)
-            if decision.action == "skipped":
-                self.progress(step.name, "skipped", None)
+            if not blocked.isdisjoint(step.reads):
+                self.progress(step.name, "blocked", None)
+                blocked |= set(step.outputs)
                 continue
-            record = self._keep(decision) if decision.record else self._redo(step)
-            self.progress(step.name, "kept" if decision.record else "failed" if record.failed else "done", record)
-            self.records[step.name] = record
-            self.made |= record.outputs
-            self.notes = list(dict.fromkeys([*self.notes, *record.notes]))
+            try:
+                self._advance(step)
+            except CrmkitError as fault:
+                fault.add_note(f"The stage {step.name} failed. Other stages are kept: run again to go on from there.")
+                self.progress(step.name, f"failed: {fault}", None)
+                faults.append(fault)
+                blocked |= set(step.outputs)
             wanted = {name for later in self.stages[place + 1 :] for name in later.reads}
             self._values = {name: value for name, value in self._values.items() if name in wanted}
+        if faults:
+            raise faults[0]
+
+    def _advance(self, step: Stage) -> None:
+        decision = self._decide(step)
+        if decision.action == "skipped":
+            self.progress(step.name, "skipped", None)
+            return
+        record = self._keep(decision) if decision.record else self._redo(step)
+        self.progress(step.name, "kept" if decision.record else "failed" if record.failed else "done", record)
+        self.records[step.name] = record
+        self._remember(record)
+        self.notes = list(dict.fromkeys([*self.notes, *record.notes]))
 
     def account(self) -> list[dict[str, Any]]:
         """Each stage, what became of it, when it was made, and what it cost."""
@@ -107,10 +132,20 @@ class Runner:
         ]
 
     def _decide(self, step: Stage) -> Decision:
-        digests = {name: digest for name in step.reads if (digest := self._digest(name)) is not None}
-        decision = self.decider.decide(step, digests)
+        decision = self.decider.decide(step, self._digests(step), self._lineages)
         self.decisions.append(decision)
         return decision
+
+    def _key(self, step: Stage) -> Key:
+        return self.decider.key(step, self._digests(step), self._lineages)
+
+    def _digests(self, step: Stage) -> dict[str, str]:
+        """Of the inputs that are there."""
+        return {name: digest for name in step.reads if (digest := self._digest(name)) is not None}
+
+    def _remember(self, record: Record) -> None:
+        self.made |= record.outputs
+        self._lineages |= dict.fromkeys(record.outputs, record.key.lineage)
 
     def _digest(self, name: str) -> str | None:
         """Of an input's content; None where it is absent."""
@@ -131,9 +166,7 @@ class Runner:
 
     def _redo(self, step: Stage) -> Record:
         self.progress(step.name, "running", None)
-        key = self.decider.key(
-            step, {name: digest for name in step.reads if (digest := self._digest(name)) is not None}
-        )
+        key = self._key(step)
         home = self.work / f"{step.name}-{key.digest[:16]}"
         with measured() as cost, warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
             warnings.simplefilter("always")
@@ -158,12 +191,9 @@ class Runner:
                 name: artefacts.save(name, one, self.folder, key) for name, one in found.items() if one is not None
             }, ""
         except CrmkitError as error:
-            if step.may_fail:
-                return {}, f"The stage {step.name} failed: {error}"
-            error.add_note(
-                f"The stage {step.name} failed. What was made before it is kept: run again to go on from there."
-            )
-            raise
+            if not step.may_fail:
+                raise
+            return {}, f"The stage {step.name} failed: {error}"
 
     def _value(self, name: str) -> Any:
         """An input as the stage gets it: always as it was saved, so that a resumed run sees what a whole one sees."""

@@ -30,6 +30,7 @@ SOURCES = (
     "tips_files",
     "font",
     "as_of",
+    "until",
     "notes",
     "previous",
     "campaign_tables",
@@ -105,9 +106,9 @@ def earlier_runs(out: Path, day: date) -> tuple[list[Published], list[str]]:
     return found, []
 
 
-def history_sources(runs: Sequence[Published], day: date, horizon: int) -> dict[str, Source]:
+def history_sources(runs: Sequence[Published], day: date, until: date, horizon: int) -> dict[str, Source]:
     """What earlier runs left: labels to hold, and the newest campaign whose days are over."""
-    found = {"as_of": Source(str(day), _given(day))}
+    found = {"as_of": Source(str(day), _given(day)), "until": Source(str(until), _given(until))}
     if runs and runs[0].has("customers"):
         newest = runs[0]
         found["previous"] = Source(newest.digest("customers"), lambda: Previous.of(newest))

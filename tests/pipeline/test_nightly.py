@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -13,15 +15,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from crmkit import Deals, OfferPlan, Transactions
-from crmkit.campaigns.contact_history import LastCampaign
-from crmkit.exceptions import ConfigError, ExtractError, PublishError, RefusedError
+from crmkit import Deals, OfferPlan, RunResult, Transactions, run, stage
+from crmkit.exceptions import ConfigError, CrmkitWarning, PublishError, RefusedError
 from crmkit.pipeline.config import read_config
-from crmkit.pipeline.publish import Published, run
-from crmkit.pipeline.quality import quiet as _quiet
-from crmkit.pipeline.quality import strangers as _strangers
-from crmkit.pipeline.quality import why_none as _why_none
-from crmkit.pipeline.runner import Run as _Run
+from crmkit.pipeline.quality import check_last_days, check_members, why_none
+from crmkit.pipeline.sources import CAMPAIGN_TABLES
+from crmkit.pipeline.stages.offers import measure_campaign
 from crmkit.reports.lists.content import Lists
 from crmkit.reports.lists.pdf_canvas import Sheet
 
@@ -31,15 +30,22 @@ LABELS = {"r_score": 5, "f_score": 5, "m_score": 5, "segment": "champions", "tie
 # -- What is delivered -----------------------------------------------------------------------------------------------
 
 
-def test_members_who_are_nobody_here_are_refused_and_strangers_are_told() -> None:
+def test_members_without_a_match_are_refused_and_unmatched_ones_are_told() -> None:
     customers = pd.DataFrame({"customer_id": ["0071", "0072", "0073"]})
     with pytest.raises(RefusedError, match=r"None of the 3 customers is among the 2 members.*leading zeros"):
-        _strangers(customers, pd.DataFrame({"customer_id": ["71", "72"]}))
+        check_members(customers, pd.DataFrame({"customer_id": ["71", "72"]}))
     with pytest.raises(RefusedError, match="the 0 members"):
-        _strangers(customers, pd.DataFrame({"customer_id": pd.Series(dtype="str")}))
-    (note,) = _strangers(customers, pd.DataFrame({"customer_id": ["0071", "0099"]}))
-    assert note.startswith("2 of 3 customers are not among the members")
-    assert _strangers(customers, pd.DataFrame({"customer_id": ["0073", "0072", "0071", "0070"]})) == []
+        check_members(customers, pd.DataFrame({"customer_id": pd.Series(dtype="str")}))
+    with pytest.warns(CrmkitWarning, match=r"^2 of 3 customers are not among the members"):
+        check_members(customers, pd.DataFrame({"customer_id": ["0071", "0099"]}))
+    assert notes_of(check_members, customers, pd.DataFrame({"customer_id": ["0073", "0072", "0071", "0070"]})) == []
+
+
+def notes_of(function: Callable[..., None], *arguments: Any) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        function(*arguments)
+    return [str(one.message) for one in caught]
 
 
 def log_of(*days: str) -> Transactions:
@@ -49,60 +55,62 @@ def log_of(*days: str) -> Transactions:
 
 def test_days_that_are_missing_at_the_end_are_told_and_many_are_refused() -> None:
     shut_on_sunday = log_of("2017-12-01", "2017-12-02", "2017-12-04", "2017-12-05", "2018-06-01")
-    assert _quiet(shut_on_sunday, date(2017, 12, 5)) == []
-    assert _quiet(shut_on_sunday, date(2017, 12, 6)) == []
-    (note,) = _quiet(shut_on_sunday, date(2017, 12, 7))
-    assert "last day with a line is 2017-12-05, but the numbers stand for 2017-12-07" in note
-    assert len(_quiet(shut_on_sunday, date(2017, 12, 19))) == 1
+    assert notes_of(check_last_days, shut_on_sunday, date(2017, 12, 5)) == []
+    assert notes_of(check_last_days, shut_on_sunday, date(2017, 12, 6)) == []
+    (note,) = notes_of(check_last_days, shut_on_sunday, date(2017, 12, 7))
+    assert note.startswith("The latest transaction is dated 2017-12-05, but results are as of 2017-12-07")
+    assert len(notes_of(check_last_days, shut_on_sunday, date(2017, 12, 19))) == 1
     with pytest.raises(
-        RefusedError, match=r"is 2017-12-05, .* for 2017-12-20 .* next: 15; at most 2 .* stand for 2017-12-05"
+        RefusedError, match=r"dated 2017-12-05, .* as of 2017-12-20 .* at most 2 days .* --as-of 2017-12-05"
     ):
-        _quiet(shut_on_sunday, date(2017, 12, 20))
+        check_last_days(shut_on_sunday, date(2017, 12, 20))
     monthly = log_of("2017-01-01", "2017-02-01", "2017-03-01")
-    assert len(_quiet(monthly, date(2017, 3, 1 + 30))) == 0
-    assert len(_quiet(monthly, date(2017, 8, 3))) == 1
+    assert len(notes_of(check_last_days, monthly, date(2017, 3, 1 + 30))) == 0
+    assert len(notes_of(check_last_days, monthly, date(2017, 8, 3))) == 1
     with pytest.raises(RefusedError):
-        _quiet(monthly, date(2017, 8, 4))
-    assert _quiet(log_of("2017-01-01"), date(2018, 1, 1)) == []
+        check_last_days(monthly, date(2017, 8, 4))
+    assert notes_of(check_last_days, log_of("2017-01-01"), date(2018, 1, 1)) == []
 
 
 # -- Night after night -----------------------------------------------------------------------------------------------
 
 
+@stage("customers", "repurchases", "offers", "planned", "control", "deals", "read")
+def few_tables(transactions_files: Any, as_of: date, previous: Any = None, font: Any = None) -> dict[str, Any]:
+    customers = pd.DataFrame({"customer_id": ["a"], "tier_since": [pd.Timestamp(as_of)], **LABELS})
+    others = {name: customers[["customer_id"]] for name in CAMPAIGN_TABLES}
+    return {"customers": customers, "read": {}, **others}
+
+
+@stage("log")
+def few_sales(transactions_files: Any) -> dict[str, Any]:
+    return {"log": log_of("2017-01-01")}
+
+
+TOYS = [few_sales, few_tables, measure_campaign]
+
+
 @pytest.fixture
-def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Published]:
-    """Publish a day into ``tmp_path / "out"``; the run writes two small tables and a manifest."""
+def night(tmp_path: Path) -> Callable[..., RunResult]:
+    """Publish a day into ``tmp_path / "out"``; the run writes a few small tables."""
     (tmp_path / "till.csv").write_text("customer_id,purchased_at,amount\na,2017-12-01,1\n")
-    (tmp_path / "crmkit.toml").write_text('until = 2017-12-31\n[transactions]\nfiles = "till.csv"\n')
+    config = 'until = 2017-12-31\n[transactions]\nfiles = "till.csv"\n'
 
-    def publishable(job: _Run) -> dict[str, Any]:
-        customers = pd.DataFrame({"customer_id": ["a"], "tier_since": [pd.Timestamp(job.day)], **LABELS})
-        job._write(customers, "customers")
-        job._campaign(log_of("2017-01-01"))
-        previous = job.previous.run if job.previous else None
-        return {"as_of": str(job.day), "previous": previous, "notes": job.notes, "settings": {"value": {}}}
-
-    monkeypatch.setattr(_Run, "publishable", publishable)
-
-    def one(day: int, more: str = "", **options: bool) -> Published:
-        config = tmp_path / "crmkit.toml"
-        text = config.read_text()
-        config.write_text(text + more)
-        try:
-            return run(read_config(config), tmp_path, tmp_path / "out", as_of=date(2017, 12, day), **options)
-        finally:
-            config.write_text(text)
+    def one(day: int, more: str = "", **options: Any) -> RunResult:
+        (tmp_path / "crmkit.toml").write_text(config + more)
+        options = {"stages": TOYS[1:2]} | options
+        return run(tmp_path / "crmkit.toml", tmp_path / "out", as_of=date(2017, 12, day), **options)
 
     return one
 
 
-Night = Callable[..., Published]
+Night = Callable[..., RunResult]
 
 
-def test_a_run_can_be_forced_again_and_again(night: Night, tmp_path: Path) -> None:
+def test_a_run_can_be_repeated_again_and_again(night: Night, tmp_path: Path) -> None:
     name = night(1).folder.resolve().name
     for number in (2, 3, 4):
-        again = night(1, force=True)
+        again = night(1, fresh=True)
         assert again.folder.resolve().name == f"{name}-{number}"
         assert [folder.name for folder in (tmp_path / "out" / "runs").iterdir()] == [f"{name}-{number}"]
     assert night(1).repeated
@@ -120,9 +128,9 @@ def test_a_damaged_run_before_is_named_and_labels_start_anew(night: Night, name:
         damaged.write_bytes(content)
     after = night(2)
     assert after.manifest["previous"] is None
-    assert after.manifest["notes"][0].startswith("Segments and tiers start anew: ")
-    assert name in after.manifest["notes"][0]
-    assert "Put it back" in after.manifest["notes"][0]
+    assert after.notes[0].startswith("Segments and tiers were rebuilt from scratch: ")
+    assert name in after.notes[0]
+    assert "Restore it from a backup" in after.notes[0]
     assert night(3).manifest["previous"] == after.manifest["run"]
 
 
@@ -139,28 +147,20 @@ def test_a_run_that_was_put_back_holds_labels_again(night: Night, tmp_path: Path
 
 
 def test_a_damaged_campaign_is_a_note(night: Night) -> None:
-    first = night(1).folder.resolve()
-    assert night(19).manifest["notes"] == []
-    (first / "customers.parquet").write_bytes(b"torn")
-    (note,) = night(20).manifest["notes"]
-    assert note.startswith("The last campaign could not be measured: ")
-    assert str(first / "customers.parquet") in note
-
-
-def test_a_torn_table_of_a_campaign_names_its_file(tmp_path: Path) -> None:
-    for name in ("repurchases", "offers", "planned", "control", "deals"):
-        pd.DataFrame({"customer_id": ["a"]}).to_parquet(tmp_path / f"{name}.parquet")
-    (tmp_path / "offers.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ExtractError, match=r"offers\.parquet of an earlier run cannot be read"):
-        LastCampaign.of(tmp_path, log_of("2017-01-01"), 1.25)
+    first = night(1, stages=TOYS).folder.resolve()
+    assert night(14, stages=TOYS).notes == []
+    (first / "offers.parquet").write_bytes(b"torn")
+    (note,) = night(20, stages=TOYS).notes
+    assert note.startswith("The stage measure-campaign failed: ")
+    assert str(first / "offers.parquet") in note
 
 
 def test_a_run_that_current_pointed_at_and_is_gone_is_told(night: Night, tmp_path: Path) -> None:
     night(1)
     shutil.rmtree(night(2).folder.resolve())
-    assert "start anew" in night(3).manifest["notes"][0]
+    assert "rebuilt from scratch" in night(3).notes[0]
     (tmp_path / "out" / "CURRENT").unlink()
-    assert "start anew" in night(4).manifest["notes"][0]
+    assert "rebuilt from scratch" in night(4).notes[0]
 
 
 def test_an_earlier_day_leaves_current_and_the_chain_alone(night: Night, tmp_path: Path) -> None:
@@ -171,42 +171,35 @@ def test_an_earlier_day_leaves_current_and_the_chain_alone(night: Night, tmp_pat
         assert earlier.repeated is repeated
         assert earlier.folder.parent.name == "runs"
         assert earlier.manifest["previous"] == first.manifest["run"]
-        assert "CURRENT stays at the run of 2017-12-20" in earlier.manifest["notes"][-1]
+        assert "CURRENT stays at the run of 2017-12-20" in earlier.notes[-1]
         assert os.readlink(tmp_path / "out" / "CURRENT") == link
     assert night(21).manifest["previous"] == newest.manifest["run"]
     assert night(21, "[lists]\ntitle = 'Other'\n").folder.name == "CURRENT"
 
 
-def test_a_published_run_whose_files_are_gone_or_changed_is_computed_again(night: Night, tmp_path: Path) -> None:
+def test_a_published_run_whose_files_are_gone_or_changed_is_made_again(night: Night, tmp_path: Path) -> None:
     table = night(1).folder / "customers.parquet"
-    sound = table.read_bytes()
+    valid = table.read_bytes()
     assert night(1).repeated
-    for damage in (lambda: table.unlink(), lambda: table.write_bytes(sound[:-1]), (table.parent / "run.json").unlink):
+    for damage in (lambda: table.unlink(), lambda: table.write_bytes(valid[:-1]), (table.parent / "run.json").unlink):
         damage()
         assert not night(1).repeated
-        assert table.read_bytes() == sound
+        assert table.read_bytes() == valid
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 1
 
 
-def test_a_manifest_that_cannot_be_read_never_becomes_current(
-    night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    night(1)
-    link = os.readlink(tmp_path / "out" / "CURRENT")
-    monkeypatch.setattr("crmkit.pipeline.publish._finish", lambda part, manifest: (part / "run.json").write_text("{"))
-    with pytest.raises(ExtractError, match=r"run\.json"):
-        night(2)
-    assert os.readlink(tmp_path / "out" / "CURRENT") == link
-
-
-def test_a_full_disk_is_said_as_such(night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(job: _Run) -> dict[str, Any]:
+def test_a_full_disk_is_said_as_such_and_the_next_run_goes_on(night: Night, tmp_path: Path) -> None:
+    @stage("more")
+    def full(customers: Any) -> None:
         raise RuntimeError(f'IO Error: Could not write file "x": {os.strerror(errno.ENOSPC)}')
 
-    monkeypatch.setattr(_Run, "publishable", full)
-    with pytest.raises(PublishError, match="The disk takes no more"):
-        night(1)
-    assert list((tmp_path / "out" / "runs").iterdir()) == []
+    with pytest.raises(PublishError, match="No space left on the disk"):
+        night(1, stages=[few_tables, full])
+    (part,) = (tmp_path / "out" / "runs").iterdir()
+    assert part.suffix == ".part"
+    done = night(1)
+    assert [one["action"] for one in done.manifest["stages"]] == ["kept"]
+    assert [folder.suffix for folder in (tmp_path / "out" / "runs").iterdir()] == [""]
 
 
 def test_the_font_starts_from_the_configuration_and_is_an_input(night: Night, tmp_path: Path) -> None:
@@ -219,6 +212,18 @@ def test_the_font_starts_from_the_configuration_and_is_an_input(night: Night, tm
     assert not night(1, lists).repeated
     with pytest.raises(ConfigError, match=r"\[lists\] font: there is no file"):
         night(1, lists.replace("own", "absent"))
+
+
+def test_a_new_stage_is_one_function_and_one_line(night: Night) -> None:
+    @stage("birthdays")
+    def birthdays(customers: pd.DataFrame, as_of: date) -> dict[str, Any]:
+        """Whose birthday is near."""
+        return {"birthdays": customers[["customer_id"]]}
+
+    done = night(1, stages=[few_tables, birthdays])
+    assert done.tables["birthdays"]["customer_id"].tolist() == ["a"]
+    assert done.manifest["rows"]["birthdays"] == 1
+    assert json.loads((done.folder / ".birthdays.json").read_text())["stage"] == "birthdays"
 
 
 # -- Terms -----------------------------------------------------------------------------------------------------------
@@ -260,10 +265,10 @@ def deals_of(category: str = "Milk", budget: float = 10, value: float = 0.5) -> 
 @pytest.mark.parametrize(
     ("deals", "terms", "why"),
     [
-        (deals_of("Tea"), {}, "no category of the deals of its days"),
+        (deals_of("Tea"), {}, "none of the categories with a current deal has repurchase predictions"),
         (deals_of(budget=0), {}, "the budgets of all deals of its days are 0"),
         (deals_of(), {"control": 1.0}, "the control group has every member"),
-        (deals_of(), {"control": 0.0, "min_weekly_spend": 99}, "no member may get one"),
+        (deals_of(), {"control": 0.0, "min_weekly_spend": 99}, "every member is excluded"),
         (deals_of(), {"control": 0.0, "store_budget": 0.0}, "none would gain anything within the budgets"),
     ],
 )
@@ -272,8 +277,8 @@ def test_why_nobody_gets_an_offer_is_said(deals: Deals, terms: dict[str, Any], w
     customers = pd.DataFrame({"customer_id": list("abcd"), "weekly_spend": 10.0})
     plan = OfferPlan(deals, **terms).solve(DUE, customers)
     assert not len(plan.offers)
-    assert why in _why_none(deals.frame, DUE, plan)
-    assert "no deal runs on its days" in _why_none(deals.frame.iloc[:0], DUE, plan)
+    assert why in why_none(deals.frame, DUE, plan)
+    assert "no deal runs on its days" in why_none(deals.frame.iloc[:0], DUE, plan)
 
 
 def test_a_card_number_that_fonts_may_lack_is_left_out_with_a_note() -> None:

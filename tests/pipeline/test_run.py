@@ -22,12 +22,14 @@ import pypdfium2
 import pytest
 from filelock import FileLock
 
-from crmkit import Deals, RFMScores, Transactions, ValueTiers, campaign_effect, read_extract
+from crmkit import Deals, RFMScores, Transactions, ValueTiers, campaign_effect, read_extract, run
 from crmkit.campaigns.contact_history import LastCampaign
-from crmkit.pipeline.config import Value, read_config
+from crmkit.exceptions import CrmkitWarning
 from crmkit.pipeline.history import Previous
-from crmkit.pipeline.publish import run
-from crmkit.pipeline.runner import Run as _Run
+from crmkit.pipeline.settings import Value
+from crmkit.pipeline.sources import CAMPAIGN_TABLES, earlier_runs
+from crmkit.pipeline.stages import STAGES
+from crmkit.pipeline.stages.customers import customers as customer_rows
 from crmkit.testing import generated_sales
 
 OUTPUTS = {
@@ -104,7 +106,7 @@ def test_the_manifest_accounts_for_rows_money_inputs_and_outputs(published: Path
     assert len(manifest["inputs"]) == 13
     assert all(len(entry["sha256"]) == 64 for entry in manifest["inputs"])
     assert set(manifest["backtests"]) == {"Lifetime value", "Churn", "Next purchase"}
-    assert {"versions", "settings", "seconds", "rows", "outputs", "as_of", "run"} <= set(manifest)
+    assert {"versions", "settings", "stages", "rows", "outputs", "as_of", "run"} <= set(manifest)
 
 
 def test_one_row_a_customer_with_every_score(published: Path) -> None:
@@ -141,11 +143,11 @@ def test_labels_are_held_by_those_of_the_run_before(published: Path) -> None:
     assert (after.loc[~stayed, "tier_since"] == pd.Timestamp("2017-12-31")).all()
 
 
-def test_the_last_campaign_is_measured_before_the_next(published: Path, delivery: Path, tmp_path: Path) -> None:
+def test_the_last_campaign_is_measured_before_the_next(published: Path, delivery: Path) -> None:
     (first, _), (second, _) = run_of(published, "2017-10-31"), run_of(published, "2017-12-31")
     (folder,) = published.glob("runs/2017-10-31*")
-    assert first["campaign"] is None
-    assert second["campaign"].startswith("The 14 days after 31 October 2017. The campaign brought ")
+    assert "campaign" not in first
+    assert second["campaign"]["told"].startswith("The 14 days after 31 October 2017. The campaign brought ")
     assert "What the last campaign brought" in (published / "CURRENT" / "report.html").read_text()
 
     lines = pd.concat([pd.read_csv(file, dtype={"card": str}) for file in delivery.glob("till*.csv")])
@@ -155,17 +157,17 @@ def test_the_last_campaign_is_measured_before_the_next(published: Path, delivery
         for start, end in (("2017-11-01", "2017-11-14"), ("2017-10-18", "2017-10-31"))
     ]
     groups = [pd.read_parquet(folder / f"{name}.parquet") for name in ("planned", "control")]
-    assert str(campaign_effect(spend[0], *groups, spend[1])) in second["campaign"]
+    assert str(campaign_effect(spend[0], *groups, spend[1])) in second["campaign"]["told"]
     log, _ = Transactions.split_extract(
         read_extract(sorted(delivery.glob("till*.csv"))), until="2017-11-13", customer_id="card"
     )
-    assert LastCampaign.of(folder, log, 1.25) is None
-    assert LastCampaign.of(published, log, 1.25) is None
+    tables = {name: pd.read_parquet(folder / f"{name}.parquet") for name in CAMPAIGN_TABLES}
+    assert LastCampaign.of(tables, log, 1.25) is None
+    assert LastCampaign.of({}, log, 1.25) is None
 
-    deals = pd.read_parquet(folder / "deals.parquet")
-    shutil.copytree(folder, tmp_path / "branded")
-    deals.assign(brand_type="national").to_parquet(tmp_path / "branded" / "deals.parquet")
-    branded = LastCampaign.of(tmp_path / "branded", replace(log, until=date(2017, 12, 31)), 1.25)
+    deals = tables["deals"]
+    tables["deals"] = deals.assign(brand_type="national")
+    branded = LastCampaign.of(tables, replace(log, until=date(2017, 12, 31)), 1.25)
     assert branded is not None
     assert branded.response is None
     assert branded.for_deals(Deals(deals)).frame.equals(deals)
@@ -188,42 +190,34 @@ def test_every_change_of_tier_is_listed_with_its_reason(published: Path) -> None
 
 def test_the_run_before_is_never_of_the_same_day_or_a_later_one(published: Path) -> None:
     for day, earlier in (("2018-01-01", "2017-12-31"), ("2017-12-31", "2017-10-31"), ("2017-11-15", "2017-10-31")):
-        found = Previous.before(published, date.fromisoformat(day))
-        assert found is not None
-        assert str(found.day) == earlier
-    assert Previous.before(published, date(2017, 10, 31)) is None
-    assert Previous.before(published / "nothing", date(2018, 1, 1)) is None
+        runs, notes = earlier_runs(published, date.fromisoformat(day))
+        assert str(runs[0].day) == earlier
+        assert notes == []
+    assert earlier_runs(published, date(2017, 10, 31)) == ([], [])
+    assert earlier_runs(published / "nothing", date(2018, 1, 1)) == ([], [])
 
 
 @pytest.mark.parametrize(
-    ("other", "customer", "note"),
-    [("horizon = 180", "a", "[value] differs from the run of 2017-05-31"), ("", "z", "had none of these customers")],
+    ("horizon", "customer", "note"),
+    [(180, "a", "[value] changed since the run of 2017-05-31"), (365, "z", "had none of these customers")],
 )
-def test_other_terms_or_other_customers_start_anew(
-    delivery: Path, tmp_path: Path, other: str, customer: str, note: str
-) -> None:
-    (delivery / "other.toml").write_text(f"{CONFIG}[value]\n{other}\n")
-    table = pd.DataFrame(
-        {
-            "customer_id": ["a", "b"],
-            "days_since_last": [1, 5],
-            "n_purchases": [4, 1],
-            "total_spend": 9.0,
-            "value": [50, 45],
-        }
+def test_other_terms_or_other_customers_start_anew(horizon: int, customer: str, note: str) -> None:
+    summary = pd.DataFrame(
+        {"customer_id": ["a", "b"], "days_since_last": [1, 5], "n_purchases": [4, 1], "total_spend": 9.0}
     )
-    known = table.assign(customer_id=[customer, "y"], r_score=5, f_score=5, m_score=5, segment="champions", tier="A")
-    known["tier_since"] = pd.Timestamp("2017-05-31")
-    before = Previous("r", date(2017, 5, 31), Value().model_dump(mode="json"), known.set_index("customer_id"))
-    job = _Run(read_config(delivery / "other.toml"), {}, date(2017, 12, 31), tmp_path, print, before)
-    found = job._labelled(table)
-    assert note in job.notes[0]
-    assert job.moved is None
-    assert found["tier"].tolist() == ValueTiers().fit_transform(table["value"]).tolist()
-    assert (found["tier_since"] == pd.Timestamp("2017-12-31")).all()
+    values = pd.DataFrame({"customer_id": ["a", "b"], "value": [50, 45]})
+    known = summary.merge(values).assign(customer_id=[customer, "y"], r_score=5, f_score=5, m_score=5)
+    known = known.assign(segment="champions", tier="A", tier_since=pd.Timestamp("2017-05-31"))
+    before = Previous(date(2017, 5, 31), Value().model_dump(mode="json"), known.set_index("customer_id"))
+    risks, today = pd.DataFrame({"customer_id": ["a", "b"]}), date(2017, 12, 31)
+    with pytest.warns(CrmkitWarning, match=re.escape(note)):
+        made = customer_rows(summary, values, risks, today, None, before, value=Value(horizon=horizon))
+    assert made["moved"] is None
+    assert made["customers"]["tier"].tolist() == ValueTiers().fit_transform(values["value"]).tolist()
+    assert (made["customers"]["tier_since"] == pd.Timestamp("2017-12-31")).all()
 
 
-def planned(delivery: Path, home: Path, monkeypatch: pytest.MonkeyPatch, more: str, **tables: str) -> Path:
+def planned(delivery: Path, home: Path, more: str, **tables: str) -> Path:
     """The published folder of a run on lines with brand types, whose configuration goes on with ``more``.
 
     It does not look back, which takes long.
@@ -235,20 +229,18 @@ def planned(delivery: Path, home: Path, monkeypatch: pytest.MonkeyPatch, more: s
     for name, content in tables.items():
         (folder / f"{name}.csv").write_text(content)
     (folder / "planned.toml").write_text(CONFIG + more)
-    monkeypatch.setattr(_Run, "_checks", lambda job, log: [])
-    return run(read_config(folder / "planned.toml"), folder, home / "out").folder
+    stages = [one for one in STAGES if not one.name.startswith("backtest-")]
+    return run(folder / "planned.toml", home / "out", stages=stages).folder
 
 
-def test_the_plan_keeps_the_terms_of_the_configuration(
-    delivery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_plan_keeps_the_terms_of_the_configuration(delivery: Path, tmp_path: Path) -> None:
     terms = (
         'store_budget = 2\nfunder_budgets = { "Maker 1" = 1 }\nmin_reach = { "Maker 2" = 1000 }\n'
         'min_worth = { A = 1.5 }\n[tips]\nfiles = "tips.csv"\ncolumns = { title = "recipe" }\n'
     )
     deals = DEALS.replace(",1,0.50", ",0.5,0.50").replace(",1,1.00", ",0.5,1.00")
     tips = "tip_id,category,recipe\nT1,Category 01,Pancakes\nT2,Category 02,Tea and scones\n"
-    current = planned(delivery, tmp_path, monkeypatch, terms, deals=deals, tips=tips)
+    current = planned(delivery, tmp_path, terms, deals=deals, tips=tips)
     offers = pd.read_parquet(current / "offers.parquet")
     spent = offers.groupby("deal_id")["expected_cost"].sum()
     assert spent["D1"] * 0.5 <= 1 + 1e-9
@@ -264,11 +256,9 @@ def test_the_plan_keeps_the_terms_of_the_configuration(
     assert "Pancakes" in "".join(page.get_textpage().get_text_range() for page in document)
 
 
-def test_the_mailing_system_gets_the_offers_with_what_to_print(
-    delivery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_mailing_system_gets_the_offers_with_what_to_print(delivery: Path, tmp_path: Path) -> None:
     deals = DEALS.replace('"<b>1.00', '"=1.00')
-    current = planned(delivery, tmp_path, monkeypatch, "", deals=deals)
+    current = planned(delivery, tmp_path, "", deals=deals)
     whole = pd.read_parquet(current / "offers.parquet")
     mailing = pd.read_csv(current / "offers.csv", dtype={"customer_id": str})
     assert list(mailing.columns) == list(whole.columns)
@@ -278,12 +268,10 @@ def test_the_mailing_system_gets_the_offers_with_what_to_print(
     assert "'=1.00 off</b> Category 02" in set(mailing["title"])
 
 
-def test_deals_that_depend_on_usage_follow_the_members_groups(
-    delivery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_deals_that_depend_on_usage_follow_the_members_groups(delivery: Path, tmp_path: Path) -> None:
     deals = DEALS.replace("funder_share,", "funder_share,value_heavy,").replace(",1,0.50", ",1,1.50,0.50")
     deals = deals.replace(",1,1.00", ",1,,1.00")
-    current = planned(delivery, tmp_path, monkeypatch, "", deals=deals)
+    current = planned(delivery, tmp_path, "", deals=deals)
     values = pd.read_parquet(current / "offers.parquet").query("deal_id == 'D1'")["value"]
     assert set(values) == {0.5, 1.5}
 
@@ -293,12 +281,12 @@ def test_strangers_cannot_read_the_output(published: Path) -> None:
         assert not file.stat().st_mode & 0o007
 
 
-def test_the_same_run_again_does_nothing_and_forced_gives_the_same_bytes(published: Path, delivery: Path) -> None:
+def test_the_same_run_again_does_nothing_and_a_fresh_one_gives_the_same_bytes(published: Path, delivery: Path) -> None:
     before = json.loads((published / "CURRENT" / "run.json").read_text())["outputs"]
     again = crmkit("run", delivery / "crmkit.toml", "--out", published)
     assert again.returncode == 0
     assert "Nothing to do" in again.stdout
-    forced = crmkit("run", delivery / "crmkit.toml", "--out", published, "--force")
+    forced = crmkit("run", delivery / "crmkit.toml", "--out", published, "--fresh")
     assert forced.returncode == 0, forced.stderr
     assert json.loads((published / "CURRENT" / "run.json").read_text())["outputs"] == before
 
@@ -343,7 +331,7 @@ def test_another_run_in_the_same_folder_is_told_to_wait(published: Path, deliver
         ("column.toml", CONFIG.replace('"card"', '"crad"'), 65, "'crad' (for customer_id)"),
         ("zone.toml", CONFIG.replace("columns", 'time_zone = "Mars/Base"\ncolumns', 1), 78, "no time zone 'Mars/Base'"),
         ("early.toml", CONFIG.replace("2017-12-31", "2017-02-01"), 65, "Set until to the last day of the delivery"),
-        ("late.toml", CONFIG.replace("2017-12-31", "2027-12-31"), 65, "The last day with a line is 2017-12-31"),
+        ("late.toml", CONFIG.replace("2017-12-31", "2027-12-31"), 65, "The latest transaction is dated 2017-12-31"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_exit_code(
@@ -379,12 +367,15 @@ def test_a_failed_run_leaves_the_published_one_alone(published: Path, delivery: 
     done = crmkit("run", config, "--out", published)
     assert done.returncode == 65
     assert "budget is below 0" in done.stderr
+    assert "The stage read-deals failed." in done.stderr
     assert os.readlink(published / "CURRENT") == before
-    assert not list(published.glob("runs/*.part"))
+    (part,) = published.glob("runs/*.part")
+    assert (part / "repurchases.parquet").is_file()
+    assert not (part / "report.html").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
-def test_a_killed_run_publishes_nothing_and_the_next_one_sweeps_up(delivery: Path, tmp_path: Path) -> None:
+def test_a_killed_run_publishes_nothing_and_the_next_one_goes_on_from_there(delivery: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "crmkit", "run", str(delivery / "crmkit.toml"), "--out", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -394,9 +385,12 @@ def test_a_killed_run_publishes_nothing_and_the_next_one_sweeps_up(delivery: Pat
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (out / "CURRENT").exists()
-    assert list(out.glob("runs/*.part"))
+    (part,) = out.glob("runs/*.part")
+    finished = {file.name.strip(".").removesuffix(".json") for file in part.glob(".*.json")}
     assert crmkit("run", delivery / "crmkit.toml", "--out", out).returncode == 0
     assert not list(out.glob("runs/*.part"))
+    stages = json.loads((out / "CURRENT" / "run.json").read_text())["stages"]
+    assert {one["stage"] for one in stages if one["action"] == "kept"} == finished
     assert {file.name for file in (out / "CURRENT").iterdir()} >= OUTPUTS
 
 
@@ -486,17 +480,17 @@ def test_a_refused_run_shows_one_place_of_each_fault(tmp_path: Path) -> None:
     assert "state time_format" in done.stderr
 
 
-def test_a_terminated_run_leaves_nothing_behind(delivery: Path, tmp_path: Path) -> None:
+def test_a_terminated_run_leaves_no_temporary_file(delivery: Path, tmp_path: Path) -> None:
     out, scratch = tmp_path / "out", tmp_path / "tmp"
     scratch.mkdir()
     command = [sys.executable, "-m", "crmkit", "run", str(delivery / "crmkit.toml"), "--out", str(out)]
     process = subprocess.Popen(command, env=os.environ | {"TMPDIR": str(scratch)}, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while not list(out.glob("runs/*.part/log/trips.parquet")) and time.monotonic() < deadline:
+    while not list(out.glob("work/*/log/trips.parquet")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.terminate()
     assert process.wait() == 143
-    assert not list(out.glob("runs/*"))
+    assert not (out / "CURRENT").exists()
     assert not list(scratch.rglob("*.parquet"))
 
 
@@ -515,8 +509,8 @@ def test_work_in_progress_is_closed_to_strangers(delivery: Path, tmp_path: Path)
 
 def test_out_of_memory_is_said(delivery: Path, tmp_path: Path) -> None:
     limited = (
-        "import crmkit.pipeline.runner, crmkit.pipeline.cli, crmkit.engine\n"
-        "with crmkit.engine.duckdb.limits(memory_limit='1MB'):\n"
+        "import crmkit, crmkit.pipeline.cli\n"
+        "with crmkit.engine_limits(memory_limit='1MB'):\n"
         "    crmkit.pipeline.cli.main()\n"
     )
     command = [sys.executable, "-c", limited, "run", str(delivery / "crmkit.toml"), "--out", str(tmp_path / "out")]

@@ -27,10 +27,10 @@ _REJECTED = "file, record, line, reason, value, amount"
 @stage("delivery", "received", "rejections")
 def load(
     transactions_files: Extract,
+    until: date,
     products: pd.DataFrame | None = None,
     *,
     transactions: Any,
-    until: date,
     folder: Path,
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
