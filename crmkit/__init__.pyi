@@ -69,8 +69,8 @@ from crmkit.reports.lists.html import write_html_lists as write_html_lists
 from crmkit.reports.lists.mailing import write_offers as write_offers
 from crmkit.reports.lists.page_layout import print_lists as print_lists
 from crmkit.reports.report import Report as Report
-from crmkit.repurchase.documents import load_next_purchase as load_next_purchase
 from crmkit.repurchase.next_purchase import NextPurchase as NextPurchase
+from crmkit.repurchase.next_purchase import load_next_purchase as load_next_purchase
 from crmkit.segments.brand_usage import BrandUsage as BrandUsage
 from crmkit.segments.brand_usage import own_brand_change as own_brand_change
 from crmkit.segments.clusters import CustomerClusters as CustomerClusters

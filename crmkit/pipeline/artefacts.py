@@ -188,7 +188,7 @@ def _save_model(name: str, value: Any, folder: Path, key: str) -> Artefact:
 def _load_model(artefact: Artefact, folder: Path) -> Any:
     from crmkit.churn.model import load_churn_model
     from crmkit.models import load_model
-    from crmkit.repurchase.documents import load_next_purchase
+    from crmkit.repurchase.next_purchase import load_next_purchase
 
     readers = {"ChurnModel": load_churn_model, "NextPurchase": load_next_purchase}
     return readers.get(artefact.about["class"], load_model)(folder / next(iter(artefact.files)))

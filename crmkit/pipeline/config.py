@@ -261,5 +261,7 @@ def _keys_at(place: list[str]) -> list[str]:
     if not place:
         return list(Config.model_fields)
     kinds = get_type_hints(Config)[place[0]]
-    table = next((kind for kind in (kinds, *get_args(kinds)) if isinstance(kind, type) and issubclass(kind, BaseModel)), Config)
+    table = next(
+        (kind for kind in (kinds, *get_args(kinds)) if isinstance(kind, type) and issubclass(kind, BaseModel)), Config
+    )
     return list(table.model_fields)

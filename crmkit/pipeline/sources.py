@@ -56,7 +56,8 @@ class Delivery:
             name: table for name in TABLES if (table := getattr(config, name)) is not None
         }
         extracts = {
-            name: read_extract(table.source(home), **table.reading(config.currency)) for name, table in tables.items()
+            name: read_extract(table.source(home), **table.read_options(config.currency))
+            for name, table in tables.items()
         }
         return cls(extracts, _font(config, home), hashes)
 

@@ -6,21 +6,18 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from crmkit._atomic import replacing
 from crmkit._documents import decoded, encoded
 from crmkit.exceptions import ContractError, ExtractError
 
-if TYPE_CHECKING:
-    from crmkit.repurchase.next_purchase import NextPurchase
-
-__all__ = ["load_next_purchase"]
+__all__ = ["read", "write"]
 
 _FORMAT = "crmkit next purchase 1"
 
 
-def write(model: NextPurchase, path: str | os.PathLike[str]) -> Path:
+def write(model: object, path: str | os.PathLike[str]) -> Path:
     """Write a fitted model: the first line states the hash of the second."""
     text = json.dumps(encoded(model), allow_nan=False)
     head = json.dumps({"format": _FORMAT, "sha256": hashlib.sha256(text.encode()).hexdigest()})
@@ -29,18 +26,8 @@ def write(model: NextPurchase, path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def load_next_purchase(path: str | os.PathLike[str]) -> NextPurchase:
-    """Read a model saved by `NextPurchase.save`; its answers are the same to the last digit.
-
-    Raises
-    ------
-    ExtractError
-        The file cannot be read.
-    ContractError
-        It is not such a model, or was changed after it was saved.
-    """
-    from crmkit.repurchase.next_purchase import NextPurchase
-
+def read(path: str | os.PathLike[str]) -> Any:
+    """What a document holds; one that was changed after it was saved is refused before it is parsed."""
     name = os.fspath(path)
     try:
         head, _, text = Path(path).read_text(encoding="utf-8").removesuffix("\n").partition("\n")
@@ -50,9 +37,6 @@ def load_next_purchase(path: str | os.PathLike[str]) -> NextPurchase:
         stated = json.loads(head)
         if stated != {"format": _FORMAT, "sha256": hashlib.sha256(text.encode()).hexdigest()}:
             raise ContractError("its first line does not state this format and the hash of the rest")
-        model = decoded(json.loads(text))
+        return decoded(json.loads(text))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ContractError(f"{name!r} is not a NextPurchase saved by crmkit: {error}") from error
-    if not isinstance(model, NextPurchase):
-        raise ContractError(f"{name!r} is not a NextPurchase saved by crmkit: it holds a {type(model).__name__}.")
-    return model

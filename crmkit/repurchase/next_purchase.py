@@ -17,8 +17,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from crmkit.engine.frames import map_rows, to_pandas
 from crmkit.exceptions import ContractError, ModelError
+from crmkit.repurchase import documents
 from crmkit.repurchase._hazard_math import day_survival, mean_day, quantile_day
-from crmkit.repurchase.documents import write
 from crmkit.repurchase.hazard import BoostedHazard, WeeklyHazard
 from crmkit.repurchase.next_basket import new_items, recommended, trip_rates
 from crmkit.repurchase.rates import RepurchaseRate
@@ -26,7 +26,7 @@ from crmkit.repurchase.trip_share import TripShare
 from crmkit.summaries.items import item_panel, item_state, n_pairs, purchase_days
 from crmkit.transactions.log import Transactions
 
-__all__ = ["Explanation", "NextPurchase"]
+__all__ = ["Explanation", "NextPurchase", "load_next_purchase"]
 
 LONGEST = 84
 _STEP = 14
@@ -237,7 +237,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
             The hazard is "boosted": its trees have no document.
         """
         check_is_fitted(self, "estimator_")
-        return write(self, path)
+        return documents.write(self, path)
 
     def _answers(self, state: pd.DataFrame, close: date, horizon: int) -> pd.DataFrame:
         weekly = self.estimator_.weekly_survival(state)
@@ -268,6 +268,22 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         trips = rate["shape"] / rate["rate"] if known[0].empty else trip_rates(known[0].iloc[:1])[0]
         per_trip = self.new_items_["per_trip"].mean() if known[1].empty else known[1]["per_trip"].iloc[0]
         return float(-np.expm1(-horizon * trips * per_trip))
+
+
+def load_next_purchase(path: str | os.PathLike[str]) -> NextPurchase:
+    """Read a model saved by `NextPurchase.save`; its answers are the same to the last digit.
+
+    Raises
+    ------
+    ExtractError
+        The file cannot be read.
+    ContractError
+        It is not such a model, or was changed after it was saved. Nothing in a file is ever executed.
+    """
+    model = documents.read(path)
+    if not isinstance(model, NextPurchase):
+        raise ContractError(f"{os.fspath(path)!r} holds a {type(model).__name__}, not a NextPurchase.")
+    return model
 
 
 @dataclass(frozen=True)

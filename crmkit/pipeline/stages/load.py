@@ -35,20 +35,13 @@ def load(
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
     """Sort the rows of the delivery into accepted and rejected ones; all files are read anew when one has changed."""
-    names: dict[str, Any] = dict(transactions.columns)
     log, rejections = Transactions.split_extract(
         transactions_files,
         until=until,
-        time_zone=transactions.time_zone,
-        recorded_in=transactions.recorded_in,
-        time_format=transactions.time_format,
-        trading_day_cutoff=transactions.trading_day_cutoff,
         products=None if products is None else Products(products),
-        non_members=transactions.non_members,
-        classes=transactions.classes,
         folder=folder / "log",
         progress=progress,
-        **names,
+        **transactions.line_options(),
     )
     table = folder / "rejections.parquet"
     with Engine() as engine:
