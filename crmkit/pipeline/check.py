@@ -174,6 +174,7 @@ def check_files(
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = (folder / "till.csv").write_text("Kundennummer;Datum;Betrag\\n0077;24.12.2026;1,50\\n")
     >>> report = check_files([str(folder / "till.csv")])

@@ -23,7 +23,18 @@ from crmkit.ingest.parts import Reading
 from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.schemas import CONTRACTS
 from crmkit.ingest.times import TimeRules
-from crmkit.pipeline.settings import Backtests, Churn, Count, Lists, Number, Offers, Repurchase, Section, Value
+from crmkit.pipeline.settings import (
+    Backtests,
+    Churn,
+    Count,
+    Lists,
+    Number,
+    Offers,
+    Repurchase,
+    Scorecard,
+    Section,
+    Value,
+)
 from crmkit.transactions.line_meaning import LineMeaning, stated
 
 __all__ = ["Config", "config_of", "read_config"]
@@ -155,6 +166,7 @@ class Config(Section):
     repurchase: Repurchase = Repurchase()
     offers: Offers = Offers()
     lists: Lists = Lists()
+    scorecard: Scorecard = Scorecard()
     backtests: Backtests = Backtests()
 
     @field_validator("until", mode="before")

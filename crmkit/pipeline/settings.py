@@ -6,7 +6,19 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-__all__ = ["Backtests", "Churn", "Count", "Lists", "Money", "Number", "Offers", "Repurchase", "Section", "Value"]
+__all__ = [
+    "Backtests",
+    "Churn",
+    "Count",
+    "Lists",
+    "Money",
+    "Number",
+    "Offers",
+    "Repurchase",
+    "Scorecard",
+    "Section",
+    "Value",
+]
 
 Number = Annotated[float, Field(strict=True)]
 Count = Annotated[int, Field(strict=True)]
@@ -52,6 +64,16 @@ class Repurchase(Section):
     horizon: Count = Field(14, ge=1, le=84)
     exclude: list[str] = []
     refit_every: Days = 28
+
+
+class Scorecard(Section):
+    """By how much the scores of what was published may get worse, relative to the baseline's: 0.15 is 15 %.
+
+    Above ``warn`` there is a note, and the model is refitted; above ``stop`` the run is refused.
+    """
+
+    warn: Number = Field(0.15, gt=0)
+    stop: Number | None = Field(None, gt=0)
 
 
 class Backtests(Section):

@@ -33,6 +33,8 @@ SOURCES = (
     "until",
     "notes",
     "previous",
+    "previous_scorecard",
+    "earlier_runs",
     "campaign_tables",
     "received_offers",
 )
@@ -113,6 +115,9 @@ def history_sources(runs: Sequence[Published], day: date, until: date, horizon: 
     if runs and runs[0].has("customers"):
         newest = runs[0]
         found["previous"] = Source(newest.digest("customers"), lambda: Previous.of(newest))
+    if runs and runs[0].has("scorecard"):
+        found["previous_scorecard"] = Source(runs[0].digest("scorecard"), lambda: runs[0].table("scorecard"))
+    found["earlier_runs"] = Source(digest_of([run.run for run in runs]), _given(runs))
     over = next((run for run in runs if run.day + timedelta(days=horizon) <= day), None)
     if over and over.has(*CAMPAIGN_TABLES):
         found["campaign_tables"] = Source(over.digest(*CAMPAIGN_TABLES), lambda: _tables(over, CAMPAIGN_TABLES))

@@ -7,6 +7,7 @@ from crmkit.pipeline.stages.load import check_delivery, load, suspect_cards
 from crmkit.pipeline.stages.offers import brand_usage, measure_campaign, plan_offers
 from crmkit.pipeline.stages.reports import report, sales
 from crmkit.pipeline.stages.repurchase import fit_repurchase, score_repurchases
+from crmkit.pipeline.stages.scorecard import scorecard
 from crmkit.pipeline.stages.sources import read_deals, read_members, read_products, read_tips
 
 __all__ = ["STAGES"]
@@ -19,6 +20,7 @@ STAGES = [
     load,
     check_delivery,
     suspect_cards,
+    scorecard,
     summarise,
     fit_value,
     score_value,

@@ -30,8 +30,8 @@ def summarise(log: Transactions) -> dict[str, Any]:
     return {"customer_summary": customers}
 
 
-@stage("value_model", max_age="value.refit_every")
-def fit_value(customer_summary: pd.DataFrame, *, value: Any) -> dict[str, Any]:
+@stage("value_model", max_age="value.refit_every", ages=["customer_summary"])
+def fit_value(customer_summary: pd.DataFrame, value_drift: Any = None, *, value: Any) -> dict[str, Any]:
     """The model of lifetime value."""
     return {"value_model": unfitted(value).fit(customer_summary)}
 
@@ -56,8 +56,8 @@ def score_value(customer_summary: pd.DataFrame, value_model: CustomerLifetimeVal
     }
 
 
-@stage("churn_model", max_age="churn.refit_every")
-def fit_churn(log: Transactions, *, churn: Any) -> dict[str, Any]:
+@stage("churn_model", max_age="churn.refit_every", ages=["log"])
+def fit_churn(log: Transactions, churn_drift: Any = None, *, churn: Any) -> dict[str, Any]:
     """The model of who will not buy within the horizon."""
     return {"churn_model": ChurnModel(churn.horizon).fit(log)}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from crmkit.engine.duckdb import Engine
+from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.tables import Products
 from crmkit.pipeline.notes import note
@@ -44,7 +44,7 @@ def load(
         **transactions.line_options(),
     )
     table = folder / "rejections.parquet"
-    with Engine() as engine:
+    with DuckDBEngine() as engine:
         rows = f"select {_REJECTED} from {engine.parquet(rejections.path)} order by place, record"
         engine.save(rows, table)
     return {"delivery": log, "received": replace(rejections, path=Path(table.name)), "rejections": table}

@@ -13,8 +13,8 @@ from crmkit.repurchase.next_purchase import NextPurchase
 from crmkit.transactions.log import Transactions
 
 
-@stage("repurchase_model", max_age="repurchase.refit_every")
-def fit_repurchase(log: Transactions, *, repurchase: Any) -> dict[str, Any]:
+@stage("repurchase_model", max_age="repurchase.refit_every", ages=["log"])
+def fit_repurchase(log: Transactions, repurchase_drift: Any = None, *, repurchase: Any) -> dict[str, Any]:
     """The model of when each item is bought again."""
     by = item_of(log, repurchase)
     if by is None:
@@ -32,7 +32,7 @@ def item_of(log: Transactions, repurchase: Any) -> str | None:
     return repurchase.by or next((name for name in ("category", "product_id") if name in log.items), None)
 
 
-@stage("repurchases")
+@stage("repurchases", "repurchased")
 def score_repurchases(
     log: Transactions, repurchase_model: NextPurchase, products: pd.DataFrame | None = None, *, repurchase: Any
 ) -> dict[str, Any]:
@@ -41,4 +41,4 @@ def score_repurchases(
     if repurchase_model.item == "product_id" and products is not None:
         names = products.set_index("product_id")["name"]
         due.insert(2, "name", due["product_id"].map(names).fillna(due["product_id"]))
-    return {"repurchases": due}
+    return {"repurchases": due, "repurchased": {"item": repurchase_model.item}}
