@@ -16,7 +16,7 @@ from typing import Any
 from crmkit._documents import decoded, encoded
 from crmkit.exceptions import ExtractError
 
-__all__ = ["Artefact", "link", "load", "save"]
+__all__ = ["Artefact", "document", "link", "load", "save"]
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,12 @@ def _save_document(name: str, value: Any, folder: Path, key: str) -> Artefact:
 
 
 def _load_document(artefact: Artefact, folder: Path) -> Any:
-    return decoded(json.loads((folder / next(iter(artefact.files))).read_text(encoding="utf-8")))
+    return document(folder / next(iter(artefact.files)))
+
+
+def document(file: Path) -> Any:
+    """What a document holds."""
+    return decoded(json.loads(file.read_text(encoding="utf-8")))
 
 
 def _save_files(name: str, value: Path, folder: Path, key: str) -> Artefact:

@@ -5,7 +5,8 @@ Everything here is a guess or a trial. A guess is marked as one, and nothing is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from crmkit.engine.duckdb import DuckDBEngine
-from crmkit.exceptions import CrmkitError, NoInputError
+from crmkit.exceptions import CrmkitError, NoInputError, RefusedError
 from crmkit.ingest.column_inference import CLOCK, NEVER, Guess, check_header, guessed, selected, unless_sales
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.layouts import settings_of
@@ -26,7 +27,7 @@ from crmkit.pipeline.sections import section_of
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
 
-__all__ = ["LoadReport", "check_files"]
+__all__ = ["LoadReport", "check_files", "latest_day"]
 
 _GAP, _FEW = 60, 0.005
 _OF_KIND = {"csv": "text", "json": "JSON lines", "excel": "workbook", "parquet": "Parquet", "table": "dataframe"}
@@ -240,6 +241,16 @@ def _counted(report: LoadReport, extract: Extract) -> LoadReport:
         faulty = [engine.frame(f"select file, record, line, reason from {part.rejected}") for part in parts]
         faulty = [rows.assign(advice=rows["reason"].map(part.advice)) for rows, part in zip(faulty, parts, strict=True)]
     return replace(report, n_rows=sum(part.rows_read for part in parts), faulty=pd.concat(faulty, ignore_index=True))
+
+
+def latest_day(extract: Extract, options: Mapping[str, Any]) -> date:
+    """The last day with transactions, without the few rows that stand alone long after all others."""
+    with tempfile.TemporaryDirectory(prefix="crmkit-") as folder:
+        log, _ = Transactions.split_extract(extract, until=NEVER, folder=folder, **options)
+        days = pd.read_parquet(log.lines, columns=["day"])["day"]
+    if not len(days):
+        raise RefusedError('No row could be used, so until = "latest" has no day. Look at the files with crmkit check.')
+    return date(1970, 1, 1) + timedelta(days=_last_day(days))
 
 
 def _last_day(days: pd.Series[int]) -> int:

@@ -11,7 +11,7 @@ from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Annotated, Any, ClassVar, Self, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_type_hints
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
@@ -21,19 +21,25 @@ from crmkit.ingest.databases import is_url
 from crmkit.ingest.layouts import settings_of
 from crmkit.ingest.parts import Reading
 from crmkit.ingest.row_meaning import RowMeaning
-from crmkit.ingest.schemas import CONTRACTS
+from crmkit.ingest.schemas import CONTRACTS, COSTS, SERVICE
 from crmkit.ingest.times import TimeRules
 from crmkit.pipeline.settings import (
     Backtests,
+    BrandUsageGroups,
     Churn,
+    Clusters,
     Count,
+    LifeCycle,
     Lists,
-    Number,
     Offers,
+    Relationships,
     Repurchase,
     Scorecard,
     Section,
+    TargetGroup,
+    Thresholds,
     Value,
+    WinBack,
 )
 from crmkit.transactions.line_meaning import LineMeaning, stated
 
@@ -113,7 +119,6 @@ class SalesSource(TableSource, _Timed, _Meant):
     about = "transactions"
 
     classes: dict[str, list[str]] | None = None
-    max_rejected: Number = Field(0.05, ge=0, le=1)
 
     def line_options(self) -> dict[str, Any]:
         """Keywords of `Transactions.split_extract`: how times are written, what lines mean, and the names of columns."""
@@ -150,17 +155,31 @@ class TipSource(TableSource):
     about = "tips"
 
 
+class ServiceSource(TableSource):
+    """Files of complaints, surveys and recoveries."""
+
+    about = "service"
+
+
+class CostSource(TableSource):
+    """Files of what serving members costs."""
+
+    about = "costs"
+
+
 class Config(Section):
     """Everything a run needs to know. Paths are relative to the file's own folder."""
 
     title: str = "Customer report"
     currency: str = Field("", pattern="^([A-Z]{3})?$")
-    until: date
+    until: date | Literal["yesterday", "latest"]
     transactions: SalesSource
     products: ProductSource | None = None
     members: MemberSource | None = None
     deals: DealSource | None = None
     tips: TipSource | None = None
+    service: ServiceSource | None = None
+    costs: CostSource | None = None
     value: Value = Value()
     churn: Churn = Churn()
     repurchase: Repurchase = Repurchase()
@@ -168,6 +187,13 @@ class Config(Section):
     lists: Lists = Lists()
     scorecard: Scorecard = Scorecard()
     backtests: Backtests = Backtests()
+    thresholds: Thresholds = Thresholds()
+    brand_usage: BrandUsageGroups | None = None
+    target_groups: dict[str, TargetGroup] | None = None
+    relationships: Relationships | None = None
+    life_cycle: LifeCycle | None = None
+    clusters: Clusters | None = None
+    win_back: WinBack | None = None
 
     @field_validator("until", mode="before")
     @classmethod
@@ -182,7 +208,7 @@ class Config(Section):
         """Every key of a ``columns`` table is a column of its contract."""
         faults = [
             fault
-            for section, contract in CONTRACTS.items()
+            for section, contract in (CONTRACTS | {"service": SERVICE, "costs": COSTS}).items()
             if (table := getattr(self, section)) is not None
             for fault in (f"{section}.columns: {text}" for text in contract.unknown(table.columns))
         ]

@@ -94,6 +94,8 @@ class Decider:
         """What becomes of a stage whose inputs have these digests and lineages; an absent input is missing."""
         if lacking := [name for name in step.inputs if name not in digests]:
             return Decision(step, "skipped", f"there is no {lacking[0]}")
+        if unset := [name for name in step.settings if name not in OWN_SETTINGS and self.settings[name] is None]:
+            return Decision(step, "skipped", f"there is no [{unset[0]}]")
         key, asked = self.key(step, digests, lineages), self._asked(step)
         if self.wishes.only and not asked:
             return self._kept(step, lambda record: True) or Decision(step, "skipped", "not asked for")
@@ -148,6 +150,8 @@ class Decider:
 
 def _plain(setting: Any) -> Any:
     """A section as it enters a key: without what only says when something is done anew."""
+    if isinstance(setting, Mapping):
+        return {name: _plain(one) for name, one in setting.items()}
     if not hasattr(setting, "model_dump"):
         return setting
     return setting.model_dump(mode="json", exclude=set(getattr(setting, "rhythm", ())))

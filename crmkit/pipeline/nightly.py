@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -196,6 +196,7 @@ class _Night:
         settings = {name: getattr(self.config, name) for name in Config.model_fields}
         check_order(self.stages, SOURCES, settings)
         config = self.config
+        assert isinstance(config.until, date)
         left = history_sources(self.runs, self.day, config.until, config.repurchase.horizon)
         decider = Decider(
             day=self.day,
@@ -281,11 +282,12 @@ def _prepared(
         else read_config(config)
     )
     start = Path(home) if home is not None else Path(config).parent if isinstance(config, str | Path) else Path()
-    day = _run_date(settings, as_of)
     with owned(out, "run"):
         (out / "runs").mkdir(exist_ok=True)
         delivery = Delivery.of(settings, start.resolve(), FileHashes(out / ".hashes.json"))
         inputs = delivery.files()
+        settings = settings.model_copy(update={"until": observed_until(settings, delivery)})
+        day = _run_date(settings, as_of)
         runs, notes = earlier_runs(out, day)
         parts = [
             settings.model_dump(mode="json"),
@@ -300,12 +302,24 @@ def _prepared(
         yield _Night(settings, out, day, delivery, inputs, runs, notes, stages or _usual_stages(), run_id)
 
 
+def observed_until(config: Config, delivery: Delivery) -> date:
+    """The last day that is observed: as stated, yesterday by the clock, or the last one with transactions."""
+    if isinstance(config.until, date):
+        return config.until
+    if config.until == "yesterday":
+        return date.today() - timedelta(days=1)
+    from crmkit.pipeline.check import latest_day
+
+    return latest_day(delivery.extracts["transactions"], config.transactions.line_options())
+
+
 def _run_date(config: Config, as_of: str | date | None) -> date:
+    assert isinstance(config.until, date)
     day = config.until if as_of is None else as_day(as_of)
     if day > config.until:
         raise ConfigError(
             f"--as-of {day} is after until = {config.until}, the last day that is observed. If the delivery holds {day} in "
-            f"full, set until = {day}; otherwise run with --as-of {config.until}."
+            f'full, set until = {day} (or "yesterday", or "latest"); otherwise run with --as-of {config.until}.'
         )
     return day
 

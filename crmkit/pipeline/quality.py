@@ -13,15 +13,26 @@ from crmkit.exceptions import (
 )
 from crmkit.offers.result import OfferResult
 from crmkit.pipeline.notes import note
+from crmkit.pipeline.settings import Threshold, Thresholds
 from crmkit.transactions.deliveries import NON_MEMBER_REASONS
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
 
-_QUIET, _FAR = 14, 5
+_QUIET, _LATELY, _KNOWN = 14, 14, 84
+_CERTAIN = 8
+"""So many lines are expected of a category in a time in which none comes by chance (P = exp(-8))."""
 
 
-def check_last_days(log: Transactions, day: date) -> None:
-    """Note days without a line before ``day`` that are more than ever; raise `RefusedError` where they are far more."""
+def judge(value: float, threshold: Threshold, name: str, told: str) -> None:
+    """A note where a value is above a threshold's ``warn``; `RefusedError` where it is above its ``stop``."""
+    if threshold.stop is not None and value > threshold.stop:
+        raise RefusedError(f"{told}\nTo accept this, raise stop of {name} under [thresholds], now {threshold.stop:g}.")
+    if threshold.warn is not None and value > threshold.warn:
+        note(told)
+
+
+def check_last_days(log: Transactions, day: date, threshold: Threshold) -> None:
+    """Judge the days without a transaction before ``day``, in multiples of the longest such time before."""
     with engine_for(log) as engine:
         known = f"select distinct day from {engine.parquet(log.lines)} where day <= :as_of order by day"
         days = engine.frame(known, {"as_of": log.close_of(day)})["day"]
@@ -29,30 +40,52 @@ def check_last_days(log: Transactions, day: date) -> None:
         return
     since, longest = log.close_of(day) - int(days.iloc[-1]), int(days.diff().max())
     last = day - timedelta(days=since)
-    said = (
+    told = (
         f"The latest transaction is dated {last}, but results are as of {day} and therefore assume no purchases since. "
         f"Are files missing? Until then at most {longest} days lay between two days with a transaction; now {since}. "
         f"Deliver the missing days, or run with --as-of {last}."
     )
-    if since > max(_QUIET, _FAR * longest):
-        raise RefusedError(said)
-    if since >= longest:
-        note(said)
+    far = Threshold(stop=threshold.stop if since > _QUIET else None)
+    judge(since / longest, far, "missing_days", told)
+    if threshold.warn is not None and since >= threshold.warn * longest:
+        note(told)
 
 
-def check_members(customers: pd.DataFrame, members: pd.DataFrame) -> None:
-    """Note customers who are not among the members; raise `RefusedError` where none is."""
+def check_categories(log: Transactions, day: date, threshold: Threshold) -> None:
+    """Judge the share of sales that categories had which have sold nothing lately."""
+    if "category" not in log.items:
+        return
+    with engine_for(log) as engine:
+        found = engine.frame(
+            f"""select category, cast(sum(case when day > :as_of - :lately then 1 else 0 end) as bigint) as lately,
+            cast(sum(case when day <= :as_of - :lately then 1 else 0 end) as bigint) as lines_before,
+            cast(sum(case when day <= :as_of - :lately then amount else 0 end) as double) as before
+            from {engine.parquet(log.lines)} where day > :as_of - :known and day <= :as_of and category is not null
+            group by category order by category""",
+            {"as_of": log.close_of(day), "lately": _LATELY, "known": _LATELY + _KNOWN},
+        )
+    usual = found["lines_before"] * _LATELY / _KNOWN
+    gone = found[(found["lately"] == 0) & (usual >= _CERTAIN)].sort_values("before", ascending=False)
+    total = found["before"].sum()
+    if not total > 0 or not len(gone):
+        return
+    share, names = gone["before"].sum() / total, ", ".join(gone["category"].head(3))
+    told = (
+        f"{len(gone)} categories with {share:.1%} of the sales of the {_KNOWN} days before have sold nothing in the last "
+        f"{_LATELY} days: {names}{' …' if len(gone) > 3 else ''}. Is a file, or a part of the products, missing?"
+    )
+    judge(share, threshold, "vanished_categories", told)
+
+
+def check_members(customers: pd.DataFrame, members: pd.DataFrame, threshold: Threshold) -> None:
+    """Judge the share of customers who are not among the members."""
     unmatched = int((~customers["customer_id"].isin(members["customer_id"])).sum())
-    if unmatched == len(customers):
-        raise RefusedError(
-            f"None of the {len(customers):,} customers is among the {len(members):,} members, so "
-            "contact opt-outs could not be applied. Ids may have lost their leading zeros, or have been written in another way than "
-            "in the transactions: deliver the members with the ids of the till."
-        )
-    if unmatched:
-        note(
-            f"{unmatched:,} of {len(customers):,} customers are not among the members: their contact opt-outs are unknown."
-        )
+    told = (
+        f"{unmatched:,} of {len(customers):,} customers are not among the {len(members):,} members, so contact opt-outs "
+        "could not be applied to them. Ids may have lost their leading zeros, or be written in another way than in the "
+        "transactions: deliver the members with the ids of the till."
+    )
+    judge(unmatched / len(customers), threshold, "unmatched_members", told)
 
 
 def why_none(running: pd.DataFrame, due: pd.DataFrame, result: OfferResult) -> str:
@@ -73,17 +106,20 @@ def why_none(running: pd.DataFrame, due: pd.DataFrame, result: OfferResult) -> s
     return "none would gain anything within the budgets of deals, funders and store"
 
 
-def check_rejected(received: Rejections, rejections: Path, most: float) -> None:
-    """Raise `RefusedError` when too many rows are invalid; rows that only lack a member are not."""
+def check_rejected(received: Rejections, rejections: Path, thresholds: Thresholds) -> None:
+    """Judge how many rows, and how much money, are invalid; rows that only lack a member are not."""
     invalid = received.counts[~received.counts["reason"].isin(NON_MEMBER_REASONS)]
-    n_invalid = int(invalid["rows"].sum())
-    if received.rows_read and n_invalid > most * received.rows_read:
-        raise RefusedError(
-            f"{n_invalid:,} of {received.rows_read:,} rows are invalid, more than max_rejected = {most:g} allows.\n"
-            f"{_first_faults(received, rejections)}\nCorrect the extract, or raise max_rejected under [transactions]."
-        )
+    n_invalid, amount = int(invalid["rows"].sum()), float(invalid["amount"].abs().sum())
     if not received.rows_used:
         raise RefusedError(f"No row could be used. {received}.\n{_first_faults(received, rejections)}")
+    if not n_invalid:
+        return
+    faults = f"\n{_first_faults(received, rejections)}\nCorrect the extract."
+    rows = f"{n_invalid:,} of {received.rows_read:,} rows are invalid.{faults}"
+    judge(n_invalid / received.rows_read, thresholds.rejected_rows, "rejected_rows", rows)
+    money = abs(float(received.amount_read)) or 1.0
+    told = f"Invalid rows hold {amount:,.2f} of {money:,.2f} that was read.{faults}"
+    judge(amount / money, thresholds.rejected_money, "rejected_money", told)
 
 
 def _first_faults(received: Rejections, rejections: Path) -> str:

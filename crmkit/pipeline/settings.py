@@ -6,20 +6,6 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-__all__ = [
-    "Backtests",
-    "Churn",
-    "Count",
-    "Lists",
-    "Money",
-    "Number",
-    "Offers",
-    "Repurchase",
-    "Scorecard",
-    "Section",
-    "Value",
-]
-
 Number = Annotated[float, Field(strict=True)]
 Count = Annotated[int, Field(strict=True)]
 Money = Annotated[Number, Field(ge=0)]
@@ -40,6 +26,7 @@ class Value(Section):
     annual_discount: Number = Field(0.10, ge=0)
     margin: Number = Field(1.0, gt=0)
     tiers: tuple[Number, ...] = (0.05, 0.15, 0.30, 0.50)
+    model: Literal["auto", "BG/NBD", "MBG/NBD", "Pareto/NBD", "NBD", "BG/CNBD-k", "MBG/CNBD-k"] = "BG/NBD"
     refit_every: Days = 28
 
     @field_validator("tiers")
@@ -104,3 +91,81 @@ class Lists(Section):
 
     title: str = "Your shopping list"
     font: str | None = None
+
+
+class Threshold(Section):
+    """Above ``warn`` there is a note, above ``stop`` the run is refused; None: never."""
+
+    warn: Number | None = Field(None, ge=0)
+    stop: Number | None = Field(None, ge=0)
+
+
+class Thresholds(Section):
+    """What a delivery may look like.
+
+    ``rejected_rows`` and ``rejected_money`` are shares of what was read (rows that only lack a member do not count);
+    ``missing_days`` counts days without a transaction before the run date, in multiples of the longest such time before;
+    ``unmatched_members`` is the share of customers who are not among the members; ``vanished_categories`` is the share of
+    sales that categories had which have sold nothing in the last 14 days.
+    """
+
+    rejected_rows: Threshold = Threshold(warn=None, stop=0.05)
+    rejected_money: Threshold = Threshold()
+    missing_days: Threshold = Threshold(warn=1.0, stop=5.0)
+    unmatched_members: Threshold = Threshold(warn=0.0, stop=0.999999)
+    vanished_categories: Threshold = Threshold(warn=0.05, stop=None)
+
+
+Item = Literal["product_id", "category", "brand", "brand_type", "manufacturer", "department"]
+
+
+class BrandUsageGroups(Section):
+    """Brand users and light, medium or heavy use in each category; see `BrandUsage`."""
+
+    by: Item = "category"
+    loyal: Number = Field(0.75, gt=0.5, le=1)
+    light: Number = Field(1 / 3, gt=0, lt=1)
+    heavy: Number = Field(2 / 3, gt=0, lt=1)
+    window: Days = 365
+
+
+class TargetGroup(Section):
+    """Conditions in words = SQL over the columns of customers.parquet; ``measure`` is followed over time."""
+
+    conditions: Annotated[dict[str, str], Field(min_length=1)]
+    measure: Literal["own_brand_share", "spend", "receipts", "spend_per_receipt", "items_per_receipt"] | None = None
+    period: Literal["month", "week", "28 days"] = "month"
+
+
+class Relationships(Section):
+    """How close the relationship with each customer is; see `RelationshipLevel`."""
+
+    by: Item = "category"
+    margin: Number = Field(1.0, gt=0, le=1)
+    edges: dict[str, tuple[Number, Number, Number]] | None = None
+    window: Days = 365
+
+
+class LifeCycle(Section):
+    """Where items stand in their lives; see `life_cycle`."""
+
+    by: Item = "category"
+    runs: Count = Field(6, ge=4)
+    min_items: Count = Field(12, ge=1)
+
+
+class Clusters(Section):
+    """Clusters that keep their names; see `CustomerClusters`."""
+
+    method: Literal["k-means", "gaussian-mixture"] = "k-means"
+    n_clusters: Count | None = Field(None, ge=1)
+    measures: list[str] | None = None
+    value: str | None = None
+    names: list[str] | None = None
+    seed: Count = 0
+
+
+class WinBack(Section):
+    """Customers to win back: at most ``n``, the most value at risk first."""
+
+    n: Count | None = Field(None, ge=1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from crmkit.exceptions import ConfigError, ExtractError
 from crmkit.ingest.extracts import Extract, read_extract
-from crmkit.pipeline.artefacts import digest_of
+from crmkit.pipeline.artefacts import digest_of, document
 from crmkit.pipeline.config import Config, TableSource
 from crmkit.pipeline.fingerprints import FileHashes
 from crmkit.pipeline.history import Previous, Published, chain
@@ -21,19 +21,22 @@ if TYPE_CHECKING:
 
 __all__ = ["SOURCES", "Delivery", "earlier_runs", "history_sources"]
 
-TABLES = ("transactions", "products", "members", "deals", "tips")
+TABLES = ("transactions", "products", "members", "deals", "tips", "service", "costs")
 SOURCES = (
     "transactions_files",
     "products_files",
     "members_files",
     "deals_files",
     "tips_files",
+    "service_files",
+    "costs_files",
     "font",
     "as_of",
     "until",
     "notes",
     "previous",
     "previous_scorecard",
+    "previous_clusters",
     "earlier_runs",
     "campaign_tables",
     "received_offers",
@@ -117,6 +120,11 @@ def history_sources(runs: Sequence[Published], day: date, until: date, horizon: 
         found["previous"] = Source(newest.digest("customers"), lambda: Previous.of(newest))
     if runs and runs[0].has("scorecard"):
         found["previous_scorecard"] = Source(runs[0].digest("scorecard"), lambda: runs[0].table("scorecard"))
+    if runs and runs[0].has("clusters"):
+        model, labels = runs[0].folder / "details" / "cluster_model.json", runs[0]
+        found["previous_clusters"] = Source(
+            labels.digest("clusters"), lambda: (document(model), labels.table("clusters"))
+        )
     found["earlier_runs"] = Source(digest_of([run.run for run in runs]), _given(runs))
     over = next((run for run in runs if run.day + timedelta(days=horizon) <= day), None)
     if over and over.has(*CAMPAIGN_TABLES):

@@ -12,6 +12,7 @@ from crmkit.ingest.rules import WITHOUT_CONDITION, Rule, dated_after, kind_rules
 from crmkit.ingest.schemas import CONTRACTS, COSTS, SERVICE
 from crmkit.offers.deals import Deals
 from crmkit.pipeline.quality import check_rejected
+from crmkit.pipeline.settings import Thresholds
 from crmkit.transactions.log import Transactions
 
 EVERY = (*CONTRACTS.values(), SERVICE, COSTS, Deals.contract)
@@ -43,7 +44,7 @@ def test_the_exception_and_the_run_print_the_advice_of_the_rule() -> None:
     assert f"purchased_at is not a time: {advice}\n" in str(raised.value)
     _, rejections = Transactions.split_extract(till, until="2017-12-31")
     with pytest.raises(RefusedError) as refused:
-        check_rejected(rejections, rejections.path, 0.05)
+        check_rejected(rejections, rejections.path, Thresholds())
     assert f"purchased_at is not a time. {advice}" in str(refused.value)
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ import pytest
 from crmkit import Deals, OfferPlan, RunResult, Transactions, run, stage
 from crmkit.exceptions import ConfigError, CrmkitWarning, PublishError, RefusedError
 from crmkit.pipeline.config import read_config
-from crmkit.pipeline.quality import check_last_days, check_members, why_none
+from crmkit.pipeline.quality import check_categories, check_last_days, check_members, check_rejected, why_none
+from crmkit.pipeline.settings import Threshold, Thresholds
 from crmkit.pipeline.sources import CAMPAIGN_TABLES
 from crmkit.pipeline.stages.offers import measure_campaign
 from crmkit.reports.lists.content import Lists
 from crmkit.reports.lists.pdf_canvas import Sheet
 
+MISSING = Thresholds().missing_days
 LABELS = {"r_score": 5, "f_score": 5, "m_score": 5, "segment": "champions", "tier": "A", "value": 9.0}
 
 
@@ -31,14 +33,17 @@ LABELS = {"r_score": 5, "f_score": 5, "m_score": 5, "segment": "champions", "tie
 
 
 def test_members_without_a_match_are_refused_and_unmatched_ones_are_told() -> None:
-    customers = pd.DataFrame({"customer_id": ["0071", "0072", "0073"]})
-    with pytest.raises(RefusedError, match=r"None of the 3 customers is among the 2 members.*leading zeros"):
-        check_members(customers, pd.DataFrame({"customer_id": ["71", "72"]}))
+    customers, usual = pd.DataFrame({"customer_id": ["0071", "0072", "0073"]}), Thresholds().unmatched_members
+    with pytest.raises(RefusedError, match=r"3 of 3 customers are not among the 2 members.*leading zeros"):
+        check_members(customers, pd.DataFrame({"customer_id": ["71", "72"]}), usual)
     with pytest.raises(RefusedError, match="the 0 members"):
-        check_members(customers, pd.DataFrame({"customer_id": pd.Series(dtype="str")}))
-    with pytest.warns(CrmkitWarning, match=r"^2 of 3 customers are not among the members"):
-        check_members(customers, pd.DataFrame({"customer_id": ["0071", "0099"]}))
-    assert notes_of(check_members, customers, pd.DataFrame({"customer_id": ["0073", "0072", "0071", "0070"]})) == []
+        check_members(customers, pd.DataFrame({"customer_id": pd.Series(dtype="str")}), usual)
+    with pytest.warns(CrmkitWarning, match=r"^2 of 3 customers are not among the 2 members"):
+        check_members(customers, pd.DataFrame({"customer_id": ["0071", "0099"]}), usual)
+    everybody = pd.DataFrame({"customer_id": ["0073", "0072", "0071", "0070"]})
+    assert notes_of(check_members, customers, everybody, usual) == []
+    with pytest.raises(RefusedError, match=r"raise stop of unmatched_members under \[thresholds\], now 0.5"):
+        check_members(customers, pd.DataFrame({"customer_id": ["0071", "0099"]}), Threshold(stop=0.5))
 
 
 def notes_of(function: Callable[..., None], *arguments: Any) -> list[str]:
@@ -55,21 +60,59 @@ def log_of(*days: str) -> Transactions:
 
 def test_days_that_are_missing_at_the_end_are_told_and_many_are_refused() -> None:
     shut_on_sunday = log_of("2017-12-01", "2017-12-02", "2017-12-04", "2017-12-05", "2018-06-01")
-    assert notes_of(check_last_days, shut_on_sunday, date(2017, 12, 5)) == []
-    assert notes_of(check_last_days, shut_on_sunday, date(2017, 12, 6)) == []
-    (note,) = notes_of(check_last_days, shut_on_sunday, date(2017, 12, 7))
+    assert notes_of(check_last_days, shut_on_sunday, date(2017, 12, 5), MISSING) == []
+    assert notes_of(check_last_days, shut_on_sunday, date(2017, 12, 6), MISSING) == []
+    (note,) = notes_of(check_last_days, shut_on_sunday, date(2017, 12, 7), MISSING)
     assert note.startswith("The latest transaction is dated 2017-12-05, but results are as of 2017-12-07")
-    assert len(notes_of(check_last_days, shut_on_sunday, date(2017, 12, 19))) == 1
+    assert len(notes_of(check_last_days, shut_on_sunday, date(2017, 12, 19), MISSING)) == 1
     with pytest.raises(
         RefusedError, match=r"dated 2017-12-05, .* as of 2017-12-20 .* at most 2 days .* --as-of 2017-12-05"
     ):
-        check_last_days(shut_on_sunday, date(2017, 12, 20))
+        check_last_days(shut_on_sunday, date(2017, 12, 20), MISSING)
     monthly = log_of("2017-01-01", "2017-02-01", "2017-03-01")
-    assert len(notes_of(check_last_days, monthly, date(2017, 3, 1 + 30))) == 0
-    assert len(notes_of(check_last_days, monthly, date(2017, 8, 3))) == 1
+    assert len(notes_of(check_last_days, monthly, date(2017, 3, 1 + 30), MISSING)) == 0
+    assert len(notes_of(check_last_days, monthly, date(2017, 8, 3), MISSING)) == 1
     with pytest.raises(RefusedError):
-        check_last_days(monthly, date(2017, 8, 4))
-    assert notes_of(check_last_days, log_of("2017-01-01"), date(2018, 1, 1)) == []
+        check_last_days(monthly, date(2017, 8, 4), MISSING)
+    assert notes_of(check_last_days, log_of("2017-01-01"), date(2018, 1, 1), MISSING) == []
+
+
+def test_a_category_that_vanished_is_told_by_its_share_of_sales() -> None:
+    days = pd.date_range("2017-01-01", "2017-05-31").astype(str)
+    milk = pd.DataFrame({"customer_id": "a", "purchased_at": days, "amount": 3.0, "category": "Milk"})
+    tea = milk[milk["purchased_at"] < "2017-05-10"].assign(category="Tea", amount=1.0)
+    rare = milk.iloc[[100]].assign(category="Film")
+    log = Transactions.from_extract(pd.concat([milk, tea, rare]), until="2017-05-31")
+    warn = Threshold(warn=0.05)
+    (told,) = notes_of(check_categories, log, date(2017, 5, 31), warn)
+    assert told.startswith("1 categories with 23.0% of the sales of the 84 days before have sold nothing")
+    assert "Tea" in told
+    assert "Film" not in told
+    assert notes_of(check_categories, log, date(2017, 5, 31), Threshold(warn=0.5)) == []
+    assert notes_of(check_categories, log, date(2017, 5, 15), warn) == []
+    with pytest.raises(RefusedError, match="vanished_categories under"):
+        check_categories(log, date(2017, 5, 31), Threshold(stop=0.1))
+    assert notes_of(check_categories, log_of("2017-01-01"), date(2017, 2, 1), warn) == []
+
+
+def test_rejected_rows_and_money_are_judged_apart() -> None:
+    till = pd.DataFrame(
+        {"customer_id": "a", "purchased_at": ["2017-01-01"] * 9 + ["soon"], "amount": [1.0] * 9 + [90.0]}
+    )
+    _, found = Transactions.split_extract(till, until="2017-12-31")
+
+    def judged(**terms: Threshold) -> list[str]:
+        return notes_of(check_rejected, found, found.path, Thresholds(**({"rejected_rows": Threshold()} | terms)))
+
+    assert judged() == []
+    (rows,) = judged(rejected_rows=Threshold(warn=0.05))
+    assert rows.startswith("1 of 10 rows are invalid.")
+    (money,) = judged(rejected_money=Threshold(warn=0.5, stop=0.95))
+    assert money.startswith("Invalid rows hold 90.00 of 99.00 that was read.")
+    with pytest.raises(RefusedError, match="raise stop of rejected_money"):
+        judged(rejected_money=Threshold(stop=0.5))
+    with pytest.raises(RefusedError, match="raise stop of rejected_rows"):
+        notes_of(check_rejected, found, found.path, Thresholds())
 
 
 # -- Night after night -----------------------------------------------------------------------------------------------
@@ -212,6 +255,27 @@ def test_the_font_starts_from_the_configuration_and_is_an_input(night: Night, tm
     assert not night(1, lists).repeated
     with pytest.raises(ConfigError, match=r"\[lists\] font: there is no file"):
         night(1, lists.replace("own", "absent"))
+
+
+def test_until_may_be_yesterday_or_the_latest_day(tmp_path: Path) -> None:
+    yesterday = date.today() - timedelta(days=1)
+    days = [*pd.date_range("2017-01-01", "2017-12-05").astype(str)] * 2 + ["2071-12-01", str(yesterday)][:1]
+    (tmp_path / "till.csv").write_text("customer_id,purchased_at,amount\n" + "".join(f"a,{day},1\n" for day in days))
+    config = {"transactions": {"files": "till.csv"}}
+
+    @stage("read")
+    def read(transactions_files: Any, until: date) -> dict[str, Any]:
+        return {"read": {"until": str(until)}}
+
+    latest = run(config | {"until": "latest"}, tmp_path / "a", home=tmp_path, stages=[read])
+    assert (latest.manifest["as_of"], latest.manifest["read"]["until"]) == ("2017-12-05", "2017-12-05")
+    assert latest.manifest["settings"]["until"] == "2017-12-05"
+    last = run(config | {"until": "yesterday"}, tmp_path / "b", home=tmp_path, stages=[read])
+    assert last.manifest["as_of"] == str(yesterday)
+    with pytest.raises(ConfigError, match=r'set until = 2017-12-09 \(or "yesterday", or "latest"\)'):
+        run(config | {"until": "latest"}, tmp_path / "a", home=tmp_path, as_of="2017-12-09", stages=[read])
+    with pytest.raises(ConfigError, match="until"):
+        run(config | {"until": "tomorrow"}, tmp_path / "a", home=tmp_path, stages=[read])
 
 
 def test_a_new_stage_is_one_function_and_one_line(night: Night) -> None:

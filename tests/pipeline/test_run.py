@@ -26,7 +26,7 @@ from crmkit import Deals, RFMScores, Transactions, ValueTiers, campaign_effect, 
 from crmkit.campaigns.contact_history import LastCampaign
 from crmkit.exceptions import CrmkitWarning
 from crmkit.pipeline.history import Previous
-from crmkit.pipeline.settings import Value
+from crmkit.pipeline.settings import Thresholds, Value
 from crmkit.pipeline.sources import CAMPAIGN_TABLES, earlier_runs
 from crmkit.pipeline.stages import STAGES
 from crmkit.pipeline.stages.customers import customers as customer_rows
@@ -211,7 +211,9 @@ def test_other_terms_or_other_customers_start_anew(horizon: int, customer: str, 
     before = Previous(date(2017, 5, 31), Value().model_dump(mode="json"), known.set_index("customer_id"))
     risks, today = pd.DataFrame({"customer_id": ["a", "b"]}), date(2017, 12, 31)
     with pytest.warns(CrmkitWarning, match=re.escape(note)):
-        made = customer_rows(summary, values, risks, today, None, before, value=Value(horizon=horizon))
+        made = customer_rows(
+            summary, values, risks, today, None, before, value=Value(horizon=horizon), thresholds=Thresholds()
+        )
     assert made["moved"] is None
     assert made["customers"]["tier"].tolist() == ValueTiers().fit_transform(values["value"]).tolist()
     assert (made["customers"]["tier_since"] == pd.Timestamp("2017-12-31")).all()

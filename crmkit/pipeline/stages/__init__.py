@@ -1,14 +1,26 @@
 """The nightly run as a list: each stage's inputs are made by those above it, or are sources."""
 
 from crmkit.pipeline.stages.backtests import backtest_churn, backtest_repurchase, backtest_value
-from crmkit.pipeline.stages.customers import customers, fit_churn, fit_value, score_churn, score_value, summarise
+from crmkit.pipeline.stages.customers import (
+    choose_value_model,
+    customers,
+    fit_churn,
+    fit_value,
+    score_churn,
+    score_value,
+    summarise,
+    win_back,
+)
 from crmkit.pipeline.stages.lists import print_lists
 from crmkit.pipeline.stages.load import check_delivery, load, suspect_cards
-from crmkit.pipeline.stages.offers import brand_usage, measure_campaign, plan_offers
+from crmkit.pipeline.stages.offers import measure_campaign, plan_offers, usage_for_deals
+from crmkit.pipeline.stages.products import life_cycles
 from crmkit.pipeline.stages.reports import report, sales
 from crmkit.pipeline.stages.repurchase import fit_repurchase, score_repurchases
 from crmkit.pipeline.stages.scorecard import scorecard
-from crmkit.pipeline.stages.sources import read_deals, read_members, read_products, read_tips
+from crmkit.pipeline.stages.segments import brand_usage, clusters, relationships, target_groups
+from crmkit.pipeline.stages.service import recovery_list, service_signals
+from crmkit.pipeline.stages.sources import read_costs, read_deals, read_members, read_products, read_service, read_tips
 
 __all__ = ["STAGES"]
 
@@ -17,20 +29,31 @@ STAGES = [
     read_members,
     read_deals,
     read_tips,
+    read_service,
+    read_costs,
     load,
     check_delivery,
     suspect_cards,
     scorecard,
     summarise,
+    choose_value_model,
     fit_value,
     score_value,
     fit_churn,
     score_churn,
+    service_signals,
     customers,
+    win_back,
+    recovery_list,
     fit_repurchase,
     score_repurchases,
-    measure_campaign,
     brand_usage,
+    relationships,
+    target_groups,
+    clusters,
+    life_cycles,
+    measure_campaign,
+    usage_for_deals,
     plan_offers,
     print_lists,
     sales,

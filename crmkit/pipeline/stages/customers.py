@@ -8,8 +8,10 @@ from typing import Any
 import pandas as pd
 
 from crmkit.churn.model import ChurnModel
+from crmkit.evaluation.selection import choose_model, default_candidates
 from crmkit.exceptions import ModelError
-from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma
+from crmkit.ingest.tables import ServiceRecords
+from crmkit.models import CustomerLifetimeValue, GammaGamma
 from crmkit.pipeline.history import Previous
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import check_members
@@ -30,17 +32,35 @@ def summarise(log: Transactions) -> dict[str, Any]:
     return {"customer_summary": customers}
 
 
+@stage("value_choice", "model_comparison", max_age="backtests.max_age", ages=["log"])
+def choose_value_model(log: Transactions, *, value: Any) -> dict[str, Any]:
+    """The purchase model that did best at earlier origins, where [value] model is "auto"."""
+    if value.model != "auto":
+        return {"value_choice": {"name": value.model, "why": ""}}
+    choice = choose_model(log, _purchase_models())
+    return {
+        "value_choice": {"name": choice.name, "why": choice.why},
+        "model_comparison": choice.table.reset_index(),
+    }
+
+
+def _purchase_models() -> dict[str, Any]:
+    """Candidates from which a value can be made."""
+    return {name: one for name, one in default_candidates().items() if hasattr(one, "discounted_purchases")}
+
+
 @stage("value_model", max_age="value.refit_every", ages=["customer_summary"])
-def fit_value(customer_summary: pd.DataFrame, value_drift: Any = None, *, value: Any) -> dict[str, Any]:
-    """The model of lifetime value."""
-    return {"value_model": unfitted(value).fit(customer_summary)}
+def fit_value(
+    customer_summary: pd.DataFrame, value_choice: Any, value_drift: Any = None, *, value: Any
+) -> dict[str, Any]:
+    """The model of lifetime value; fitted again when its scores drift."""
+    return {"value_model": unfitted(value, value_choice["name"]).fit(customer_summary)}
 
 
-def unfitted(value: Any) -> CustomerLifetimeValue:
+def unfitted(value: Any, model: str) -> CustomerLifetimeValue:
     """The model that [value] asks for, not fitted."""
-    return CustomerLifetimeValue(
-        BGNBD(), GammaGamma(), horizon=value.horizon, annual_discount=value.annual_discount, margin=value.margin
-    )
+    terms = {"horizon": value.horizon, "annual_discount": value.annual_discount, "margin": value.margin}
+    return CustomerLifetimeValue(_purchase_models()[model], GammaGamma(), **terms)
 
 
 @stage("customer_values")
@@ -56,16 +76,30 @@ def score_value(customer_summary: pd.DataFrame, value_model: CustomerLifetimeVal
     }
 
 
-@stage("churn_model", max_age="churn.refit_every", ages=["log"])
-def fit_churn(log: Transactions, churn_drift: Any = None, *, churn: Any) -> dict[str, Any]:
-    """The model of who will not buy within the horizon."""
-    return {"churn_model": ChurnModel(churn.horizon).fit(log)}
+@stage("churn_model", max_age="churn.refit_every", ages=["log", "service"])
+def fit_churn(
+    log: Transactions, service: pd.DataFrame | None = None, churn_drift: Any = None, *, churn: Any
+) -> dict[str, Any]:
+    """The model of who will not buy within the horizon; fitted again when its scores drift."""
+    return {"churn_model": ChurnModel(churn.horizon).fit(log, service=_records(service))}
+
+
+def _records(service: pd.DataFrame | None) -> ServiceRecords | None:
+    return None if service is None else ServiceRecords(service)
 
 
 @stage("customer_risks")
-def score_churn(log: Transactions, churn_model: ChurnModel) -> dict[str, Any]:
+def score_churn(log: Transactions, churn_model: ChurnModel, service: pd.DataFrame | None = None) -> dict[str, Any]:
     """Each customer's risk, the money at stake, and why."""
-    return {"customer_risks": churn_model.predict(log)}
+    return {"customer_risks": churn_model.predict(log, service=_records(service))}
+
+
+@stage("win_back")
+def win_back(
+    log: Transactions, churn_model: ChurnModel, service: pd.DataFrame | None = None, *, win_back: Any
+) -> dict[str, Any]:
+    """Customers who are cooling, at risk, frozen or lost, the most value at risk first."""
+    return {"win_back": churn_model.win_back(log, service=_records(service), n=win_back.n)}
 
 
 @stage("customers", "tier_changes", "moved")
@@ -76,8 +110,10 @@ def customers(
     as_of: date,
     members: pd.DataFrame | None = None,
     previous: Previous | None = None,
+    service_signals: pd.DataFrame | None = None,
     *,
     value: Any,
+    thresholds: Any,
 ) -> dict[str, Any]:
     """All that is known of each customer, in one row; segments and tiers are held by those of the run before."""
     rule = ValueTiers(shares=value.tiers)
@@ -85,8 +121,11 @@ def customers(
     before = _comparable(previous, scored, value)
     table = labelled(scored, rule, as_of, before.customers if before else None).merge(customer_risks, on="customer_id")
     if members is not None:
-        check_members(table, members)
+        check_members(table, members, thresholds.unmatched_members)
         table = table.merge(members, on="customer_id", how="left")
+    if service_signals is not None:
+        table = table.merge(service_signals, on="customer_id", how="left")
+        table["open_complaints"] = table["open_complaints"].fillna(0).astype("int64")
     moved = before.moved(table, rule) if before else None
     return {"customers": table, "tier_changes": moved and moved.changes, "moved": moved}
 

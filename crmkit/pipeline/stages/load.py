@@ -14,7 +14,7 @@ from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.tables import Products
 from crmkit.pipeline.notes import note
-from crmkit.pipeline.quality import check_last_days, check_rejected
+from crmkit.pipeline.quality import check_categories, check_last_days, check_rejected
 from crmkit.pipeline.stage import stage
 from crmkit.summaries.sales import n_later
 from crmkit.transactions.log import Transactions
@@ -52,11 +52,12 @@ def load(
 
 @stage("log", "read")
 def check_delivery(
-    delivery: Transactions, received: Rejections, rejections: Path, as_of: date, *, transactions: Any
+    delivery: Transactions, received: Rejections, rejections: Path, as_of: date, *, thresholds: Any
 ) -> dict[str, Any]:
     """Refuse a delivery that cannot be what was meant, and take the log as it was known on the run date."""
-    check_rejected(received, rejections, transactions.max_rejected)
-    check_last_days(delivery, as_of)
+    check_rejected(received, rejections, thresholds)
+    check_last_days(delivery, as_of, thresholds.missing_days)
+    check_categories(delivery, as_of, thresholds.vanished_categories)
     later = n_later(delivery, as_of)
     return {"log": delivery.up_to(as_of), "read": _read(received, later)}
 

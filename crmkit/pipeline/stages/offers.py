@@ -30,15 +30,17 @@ def measure_campaign(log: Transactions, campaign_tables: Mapping[str, Any], *, o
     return {"last_campaign": LastCampaign.of(campaign_tables, log, offers.response)}
 
 
-@stage("usage")
-def brand_usage(log: Transactions, deals: pd.DataFrame) -> dict[str, Any]:
+@stage("deal_usage")
+def usage_for_deals(log: Transactions, deals: pd.DataFrame, usage: pd.DataFrame | None = None) -> dict[str, Any]:
     """Who uses which brands and how much, where a deal depends on it."""
     if not deals[_BY_USAGE].notna().any(axis=None):
         return {}
+    if usage is not None and "category" in usage:
+        return {"deal_usage": usage}
     if not {"category", "brand_type"} <= set(log.items):
         note("Deals that depend on brand or usage groups need category and brand_type of the lines.")
         return {}
-    return {"usage": BrandUsage().fit(log).predict(log)}
+    return {"deal_usage": BrandUsage().fit(log).predict(log)}
 
 
 @stage("offers", "mailing", "control", "planned", "offer_plan", "plan", "offer_tips")
@@ -47,7 +49,7 @@ def plan_offers(
     customers: pd.DataFrame,
     deals: pd.DataFrame,
     as_of: date,
-    usage: pd.DataFrame | None = None,
+    deal_usage: pd.DataFrame | None = None,
     last_campaign: LastCampaign | None = None,
     tips: pd.DataFrame | None = None,
     received_offers: pd.DataFrame | None = None,
@@ -59,7 +61,9 @@ def plan_offers(
     """Which member gets which deal, and who is held back."""
     catalogue = Deals(deals)
     measured = last_campaign.for_deals(catalogue) if last_campaign else catalogue
-    plan = OfferPlan(measured, tips=tips, **offers.model_dump()).solve(repurchases, customers, usage, received_offers)
+    plan = OfferPlan(measured, tips=tips, **offers.model_dump()).solve(
+        repurchases, customers, deal_usage, received_offers
+    )
     says = deals[["deal_id", "title", "starts", "ends", "barcode"]]
     write_offers(plan.offers.merge(says, how="left", on="deal_id"), folder)
     if not len(plan.offers):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from crmkit.ingest.extracts import Extract
-from crmkit.ingest.tables import Members, Products, Tips
+from crmkit.ingest.tables import Costs, Members, Products, ServiceRecords, Tips
 from crmkit.offers.deals import Deals
 from crmkit.pipeline.stage import stage
 
@@ -32,3 +32,15 @@ def read_deals(deals_files: Extract, *, deals: Any) -> dict[str, Any]:
 def read_tips(tips_files: Extract, *, tips: Any) -> dict[str, Any]:
     """Recipes and tips for the lists."""
     return {"tips": Tips.from_extract(tips_files, **tips.columns).frame}
+
+
+@stage("service")
+def read_service(service_files: Extract, *, service: Any) -> dict[str, Any]:
+    """What members told the service desk."""
+    return {"service": ServiceRecords.from_extract(service_files, **service.columns).frame}
+
+
+@stage("costs")
+def read_costs(costs_files: Extract, *, costs: Any) -> dict[str, Any]:
+    """What serving members costs."""
+    return {"costs": Costs.from_extract(costs_files, **costs.columns).frame}

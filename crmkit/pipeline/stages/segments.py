@@ -1,0 +1,77 @@
+"""Groups of customers beside tiers and segments: brand users, relationship levels, target groups, clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from crmkit.ingest.tables import Costs
+from crmkit.pipeline.notes import note
+from crmkit.pipeline.stage import stage
+from crmkit.segments.brand_usage import BrandUsage, own_brand_change
+from crmkit.segments.clusters import CustomerClusters
+from crmkit.segments.relationships import RelationshipLevel
+from crmkit.segments.target_groups import target_group, track_group
+from crmkit.transactions.log import Transactions
+
+_OWN_BRAND = "own_brand"
+
+
+@stage("usage", "usage_groups")
+def brand_usage(log: Transactions, *, brand_usage: Any) -> dict[str, Any]:
+    """Who uses which brands and how much, in each category."""
+    if not {brand_usage.by, "brand_type"} <= set(log.items):
+        note(f"Brand and usage groups need {brand_usage.by} and brand_type of the lines, or of the products.")
+        return {}
+    model = BrandUsage(**brand_usage.model_dump()).fit(log)
+    usage = model.predict(log)
+    return {"usage": usage, "usage_groups": model.summary(usage)}
+
+
+@stage("relationships", "relationship_levels")
+def relationships(log: Transactions, costs: pd.DataFrame | None = None, *, relationships: Any) -> dict[str, Any]:
+    """How close the relationship with each customer is, and whether it pays."""
+    levels = RelationshipLevel(**relationships.model_dump())
+    found = levels.assess(log, None if costs is None else Costs(costs))
+    by_level = found.table.groupby("level", observed=True)
+    counts = by_level.agg(customers=("customer_id", "size"), sales=("sales", "sum"), loss=("loss", "sum"))
+    return {"relationships": found.table, "relationship_levels": counts.reset_index()}
+
+
+@stage("target_groups", "target_group_steps", "target_group_trends")
+def target_groups(log: Transactions, customers: pd.DataFrame, *, target_groups: Mapping[str, Any]) -> dict[str, Any]:
+    """Members who meet stated conditions, counted step by step, and how they develop."""
+    tables = [customers]
+    if any(_OWN_BRAND in text for group in target_groups.values() for text in group.conditions.values()):
+        tables.append(own_brand_change(log))
+    groups = {name: target_group(name, tables, group.conditions) for name, group in target_groups.items()}
+    if not groups:
+        return {}
+    trends = [
+        track_group(groups[name], log, stated.measure, stated.period).table.assign(group=name, measure=stated.measure)
+        for name, stated in target_groups.items()
+        if stated.measure
+    ]
+    return {
+        "target_groups": pd.concat([group.members.assign(group=name) for name, group in groups.items()]),
+        "target_group_steps": pd.concat([group.steps.assign(group=name) for name, group in groups.items()]),
+        "target_group_trends": pd.concat(trends) if trends else None,
+    }
+
+
+@stage("clusters", "cluster_profiles", "cluster_model")
+def clusters(
+    customers: pd.DataFrame, previous_clusters: tuple[Any, pd.DataFrame] | None = None, *, clusters: Any
+) -> dict[str, Any]:
+    """Clusters that keep their scale, number and names from run to run."""
+    fresh = CustomerClusters(**clusters.model_dump())
+    before, labels = previous_clusters or (None, None)
+    known = before is not None and before.get_params() == fresh.get_params()
+    model = before.refit(customers) if before is not None and known else fresh.fit(customers)
+    rows = customers.set_index("customer_id")
+    held = labels.set_index("customer_id")["cluster"] if labels is not None and known else None
+    found = model.segment(rows, previous=held).rename("cluster").reset_index()
+    model.labels_ = model.labels_[:0]
+    return {"clusters": found, "cluster_profiles": model.profiles_, "cluster_model": model}
