@@ -28,6 +28,8 @@ _STEPS, _STEPS_OF_MANY = ((10_000, 200), (40_000, 40)), 6
 _SINGLE = 1.2e-7
 _FEW, _PATIENCE = 4_000, 4
 _AHEAD, _ENOUGH = 0.02, 5e-5
+_GRID = 2.0**-26
+"""Prices are looked at on a grid, so that the last digits of a processor's linear algebra do not lead to other ones."""
 
 
 class Members(Protocol):
@@ -111,7 +113,7 @@ class _Dual:
         self.market, self.scale, self.best, self.bound = market, scale, start, np.inf
 
     def at(self, point: Floats) -> tuple[float, Floats]:
-        limits, found = self.market.limits, point * self.scale
+        limits, found = self.market.limits, np.round(point / _GRID) * _GRID * self.scale
         prices, rewards = np.split(found, [len(limits.budget)])
         response = self.market.response(prices, rewards)
         bound = float(response.value + prices @ limits.budget - rewards @ limits.reach)

@@ -23,6 +23,10 @@ MOST_CANDIDATES = 50_000
 _MOST_WHOLE = 2_000
 _OPTIONS = {"node_limit": 200, "mip_rel_gap": 5e-4}
 _WHOLE, _NEARLY = 1e-7, 1e-4
+_HIGHEST, _TIE, _GOLDEN = 1e3, 1e-3, 0.6180339887498949
+"""The largest gain as the solver sees it, far above its tolerance; what a tie is decided by; and the golden ratio."""
+
+_SINGLE = 1.2e-7
 
 
 class _Candidates(NamedTuple):
@@ -57,27 +61,47 @@ def best_lists(market: Market) -> tuple[Chosen, Prices]:
     found = _candidates(market)
     limits, n = market.limits, len(found.gain)
     budgets = _Rows(sparse.csr_array(limits.use[:, found.deal] * found.cost + limits.fee[:, None]), limits.budget)
-    lists, short, dear = _lists(market, found)
+    lists, short, most = _lists(market, found)
     rows = _stacked([budgets, *lists], n + len(short))
     value = np.concatenate([found.gain, -short])
-    upper = np.concatenate([np.ones(n), dear])
+    upper = np.concatenate([np.ones(n), most])
+    scale = float(found.gain.max())
+    scale = _HIGHEST / scale if scale > 0 else 1.0
+    forgone = np.concatenate([_forgone(found), np.zeros(len(short))])
+    objective = forgone - value * scale
     relaxed = linprog(
-        -value, rows.matrix, rows.limit, bounds=np.column_stack([np.zeros(len(value)), upper]), method="highs"
+        objective, rows.matrix, rows.limit, bounds=np.column_stack([np.zeros(len(value)), upper]), method="highs"
     )
-    x, bound = relaxed.x, -relaxed.fun
+    prices = np.maximum(-relaxed.ineqlin.marginals / scale, 0)
+    x, bound = relaxed.x, _weak_duality(rows, value, upper, prices)
     if n <= _MOST_WHOLE and np.abs(x[:n] - np.round(x[:n])).max(initial=0) > _WHOLE:
         kind = np.concatenate([np.ones(n), np.zeros(len(short))])
         solved = milp(
-            -value, constraints=LinearConstraint(rows.matrix, ub=rows.limit), integrality=kind, bounds=Bounds(0, upper),
+            objective, constraints=LinearConstraint(rows.matrix, ub=rows.limit), integrality=kind, bounds=Bounds(0, upper),
             options=_OPTIONS,
         )  # fmt: skip
         if solved.x is not None:
-            x, bound = solved.x, min(bound, -solved.mip_dual_bound)
+            x, bound = solved.x, min(bound, (forgone.sum() - solved.mip_dual_bound) / scale)
     taken = np.flatnonzero(x[:n] > 1 - _NEARLY)
-    prices = np.maximum(-relaxed.ineqlin.marginals[: len(limits.budget)], 0)
-    bound += float(short @ x[n:]) + 1.2e-7 * abs(bound)
-    found_prices = Prices(prices, np.zeros(len(limits.reach)), float(bound))
+    bound += float(short @ x[n:]) + _SINGLE * abs(bound)
+    found_prices = Prices(prices[: len(limits.budget)], np.zeros(len(limits.reach)), float(bound))
     return lists_from(market, found.block[taken], found.at[taken], found.column[taken], found_prices), found_prices
+
+
+def _forgone(found: _Candidates) -> Floats:
+    """What a candidate gives up so that no two are equal: its member and deal decide, not a processor's last digits.
+
+    Deals that their funders pay in full gain the same on the same item, whatever they are worth; without a rule it is up to
+    the path of the simplex method which of them is taken.
+    """
+    number = found.member * (found.deal.max(initial=0) + 1) + found.deal
+    return _TIE * (number * _GOLDEN % 1.0)
+
+
+def _weak_duality(rows: _Rows, value: Floats, upper: Floats, prices: Floats) -> float:
+    """No plan is worth more than what the limits cost at these prices, and what each candidate is worth beyond its price."""
+    beyond, bounded = np.maximum(value - rows.matrix.T @ prices, 0), np.isfinite(upper)
+    return float(prices @ rows.limit + beyond[bounded] @ upper[bounded])
 
 
 def _candidates(market: Market) -> _Candidates:

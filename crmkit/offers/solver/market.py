@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 from crmkit._types import Bools, Floats, Int32s, Ints, Singles
 from crmkit.offers.candidates import Candidates
 
-__all__ = ["DEAREST", "Block", "Limits", "Market", "Response", "attainable", "blocks_of", "response_of"]
+__all__ = ["DEAREST", "ROUNDING", "Block", "Limits", "Market", "Response", "attainable", "blocks_of", "response_of"]
 
 T = TypeVar("T")
+
+ROUNDING = 1 + 2.0**-33
+"""A budget that is met exactly is not exceeded, whatever the last digits of the sum."""
 
 _ROWS = 8192
 _HALVINGS = 14
@@ -123,9 +126,9 @@ class Limits:
 
     def affordable(self, left: Floats) -> Floats:
         """The largest cost of a single offer of each deal that what is left of the budgets allows."""
-        room = np.divide((left - self.fee)[:, None], self.use, out=np.full(self.use.shape, np.inf), where=self.use > 0)
+        room = np.divide((left - self.fee)[:, None] * ROUNDING, self.use, out=np.full(self.use.shape, np.inf), where=self.use > 0)
         most = room.min(axis=0, initial=np.inf)
-        return np.where((left < self.fee).any(), -np.inf, most)
+        return np.where((left * ROUNDING < self.fee).any(), -np.inf, most)
 
 
 class Response(NamedTuple):

@@ -15,7 +15,7 @@ import numpy as np
 
 from crmkit._types import Bools, Floats, Int16s, Ints, Singles
 from crmkit.offers.solver.dual import Prices
-from crmkit.offers.solver.market import Block, Limits, Market, in_threads, worth_price
+from crmkit.offers.solver.market import ROUNDING, Block, Limits, Market, in_threads, worth_price
 
 __all__ = ["Chosen", "lists_at", "lists_from", "within_budgets"]
 
@@ -115,11 +115,12 @@ def within_budgets(limits: Limits, deal: Ints, cost: Floats, score: Floats, want
     kept = np.ones(len(deal), dtype=bool)
     for budget in range(len(limits.budget)):
         use = limits.use[budget, deal] * cost + limits.fee[budget]
-        if use[kept].sum() <= limits.budget[budget]:
+        room = limits.budget[budget] * ROUNDING
+        if use[kept].sum() <= room:
             continue
         users = np.flatnonzero(kept & (use > 0))
         order = users[np.lexsort((-score[users] / use[users], ~wanted[users]))]
-        kept[order[np.cumsum(use[order]) > limits.budget[budget]]] = False
+        kept[order[np.cumsum(use[order]) > room]] = False
     return kept
 
 
@@ -231,7 +232,7 @@ def _reach(market: Market, taken: list[Int16s], funder: int) -> None:
         entry = _Entry(*(np.concatenate(column) for column in zip(*found, strict=True)))
         entry = entry.where(np.argsort(-entry.net, kind="stable"))
         use = limits.use[:, entry.deal] * entry.cost + limits.fee[:, None]
-        fits = (np.cumsum(use, axis=1) <= left[:, None]).all(axis=0)
+        fits = (np.cumsum(use, axis=1) <= left[:, None] * ROUNDING).all(axis=0)
         entry = entry.where(np.flatnonzero(fits)[:short])
         if not len(entry.net):
             return
