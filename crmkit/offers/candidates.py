@@ -14,14 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmkit._types import Bools, Floats, Ints
+from crmkit.offers.solver.market import Candidates, Figures
 
 __all__ = [
     "BRAND_SHARE",
     "BRAND_SHARE_DAYS",
     "Batch",
-    "Candidates",
     "Catalogue",
-    "Figures",
     "Habits",
     "candidates_of",
     "expected_gain",
@@ -35,15 +34,6 @@ BRAND_SHARE_DAYS = 2.0
 """Purchase days that this weighs as much as where a member's own share is known: nobody is past converting."""
 
 _LEVELS = ("light", "medium", "heavy")
-
-
-class Figures(NamedTuple):
-    """What a candidate is expected to bring and to cost."""
-
-    p_anyway: Floats
-    p_with_deal: Floats
-    cost: Floats
-    gain: Floats
 
 
 def expected_gain(
@@ -254,25 +244,6 @@ def _pair(left: pd.Index[Any], one: pd.Series[Any], right: pd.Index[Any], other:
 def _lookup(keys: Ints, wanted: Ints) -> tuple[Ints, Bools]:
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return at, keys[at] == wanted
-
-
-class Candidates(NamedTuple):
-    """Due items with a deal on them: member, row in due, deal, how deep it is (a row of ``level_value``), the money off
-    of one redemption, and the figures."""
-
-    member: Ints
-    row: Ints
-    deal: Ints
-    level: Ints
-    worth: Floats
-    figures: Figures
-
-    def where(self, kept: Bools | Ints) -> Candidates:
-        """Some of them."""
-        return Candidates(
-            self.member[kept], self.row[kept], self.deal[kept], self.level[kept], self.worth[kept],
-            Figures(*(column[kept] for column in self.figures)),
-        )  # fmt: skip
 
 
 def candidates_of(batch: Batch, catalogue: Catalogue, habits: Habits) -> Candidates:

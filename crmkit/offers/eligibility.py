@@ -1,4 +1,4 @@
-"""Who may get a list, how long it may be and what it shall be worth."""
+"""Who is eligible for a list, how long it may be and what it must be worth."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ def check_customers(customers: pd.DataFrame, needed: Sequence[str]) -> None:
 def eligible(
     customers: pd.DataFrame, min_weekly_spend: float, universal: float = 0.0
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Members who may be sent a list, ordered by id, and how many may not, by the first reason that holds.
+    """Eligible members, ordered by id, and how many are excluded, by the first reason that holds.
 
     ``universal`` is the share that is in the control group of all campaigns.
 
     Examples
     --------
     >>> eligible(pd.DataFrame({"customer_id": ["b", "a"], "open_complaints": [1, 0]}), 0)[1]
-    {'an open complaint': 1}
+    {'open complaint': 1}
     """
-    nobody = pd.Series(False, index=customers.index)
+    none = pd.Series(False, index=customers.index)
     reasons = {
-        "no customer_id": customers["customer_id"].isna(),
-        "asked for no contact": _marked(customers["no_contact"]) if "no_contact" in customers else nobody,
-        "an open complaint": customers["open_complaints"].fillna(0) > 0 if "open_complaints" in customers else nobody,
-        f"spends less than {min_weekly_spend:g} a week": (
-            ~(customers["weekly_spend"] >= min_weekly_spend) if min_weekly_spend > 0 else nobody
+        "customer_id is missing": customers["customer_id"].isna(),
+        "opted out of contact": _marked(customers["no_contact"]) if "no_contact" in customers else none,
+        "open complaint": customers["open_complaints"].fillna(0) > 0 if "open_complaints" in customers else none,
+        f"spend less than {min_weekly_spend:g} a week": (
+            ~(customers["weekly_spend"] >= min_weekly_spend) if min_weekly_spend > 0 else none
         ),
-        "in the control group of all campaigns": (
+        "in the universal control group": (
             customers["customer_id"].isin(control_group(customers["customer_id"], universal, UNIVERSAL)["customer_id"])
             if universal > 0
-            else nobody
+            else none
         ),
     }
-    wanted, left_out = ~nobody, {}
+    wanted, exclusions = ~none, {}
     for reason, holds in reasons.items():
         out = int((wanted & holds).sum())
         if out:
-            left_out[reason] = out
+            exclusions[reason] = out
         wanted &= ~holds
-    return customers[wanted].sort_values("customer_id", ignore_index=True), left_out
+    return customers[wanted].sort_values("customer_id", ignore_index=True), exclusions
 
 
 def brand_groups(usage: pd.DataFrame) -> pd.DataFrame:

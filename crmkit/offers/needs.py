@@ -20,7 +20,7 @@ from crmkit._types import Ints
 from crmkit.exceptions import ContractError
 from crmkit.offers.candidates import Batch
 
-__all__ = ["Needs", "fortnight_of"]
+__all__ = ["Needs", "window_of"]
 
 
 _MEMBERS = 40_000
@@ -65,13 +65,13 @@ class Needs:
         """The column of what is due, whatever else is missing."""
         return next((name for name in _ITEMS if name in self.columns), None)
 
-    def fortnight(self) -> tuple[date, date] | None:
+    def window(self) -> tuple[date, date] | None:
         """First and last day that is looked at, where the table says so."""
         if isinstance(self.source, pd.DataFrame):
-            return fortnight_of(self.source)
+            return window_of(self.source)
         if not {"as_of", "horizon"} <= set(self.columns):
             return None
-        return fortnight_of(
+        return window_of(
             pq.read_table(self.source, columns=["as_of", "horizon"])
             .group_by(["as_of", "horizon"])
             .aggregate([])
@@ -132,10 +132,10 @@ class Needs:
             yield before
 
 
-def fortnight_of(due: pd.DataFrame) -> tuple[date, date] | None:
+def window_of(due: pd.DataFrame) -> tuple[date, date] | None:
     """First and last day that ``due`` looks at, or nothing when it does not say.
 
-    >>> fortnight_of(pd.DataFrame({"as_of": ["2017-12-31"], "horizon": [14]}))
+    >>> window_of(pd.DataFrame({"as_of": ["2017-12-31"], "horizon": [14]}))
     (datetime.date(2018, 1, 1), datetime.date(2018, 1, 14))
     """
     if not {"as_of", "horizon"} <= set(due.columns) or due.empty:

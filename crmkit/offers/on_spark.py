@@ -34,11 +34,11 @@ from crmkit.engine.frames import map_partitions, map_rows, to_pandas
 from crmkit.exceptions import ContractError
 from crmkit.offers.control_group import control_group
 from crmkit.offers.eligibility import eligible
-from crmkit.offers.needs import Needs, fortnight_of
+from crmkit.offers.needs import Needs, window_of
 from crmkit.offers.problem import Problem, eased_value, lists_near
-from crmkit.offers.result import OfferResult, Sums, result_of
+from crmkit.offers.result import OfferResult, PlanTotals, result_of
 from crmkit.offers.solver.dual import Prices, price, price_from, proven
-from crmkit.offers.solver.market import Limits, Market, Response
+from crmkit.offers.solver.market import Demand, Limits, Market
 from crmkit.offers.terms import Terms
 
 __all__ = ["solve_on_spark"]
@@ -64,17 +64,17 @@ def solve_on_spark(terms: Terms, due: Any, customers: Any, usage: Any, received:
         control = control_group(people, terms.control, terms.key, strata=terms.control_by).persist()
         n = kept["customers"].count()
         parts = _together(kept | {"control": control}, n)
-        members = _Members(parts, terms, problem.limits, n)
+        members = _Partitions(parts, terms, problem.limits, n)
         with _own_errors():
             step = math.ceil(n / _SAMPLE)
             prices = (price_from if step > 1 else proven)(members, members.sampled(step))
             lists = members.lists(prices).persist()
-            told = _told(lists.where("sums is not null").select("sums"))
+            results = _partition_results(lists.where("sums is not null").select("sums"))
         parts.unpersist()
         nobody = problem.sums(problem.kept(lists_near(problem.market(), prices)))
         return result_of(
-            terms, problem.needs, sum((_sums(one["sums"]) for one in told), nobody), prices,
-            sum(one["value"] for one in told), sum((Counter(one["left_out"]) for one in told), Counter()), usage=usage is not None,
+            terms, problem.needs, sum((_totals(one["sums"]) for one in results), nobody), prices,
+            sum(one["value"] for one in results), sum((Counter(one["exclusions"]) for one in results), Counter()), usage=usage is not None,
             offers=lists.where("offer is not null").select("offer.*"), control=control, n_control=control.count(),
             planned=people.select("customer_id").join(control, "customer_id", "left_anti"),
             tips=lists.where("tip is not null").select("tip.*"),
@@ -85,7 +85,7 @@ def _of_these_days(terms: Terms, due: Any, engine: SqlEngine) -> Terms:
     if not {"as_of", "horizon"} <= set(due.columns):
         return terms
     windows = f"select distinct cast(as_of as date) as as_of, horizon from {engine.register(due)} limit 2"
-    window = fortnight_of(engine.frame(windows))
+    window = window_of(engine.frame(windows))
     return replace(terms, deals=terms.deals.active(*window)) if window else terms
 
 
@@ -137,7 +137,7 @@ def _together(tables: Mapping[str, Any], n: int) -> Any:
 
 
 @dataclass(frozen=True)
-class _Members:
+class _Partitions:
     """All members, asked by way of their partitions."""
 
     parts: Any
@@ -151,16 +151,16 @@ class _Members:
     def sampled(self, step: int) -> Prices:
         """Prices from every step-th member, found in one task."""
         sample = self.parts.where(f"pmod(xxhash64(customer_id), {step}) = 0").coalesce(1)
-        found = _told(map_partitions(sample, partial(_priced, self.terms, self.n), _SUMS))
+        found = _partition_results(map_partitions(sample, partial(_priced, self.terms, self.n), _SUMS))
         start = Prices(np.zeros(len(self.limits.budget)), np.zeros(len(self.limits.reach)), 0.0)
         return Prices(np.array(found[0]["budgets"]), np.array(found[0]["rewards"]), 0.0) if found else start
 
-    def response(self, prices: Floats, rewards: Floats) -> Response:
+    def demand(self, prices: Floats, rewards: Floats) -> Demand:
         """What all members take at these prices, as the sum of what each partition says."""
         asked = Prices(prices, rewards, 0.0)
-        found = _told(map_partitions(self.parts, partial(_answered, self.terms, asked), _SUMS))
+        found = _partition_results(map_partitions(self.parts, partial(_answered, self.terms, asked), _SUMS))
         nothing = np.zeros(self.limits.use.shape[1])
-        return Response(
+        return Demand(
             sum(one["value"] for one in found),
             sum((np.array(one["cost"]) for one in found), nothing),
             sum((np.array(one["offers"]) for one in found), nothing),
@@ -168,7 +168,7 @@ class _Members:
 
     def lists(self, prices: Prices) -> Any:
         """Records of offers and of tips, and one of sums for each partition."""
-        total = self.response(prices.budgets, prices.rewards)
+        total = self.demand(prices.budgets, prices.rewards)
         member = dict(self.parts.dtypes)["customer_id"]
         numbered = self.terms.tips is not None and pd.api.types.is_integer_dtype(self.terms.tips["tip_id"])
         tip = "bigint" if numbered else "string"
@@ -178,13 +178,13 @@ class _Members:
         return map_partitions(self.parts, partial(_listed, self.terms, prices, total, self.n), schema)
 
 
-def _told(sums: Any) -> list[dict[str, Any]]:
-    """What partitions say, a line of each."""
+def _partition_results(sums: Any) -> list[dict[str, Any]]:
+    """The result of each partition, a line of JSON."""
     return [json.loads(line) for (line,) in sums.collect()]
 
 
-def _sums(lists: Mapping[str, list[float]]) -> Sums:
-    return Sums(**{name: np.array(values, dtype=float) for name, values in lists.items()})
+def _totals(lists: Mapping[str, list[float]]) -> PlanTotals:
+    return PlanTotals(**{name: np.array(values, dtype=float) for name, values in lists.items()})
 
 
 @contextmanager
@@ -238,26 +238,26 @@ def _priced(terms: Terms, n: int, members: pa.Table) -> pa.Table:
 
 def _answered(terms: Terms, asked: Prices, members: pa.Table) -> pa.Table:
     problem, _ = _problem_of(terms, members)
-    found = problem.market().response(asked.budgets, asked.rewards)
+    found = problem.market().demand(asked.budgets, asked.rewards)
     return _line(**found._asdict())
 
 
-def _listed(terms: Terms, prices: Prices, total: Response, n: int, members: pa.Table) -> pa.Table:
+def _listed(terms: Terms, prices: Prices, total: Demand, n: int, members: pa.Table) -> pa.Table:
     """The lists of a partition within its share of the budgets: the share that its members take at these prices."""
     problem, here = _problem_of(terms, members)
     market = problem.market()
-    limits = _own_limits(problem.limits, market.response(prices.budgets, prices.rewards), total, here / n)
+    limits = _own_limits(problem.limits, market.demand(prices.budgets, prices.rewards), total, here / n)
     own = replace(problem, limits=limits)
     found = own.kept(lists_near(Market(market.blocks, limits), prices))
     sums = _line(
-        sums=asdict(own.sums(found)), value=eased_value(market, prices, own.worths(found)), left_out=own.left_out
+        sums=asdict(own.sums(found)), value=eased_value(market, prices, own.worths(found)), exclusions=own.exclusions
     )["sums"]
     member = _type_of(problem.people["customer_id"])
     parts = {"offer": _structs(own.offers(found), _OFFER, member), "tip": _structs(own.tips(), _TIP, member)}
     return _side_by_side(parts | {"sums": sums.combine_chunks()})
 
 
-def _own_limits(limits: Limits, own: Response, total: Response, members: float) -> Limits:
+def _own_limits(limits: Limits, own: Demand, total: Demand, members: float) -> Limits:
     """A part of every budget and of every reach: as much as the members take of what all take, or of all members."""
     return _scaled(
         limits,

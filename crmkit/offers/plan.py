@@ -150,7 +150,7 @@ class OfferPlan(Terms):
         usage: pd.DataFrame | None = None,
         received: pd.DataFrame | None = None,
     ) -> pd.DataFrame:
-        """What becomes of the plan when the assumed response is half or twice as strong.
+        """Sensitivity of the plan to the assumed response (half, assumed, double).
 
         Parameters
         ----------

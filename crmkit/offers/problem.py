@@ -14,14 +14,14 @@ import pandas as pd
 
 from crmkit._types import Bools, Floats, Ints
 from crmkit.exceptions import ContractError
-from crmkit.offers.candidates import Batch, Candidates, Catalogue, Figures, Habits, candidates_of
+from crmkit.offers.candidates import Batch, Catalogue, Habits, candidates_of
 from crmkit.offers.control_group import control_group
 from crmkit.offers.eligibility import brand_groups, check_customers, check_table, eligible, list_terms
 from crmkit.offers.needs import Needs
-from crmkit.offers.result import OfferResult, Sums, result_of
+from crmkit.offers.result import OfferResult, PlanTotals, result_of
 from crmkit.offers.solver import exact
 from crmkit.offers.solver.dual import Prices, price
-from crmkit.offers.solver.market import Block, Limits, Market, attainable, blocks_of
+from crmkit.offers.solver.market import Block, Candidates, Figures, Limits, Market, attainable, blocks_of
 from crmkit.offers.solver.repair import Chosen, lists_at, within_budgets
 from crmkit.offers.terms import Terms, limits_of, offered_deals
 from crmkit.offers.tips import choose_tips
@@ -50,7 +50,7 @@ class Problem:
     worth: Floats
     limits: Limits
     control: pd.DataFrame
-    left_out: Mapping[str, int]
+    exclusions: Mapping[str, int]
 
     @classmethod
     def of(
@@ -68,7 +68,7 @@ class Problem:
         usage = None if usage is None else brand_groups(usage)
         check_table("received", received, ("customer_id", "deal_id"))
         _same_kind(needs, customers)
-        people, left_out = eligible(customers, terms.min_weekly_spend, terms.universal)
+        people, exclusions = eligible(customers, terms.min_weekly_spend, terms.universal)
         if control is None:
             strata = None if terms.control_by is None else people[terms.control_by]
             control = control_group(people["customer_id"], terms.control, terms.key, strata=strata)
@@ -82,7 +82,7 @@ class Problem:
         slots, worth = list_terms(people, terms.slots, terms.frequency_cap, terms.min_worth or {}, received)
         habits = Habits.of(members, catalogue, usage, received)
         limits = limits_of(terms, deals)
-        return cls(terms, needs, deals, catalogue, habits, people, members, slots, worth, limits, control, left_out)
+        return cls(terms, needs, deals, catalogue, habits, people, members, slots, worth, limits, control, exclusions)
 
     def market(self) -> Market:
         """Every candidate that gains something or serves a demand, and fits the budgets."""
@@ -129,7 +129,7 @@ class Problem:
         found = self.kept(chosen)
         value = None if market is None else eased_value(market, prices, self.worths(found))
         return result_of(
-            self.terms, self.needs, self.sums(found), prices, value, self.left_out, usage=bool(len(self.habits.key)),
+            self.terms, self.needs, self.sums(found), prices, value, self.exclusions, usage=bool(len(self.habits.key)),
             offers=self.offers(found), control=self.control, n_control=len(self.control),
             planned=self.people[["customer_id"]], tips=self.tips(),
         )  # fmt: skip
@@ -138,11 +138,11 @@ class Problem:
         """What each member's list is worth."""
         return np.bincount(found.member, found.worth, len(self.people)).astype(float)
 
-    def sums(self, found: Candidates) -> Sums:
+    def sums(self, found: Candidates) -> PlanTotals:
         """What of these offers is added up over members."""
         n, worth, least = len(self.deals), self.worths(found), self.terms.least_worth()
         tiers = {tier: (self.people["tier"] == tier).to_numpy() for tier in least}
-        return Sums(
+        return PlanTotals(
             gain=np.bincount(found.deal, found.figures.gain, n).astype(float),
             cost=np.bincount(found.deal, found.figures.cost, n).astype(float),
             offers=np.bincount(found.deal, minlength=n).astype(float),
@@ -199,7 +199,7 @@ def solved(market: Market) -> tuple[Chosen, Prices, Market | None]:
     if 0 < market.n_candidates <= exact.MOST_CANDIDATES:
         return *exact.best_lists(market), None
     prices = price(market)
-    return lists_near(market, prices), prices, market.demanding()
+    return lists_near(market, prices), prices, market.with_minimums()
 
 
 def lists_near(market: Market, prices: Prices) -> Chosen:
@@ -212,10 +212,10 @@ def lists_near(market: Market, prices: Prices) -> Chosen:
 def eased_value(market: Market, prices: Prices, worth: Floats) -> float:
     """The value of the members' best lists where none shall be worth more than it is in the plan."""
     blocks = [
-        block if block.worth is None else replace(block, demand=np.minimum(block.demand, worth[block.member]))
+        block if block.worth is None else replace(block, least_worth=np.minimum(block.least_worth, worth[block.member]))
         for block in market.blocks
     ]
-    return Market(blocks, market.limits).response(prices.budgets, prices.rewards).value
+    return Market(blocks, market.limits).demand(prices.budgets, prices.rewards).value
 
 
 def _index(ids: pd.Series[Any]) -> pd.Index[Any]:

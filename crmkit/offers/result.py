@@ -15,10 +15,10 @@ from crmkit.offers.solver.dual import Prices, bound_of
 from crmkit.offers.solver.market import Limits
 from crmkit.offers.terms import Terms, budget_table, limits_of, offered_deals
 
-__all__ = ["OfferResult", "Sums", "result_of"]
+__all__ = ["OfferResult", "PlanTotals", "result_of"]
 
 
-_BARRED = "deals in categories in which nothing is offered"
+_BARRED = "in a category in which nothing is offered"
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ class OfferResult:
     assumptions : tuple of str
         What the figures rest on beside the data.
     budgets : DataFrame
-        whose (deal, funder, store), name, budget, spent, shadow_price: every budget that the plan keeps.
+        level (deal, funder, store), name, budget, spent, shadow_price: every budget that the plan keeps.
     shortfalls : DataFrame
-        demand, wanted, reached: what was asked for and could not be had; empty when all of it could.
+        demand, unit, wanted, reached: what was required and could not be met; empty when all of it was.
     tips : DataFrame
         customer_id, tip_id, title, category, slot.
-    left_out : Mapping
-        Reason → how many members or deals were left out for it.
-    on_prior : float
+    exclusions : Mapping
+        Reason → how many members or deals were excluded for it.
+    share_on_prior : float
         Share of the objective from deals whose response no campaign has measured.
     """
 
@@ -74,8 +74,8 @@ class OfferResult:
     budgets: pd.DataFrame = field(repr=False)
     shortfalls: pd.DataFrame = field(repr=False)
     tips: pd.DataFrame = field(repr=False)
-    left_out: Mapping[str, int] = field(repr=False)
-    on_prior: float
+    exclusions: Mapping[str, int] = field(repr=False)
+    share_on_prior: float
 
     @property
     def gap(self) -> float:
@@ -83,33 +83,48 @@ class OfferResult:
         return (self.bound - self.objective) / abs(self.bound) if self.bound else 0.0
 
     def price_sentences(self, most: int = 3) -> list[str]:
-        """The dearest budgets in words, the dearest first."""
+        """The scarcest budgets in words, the highest shadow price first."""
         dear = self.budgets[self.budgets["shadow_price"] >= 0.005].nlargest(most, "shadow_price")
         return [
-            f"one more unit of {_whose(whose, name)} buys {price:.2f} of margin"
-            for whose, name, price in dear[["whose", "name", "shadow_price"]].itertuples(index=False)
+            f"each extra 1.00 of {_budget_in_words(level, name)} adds {price:.2f} of margin"
+            for level, name, price in dear[["level", "name", "shadow_price"]].itertuples(index=False)
+        ]
+
+    def shortfall_sentences(self) -> list[str]:
+        """What was required and could not be had, in words."""
+        return [
+            f"{row.demand}: {row.reached:,} of the required {row.wanted:,} {row.unit}"
+            for row in self.shortfalls.itertuples()
+        ]
+
+    def exclusion_sentences(self) -> list[str]:
+        """How many members or deals were excluded, and why."""
+        kinds = {_BARRED: "deals"}
+        return [
+            f"{number:,} {kinds.get(reason, 'members')} excluded: {reason}"
+            for reason, number in self.exclusions.items()
         ]
 
     def __str__(self) -> str:
         lines = [
             f"{self.n_offers:,} offers to {self.n_served:,} of {self.n_members:,} members; "
-            f"{self.n_control:,} more are kept as control",
-            f"expected gain {self.objective:,.2f}; no plan exceeds {self.bound:,.2f} (gap {self.gap:.2%})",
+            f"{self.n_control:,} members held back as control",
+            f"expected gain {self.objective:,.2f}; upper bound {self.bound:,.2f} (optimality gap {self.gap:.2%})",
             f"deals' budgets spent {self.shadow_prices['spent'].sum():,.2f} of {self.shadow_prices['budget'].sum():,.2f}",
             *self.price_sentences(),
-            *(f"short of {row.demand}: {row.reached:,} of {row.wanted:,}" for row in self.shortfalls.itertuples()),
-            *(f"left out: {number:,}, {reason}" for reason, number in self.left_out.items()),
+            *self.shortfall_sentences(),
+            *self.exclusion_sentences(),
             *(f"assumed: {sentence}" for sentence in self.assumptions),
         ]
         return "\n".join(lines)
 
 
-def _whose(whose: str, name: str) -> str:
-    return {"deal": f"the budget of deal {name}", "funder": f"{name}'s money"}.get(whose, "the shop's own money")
+def _budget_in_words(level: str, name: str) -> str:
+    return {"deal": f"budget for deal {name}", "funder": f"{name}'s budget"}.get(level, "the store's own budget")
 
 
 @dataclass(frozen=True)
-class Sums:
+class PlanTotals:
     """What is known of a plan by adding up its members: gain, cost and number of offers of each deal, members who could
     be and who are offered something, members reached for each funder that wants so, and of each tier with a least worth
     its members and the lists that are worth it."""
@@ -122,17 +137,17 @@ class Sums:
     tier_members: Floats
     tier_lists: Floats
 
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
+    def __add__(self, other: PlanTotals) -> PlanTotals:
+        return PlanTotals(*(getattr(self, part.name) + getattr(other, part.name) for part in fields(self)))
 
 
 def result_of(
     terms: Terms,
     needs: Needs,
-    sums: Sums,
+    sums: PlanTotals,
     prices: Prices,
     value: float | None,
-    left_out: Mapping[str, int],
+    exclusions: Mapping[str, int],
     usage: bool,
     **tables: Any,
 ) -> OfferResult:
@@ -147,7 +162,7 @@ def result_of(
     own = budgets.iloc[:n]
     objective = float(sums.gain.sum())
     unmeasured = float(sums.gain[deals["response"].isna().to_numpy()].sum())
-    on_prior = unmeasured / objective if objective > 0 else 0.0
+    share_on_prior = unmeasured / objective if objective > 0 else 0.0
     bound = prices.bound
     if value is not None:
         bound = bound_of(value, limits, prices.budgets, prices.rewards, np.minimum(limits.reach, sums.reached))
@@ -160,30 +175,32 @@ def result_of(
         n_members=int(sums.members[0]),
         n_served=int(sums.members[1]),
         n_offers=int(sums.offers.sum()),
-        assumptions=_assumptions(terms, on_prior, usage),
+        assumptions=_assumptions(terms, share_on_prior, usage),
         budgets=budgets,
         shortfalls=_shortfalls(terms, limits, sums),
-        left_out=dict(left_out) | ({_BARRED: barred} if barred else {}),
-        on_prior=on_prior,
+        exclusions=dict(exclusions) | ({_BARRED: barred} if barred else {}),
+        share_on_prior=share_on_prior,
         **tables,
     )
 
 
-def _shortfalls(terms: Terms, limits: Limits, sums: Sums) -> pd.DataFrame:
-    names = [f"members reached for {name}" for name in terms.wanted_reach()]
-    rows = list(zip(names, limits.reach, sums.reached, strict=True))
+def _shortfalls(terms: Terms, limits: Limits, sums: PlanTotals) -> pd.DataFrame:
+    rows = [
+        (name, "members reached", wanted, reached)
+        for name, wanted, reached in zip(terms.wanted_reach(), limits.reach, sums.reached, strict=True)
+    ]
     for (tier, least), theirs, enough in zip(
         terms.least_worth().items(), sums.tier_members, sums.tier_lists, strict=True
     ):
-        rows.append((f"lists of tier {tier} worth {least:g}", theirs, enough))
-    table = pd.DataFrame(rows, columns=["demand", "wanted", "reached"])
+        rows.append((f"tier {tier}", f"lists worth at least {least:g}", theirs, enough))
+    table = pd.DataFrame(rows, columns=["demand", "unit", "wanted", "reached"])
     return table[table["reached"] < table["wanted"]].astype({"wanted": int, "reached": int}).reset_index(drop=True)
 
 
-def _assumptions(terms: Terms, on_prior: float, usage: bool) -> tuple[str, ...]:
+def _assumptions(terms: Terms, share_on_prior: float, usage: bool) -> tuple[str, ...]:
     sentences = [
         f"a deal multiplies the odds of the purchase by {terms.response:g} (a prior until a campaign has measured it; "
-        f"{on_prior:.0%} of the expected gain rests on it)",
+        f"{share_on_prior:.0%} of the expected gain rests on it)",
         f"{terms.margin:.0%} of the spend is earned, and the spend with a deal is what it was without",
         "every purchase of the item redeems its deal, and no less of it is bought afterwards",
     ]

@@ -99,7 +99,7 @@ class Terms:
 
 def offered_deals(terms: Terms, needs: Needs) -> tuple[pd.DataFrame, int]:
     """The deals of these days that may be offered, ordered by id, and how many may not."""
-    window = needs.fortnight()
+    window = needs.window()
     running = (terms.deals.active(*window) if window else terms.deals).frame.sort_values("deal_id", ignore_index=True)
     barred = running["category"].str.casefold().map(lambda name: any(word in name for word in terms.excluded))
     return running[~barred.astype(bool)].reset_index(drop=True), int(barred.astype(bool).sum())
@@ -111,7 +111,7 @@ def budget_table(terms: Terms, deals: pd.DataFrame) -> pd.DataFrame:
     budgets += [("funder", name, money) for name, money in _paying(terms, deals).items()]
     if terms.store_budget is not None:
         budgets.append(("store", "store", terms.store_budget))
-    return pd.DataFrame(budgets, columns=["whose", "name", "budget"]).astype({"budget": float})
+    return pd.DataFrame(budgets, columns=["level", "name", "budget"]).astype({"budget": float})
 
 
 def _paying(terms: Terms, deals: pd.DataFrame) -> dict[str, float]:
@@ -130,7 +130,7 @@ def limits_of(terms: Terms, deals: pd.DataFrame) -> Limits:
     groupings = [pd.factorize(deals[column])[0] for column in ("category", "conflicts")]
     return Limits(
         use=np.concatenate(use),
-        fee=np.where(table["whose"] == "store", terms.contact_cost, 0.0),
+        fee=np.where(table["level"] == "store", terms.contact_cost, 0.0),
         budget=table["budget"].to_numpy(float),
         reach=np.array(list(reach.values()), dtype=float),
         by=np.array([funders[funder] == name for name in reach], dtype=bool).reshape(len(reach), len(deals)),

@@ -122,11 +122,11 @@ def measure(n: int) -> dict[str, float]:
         problem = Problem.of(plan, Needs(due), customers, None, None)
         market = problem.market()
         built = time.perf_counter()
-        chosen, prices, demanding = solved(market)
+        chosen, prices, with_minimums = solved(market)
         priced = time.perf_counter()
         candidates, kept = market.n_candidates, market if n <= 50_000 else None
         del market
-        result = problem.result(chosen, prices, demanding)
+        result = problem.result(chosen, prices, with_minimums)
         done = time.perf_counter()
         found = {
             "members": n,

@@ -80,7 +80,7 @@ def test_the_next_plan_rests_on_what_was_measured() -> None:
     assert informed.frame["response"].astype(float).tolist() == pytest.approx(expected)
     assert coming.frame["response"].notna().sum() == 1
     after = OfferPlan(informed, slots=2, control=0.3).solve(due, members(3000))
-    assert (plan.on_prior, after.on_prior) == (1, 0)
+    assert (plan.share_on_prior, after.share_on_prior) == (1, 0)
 
 
 def test_items_differ_where_they_differ_and_lean_on_all_where_little_is_known() -> None:

@@ -152,7 +152,7 @@ def test_the_control_group_of_all_campaigns_gets_nothing_in_any() -> None:
     for key in ("spring", "summer"):
         plan = solve(deal_rows(), due, customers, control=0.25, key=key, universal=0.1)
         assert not never & {*plan.offers["customer_id"], *plan.control["customer_id"], *plan.planned["customer_id"]}
-        assert plan.left_out == {"in the control group of all campaigns": len(never)}
+        assert plan.exclusions == {"in the universal control group": len(never)}
         own = set(control_group(customers["customer_id"], 0.25, key)["customer_id"]) - never
         assert set(plan.control["customer_id"]) == own
         assert set(plan.planned["customer_id"]) == set(customers["customer_id"]) - never - own

@@ -40,10 +40,10 @@ def test_a_funder_pays_for_all_its_deals_out_of_one_budget(way: str) -> None:
     )
     assert 3.0 - 0.12 <= paid["Maker"] <= 3.0
     assert paid["Other"] > 4
-    row = plan.budgets.set_index(["whose", "name"]).loc[("funder", "Maker")]
+    row = plan.budgets.set_index(["level", "name"]).loc[("funder", "Maker")]
     assert row["spent"] == pytest.approx(paid["Maker"])
     assert row["shadow_price"] > 0
-    assert f"one more unit of Maker's money buys {row['shadow_price']:.2f} of margin" in str(plan)
+    assert f"each extra 1.00 of Maker's budget adds {row['shadow_price']:.2f} of margin" in str(plan)
 
 
 def test_the_shop_has_a_budget_for_its_share_and_the_contacts(way: str) -> None:
@@ -52,7 +52,7 @@ def test_the_shop_has_a_budget_for_its_share_and_the_contacts(way: str) -> None:
     offers = plan.offers.merge(deals, on="deal_id")
     spent = (offers["expected_cost"] * (1 - offers["funder_share"])).sum() + 0.01 * len(offers)
     assert 1.9 < spent <= 2.0
-    assert plan.budgets.query("whose == 'store'")["spent"].item() == pytest.approx(spent)
+    assert plan.budgets.query("level == 'store'")["spent"].item() == pytest.approx(spent)
 
 
 def test_a_contact_costs_what_it_costs() -> None:
@@ -75,8 +75,8 @@ def test_a_funder_reaches_as_many_members_as_it_was_promised(way: str) -> None:
 def test_a_reach_that_cannot_be_had_is_named(way: str) -> None:
     deals = deal_rows(2, funder=["Small", "Big"], budget=[2.0, 100.0])
     plan = solve(deals, due_rows(PEOPLE, ["C0", "C1"]), members(40), min_reach={"Small": 30})
-    assert plan.shortfalls.to_numpy().tolist() == [["members reached for Small", 30, 3]]
-    assert "short of members reached for Small: 3 of 30" in str(plan)
+    assert plan.shortfalls.to_numpy().tolist() == [["Small", "members reached", 30, 3]]
+    assert "Small: 3 of the required 30 members reached" in str(plan)
     assert plan.objective <= plan.bound
 
 
@@ -126,7 +126,7 @@ def test_a_loyal_members_list_is_worth_what_was_asked(way: str) -> None:
     assert plan.shortfalls.empty
     assert plan.gap < 0.2  # a list's worth comes in lumps
     greedy = solve(deals, due, customers, slots=3, min_worth={"gold": 60.0})
-    assert greedy.shortfalls.to_numpy().tolist() == [["lists of tier gold worth 60", 20, 0]]
+    assert greedy.shortfalls.to_numpy().tolist() == [["tier gold", "lists worth at least 60", 20, 0]]
 
 
 def test_nothing_is_offered_where_nothing_may_be_nor_to_those_who_complain() -> None:
@@ -134,7 +134,7 @@ def test_nothing_is_offered_where_nothing_may_be_nor_to_those_who_complain() -> 
     customers = members(2, open_complaints=[0, 1])
     plan = solve(deals, due_rows(PEOPLE[:2], deals["category"].tolist()), customers)
     assert plan.offers[["customer_id", "deal_id"]].to_numpy().tolist() == [["M0000", "D2"]]
-    assert plan.left_out == {"an open complaint": 1, "deals in categories in which nothing is offered": 5}
+    assert plan.exclusions == {"open complaint": 1, "in a category in which nothing is offered": 5}
 
 
 # -- kinds of deals ----------------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ def test_extremes_of_a_gain_are_finite() -> None:
 def test_the_share_that_rests_on_the_prior_is_told() -> None:
     deals = deal_rows(2, response=[1.25, None], value=0.1)
     plan = solve(deals, due_rows(["M0000"], ["C0", "C1"]), members(1))
-    assert plan.on_prior == pytest.approx(0.5)
+    assert plan.share_on_prior == pytest.approx(0.5)
     assert "50% of the expected gain rests on it" in str(plan)
 
 
@@ -277,14 +277,14 @@ def test_what_members_take_is_the_sum_over_any_cut_of_them() -> None:
     """The prices are all that parts share: a part's answer depends on the part and the prices only."""
     from crmkit.offers.needs import Needs
     from crmkit.offers.problem import Problem
-    from crmkit.offers.solver.market import response_of
+    from crmkit.offers.solver.market import demand_of
 
     deals, due = market(6, n_members=500, n_deals=8, n_categories=5, share=0.2)
     whole = Problem.of(OfferPlan(Deals.from_extract(deals), control=0), Needs(due), members(500), None, None).market()
     price = np.linspace(0, 0.4, 8)
     together = whole.response(price, np.zeros(0))
     cuts = [block.rows(slice(start, start + 7)) for block in whole.blocks for start in range(0, len(block.member), 7)]
-    alone = [response_of(cut, price, np.zeros(8)) for cut in cuts[::-1]]
+    alone = [demand_of(cut, price, np.zeros(8)) for cut in cuts[::-1]]
     assert sum(one.value for one in alone) == pytest.approx(together.value, rel=1e-6)
     np.testing.assert_allclose(sum(one.cost for one in alone), together.cost, rtol=1e-6)
 

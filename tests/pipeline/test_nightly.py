@@ -22,8 +22,8 @@ from crmkit.pipeline.quality import check_categories, check_last_days, check_mem
 from crmkit.pipeline.settings import Threshold, Thresholds
 from crmkit.pipeline.sources import CAMPAIGN_TABLES
 from crmkit.pipeline.stages.offers import measure_campaign
-from crmkit.reports.lists.content import Lists
-from crmkit.reports.lists.pdf_canvas import Sheet
+from crmkit.reports.lists.content import ListContent
+from crmkit.reports.lists.pdf_canvas import Canvas
 
 MISSING = Thresholds().missing_days
 LABELS = {"r_score": 5, "f_score": 5, "m_score": 5, "segment": "champions", "tier": "A", "value": 9.0}
@@ -349,11 +349,11 @@ def test_a_card_number_that_fonts_may_lack_is_left_out_with_a_note() -> None:
     due = DUE.assign(customer_id=["0000001猫", "00000002", "00000003", "00000004"])
     offers = pd.DataFrame({"customer_id": due["customer_id"][:2], "deal_id": "D", "slot": 1})
     with pytest.warns(UserWarning, match="1 lists do not show how the card number ends"):
-        lists = Lists.of(offers, deals_of(), due, as_of="2017-03-01", horizon=14)
+        lists = ListContent.of(offers, deals_of(), due, as_of="2017-03-01", horizon=14)
     assert [page.card_ending for page in lists.pages] == ["0002", ""]
-    Sheet(None, date(2017, 3, 1)).check(lists.texts())
+    Canvas(None, date(2017, 3, 1)).check(lists.texts())
 
 
 def test_a_font_that_lacks_a_character_is_named_with_its_setting() -> None:
     with pytest.raises(ConfigError, match=r"'猫'.*\[lists\] font"):
-        Sheet(None, date(2017, 3, 1)).check([("猫", "the title")])
+        Canvas(None, date(2017, 3, 1)).check([("猫", "the title")])

@@ -12,6 +12,7 @@ import pytest
 from crmkit import (
     BGNBD,
     ChurnModel,
+    ConfigError,
     CustomerLifetimeValue,
     Deals,
     GammaGamma,
@@ -27,7 +28,9 @@ from crmkit.churn.backtest import ChurnBacktest
 from crmkit.displays import Display
 from crmkit.evaluation.displays import FrequencyDisplay, ReliabilityDisplay
 from crmkit.offers.displays import BudgetDisplay
+from crmkit.reports.block import Table
 from crmkit.reports.blocks.sales import SalesDisplay
+from crmkit.reports.html import _cells
 from crmkit.segments.displays import SegmentDisplay, TierDisplay
 from crmkit.summaries.sales import weekly_sales
 from crmkit.testing import generated_log, generated_sales
@@ -85,44 +88,47 @@ def test_equal_numbers_give_an_equal_page(log: Transactions, customers: pd.DataF
 
 def test_every_figure_has_a_sentence_a_label_and_its_numbers(log: Transactions, customers: pd.DataFrame) -> None:
     report = full(log, customers)
-    drawn = [section for section in report.sections if section.figure]
+    drawn = [block for block in report.blocks if block.display]
     assert len(drawn) == 7
-    for section in drawn:
-        assert section.sentence.endswith(".")
-        assert section.label
-        assert section.table is not None
-        assert section.table.rows
+    for block in drawn:
+        assert block.title
+        assert block.sentence.endswith(".")
+        assert block.display is not None
+        assert block.display.title
+        assert block.table is not None
+        assert len(block.table.frame)
+
+
+def cells_of(table: Table | None) -> list[list[str]]:
+    """The cells of a table as the page prints them."""
+    assert table is not None
+    return [[cell for cell, _ in row] for row in _cells(table).rows]
 
 
 def test_the_lorenz_curve_stands_beside_the_tiers_with_its_numbers(customers: pd.DataFrame) -> None:
-    tiers, curve = Report("June").add_tiers(customers).sections
-    assert (tiers.title, curve.title) == ("Value tiers", "Concentration")
-    assert "holds 36% of the value; the Gini coefficient is 0.68" in curve.sentence
-    assert curve.table is not None
-    beside = [[cell for cell, _ in row] for row in curve.table.rows]
+    tiers, curve = Report("June").add_tiers(customers).blocks
+    assert (tiers.topic, curve.topic) == ("Value tiers", "Concentration")
+    assert tiers.title == "Tier A holds 90% of the value with 25% of the customers"
+    assert curve.title == "The best tenth of the customers holds 36% of the value"
+    assert "Gini coefficient is 0.68" in curve.sentence
+    beside = cells_of(curve.table)
     assert beside == [["1.0%", "3.6%"], ["5.0%", "18.0%"], ["10.0%", "36.0%"], ["20.0%", "72.0%"], ["50.0%", "96.0%"]]
-    ((_, points),) = curve.more
-    assert len(points.rows) == 101
+    assert len(curve.more[0].frame) == 101
 
 
 def test_changes_of_tier_are_counted_by_cause_and_name_nobody(customers: pd.DataFrame) -> None:
     later = customers.assign(customer_id=list("abce"), tier=list("AACB"), value=[91.0, 50.0, 1.0, 9.0])
-    (section,) = Report("June").add_changes(migration(customers, later), date(2017, 5, 31)).sections
-    assert section.sentence.startswith(
-        "Since 31 May 2017, of 5 customers 1 moved up, 1 moved down, 1 are new, 1 stayed"
-    )
-    assert section.table is not None
-    rows = {tuple(cell for cell, _ in row) for row in section.table.rows}
-    assert rows == {
+    (block,) = Report("June").add_changes(migration(customers, later), date(2017, 5, 31)).blocks
+    assert block.sentence.startswith("Since 31 May 2017, of 5 customers 1 moved up, 1 moved down, 1 are new, 1 stayed")
+    assert {tuple(row) for row in cells_of(block.table)} == {
         ("down", "value fell", "1", "-2"),
         ("up", "value rose", "1", "44"),
         ("new", "first seen since", "1", "9"),
         ("lapsed", "no longer in the table", "1", "-1"),
     }
-    assert section.figure
-    (caption, flows), *_ = section.more
-    assert caption == "From tier to tier"
-    assert len(flows.rows) == 5
+    assert block.display
+    assert block.more[0].caption == "From tier to tier"
+    assert len(block.more[0].frame) == 5
 
 
 def test_the_plan_says_what_it_lacks_what_money_buys_and_what_it_rests_on() -> None:
@@ -137,15 +143,14 @@ def test_the_plan_says_what_it_lacks_what_money_buys_and_what_it_rests_on() -> N
     members = [f"m{n}" for n in range(6)]
     due = pd.DataFrame({"customer_id": members, "category": "Milk", "p_purchase": 0.5, "spend": 4.0})
     plan = OfferPlan(deals, control=0, min_reach={HOSTILE: 6}).solve(due, due[["customer_id"]])
-    (section,) = Report("June", currency="EUR").add_offers(plan).sections
-    said = " | ".join(section.notes)
-    assert f"short of members reached for {HOSTILE}: 2 of 6" in said
+    (block,) = Report("June", currency="EUR").add_offers(plan).blocks
+    said = " | ".join(block.notes)
+    assert f"{HOSTILE}: 2 of the required 6 members reached" in said
     assert plan.price_sentences()
-    assert set(plan.price_sentences()) <= set(section.notes)
+    assert set(plan.price_sentences()) <= set(block.notes)
     assert "100% of the expected gain rests on it" in said
     assert "<script" not in Report("June").add_offers(plan).html()
-    captions = [caption for caption, _ in section.more]
-    assert captions == ["Every budget, and what one more unit of it would gain"]
+    assert [table.caption for table in block.more] == ["Every budget and its shadow price"]
 
 
 def test_what_the_best_tenth_of_the_churn_list_holds_is_shown(log: Transactions) -> None:
@@ -153,7 +158,7 @@ def test_what_the_best_tenth_of_the_churn_list_holds_is_shown(log: Transactions)
     assert isinstance(check, ChurnBacktest)
     table = check.gains.table
     held = table[(table["list"] == "churn model") & (table["share_of_rows"] == 0.1)]["share_of_outcome"].item()
-    assert f"most at risk held: churn model {held:.0%}, BG/NBD " in Report("June").add_backtest(check).html()
+    assert f"first tenth of each list: churn model {held:.0%}, BG/NBD " in Report("June").add_backtest(check).html()
 
 
 def test_many_models_are_rows_of_their_main_scores(log: Transactions) -> None:
@@ -218,13 +223,27 @@ def test_a_display_draws_its_own_numbers_whatever_the_names(kind: type[Display])
     pd.testing.assert_frame_equal(table, before)
 
 
-def test_the_rows_beside_a_figure_are_those_it_draws() -> None:
-    budgets = pd.DataFrame({"funder": [f"Maker {n:02d}" for n in range(30)], "budget": range(30, 0, -1), "spent": 1.0})
-    report = Report("June")._figure("Offers", "A sentence.", BudgetDisplay(budgets))
-    table = report.sections[0].table
-    assert table is not None
-    assert table.rows[0][0][0] == "Maker 00"
+def test_few_rows_stand_beside_a_figure_and_all_of_them_below() -> None:
     weeks = pd.DataFrame({"week": pd.date_range("2017-01-02", periods=30, freq="7D"), "sales": 1.0, "customers": 1})
-    beside = Report("June").add_sales(weeks).sections[0].table
-    assert beside is not None
-    assert beside.rows[-1][0][0] == "24 Jul 2017"
+    block = Report("June").add_sales(weeks).blocks[0]
+    assert cells_of(block.table)[-1][0] == "24 Jul 2017"
+    assert len(cells_of(block.table)) < len(block.more[0].frame) == 30
+
+
+def test_a_block_is_added_by_name_and_an_unknown_name_is_answered(customers: pd.DataFrame) -> None:
+    named = Report("June", currency="EUR").add("churn", customers, 30).html()
+    assert named == Report("June", currency="EUR").add_churn(customers, 30).html()
+    with pytest.raises(ConfigError, match=r"There is no block 'tier'.*'tiers'"):
+        Report("June").add("tier", customers)
+
+
+def test_notes_of_one_title_are_one_block_of_bullets() -> None:
+    report = Report("June").add_note("Notes", "First.").add_note("Notes", "Second.").add_note("Other", "Third.")
+    assert [(block.title, block.notes) for block in report.blocks] == [
+        ("Notes", ("First.", "Second.")), ("Other", ("Third.",)),
+    ]  # fmt: skip
+
+
+def test_a_report_is_a_page_or_a_workbook(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"saved as \.html or \.xlsx, not as 'report\.pdf'"):
+        Report("June").save(tmp_path / "report.pdf")

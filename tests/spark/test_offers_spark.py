@@ -131,7 +131,7 @@ def test_the_plan_is_as_good_as_that_of_one_machine(
     assert plan.objective <= near.bound
     assert near.objective <= plan.bound
     assert plan.objective == pytest.approx(near.objective, rel=plan.gap + near.gap)
-    assert (plan.n_members, plan.n_control, plan.left_out) == (near.n_members, near.n_control, near.left_out)
+    assert (plan.n_members, plan.n_control, plan.exclusions) == (near.n_members, near.n_control, near.exclusions)
     dear = near.budgets["shadow_price"] > 0.05
     assert plan.budgets["shadow_price"][dear].to_numpy() == pytest.approx(near.budgets["shadow_price"][dear], rel=0.2)
 
@@ -156,7 +156,7 @@ def test_limits_hold_over_all_partitions(cut: tuple[OfferResult, list[tuple[int,
     own = plan.shadow_prices.set_index("deal_id")
     assert (spent <= own["budget"].reindex(spent.index) + 1e-9).all()
     np.testing.assert_allclose(spent, own["spent"].reindex(spent.index), rtol=1e-9)
-    store = plan.budgets.set_index("whose").loc["store"]
+    store = plan.budgets.set_index("level").loc["store"]
     assert 0.98 * 60 < store["spent"] <= 60 + 1e-9
     assert offers.groupby("customer_id").size().max() == 3
     assert offers["expected_gain"].sum() == pytest.approx(plan.objective)
@@ -181,7 +181,7 @@ def test_demands_tips_and_strata_on_spark(spark: Any) -> None:
     )
     plan = wanted.solve(due, **given)
     assert plan.objective <= plan.bound
-    assert dict(plan.shortfalls[["demand", "reached"]].to_numpy()).get("members reached for A", 700) == 700
+    assert dict(plan.shortfalls[["demand", "reached"]].to_numpy()).get("A", 700) == 700
     offers = pulled(plan.offers, "customer_id", "slot")
     assert offers["customer_id"].dtype.kind == "i"
     theirs = offers.merge(deals().frame[["deal_id", "funder"]], on="deal_id").query("funder == 'A'")

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from crmkit._types import Floats
-from crmkit.offers.solver.market import Limits, Market, Response
+from crmkit.offers.solver.market import Demand, Limits, Market
 
 __all__ = ["Prices", "bound_of", "price", "price_from", "proven"]
 
@@ -32,7 +32,7 @@ _GRID = 2.0**-26
 """Prices are looked at on a grid, so that the last digits of a processor's linear algebra do not lead to other ones."""
 
 
-class Members(Protocol):
+class Responders(Protocol):
     """All that is asked of members, wherever they are: what they take together at given prices."""
 
     @property
@@ -40,7 +40,7 @@ class Members(Protocol):
 
     def __len__(self) -> int: ...
 
-    def response(self, prices: Floats, rewards: Floats) -> Response: ...
+    def demand(self, prices: Floats, rewards: Floats) -> Demand: ...
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,15 @@ def price(market: Market) -> Prices:
     return proven(market, _prices(found, market.limits))
 
 
-def price_from(members: Members, start: Prices) -> Prices:
+def price_from(members: Responders, start: Prices) -> Prices:
     """Prices from those of a sample: a few steps on all members, of whom no more is asked than what they take together."""
     found = _lowest(members, np.concatenate([start.budgets, start.rewards]), _STEPS_OF_MANY)
     return proven(members, _prices(found, members.limits))
 
 
-def proven(members: Members, found: Prices) -> Prices:
+def proven(members: Responders, found: Prices) -> Prices:
     """The prices with the bound that they prove."""
-    value = members.response(found.budgets, found.rewards).value
+    value = members.demand(found.budgets, found.rewards).value
     bound = bound_of(value, members.limits, found.budgets, found.rewards, members.limits.reach)
     return Prices(found.budgets, found.rewards, bound)
 
@@ -92,7 +92,7 @@ def bound_of(value: float, limits: Limits, prices: Floats, rewards: Floats, reac
     return float(value + money - rewards @ reach + _SINGLE * (abs(value) + money))
 
 
-def _lowest(market: Members, start: Floats, steps: int) -> Floats:
+def _lowest(market: Responders, start: Floats, steps: int) -> Floats:
     """The point of the smallest bound found from ``start``: quasi-Newton, then subgradient steps where that is stuck."""
     limits, scale = market.limits, _scale(market.limits)
     dual = _Dual(market, scale, start)
@@ -109,18 +109,18 @@ def _lowest(market: Members, start: Floats, steps: int) -> Floats:
 class _Dual:
     """The bound as a function of scaled prices; remembers where it was smallest."""
 
-    def __init__(self, market: Members, scale: Floats, start: Floats) -> None:
+    def __init__(self, market: Responders, scale: Floats, start: Floats) -> None:
         self.market, self.scale, self.best, self.bound = market, scale, start, np.inf
 
     def at(self, point: Floats) -> tuple[float, Floats]:
         limits, found = self.market.limits, np.round(point / _GRID) * _GRID * self.scale
         prices, rewards = np.split(found, [len(limits.budget)])
-        response = self.market.response(prices, rewards)
-        bound = float(response.value + prices @ limits.budget - rewards @ limits.reach)
+        demand = self.market.demand(prices, rewards)
+        bound = float(demand.value + prices @ limits.budget - rewards @ limits.reach)
         if bound < self.bound:
             self.bound, self.best = bound, found
-        left = limits.budget - limits.spent(response.cost, response.offers)
-        return bound, np.concatenate([left, limits.by @ response.offers - limits.reach]) * self.scale
+        left = limits.budget - limits.spent(demand.cost, demand.offers)
+        return bound, np.concatenate([left, limits.by @ demand.offers - limits.reach]) * self.scale
 
     def descend(self, steps: int) -> None:
         """Projected subgradient steps towards a level a little below the best, nearer each time that nothing is won."""

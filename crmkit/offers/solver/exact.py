@@ -95,7 +95,8 @@ def _forgone(found: _Candidates) -> Floats:
     the path of the simplex method which of them is taken.
     """
     number = found.member * (found.deal.max(initial=0) + 1) + found.deal
-    return _TIE * (number * _GOLDEN % 1.0)
+    spread: Floats = number * _GOLDEN % 1.0
+    return _TIE * spread
 
 
 def _weak_duality(rows: _Rows, value: Floats, upper: Floats, prices: Floats) -> float:
@@ -121,7 +122,7 @@ def _lists(market: Market, found: _Candidates) -> tuple[list[_Rows], Floats, Flo
     limits, n = market.limits, len(found.gain)
     member = np.concatenate([block.member for block in market.blocks])
     slots = np.concatenate([block.slots for block in market.blocks])
-    demand = np.concatenate([block.demand for block in market.blocks])
+    least_worth = np.concatenate([block.least_worth for block in market.blocks])
     order = np.argsort(member)
     place = order[np.searchsorted(member[order], found.member)]
     rows = [_Rows(_sums(place, n), slots.astype(float))]
@@ -150,7 +151,7 @@ def _lists(market: Market, found: _Candidates) -> tuple[list[_Rows], Floats, Flo
               np.concatenate([theirs, y[:-1], y]))), shape=(len(people) + 1, y[-1] + 1),
         )  # fmt: skip
         rows.append(_Rows(matrix.tocsr(), np.append(np.zeros(len(people)), -limits.reach[funder])))
-    wanted = np.flatnonzero(demand > 0)
+    wanted = np.flatnonzero(least_worth > 0)
     if len(wanted):
         t = n + sum(map(len, lacking)) + np.arange(len(wanted))
         number = np.full(len(member), -1)
@@ -161,7 +162,7 @@ def _lists(market: Market, found: _Candidates) -> tuple[list[_Rows], Floats, Flo
              (np.concatenate([number[place[mine]], np.arange(len(wanted))]), np.concatenate([mine, t]))),
             shape=(len(wanted), t[-1] + 1),
         )  # fmt: skip
-        rows.append(_Rows(matrix.tocsr(), -demand[wanted]))
+        rows.append(_Rows(matrix.tocsr(), -least_worth[wanted]))
         lacking.append(np.full(len(wanted), DEAREST))
         most.append(np.full(len(wanted), np.inf))
     nothing = np.empty(0)

@@ -1,7 +1,7 @@
 """Candidates as blocks of members, the limits they share, and what the members would take at given prices.
 
 A block is a rectangle: one row per member, one column per candidate, padded. What the members of a block take at
-given prices (`response_of`) depends on that block and the prices only, so blocks may be worked on in any order, in
+given prices (`demand_of`) depends on that block and the prices only, so blocks may be worked on in any order, in
 threads or on several machines; the prices are all they share.
 """
 
@@ -18,9 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmkit._types import Bools, Floats, Int32s, Ints, Singles
-from crmkit.offers.candidates import Candidates
 
-__all__ = ["DEAREST", "ROUNDING", "Block", "Limits", "Market", "Response", "attainable", "blocks_of", "response_of"]
+__all__ = [
+    "DEAREST",
+    "ROUNDING",
+    "Block",
+    "Candidates",
+    "Demand",
+    "Figures",
+    "Limits",
+    "Market",
+    "attainable",
+    "blocks_of",
+    "demand_of",
+]
 
 T = TypeVar("T")
 
@@ -31,7 +42,35 @@ _ROWS = 8192
 _HALVINGS = 14
 
 DEAREST = 16.0
-"""What a unit of a list's demanded worth may cost in gain."""
+"""What a unit of a list's least worth may cost in gain."""
+
+
+class Figures(NamedTuple):
+    """What a candidate is expected to bring and to cost."""
+
+    p_anyway: Floats
+    p_with_deal: Floats
+    cost: Floats
+    gain: Floats
+
+
+class Candidates(NamedTuple):
+    """Due items with a deal on them: member, row in due, deal, how deep it is (a row of ``level_value``), the money off
+    of one redemption, and the figures."""
+
+    member: Ints
+    row: Ints
+    deal: Ints
+    level: Ints
+    worth: Floats
+    figures: Figures
+
+    def where(self, kept: Bools | Ints) -> Candidates:
+        """Some of them."""
+        return Candidates(
+            self.member[kept], self.row[kept], self.deal[kept], self.level[kept], self.worth[kept],
+            Figures(*(column[kept] for column in self.figures)),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,10 +82,10 @@ class Block:
     member : array of int, shape (n,)
     slots : array of int, shape (n,)
         Offers that fit on each list.
-    demand : array of float, shape (n,)
-        What each list shall be worth at least.
+    least_worth : array of float, shape (n,)
+        What each list must be worth at least.
     gain, cost, worth : arrays of float, shape (n, width)
-        ``worth`` is None where no member of the block has a demand.
+        ``worth`` is None where no list of the block has a least worth.
     deal, row : arrays of int, shape (n, width)
         The deal, and the row of ``due``.
     same : tuple of arrays of bool
@@ -55,7 +94,7 @@ class Block:
 
     member: Ints
     slots: Ints
-    demand: Floats
+    least_worth: Floats
     gain: Singles
     cost: Singles
     worth: Singles | None
@@ -66,7 +105,7 @@ class Block:
     def rows(self, chosen: Ints | slice) -> Block:
         """Some of the members."""
         return Block(
-            self.member[chosen], self.slots[chosen], self.demand[chosen], self.gain[chosen], self.cost[chosen],
+            self.member[chosen], self.slots[chosen], self.least_worth[chosen], self.gain[chosen], self.cost[chosen],
             None if self.worth is None else self.worth[chosen], self.deal[chosen], self.row[chosen],
             tuple(pairs[chosen] for pairs in self.same),
         )  # fmt: skip
@@ -126,12 +165,14 @@ class Limits:
 
     def affordable(self, left: Floats) -> Floats:
         """The largest cost of a single offer of each deal that what is left of the budgets allows."""
-        room = np.divide((left - self.fee)[:, None] * ROUNDING, self.use, out=np.full(self.use.shape, np.inf), where=self.use > 0)
+        room = np.divide(
+            (left - self.fee)[:, None] * ROUNDING, self.use, out=np.full(self.use.shape, np.inf), where=self.use > 0
+        )
         most = room.min(axis=0, initial=np.inf)
         return np.where((left * ROUNDING < self.fee).any(), -np.inf, most)
 
 
-class Response(NamedTuple):
+class Demand(NamedTuple):
     """What members take at given prices: the value of their lists to them, cost and number of offers of each deal."""
 
     value: float
@@ -154,7 +195,7 @@ class Market:
         """Pairs of a member and a deal that may be taken."""
         return sum(int(np.isfinite(block.gain).sum()) for block in self.blocks)
 
-    def demanding(self) -> Market | None:
+    def with_minimums(self) -> Market | None:
         """The market itself where members are to be reached or lists to be worth something."""
         asked = (self.limits.reach > 0).any() or any(block.worth is not None for block in self.blocks)
         return self if asked else None
@@ -172,12 +213,12 @@ class Market:
         limits = replace(self.limits, budget=self.limits.budget * share, reach=self.limits.reach * share)
         return Market(_joined(blocks), limits), share
 
-    def response(self, prices: Floats, rewards: Floats) -> Response:
+    def demand(self, prices: Floats, rewards: Floats) -> Demand:
         """What all members take at these prices of budgets and rewards for reaching them."""
         price, fee = self.limits.charges(prices, rewards)
-        parts = list(in_threads(lambda block: response_of(block, price, fee), self.blocks))
+        parts = list(in_threads(lambda block: demand_of(block, price, fee), self.blocks))
         nothing = np.zeros(len(price))
-        return Response(
+        return Demand(
             sum(part.value for part in parts),
             sum((part.cost for part in parts), nothing),
             sum((part.offers for part in parts), nothing),
@@ -194,7 +235,7 @@ def in_threads(work: Callable[[Block], T], blocks: Sequence[Block]) -> Iterator[
         yield from pool.map(work, blocks)
 
 
-def response_of(block: Block, price: Floats, fee: Floats) -> Response:
+def demand_of(block: Block, price: Floats, fee: Floats) -> Demand:
     """What the members of one block take when a unit of a deal's cost has a price and each offer of it a fee.
 
     Each member takes the best list of their own, one candidate of a place. Where a list shall be worth something, the
@@ -205,10 +246,10 @@ def response_of(block: Block, price: Floats, fee: Floats) -> Response:
     if block.worth is not None:
         extra = worth_price(block, score)
         score += extra[:, None] * block.worth
-        value = -float(extra @ block.demand)
+        value = -float(extra @ block.least_worth)
     taken, best = _best_lists(score, block)
     deal = block.deal[taken]
-    return Response(
+    return Demand(
         value + best,
         np.bincount(deal, block.cost[taken], minlength=len(price)).astype(float),
         np.bincount(deal, minlength=len(price)).astype(float),
@@ -216,24 +257,24 @@ def response_of(block: Block, price: Floats, fee: Floats) -> Response:
 
 
 def worth_price(block: Block, score: Singles) -> Singles:
-    """The price of a list's worth at which each member's best list just meets the demand, 0 where it does anyway."""
+    """The price of a list's worth at which each member's best list just meets its least worth, 0 where it does anyway."""
     assert block.worth is not None
     low, high = np.zeros(len(score), np.float32), np.full(len(score), DEAREST, np.float32)
-    met = _worth_at(block, score, low) >= block.demand
+    met = _worth_at(block, score, low) >= block.least_worth
     for _ in range(_HALVINGS):
         middle: Any = (low + high) / 2
-        enough = _worth_at(block, score, middle) >= block.demand
+        enough = _worth_at(block, score, middle) >= block.least_worth
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     return np.where(met, np.float32(0), high)
 
 
 def attainable(block: Block) -> Block:
-    """The block with no list demanded to be worth more than its member's candidates can be together."""
+    """The block with no list required to be worth more than its member's candidates can be together."""
     if block.worth is None:
         return block
     taken, _ = _best_lists(np.where(np.isfinite(block.gain), block.worth, -np.inf), block)
     return replace(
-        block, demand=np.minimum(block.demand, np.where(taken, block.worth, 0).sum(axis=1, dtype=np.float64))
+        block, least_worth=np.minimum(block.least_worth, np.where(taken, block.worth, 0).sum(axis=1, dtype=np.float64))
     )
 
 
@@ -265,7 +306,7 @@ def _one_of_a_place(score: Singles, same: tuple[Bools, ...]) -> None:
         score[:, :-k][pairs & ~left] = -np.inf
 
 
-def blocks_of(found: Candidates, place: Ints, slots: Ints, demand: Floats) -> Iterator[Block]:
+def blocks_of(found: Candidates, place: Ints, slots: Ints, least_worth: Floats) -> Iterator[Block]:
     """Cut the candidates of some members, ordered by member, into blocks of members with about equally many.
 
     Parameters
@@ -273,7 +314,7 @@ def blocks_of(found: Candidates, place: Ints, slots: Ints, demand: Floats) -> It
     found : Candidates
     place : array of int
         Of each deal; one deal of a place is taken.
-    slots, demand : arrays
+    slots, least_worth : arrays
         Of each member, by their number.
     """
     key = found.member * (place.max(initial=0) + 1) + place[found.deal]
@@ -282,15 +323,15 @@ def blocks_of(found: Candidates, place: Ints, slots: Ints, demand: Floats) -> It
     edges = np.flatnonzero(np.diff(found.member, prepend=-1))
     width = np.diff(edges, append=len(found.member))
     member = found.member[edges]
-    kind = np.ceil(np.log2(width)).astype(int) * 2 + (demand[member] > 0)
+    kind = np.ceil(np.log2(width)).astype(int) * 2 + (least_worth[member] > 0)
     for one in np.unique(kind):
         those = np.flatnonzero(kind == one)
         for at in range(0, len(those), _ROWS):
             chosen = those[at : at + _ROWS]
-            yield _block(found, place, edges[chosen], width[chosen], slots[member[chosen]], demand[member[chosen]])
+            yield _block(found, place, edges[chosen], width[chosen], slots[member[chosen]], least_worth[member[chosen]])
 
 
-def _block(found: Candidates, place: Ints, start: Ints, width: Ints, slots: Ints, demand: Floats) -> Block:
+def _block(found: Candidates, place: Ints, start: Ints, width: Ints, slots: Ints, least_worth: Floats) -> Block:
     there = np.arange(width.max()) < width[:, None]
     at = np.where(there, start[:, None] + np.arange(width.max()), start[:, None])
     deal = found.deal[at].astype(np.uint16)
@@ -304,10 +345,10 @@ def _block(found: Candidates, place: Ints, start: Ints, width: Ints, slots: Ints
     return Block(
         member=found.member[start],
         slots=slots,
-        demand=demand,
+        least_worth=least_worth,
         gain=np.where(there, found.figures.gain[at], -np.inf).astype(np.float32),
         cost=np.where(there, found.figures.cost[at], 0).astype(np.float32),
-        worth=np.where(there, found.worth[at], 0).astype(np.float32) if (demand > 0).any() else None,
+        worth=np.where(there, found.worth[at], 0).astype(np.float32) if (least_worth > 0).any() else None,
         deal=deal,
         row=found.row[at].astype(np.int32),
         same=tuple(same),
@@ -327,7 +368,7 @@ def _stacked(blocks: list[Block]) -> Block:
     one = blocks[0]
     joined = {
         name: np.concatenate([getattr(block, name) for block in blocks])
-        for name in ("member", "slots", "demand", "gain", "cost", "deal", "row")
+        for name in ("member", "slots", "least_worth", "gain", "cost", "deal", "row")
     }
     worth = None if one.worth is None else np.concatenate([block.worth for block in blocks if block.worth is not None])
     same = tuple(np.concatenate([block.same[k] for block in blocks]) for k in range(len(one.same)))

@@ -314,7 +314,7 @@ def _flat(blocks: Sequence[Block], columns: Sequence[Int16s], score: Score | Non
         parts.append(
             _Flat(
                 np.full(len(at), i), at, chosen, block.deal[at, chosen].astype(np.int64),
-                block.cost[at, chosen].astype(float), gain, scores, block.demand[at] > 0,
+                block.cost[at, chosen].astype(float), gain, scores, block.least_worth[at] > 0,
             )
         )  # fmt: skip
     if not parts:

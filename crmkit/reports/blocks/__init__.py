@@ -1,0 +1,26 @@
+"""The blocks of a report by name: one function each, from tables to a `Block`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from crmkit.reports.block import Block
+from crmkit.reports.blocks.backtests import backtest, churn_targeting
+from crmkit.reports.blocks.campaigns import campaign
+from crmkit.reports.blocks.churn import churn
+from crmkit.reports.blocks.deliveries import data_quality
+from crmkit.reports.blocks.offers import offers
+from crmkit.reports.blocks.repurchase import repurchases
+from crmkit.reports.blocks.sales import sales
+from crmkit.reports.blocks.segments import segments
+from crmkit.reports.blocks.tiers import concentration, tier_changes, tiers
+
+__all__ = ["BLOCKS"]
+
+BLOCKS: dict[str, Callable[..., Block]] = {
+    block.__name__: block
+    for block in (
+        sales, tiers, concentration, tier_changes, segments, churn, repurchases, campaign, offers, backtest,
+        churn_targeting, data_quality,
+    )
+}  # fmt: skip

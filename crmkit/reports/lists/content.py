@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypedDict, Unpack
 
 import pandas as pd
 
@@ -18,9 +18,20 @@ from crmkit._days import as_day
 from crmkit.exceptions import ConfigError, ContractError, CrmkitWarning
 from crmkit.offers.barcodes import bars_of, ean13
 from crmkit.offers.deals import Deals
-from crmkit.offers.needs import fortnight_of
+from crmkit.offers.needs import window_of
 
-__all__ = ["Card", "CardKey", "Lists", "Page", "cards_of", "clean", "fortnight_in_words", "pages_of", "window_of"]
+__all__ = [
+    "Card",
+    "CardKey",
+    "ListContent",
+    "ListOptions",
+    "Page",
+    "cards_of",
+    "clean",
+    "pages_of",
+    "stated_window",
+    "window_in_words",
+]
 
 BROAD, WIDEST = 226, 500
 """Modules of the widest barcodes that a card has room for: in its column, and across the page."""
@@ -59,38 +70,39 @@ class Page(NamedTuple):
     tips: list[str]
 
 
+class ListOptions(TypedDict, total=False):
+    """What can be said of lists beside their tables; `print_lists` says what each means."""
+
+    names: Mapping[str, str] | None
+    codes: Mapping[str, str] | None
+    tips: pd.DataFrame | None
+    title: str
+    as_of: str | date | None
+    horizon: int | None
+    top_due: int
+    currency: str
+
+
 @dataclass(frozen=True)
-class Lists:
+class ListContent:
     """All that is printed, on paper or on a web page."""
 
     title: str
-    fortnight: str
+    window: str
     first_day: date
     pages: list[Page]
     cards: Mapping[CardKey, Card]
     currency: str
 
     @classmethod
-    def of(
-        cls,
-        offers: pd.DataFrame,
-        deals: Deals,
-        due: pd.DataFrame,
-        *,
-        names: Mapping[str, str] | None = None,
-        codes: Mapping[str, str] | None = None,
-        tips: pd.DataFrame | None = None,
-        title: str = "Your shopping list",
-        as_of: str | date | None = None,
-        horizon: int | None = None,
-        top_due: int = 8,
-        currency: str = "",
-    ) -> Self:
-        """The words of the lists; parameters and errors as in `crmkit.reports.lists.page_layout.print_lists`."""
-        window = window_of(due, as_of, horizon)
-        pages = pages_of(offers, due, names or {}, codes or {}, tips, window, top_due)
+    def of(cls, offers: pd.DataFrame, deals: Deals, due: pd.DataFrame, **options: Unpack[ListOptions]) -> Self:
+        """What the lists say; errors as in `crmkit.reports.lists.page_layout.print_lists`."""
+        currency = options.get("currency", "")
+        window = stated_window(due, options.get("as_of"), options.get("horizon"))
+        pages = pages_of(offers, due, window, options)
         cards = cards_of(offers, deals, window, currency)
-        return cls(clean(title), fortnight_in_words(*window), window[0], pages, cards, clean(currency))
+        title = clean(options.get("title", "Your shopping list"))
+        return cls(title, window_in_words(*window), window[0], pages, cards, clean(currency))
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """Every text that comes from outside, and where it stands."""
@@ -109,7 +121,7 @@ class Lists:
                 yield tip, f"the tip {tip!r}"
 
 
-def window_of(due: pd.DataFrame, as_of: str | date | None, horizon: int | None) -> tuple[date, date]:
+def stated_window(due: pd.DataFrame, as_of: str | date | None, horizon: int | None) -> tuple[date, date]:
     """First and last day that the list speaks of.
 
     Raises
@@ -119,7 +131,7 @@ def window_of(due: pd.DataFrame, as_of: str | date | None, horizon: int | None) 
     """
     if as_of is not None and horizon is not None:
         return as_day(as_of) + timedelta(days=1), as_day(as_of) + timedelta(days=horizon)
-    window = fortnight_of(due)
+    window = window_of(due)
     if window is None:
         raise ConfigError(
             "The days of the list are not known. State them: print_lists(…, as_of='2017-12-31', horizon=14)."
@@ -127,15 +139,7 @@ def window_of(due: pd.DataFrame, as_of: str | date | None, horizon: int | None) 
     return window
 
 
-def pages_of(
-    offers: pd.DataFrame,
-    due: pd.DataFrame,
-    names: Mapping[str, str],
-    codes: Mapping[str, str],
-    tips: pd.DataFrame | None,
-    window: tuple[date, date],
-    top_due: int,
-) -> list[Page]:
+def pages_of(offers: pd.DataFrame, due: pd.DataFrame, window: tuple[date, date], options: ListOptions) -> list[Page]:
     """What is on each member's page, in the order of their ids."""
     require_columns(offers, ("customer_id", "deal_id", "slot"), "offers", "OfferPlan.solve(…).offers has them.")
     ordered = offers.sort_values(["customer_id", "slot"])
@@ -143,7 +147,8 @@ def pages_of(
     for member, key in zip(ordered["customer_id"], _keys(ordered), strict=True):
         lists.setdefault(member, []).append(key)
     _warn_of_endings(lists)
-    needs = _needs(due[due["customer_id"].isin(list(lists))], window, top_due)
+    needs = _needs(due[due["customer_id"].isin(list(lists))], window, options.get("top_due", 8))
+    names, codes, tips = options.get("names") or {}, options.get("codes") or {}, options.get("tips")
     ideas = (
         {}
         if tips is None
@@ -219,12 +224,12 @@ def _label(item: str) -> str:
 def _when(low: float, middle: float, high: float, first: date, last: date) -> str:
     """When an item is needed, as a stretch of days: never more exact than it is known.
 
-    >>> fortnight = date(2018, 1, 1), date(2018, 1, 14)
-    >>> _when(2.4, 5.0, 8.1, *fortnight)  # bought by the 9th with 90 %
+    >>> window = date(2018, 1, 1), date(2018, 1, 14)
+    >>> _when(2.4, 5.0, 8.1, *window)  # bought by the 9th with 90 %
     'likely 3–9 January'
-    >>> _when(1.0, 6.2, 40.0, *fortnight)  # more likely than not by the 7th
+    >>> _when(1.0, 6.2, 40.0, *window)  # more likely than not by the 7th
     'probably by 7 January'
-    >>> _when(4.0, 30.0, float("nan"), *fortnight)
+    >>> _when(4.0, 30.0, float("nan"), *window)
     'perhaps in the next two weeks'
     """
     days = (last - first).days + 1
@@ -246,7 +251,7 @@ def cards_of(offers: pd.DataFrame, deals: Deals, window: tuple[date, date], curr
     unknown = sorted(set(offers["deal_id"]) - set(frame["deal_id"]))
     if unknown:
         raise ContractError(
-            f"offers names {len(unknown)} deals that are not among those running from {fortnight_in_words(*window)}: "
+            f"offers names {len(unknown)} deals that are not among those running from {window_in_words(*window)}: "
             f"{unknown[:5]}. Give the deals of the plan."
         )
     known = {row.deal_id: row for row in frame.itertuples(index=False)}
@@ -327,10 +332,10 @@ def _span(start: date, end: date) -> str:
 
 
 @cache
-def fortnight_in_words(first: date, last: date) -> str:
+def window_in_words(first: date, last: date) -> str:
     """Days from first to last in words.
 
-    >>> fortnight_in_words(date(2018, 1, 1), date(2018, 1, 14)), fortnight_in_words(date(2017, 12, 25), date(2018, 1, 7))
+    >>> window_in_words(date(2018, 1, 1), date(2018, 1, 14)), window_in_words(date(2017, 12, 25), date(2018, 1, 7))
     ('1 to 14 January 2018', '25 December 2017 to 7 January 2018')
     """
     if first.year != last.year:

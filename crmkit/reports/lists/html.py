@@ -1,17 +1,17 @@
-"""Lists as one HTML file: the same words and barcodes as in print, a page for each member when it is printed."""
+"""ListContent as one HTML file: the same words and barcodes as in print, a page for each member when it is printed."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
 
 from crmkit._atomic import replacing
 from crmkit.offers.barcodes import bars_of
 from crmkit.offers.deals import Deals
-from crmkit.reports.lists.content import Lists
+from crmkit.reports.lists.content import ListContent, ListOptions
 from crmkit.reports.lists.fonts import subset_of
 
 __all__ = ["write_html_lists"]
@@ -24,13 +24,13 @@ def write_html_lists(
     folder: str | Path,
     *,
     font: str | Path | None = None,
-    **terms: Any,
+    **options: Unpack[ListOptions],
 ) -> Path:
     """Write ``folder/lists.html``: the lists of `print_lists` as one page that takes nothing from elsewhere.
 
     Parameters
     ----------
-    offers, deals, due, folder, **terms
+    offers, deals, due, folder, **options
         As in `print_lists`: names, codes, tips, title, as_of, horizon, top_due, currency.
     font : path, optional
         A .ttf, .otf or .ttc file; what is needed of it becomes part of the page. Otherwise the reader's own is used.
@@ -56,7 +56,7 @@ def write_html_lists(
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    lists = Lists.of(offers, deals, due, **terms)
+    lists = ListContent.of(offers, deals, due, **options)
     environment = Environment(
         loader=PackageLoader("crmkit.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )

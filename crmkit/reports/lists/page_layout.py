@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pandas as pd
 
 from crmkit.offers.barcodes import bars_of
 from crmkit.offers.deals import Deals
-from crmkit.reports.lists.content import Card, Lists, Page
-from crmkit.reports.lists.pdf_canvas import BOLD, GREEN, GREY, INK, RED, REGULAR, WHITE, Sheet
+from crmkit.reports.lists.content import Card, ListContent, ListOptions, Page
+from crmkit.reports.lists.pdf_canvas import BOLD, GREEN, GREY, INK, RED, REGULAR, WHITE, Canvas
 
 __all__ = ["PrintedLists", "print_lists"]
 
@@ -56,16 +56,9 @@ def print_lists(
     due: pd.DataFrame,
     folder: str | Path,
     *,
-    names: Mapping[str, str] | None = None,
-    codes: Mapping[str, str] | None = None,
-    tips: pd.DataFrame | None = None,
-    title: str = "Your shopping list",
-    as_of: str | date | None = None,
-    horizon: int | None = None,
-    top_due: int = 8,
-    currency: str = "",
     font: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
+    **options: Unpack[ListOptions],
 ) -> PrintedLists:
     """Print ``folder/lists.pdf``: a page for every member who has an offer, in the order of their ids.
 
@@ -122,47 +115,44 @@ def print_lists(
     ('lists.pdf', 1)
     """
     began = time.perf_counter()
-    lists = Lists.of(
-        offers, deals, due, names=names, codes=codes, tips=tips, title=title, as_of=as_of, horizon=horizon,
-        top_due=top_due, currency=currency,
-    )  # fmt: skip
-    sheet = Sheet(font, lists.first_day - timedelta(days=1))
-    sheet.check(lists.texts())
+    lists = ListContent.of(offers, deals, due, **options)
+    canvas = Canvas(font, lists.first_day - timedelta(days=1))
+    canvas.check(lists.texts())
     for number, page in enumerate(lists.pages, 1):
-        _draw(sheet, page, lists)
+        _draw(canvas, page, lists)
         if progress and number % 1000 == 0:
             progress(f"{number:,} of {len(lists.pages):,} lists printed")
     if not lists.pages:
-        sheet.page()
-        sheet.write(_LEFT, 30, f"No member has an offer from {lists.fortnight}.")
-    path = sheet.publish(Path(folder) / "lists.pdf")
+        canvas.page()
+        canvas.write(_LEFT, 30, f"No member has an offer from {lists.window}.")
+    path = canvas.publish(Path(folder) / "lists.pdf")
     n = len(lists.pages)
-    return PrintedLists(path, n, sheet.pages if n else 0, time.perf_counter() - began)
+    return PrintedLists(path, n, canvas.pages if n else 0, time.perf_counter() - began)
 
 
 # -- how it looks ------------------------------------------------------------------------------------------------
 
 
-def _draw(sheet: Sheet, page: Page, lists: Lists) -> None:
-    y = _head(sheet, page, lists)
+def _draw(canvas: Canvas, page: Page, lists: ListContent) -> None:
+    y = _head(canvas, page, lists)
     if page.needs:
-        y = _heading(sheet, y, "You may need soon")
+        y = _heading(canvas, y, "You may need soon")
         for pair in _pairs(page.needs):
-            y = y if y + _ROW <= _BOTTOM else _head(sheet, page, lists)
+            y = y if y + _ROW <= _BOTTOM else _head(canvas, page, lists)
             for x, (item, when) in zip(_COLUMNS, pair, strict=False):
-                _need(sheet, x, y, item, when)
+                _need(canvas, x, y, item, when)
             y += _ROW
         y += 8
-    y = _heading(sheet, y, "Your deals")
+    y = _heading(canvas, y, "Your deals")
     for row in _rows([lists.cards[deal] for deal in page.deals]):
-        y = y if y + _CARD <= _BOTTOM else _head(sheet, page, lists)
+        y = y if y + _CARD <= _BOTTOM else _head(canvas, page, lists)
         for x, card in zip(_COLUMNS, row, strict=False):
-            _coupon(sheet, x, y, card, _RIGHT - _LEFT if card.broad else _COLUMN)
+            _coupon(canvas, x, y, card, _RIGHT - _LEFT if card.broad else _COLUMN)
         y += _CARD + _CARD_GAP
     if page.tips:
-        y = _heading(sheet, y + 8 if y + 8 + _ROW * len(page.tips) <= _BOTTOM else _head(sheet, page, lists), "Ideas")
+        y = _heading(canvas, y + 8 if y + 8 + _ROW * len(page.tips) <= _BOTTOM else _head(canvas, page, lists), "Ideas")
         for tip in page.tips:
-            sheet.write(_LEFT, y + 3.8, sheet.fit(tip, _RIGHT - _LEFT, REGULAR, 10.5), REGULAR, 10.5)
+            canvas.write(_LEFT, y + 3.8, canvas.fit(tip, _RIGHT - _LEFT, REGULAR, 10.5), REGULAR, 10.5)
             y += _ROW * 0.6
 
 
@@ -184,72 +174,72 @@ def _rows(cards: list[Card]) -> list[list[Card]]:
     return rows
 
 
-def _head(sheet: Sheet, page: Page, lists: Lists) -> float:
+def _head(canvas: Canvas, page: Page, lists: ListContent) -> float:
     """Start a page with its coloured band; returns where the page goes on."""
-    sheet.page()
-    sheet.block(0, 0, 210, _BAND, GREEN)
+    canvas.page()
+    canvas.block(0, 0, 210, _BAND, GREEN)
     width = (_RIGHT - _LEFT) * 0.62
-    sheet.write(_LEFT, 15, sheet.fit(lists.title, width, BOLD, 22), BOLD, 22, WHITE)
-    sheet.write(_LEFT, 23.5, lists.fortnight, REGULAR, 12, WHITE)
+    canvas.write(_LEFT, 15, canvas.fit(lists.title, width, BOLD, 22), BOLD, 22, WHITE)
+    canvas.write(_LEFT, 23.5, lists.window, REGULAR, 12, WHITE)
     side = _RIGHT - _LEFT - width - 4
     if page.name:
-        sheet.write_to(_RIGHT, 15, sheet.fit(f"For {page.name}", side, BOLD, 12), BOLD, 12, WHITE)
+        canvas.write_to(_RIGHT, 15, canvas.fit(f"For {page.name}", side, BOLD, 12), BOLD, 12, WHITE)
     if page.card_ending:
-        sheet.write_to(
-            _RIGHT, 23.5, sheet.fit(f"card ending in {page.card_ending}", side, REGULAR, 10), REGULAR, 10, WHITE
+        canvas.write_to(
+            _RIGHT, 23.5, canvas.fit(f"card ending in {page.card_ending}", side, REGULAR, 10), REGULAR, 10, WHITE
         )
     if page.code:
-        _barcode(sheet, _RIGHT, _BAND + 5, page.code, "code 128", height=10)
+        _barcode(canvas, _RIGHT, _BAND + 5, page.code, "code 128", height=10)
     return _BAND + (31 if page.code else 11)
 
 
-def _heading(sheet: Sheet, y: float, text: str) -> float:
-    sheet.write(_LEFT, y, text, BOLD, 14, GREEN)
-    sheet.block(_LEFT, y + 2, _RIGHT - _LEFT, 0.5, GREEN)
+def _heading(canvas: Canvas, y: float, text: str) -> float:
+    canvas.write(_LEFT, y, text, BOLD, 14, GREEN)
+    canvas.block(_LEFT, y + 2, _RIGHT - _LEFT, 0.5, GREEN)
     return y + 5.5
 
 
-def _need(sheet: Sheet, x: float, y: float, item: str, when: str) -> None:
-    sheet.frame(x, y + 1.2, 4, 4)
-    sheet.write(x + 6.5, y + 3.8, sheet.fit(item, _COLUMN - 7, REGULAR, 10.5), REGULAR, 10.5)
-    sheet.write(x + 6.5, y + 7.4, when, REGULAR, 8, GREY)
+def _need(canvas: Canvas, x: float, y: float, item: str, when: str) -> None:
+    canvas.frame(x, y + 1.2, 4, 4)
+    canvas.write(x + 6.5, y + 3.8, canvas.fit(item, _COLUMN - 7, REGULAR, 10.5), REGULAR, 10.5)
+    canvas.write(x + 6.5, y + 7.4, when, REGULAR, 8, GREY)
 
 
-def _coupon(sheet: Sheet, x: float, y: float, card: Card, width: float) -> None:
-    sheet.frame(x, y, width, _CARD, dashed=True)
+def _coupon(canvas: Canvas, x: float, y: float, card: Card, width: float) -> None:
+    canvas.frame(x, y, width, _CARD, dashed=True)
     wide = card.modules > _NARROW
     room = width - 8 if wide else _TEXT
-    sheet.write(x + 4, y + 8, sheet.fit(card.value, room * (0.5 if wide else 1), BOLD, 16), BOLD, 16, RED)
+    canvas.write(x + 4, y + 8, canvas.fit(card.value, room * (0.5 if wide else 1), BOLD, 16), BOLD, 16, RED)
     if wide:
-        sheet.write_to(x + width - 4, y + 8, sheet.fit(card.price, room * 0.45, REGULAR, 8), REGULAR, 8, GREY)
-        sheet.write(x + 4, y + 12, sheet.fit(card.title, room, REGULAR, 9), REGULAR, 9)
+        canvas.write_to(x + width - 4, y + 8, canvas.fit(card.price, room * 0.45, REGULAR, 8), REGULAR, 8, GREY)
+        canvas.write(x + 4, y + 12, canvas.fit(card.title, room, REGULAR, 9), REGULAR, 9)
     else:
-        lines = sheet.wrap(card.title, room, 9, lines=3 if card.price else 4)
+        lines = canvas.wrap(card.title, room, 9, lines=3 if card.price else 4)
         for number, line in enumerate(lines):
-            sheet.write(x + 4, y + 13.5 + 4 * number, line, REGULAR, 9)
-        sheet.write(x + 4, y + 25.5, sheet.fit(card.price, room, REGULAR, 8), REGULAR, 8, GREY)
-    sheet.write(x + 4, y + _CARD - 2.2, sheet.fit(card.valid, _TEXT, REGULAR, 7.5), REGULAR, 7.5, GREY)
+            canvas.write(x + 4, y + 13.5 + 4 * number, line, REGULAR, 9)
+        canvas.write(x + 4, y + 25.5, canvas.fit(card.price, room, REGULAR, 8), REGULAR, 8, GREY)
+    canvas.write(x + 4, y + _CARD - 2.2, canvas.fit(card.valid, _TEXT, REGULAR, 7.5), REGULAR, 7.5, GREY)
     right = x + width - 2
     if card.barcode:
-        _barcode(sheet, right, y + (14 if wide else 5), card.barcode, card.symbology, height=9 if wide else _BARS)
+        _barcode(canvas, right, y + (14 if wide else 5), card.barcode, card.symbology, height=9 if wide else _BARS)
     else:
-        sheet.write_to(right - 2, y + 8, "show your card", REGULAR, 8, GREY)
+        canvas.write_to(right - 2, y + 8, "show your card", REGULAR, 8, GREY)
 
 
-def _barcode(sheet: Sheet, right: float, y: float, code: str, symbology: str, height: float) -> None:
+def _barcode(canvas: Canvas, right: float, y: float, code: str, symbology: str, height: float) -> None:
     """Bars in their nominal size with the digits below, the quiet zone ending at ``right``."""
     tall, long, modules = bars_of(code, symbology)
     quiet, module = 7 if symbology == "ean" else 10, _MODULE
     x = math.floor(right / module - (modules + quiet)) * module
     for bars, tallness in ((tall, height), (long, height + 1.65)):
         for at, width in bars:
-            sheet.block(x + at * module + _THINNER / 2, y, width * module - _THINNER, tallness, INK)
+            canvas.block(x + at * module + _THINNER / 2, y, width * module - _THINNER, tallness, INK)
     if symbology != "ean":
-        sheet.write_to(x + modules * module, y + height + 3.3, code, REGULAR, 8, INK)
+        canvas.write_to(x + modules * module, y + height + 3.3, code, REGULAR, 8, INK)
         return
     half = len(code) // 2
     for digits, place in ((code[-2 * half : -half], 0.26), (code[-half:], 0.74)):
         centre = x + place * modules * module
-        sheet.write(centre - sheet.width(digits, REGULAR, 8) / 2, y + height + 3.3, digits, REGULAR, 8)
+        canvas.write(centre - canvas.width(digits, REGULAR, 8) / 2, y + height + 3.3, digits, REGULAR, 8)
     if len(code) % 2:
-        sheet.write(x - 3.2, y + height + 3.3, code[0], REGULAR, 8)
+        canvas.write(x - 3.2, y + height + 3.3, code[0], REGULAR, 8)

@@ -12,7 +12,7 @@ from crmkit._atomic import replacing
 from crmkit.exceptions import ConfigError
 from crmkit.reports.lists.fonts import check_characters, faces, unreadable
 
-__all__ = ["BOLD", "GREEN", "GREY", "INK", "RED", "REGULAR", "WHITE", "Sheet"]
+__all__ = ["BOLD", "GREEN", "GREY", "INK", "RED", "REGULAR", "WHITE", "Canvas"]
 
 GREEN, INK, GREY, WHITE, RED = (0, 94, 66), (28, 32, 30), (105, 112, 108), (255, 255, 255), (190, 30, 45)
 REGULAR, BOLD = "", "B"
@@ -22,7 +22,7 @@ _UNITS = re.compile(rf"\s*(?:[{_IDEOGRAPH}][、。，．！？：）」』]*|[^\
 """What is not broken: a word, or a single ideograph or kana with what may not begin a line."""
 
 
-class Sheet:
+class Canvas:
     """A PDF under way: text and blocks at places in millimetres, widths measured once."""
 
     def __init__(self, font: str | Path | None, day: date) -> None:

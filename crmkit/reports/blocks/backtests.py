@@ -1,0 +1,47 @@
+"""How far the models can be trusted."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from crmkit.churn.backtest import ChurnBacktest
+from crmkit.evaluation.backtest import Backtest
+from crmkit.reports.block import Block, Table
+
+__all__ = ["backtest", "churn_targeting"]
+
+_MANY, _MAIN = 4, ("log_loss", "auc", "ece", "recall@10", "precision@10")  # so many models are told by these scores
+
+
+def backtest(check: Backtest, *, currency: str = "") -> Block:
+    """A model's predictions against what happened."""
+    return Block(
+        f"Backtest of {check.subject}",
+        f"{check.subject}: predicted and actual",
+        check.verdict,
+        check.display,
+        Table(_scores(check.mean)),
+        (Table(check.display.table, "The numbers of the figure"), Table(check.scores, "Every origin")),
+        verdict=check.verdict,
+    )
+
+
+def _scores(mean: pd.DataFrame) -> pd.DataFrame:
+    if len(mean) > _MANY:
+        return mean[[name for name in _MAIN if name in mean]].rename_axis("model").reset_index()
+    return mean.T.rename_axis("score").reset_index()
+
+
+def churn_targeting(check: ChurnBacktest, *, currency: str = "") -> Block:
+    """What the best tenth of the churn list holds."""
+    gains = check.gains.table
+    tenth = gains[gains["share_of_rows"] == 0.1].set_index("list")["share_of_outcome"]
+    lists = ", ".join(f"{name} {share:.0%}" for name, share in tenth.items())
+    return Block(
+        "Churn targeting",
+        f"The tenth of the customers with most at risk held {tenth.iloc[0]:.0%} of the money that was lost",
+        f"Share of the money lost that was held by the first tenth of each list: {lists}.",
+        check.gains,
+        Table(gains[gains["share_of_rows"].isin([0.1, 0.2, 0.5])]),
+        (Table(gains, "The curves"),),
+    )

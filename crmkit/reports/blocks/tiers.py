@@ -1,0 +1,72 @@
+"""Value tiers: how the value is spread, and who moved."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+
+from crmkit.reports.block import Block, Table
+from crmkit.reports.formats import money, number
+from crmkit.segments.displays import TierDisplay, lorenz_curve, migration_flow
+from crmkit.segments.migration import Migration
+
+__all__ = ["concentration", "tier_changes", "tiers"]
+
+_MOVED = {"up": "moved up", "down": "moved down", "new": "are new", "same": "stayed where they were"}
+
+
+def tiers(customers: pd.DataFrame, *, currency: str = "") -> Block:
+    """How much of the value each tier holds; columns value and tier."""
+    shares = customers.groupby("tier", observed=True).agg(customers=("value", "size"), value=("value", "sum"))
+    shares["share_of_customers"] = shares["customers"] / shares["customers"].sum()
+    shares["share_of_value"] = shares["value"] / shares["value"].sum()
+    table = shares.reset_index()
+    top = table.iloc[0]
+    return Block(
+        "Value tiers",
+        f"Tier {top['tier']} holds {top['share_of_value']:.0%} of the value with "
+        f"{top['share_of_customers']:.0%} of the customers",
+        f"The expected value of all {number(table['customers'].sum())} customers is "
+        f"{money(table['value'].sum(), currency)}.",
+        TierDisplay(table),
+        Table(table),
+    )
+
+
+def concentration(customers: pd.DataFrame, *, currency: str = "") -> Block:
+    """How concentrated the value is; column value."""
+    curve = lorenz_curve(customers["value"].clip(lower=0))
+    tenth = curve.shares.loc[curve.shares["share_of_customers"] == 0.10, "share_of_value"].iloc[0]
+    return Block(
+        "Concentration",
+        f"The best tenth of the customers holds {tenth:.0%} of the value",
+        f"The Gini coefficient is {curve.gini:.2f} (0 when all are equal, 1 when one holds all).",
+        curve,
+        Table(curve.shares),
+        (Table(curve.table, "The curve, one row per hundredth of the customers"),),
+    )
+
+
+def tier_changes(moved: Migration, since: date, *, currency: str = "") -> Block:
+    """Who is in another tier than at an earlier day, and why; from ``migration``."""
+    causes = (
+        moved.changes.assign(change=lambda rows: rows["value_after"] - rows["value_before"])
+        .groupby(["move", "cause"])
+        .agg(customers=("customer_id", "size"), change_of_value=("change", "sum"))
+        .sort_values("customers", ascending=False, kind="stable")
+        .reset_index()
+    )
+    n = moved.moves.set_index("move")["customers"]
+    counted = {move: number(n.get(move, 0)) for move in _MOVED}
+    said = ", ".join(f"{counted[move]} {words}" for move, words in _MOVED.items())
+    flow = migration_flow(moved)
+    return Block(
+        "Tier changes",
+        f"{counted['up']} customers moved up a tier and {counted['down']} moved down",
+        f"Since {since:%d %B %Y}, of {len(moved.customers):,} customers {said}. A customer leaves a tier only when the "
+        "value is clearly outside it. They are listed in tier_changes.parquet.",
+        flow,
+        Table(causes),
+        (Table(flow.table, "From tier to tier"),),
+    )

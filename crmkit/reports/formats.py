@@ -1,0 +1,73 @@
+"""How numbers are written, on the page and in the workbook: what a column holds is told by its name and type, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["EXCEL", "in_html", "kind_of", "money", "number"]
+
+_SHARES = ("share", "p_", "mean_p_", "median_p")
+
+EXCEL = {"text": "@", "date": "yyyy-mm-dd", "share": "0.0%", "whole": "#,##0", "number": "#,##0.00", "small": "0.000"}
+"""Kind of a column → number format of a spreadsheet."""
+
+
+def kind_of(column: pd.Series[Any]) -> str:
+    """What a column holds: text (ids too), date, share, whole (numbers), number, or small (between -1 and 1).
+
+    >>> kind_of(pd.Series([7], name="customer_id")), kind_of(pd.Series([0.25], name="share_of_value"))
+    ('text', 'share')
+    """
+    name = str(column.name)
+    if name.endswith("_id") or pd.api.types.is_bool_dtype(column) or not _is_number_or_day(column):
+        return "text"
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return "date"
+    if name.startswith(_SHARES) or "_share_of_" in name:
+        return "share"
+    if pd.api.types.is_integer_dtype(column):
+        return "whole"
+    return "small" if column.abs().max() <= 1 else "number"
+
+
+def _is_number_or_day(column: pd.Series[Any]) -> bool:
+    return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column)
+
+
+def in_html(kind: str, value: Any) -> str:
+    """A cell of the page.
+
+    >>> in_html("share", 0.256), in_html("number", 1234.5), in_html("text", None)
+    ('25.6%', '1,234', '–')
+    """
+    if pd.isna(value):
+        return "–"
+    if kind == "share":
+        return f"{value:.1%}"
+    if kind == "date":
+        return f"{value:%d %b %Y}"
+    return str(value) if kind == "text" else number(value)
+
+
+def number(value: Any) -> str:
+    """A number as one reads it: more digits where it is small.
+
+    >>> number(2), number(0.1234), number(12.345), number(123456.7)
+    ('2', '0.123', '12.35', '123,457')
+    """
+    found = float(value)
+    if abs(found) >= 1000 or found == round(found):
+        return f"{found:,.0f}"
+    return f"{found:,.2f}" if abs(found) >= 10 else f"{found:,.3f}"
+
+
+def money(value: Any, currency: str) -> str:
+    """An amount in words; cents where it is small.
+
+    >>> money(4500.4, "USD"), money(12.5, "USD"), money(3, "")
+    ('USD 4,500', 'USD 12.50', '3.00')
+    """
+    amount = float(value)
+    return f"{currency} {amount:,.0f}".strip() if abs(amount) >= 1000 else f"{currency} {amount:,.2f}".strip()
