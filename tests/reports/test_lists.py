@@ -17,9 +17,10 @@ import pytest
 import zxingcpp
 from fontTools.ttLib import TTFont
 from offer_tables import deal_rows
+from pypdf import PdfReader
 
 from crmkit.exceptions import ConfigError, ContractError, PublishError
-from crmkit.offers.barcodes import gtin_check_digit
+from crmkit.offers.barcodes import bars_of, gtin_check_digit
 from crmkit.offers.deals import Deals
 from crmkit.reports.lists.html import write_html_lists
 from crmkit.reports.lists.mailing import write_offers
@@ -73,6 +74,21 @@ def overlap(one: tuple[float, float, float, float], other: tuple[float, float, f
 
 
 # -- the till ----------------------------------------------------------------------------------------------------
+
+
+def test_a_barcode_is_its_nominal_bars(tmp_path: Path) -> None:
+    printed = print_lists(offers(2), deals(2), due(1), tmp_path, **FORTNIGHT)
+    content = PdfReader(printed.path).pages[0].get_contents()
+    assert content is not None
+    paths = [line for line in content.get_data().decode("latin1").splitlines() if line.count(" re") > 1]
+    assert len(paths) == 2
+    for path, code in zip(paths, codes(2), strict=True):
+        found = np.array([float(number) for number in re.findall(r"-?[\d.]+", path)]).reshape(-1, 4)
+        tall, long, _ = bars_of(code, "ean")
+        module = 72 / 75
+        assert found[:, 2] == pytest.approx([(width - 0.059) * module for _, width in [*tall, *long]], abs=0.01)
+        starts = np.array([at for at, _ in [*tall, *long]])
+        assert found[:, 0] - found[:, 0].min() == pytest.approx((starts - starts.min()) * module, abs=0.011)
 
 
 def test_every_barcode_of_a_full_page_is_read_back_at_150_dpi(tmp_path: Path) -> None:

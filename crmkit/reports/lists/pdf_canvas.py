@@ -14,8 +14,12 @@ from crmkit.reports.lists.fonts import check_characters, faces, unreadable
 
 __all__ = ["BOLD", "GREEN", "GREY", "INK", "RED", "REGULAR", "WHITE", "Canvas"]
 
+Colour = tuple[int, int, int]
+Rectangles = tuple[tuple[float, float, float, float], ...]
+
 GREEN, INK, GREY, WHITE, RED = (0, 94, 66), (28, 32, 30), (105, 112, 108), (255, 255, 255), (190, 30, 45)
 REGULAR, BOLD = "", "B"
+_MOST_PATHS = 2000
 
 _IDEOGRAPH = "\u2e80-\u2fff\u3005-\ua4cf\uf900-\ufaff\uff66-\uff9f"
 _UNITS = re.compile(rf"\s*(?:[{_IDEOGRAPH}][、。，．！？：）」』]*|[^\s{_IDEOGRAPH}]+)")
@@ -38,6 +42,9 @@ class Canvas:
         self._face = regular
         self._embed(REGULAR, regular)
         self._embed(BOLD, bold)
+        self._face_now: tuple[str, float] | None = None
+        self._colour: Colour | None = None
+        self._paths: dict[tuple[float, float, Rectangles], str] = {}
         self._widths: dict[tuple[str, str], float] = {}
         self._wrapped: dict[str, list[str]] = {}
 
@@ -63,9 +70,28 @@ class Canvas:
     def page(self) -> None:
         self._pdf.add_page()
 
-    def block(self, x: float, y: float, width: float, height: float, colour: tuple[int, int, int]) -> None:
+    def block(self, x: float, y: float, width: float, height: float, colour: Colour) -> None:
         self._pdf.set_fill_color(*colour)
         self._pdf.rect(x, y, width, height, style="F")
+
+    def bars(self, x: float, y: float, rectangles: Rectangles, colour: Colour) -> None:
+        """Many filled rectangles (x, y, width, height from a corner of theirs), written at once.
+
+        Each is filled by itself: as one path, readers of PDF draw their edges in grey, and long codes are not read back
+        from a page of 150 dots an inch.
+        """
+        key = (x, y, rectangles)
+        if len(self._paths) > _MOST_PATHS:
+            self._paths.clear()
+        if key not in self._paths:
+            k, top = self._pdf.k, self._pdf.h
+            edges = (
+                f"{(x + at) * k:.2f} {(top - y - down) * k:.2f} {width * k:.2f} {-height * k:.2f} re f"
+                for at, down, width, height in rectangles
+            )
+            self._paths[key] = " ".join(edges)
+        self._pdf.set_fill_color(*colour)
+        self._pdf._out(self._paths[key])
 
     def frame(self, x: float, y: float, width: float, height: float, dashed: bool = False) -> None:
         self._pdf.set_dash_pattern(dash=1.2 if dashed else 0, gap=1 if dashed else 0)
@@ -78,20 +104,27 @@ class Canvas:
         text: str,
         style: str = REGULAR,
         size: float = 10,
-        colour: tuple[int, int, int] = INK,
+        colour: Colour = INK,
     ) -> None:
-        self._pdf.set_font("list", style, size)
-        self._pdf.set_text_color(*colour)
+        self._font(style, size)
+        if colour != self._colour:
+            self._pdf.set_text_color(*colour)
+            self._colour = colour
         self._pdf.text(x, y, text)
 
-    def write_to(self, x: float, y: float, text: str, style: str, size: float, colour: tuple[int, int, int]) -> None:
+    def _font(self, style: str, size: float) -> None:
+        if (style, size) != self._face_now:
+            self._pdf.set_font("list", style, size)
+            self._face_now = style, size
+
+    def write_to(self, x: float, y: float, text: str, style: str, size: float, colour: Colour) -> None:
         """Text that ends at ``x``."""
         self.write(x - self.width(text, style, size), y, text, style, size, colour)
 
     def width(self, text: str, style: str, size: float) -> float:
         """Width of a text in millimetres."""
         if (text, style) not in self._widths:
-            self._pdf.set_font("list", style, 100)
+            self._font(style, 100)
             self._widths[text, style] = self._pdf.get_string_width(text) / 100
         return self._widths[text, style] * size
 
