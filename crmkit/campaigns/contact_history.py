@@ -1,4 +1,4 @@
-"""What the last campaign brought, measured before the next one is planned."""
+"""The last campaign, measured before the next one is planned."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CAMPAIGN_TABLES = ("repurchases", "offers", "planned", "control", "deals")
 
 @dataclass(frozen=True)
 class LastCampaign:
-    """A published run's offers, held against what was bought in their days; prints as sentences.
+    """A published run's offers, compared with what was bought during their days; prints as sentences.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class LastCampaign:
     response : MeasuredResponse, optional
         What deals do to the odds of a purchase.
     unmeasured : str
-        Why there is no response: purchases of the items do not tell those with the deals, say.
+        Why the response could not be measured.
     """
 
     day: date
@@ -48,7 +48,7 @@ class LastCampaign:
 
     @classmethod
     def of(cls, tables: Mapping[str, pd.DataFrame], log: Transactions, prior: float) -> Self | None:
-        """Measure an earlier run from its tables repurchases, offers, planned, control and deals; None where it planned nothing, held nobody back, or its days are not over.
+        """Measure an earlier run from its tables repurchases, offers, planned, control and deals; None where it planned nothing, held no one back, or its days are not over.
 
         ``prior`` is the odds ratio that was assumed.
         """
@@ -79,5 +79,5 @@ class LastCampaign:
         return deals if self.response is None else self.response.for_deals(deals)
 
     def __str__(self) -> str:
-        response = self.response or f"What deals do to the odds of a purchase stays as assumed: {self.unmeasured}"
+        response = self.response or f"The response to deals remains the assumed one: {self.unmeasured}"
         return f"The {self.horizon} days after {self.day:%d %B %Y}. {self.effect} {response}"

@@ -1,7 +1,7 @@
-"""What a campaign brought: its members against those who were held back.
+"""The effect of a campaign: members in the plan against members held back.
 
-They are compared as they were drawn: all members for whom was planned, with an offer or without, against the control
-group. So what is found is the campaign's doing, and not that of the choice of who gets what.
+They are compared as they were drawn (intention to treat): all members in the plan, with an offer or without, against the
+control group. The difference is then due to the campaign and not to the choice of who gets which offer.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ __all__ = ["CampaignEffect", "campaign_effect", "group_of"]
 
 @dataclass(frozen=True)
 class CampaignEffect:
-    """What a campaign brought a member; prints as a sentence.
+    """The effect of a campaign per member; prints as a sentence.
 
     Attributes
     ----------
     effect, low, high : float
         Difference of the means, and its interval.
     mean : float
-        Of those held back.
+        Of the members held back.
     planned, held_back : int
         Members.
     level : float
@@ -50,23 +50,23 @@ class CampaignEffect:
 
     @property
     def seen(self) -> bool:
-        """Whether the interval leaves out that nothing was brought."""
+        """Whether the interval excludes 0."""
         return not self.low <= 0 <= self.high
 
     def __str__(self) -> str:
         lift = f", {self.effect / self.mean:+.1%} of {self.mean:,.4g}" if self.mean > 0 else ""
         cuped = f", with CUPED (correlation {self.correlation:.2f})" if self.correlation else ""
-        verdict = "" if self.seen else ": no effect is seen"
+        verdict = "" if self.seen else ": no significant effect"
         return (
-            f"The campaign brought {self.effect:+,.4g} a member ({self.level:.0%} interval {self.low:+,.4g} to "
-            f"{self.high:+,.4g}{lift}){verdict}; {self.planned:,} members against {self.held_back:,} held back{cuped}."
+            f"The campaign added {self.effect:+,.4g} per member ({self.level:.0%} interval {self.low:+,.4g} to "
+            f"{self.high:+,.4g}{lift}){verdict}; {self.planned:,} members in the plan, {self.held_back:,} held back{cuped}."
         )
 
 
 def campaign_effect(
     outcome: pd.Series[Any], planned: Any, control: Any, before: pd.Series[Any] | None = None, level: float = 0.95
 ) -> CampaignEffect:
-    """The difference of the means of those for whom was planned and those held back.
+    """Difference in means between the members in the plan and those held back.
 
     With ``before`` the outcome is adjusted for what each member did earlier (CUPED): ``y - b (x - mean(x))``, b being the
     slope within the two groups.
@@ -100,13 +100,13 @@ def campaign_effect(
     --------
     >>> spend = pd.Series({"a": 12.0, "b": 11.0, "c": 13.0, "d": 9.0, "e": 10.0})
     >>> print(campaign_effect(spend, planned=["a", "b", "c"], control=["d", "e", "f"]))
-    The campaign brought +5.667 a member (95% interval -0.6675 to +12, +89.5% of 6.333): no effect is seen; 3 members against 3 held back.
+    The campaign added +5.667 per member (95% interval -0.6675 to +12, +89.5% of 6.333): no significant effect; 3 members in the plan, 3 held back.
     """
     if not 0 < level < 1:
         raise ConfigError(f"level={level!r} is not between 0 and 1.")
     groups = [group_of("planned", planned), group_of("control", control)]
     if len(both := groups[0].intersection(groups[1])):
-        raise ContractError(f"{len(both):,} members are in planned and in control. Give the tables of one plan.")
+        raise ContractError(f"{len(both):,} members are both in planned and in control. Pass the tables of one plan.")
     after = [_of_members("outcome", outcome, ids) for ids in groups]
     slope = correlation = 0.0
     adjusted = after
@@ -126,7 +126,7 @@ def group_of(name: str, given: Any) -> pd.Index[Any]:
     """The members of a group, a table with customer_id or their ids; two at least."""
     ids: pd.Index[Any] = pd.Index(given["customer_id"] if isinstance(given, pd.DataFrame) else given).unique()
     if len(ids) < 2:
-        raise ContractError(f"{name} has {len(ids)} members. Two at least are needed to see how they differ.")
+        raise ContractError(f"{name} has {len(ids)} members; at least two are needed to estimate the variance.")
     return ids
 
 

@@ -1,4 +1,4 @@
-"""What deals do from now on: the odds ratio of a campaign with a control group, to be the next plan's."""
+"""The response to deals, measured in a campaign with a control group, for the next plan."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _FARTHEST = 3.0
 
 @dataclass(frozen=True)
 class MeasuredResponse:
-    """By how much deals multiply the odds of a purchase, from a campaign and what was assumed before it.
+    """How much deals multiply the odds of a purchase: a campaign's evidence combined with the prior.
 
     Attributes
     ----------
     response, low, high : float
         Odds ratio over all deals, with its interval.
     prior : float
-        What was assumed.
+        The odds ratio assumed before.
     weight : float
-        How much of what is known now is measured: 0 is the prior, 1 the campaign alone.
+        Share of the information that is measured: 0 is the prior alone, 1 the campaign alone.
     groups : DataFrame
-        The column asked for by ``by``, n_offers, response, low, high: each group's own, drawn to that of all deals where
-        there is little of it.
+        The column asked for by ``by``, n_offers, response, low, high: each group's own, shrunk towards that of all deals
+        where it has few offers.
     level : float
         Of the intervals.
     """
@@ -64,7 +64,7 @@ class MeasuredResponse:
     def __str__(self) -> str:
         return (
             f"A deal multiplies the odds of the purchase by {self.response:.2f} ({self.level:.0%} interval {self.low:.2f} "
-            f"to {self.high:.2f}); {self.prior:.2f} was assumed, {self.weight:.0%} of the new figure is measured."
+            f"to {self.high:.2f}); the prior was {self.prior:.2f}, {self.weight:.0%} of the information is measured."
         )
 
 
@@ -81,16 +81,16 @@ def measure_response(
     spread: float = 0.25,
     level: float = 0.95,
 ) -> MeasuredResponse:
-    """The odds ratio of deals from a campaign with a control group, to be the next plan's.
+    """The odds ratio of deals, measured in a campaign with a control group, for the next plan.
 
-    Purchases beyond what was expected are counted, a due item with a deal on it being expected to be bought with its
-    ``p_purchase``. What the members for whom was planned have more of these, per member, than those held back, is the
-    deals' doing, ``L``. With the odds ratio r the offers should have brought ``S(r)``, the sum of ``r p / (1 - p + r p) - p``;
-    the r found is the one that makes least of::
+    For every due item with a deal on it, purchases are counted less their expected number, ``p_purchase``. The difference
+    of this excess per member between the members in the plan and those held back, times the members in the plan, is the
+    lift ``L``. With the odds ratio r the offers should have lifted purchases by ``S(r)``, the sum of
+    ``r p / (1 - p + r p) - p``; the r found minimises::
 
         (L - S(r))^2 / var(L) + (ln r - ln prior)^2 / prior_sd^2
 
-    Deals on one of several brands, and bundles, are left out: a purchase of the item does not tell that of the deal.
+    Deals on one of several brands, and bundles, are excluded: a purchase of the item does not show a use of the deal.
 
     Parameters
     ----------
@@ -102,9 +102,9 @@ def measure_response(
     offers, planned, control : DataFrame
         As in `OfferResult`.
     prior, prior_sd : float
-        The odds ratio that was assumed, and how far its logarithm may be from the truth.
+        The odds ratio assumed before the campaign, and the standard deviation of its logarithm.
     spread : float
-        How far the logarithms of single items' odds ratios are from that of all.
+        Standard deviation of the logarithms of single items' odds ratios around that of all.
     level : float
         Of the intervals.
 
@@ -129,7 +129,7 @@ def measure_response(
     >>> bought = due[(ids % 20 < 11).where(ids < 500, ids % 2 == 0)]
     >>> offers = due.assign(deal_id="D1", item="Milk")[:500]
     >>> print(measure_response(due, bought, deals, offers=offers, planned=ids[:500], control=ids[500:]))
-    A deal multiplies the odds of the purchase by 1.22 (95% interval 0.96 to 1.56); 1.25 was assumed, 94% of the new figure is measured.
+    A deal multiplies the odds of the purchase by 1.22 (95% interval 0.96 to 1.56); the prior was 1.25, 94% of the information is measured.
     """
     if not (prior > 0 and prior_sd > 0 and spread > 0 and 0 < level < 1):
         raise ConfigError(
@@ -162,7 +162,7 @@ class _Experiment:
         return replace(self, pairs=self.pairs[self.pairs[item] == name], offers=self.offers[self.offers[item] == name])
 
     def lift(self) -> tuple[float, float]:
-        """Purchases that the campaign brought, and the variance of that number."""
+        """Purchases that the campaign added, and the variance of that number."""
         excess = self.pairs.groupby("customer_id")["excess"].sum()
         groups = [excess.reindex(ids, fill_value=0.0).to_numpy() for ids in self.groups]
         n = len(self.groups[0])
@@ -183,8 +183,8 @@ def _experiment(
     ]
     if pairs.empty:
         raise ContractError(
-            "no due item of these members has a deal of which its purchases tell: deals on one of several brands, and "
-            "bundles, are left out."
+            "no due item of these members has a deal whose use shows in purchases of the item: deals on one of several "
+            "brands, and bundles, are excluded."
         )
     keys = pd.MultiIndex.from_frame(bought[["customer_id", item]])
     had = pd.MultiIndex.from_frame(pairs[["customer_id", item]]).isin(keys)

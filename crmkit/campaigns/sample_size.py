@@ -1,4 +1,4 @@
-"""How many members an experiment needs: so that an effect of a stated size would be seen, and not one that is not there."""
+"""Sample size of an experiment: members needed to detect an effect of a stated size."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class HoldoutSize:
     def __str__(self) -> str:
         cuped = f"; with CUPED (correlation {self.correlation:.2f}) {self.held_out_cuped:,} of {self.total_cuped:,}"
         return (
-            f"To see an effect of {self.effect:,.4g} on a mean of {self.mean:,.4g} (sd {self.sd:,.4g}), hold out "
+            f"To detect an effect of {self.effect:,.4g} on a mean of {self.mean:,.4g} (sd {self.sd:,.4g}), hold out "
             f"{self.held_out:,} of {self.total:,} members{cuped if self.correlation else ''}."
         )
 
@@ -69,7 +69,7 @@ def holdout_size(
     power: float = 0.8,
     level: float = 0.05,
 ) -> HoldoutSize:
-    """Members needed to see a relative effect with a two-sided test of two means.
+    """Members needed to detect a relative effect with a two-sided test of two means.
 
     Give what members did (``history``, say their spend in 28 days, and ``before``, the 28 days before those), or its
     mean and standard deviation. Of a rate give the mean alone: its standard deviation follows.
@@ -91,7 +91,7 @@ def holdout_size(
     share : float
         Share that is held out.
     power, level : float
-        Probability of seeing the effect, and of seeing one where there is none.
+        Probability of detecting the effect, and significance level.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def holdout_size(
     Examples
     --------
     >>> print(holdout_size(0.10, mean=0.106, share=0.1))
-    To see an effect of 0.0106 on a mean of 0.106 (sd 0.3078), hold out 7,356 of 73,554 members.
+    To detect an effect of 0.0106 on a mean of 0.106 (sd 0.3078), hold out 7,356 of 73,554 members.
     """
     from scipy.special import ndtri
 
@@ -121,7 +121,7 @@ def holdout_size(
     effect = lift * mean
     if effect == 0 or not sd > 0 or abs(correlation) >= 1:
         raise ConfigError(
-            f"An effect of {effect:g} on an outcome with sd {sd:g} and correlation {correlation:g} cannot be planned for: "
+            f"An effect of {effect:g} on an outcome with sd {sd:g} and correlation {correlation:g} cannot be detected: "
             "lift, mean and sd must differ from 0, the correlation from 1."
         )
     needed = (ndtri(1 - level / 2) + ndtri(power)) ** 2 * (sd / effect) ** 2
@@ -135,7 +135,7 @@ def _moments(
 ) -> tuple[float, float, float]:
     if history is None:
         if mean is None:
-            raise ConfigError("What members did is not known. Give history=…, or mean= and sd=.")
+            raise ConfigError("Neither history nor mean is given. Pass history=…, or mean= and sd=.")
         if sd is None and not 0 < mean < 1:
             raise ConfigError(f"sd is missing: mean={mean!r} is not a rate between 0 and 1.")
         return mean, math.sqrt(mean * (1 - mean)) if sd is None else sd, correlation

@@ -1,4 +1,4 @@
-"""Control groups: members who get nothing, so that what the others did can be compared with something."""
+"""Control groups: members who get no offer, as a baseline for those who do."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ UNIVERSAL = "universal"
 def control_group(customer_ids: Any, share: float, key: str, strata: Any = None) -> Any:
     """Draw the members who get no offer, by a keyed hash of their ids.
 
-    The draw needs no memory: the same key always draws the same members, in whatever order and beside whomever they
-    come, and a larger share only adds to a smaller one. Another campaign that shall not burden the same members takes
+    The draw needs no memory: the same key always draws the same members, in whatever order and whoever else is in the table, and a larger share only adds to a smaller one. Another campaign that shall not burden the same members takes
     another key.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Deals: what is offered, for how much, on whose money, and on which days."""
+"""Deals: what is offered, how much off, who pays and on which days."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is due, member by member: a table in memory, or a Parquet file read a piece at a time."""
+"""Due items by member: a table in memory, or a Parquet file read in chunks."""
 
 from __future__ import annotations
 
@@ -142,14 +142,14 @@ def window_of(due: pd.DataFrame) -> tuple[date, date] | None:
         return None
     windows = due[["as_of", "horizon"]].drop_duplicates()
     if len(windows) > 1:
-        raise ContractError(f"due looks at {len(windows)} windows (as_of, horizon). Plan one of them at a time.")
+        raise ContractError(f"due covers {len(windows)} windows (as_of, horizon). Plan one at a time.")
     day = as_day(windows["as_of"].iloc[0])
     return day + timedelta(days=1), day + timedelta(days=int(windows["horizon"].iloc[0]))
 
 
 def _check(p: Any, repeated: int, item: str) -> None:
     if repeated:
-        raise ContractError(f"due: {repeated:,} rows repeat an earlier row's customer_id and {item}. Give each once.")
+        raise ContractError(f"due: {repeated:,} rows repeat an earlier row's customer_id and {item}. Pass each once.")
     values = np.asarray(p, dtype=float)
     if ((values < 0) | (values > 1)).any():
         raise ContractError("due: p_purchase is not between 0 and 1 in every row.")

@@ -1,4 +1,4 @@
-"""Which member gets which deal: the most expected gain within every limit, and how far from the best it is.
+"""Which member gets which deal: maximum expected gain within every limit, with a proven optimality gap.
 
 A deal is worth sending where it moves a purchase that is not certain, more than it costs. Members come one by one to
 the same budgets, so the plan prices each budget: at the right prices every member's best list, chosen alone, nearly
@@ -91,6 +91,7 @@ class OfferPlan(Terms):
 
     Examples
     --------
+    >>> from crmkit.offers.deals import Deals
     >>> deals = Deals.from_extract(pd.DataFrame({
     ...     "deal_id": ["D1"], "title": ["0.50 off milk"], "category": ["Milk"], "funder": ["Dairy"],
     ...     "funder_share": [1], "value": [0.5], "budget": [0.3], "starts": ["2018-01-01"], "ends": ["2018-01-14"]}))

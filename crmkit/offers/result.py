@@ -1,4 +1,4 @@
-"""What a plan is: offers, control group, budgets with their prices, and how far from the best it can be at most."""
+"""The result of a plan: offers, control group, budgets with their shadow prices, and the optimality gap."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def _assumptions(terms: Terms, share_on_prior: float, usage: bool) -> tuple[str,
         f"a deal multiplies the odds of the purchase by {terms.response:g} (a prior until a campaign has measured it; "
         f"{share_on_prior:.0%} of the expected gain rests on it)",
         f"{terms.margin:.0%} of the spend is earned, and the spend with a deal is what it was without",
-        "every purchase of the item redeems its deal, and no less of it is bought afterwards",
+        "every purchase of the item redeems its deal, and later purchases do not fall",
     ]
     if usage:
         sentences.append(

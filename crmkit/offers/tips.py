@@ -1,4 +1,4 @@
-"""Recipes and tips: what stands on a list beside prices."""
+"""Recipes and tips printed beside the deals."""
 
 from __future__ import annotations
 

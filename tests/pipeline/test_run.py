@@ -147,7 +147,7 @@ def test_the_last_campaign_is_measured_before_the_next(published: Path, delivery
     (first, _), (second, _) = run_of(published, "2017-10-31"), run_of(published, "2017-12-31")
     (folder,) = published.glob("runs/2017-10-31*")
     assert "campaign" not in first
-    assert second["campaign"]["told"].startswith("The 14 days after 31 October 2017. The campaign brought ")
+    assert second["campaign"]["told"].startswith("The 14 days after 31 October 2017. The campaign added ")
     assert "What the last campaign brought" in (published / "CURRENT" / "report.html").read_text()
 
     lines = pd.concat([pd.read_csv(file, dtype={"card": str}) for file in delivery.glob("till*.csv")])
@@ -171,7 +171,7 @@ def test_the_last_campaign_is_measured_before_the_next(published: Path, delivery
     assert branded is not None
     assert branded.response is None
     assert branded.for_deals(Deals(deals)).frame.equals(deals)
-    assert "stays as assumed: no due item" in str(branded)
+    assert "remains the assumed one: no due item" in str(branded)
 
 
 def test_every_change_of_tier_is_listed_with_its_reason(published: Path) -> None:

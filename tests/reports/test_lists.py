@@ -437,7 +437,7 @@ def test_a_failed_write_leaves_the_earlier_lists_alone(tmp_path: Path, monkeypat
 def test_offers_of_deals_that_are_absent_or_over_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="'D1'"):
         print_lists(offers(2), deals(1), due(), tmp_path, **FORTNIGHT)
-    with pytest.raises(ContractError, match="not among those running from 1 to 14 February 2018"):
+    with pytest.raises(ContractError, match="not valid from 1 to 14 February 2018"):
         print_lists(offers(), deals(), due(), tmp_path, as_of="2018-01-31", horizon=14)
 
 

@@ -1,4 +1,4 @@
-"""What a list says: items and when they are needed, deals in words and prices. How it looks is somebody else's."""
+"""The content of a list: items and when they are needed, deals in words and prices; the layout is elsewhere."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def stated_window(due: pd.DataFrame, as_of: str | date | None, horizon: int | No
     window = window_of(due)
     if window is None:
         raise ConfigError(
-            "The days of the list are not known. State them: print_lists(…, as_of='2017-12-31', horizon=14)."
+            "The days of the list are not stated. Pass them: print_lists(…, as_of='2017-12-31', horizon=14)."
         )
     return window
 
@@ -167,7 +167,7 @@ def _warn_of_endings(members: Iterable[Any]) -> None:
     n_left_out = sum(len(str(member)) > 1 and not _ending(str(member)) for member in members)
     if n_left_out:
         warnings.warn(
-            f"{n_left_out:,} lists do not show how the card number ends: it has characters that fonts may lack.",
+            f"{n_left_out:,} lists do not show the end of the card number, because it has characters that fonts may lack.",
             CrmkitWarning,
             stacklevel=2,
         )
@@ -251,8 +251,8 @@ def cards_of(offers: pd.DataFrame, deals: Deals, window: tuple[date, date], curr
     unknown = sorted(set(offers["deal_id"]) - set(frame["deal_id"]))
     if unknown:
         raise ContractError(
-            f"offers names {len(unknown)} deals that are not among those running from {window_in_words(*window)}: "
-            f"{unknown[:5]}. Give the deals of the plan."
+            f"offers has {len(unknown)} deals that are not valid from {window_in_words(*window)}: "
+            f"{unknown[:5]}. Pass the deals of the plan."
         )
     known = {row.deal_id: row for row in frame.itertuples(index=False)}
     return {key: _card(known[key[0]], key[1], currency, window[0]) for key in dict.fromkeys(_keys(offers))}
