@@ -127,10 +127,10 @@ def test_the_history_gives_mean_deviation_and_correlation() -> None:
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
-        ({"lift": 0.1}, "not known"),
+        ({"lift": 0.1}, "Neither history nor mean"),
         ({"lift": 0.1, "mean": 5}, "sd is missing"),
-        ({"lift": 0.0, "mean": 5, "sd": 1}, "cannot be planned"),
-        ({"lift": 0.1, "mean": 5, "sd": 1, "correlation": 1.0}, "cannot be planned"),
+        ({"lift": 0.0, "mean": 5, "sd": 1}, "cannot be detected"),
+        ({"lift": 0.1, "mean": 5, "sd": 1, "correlation": 1.0}, "cannot be detected"),
         ({"lift": 0.1, "mean": 5, "sd": 1, "share": 1.0, "power": 2}, "share=1.0 .*power=2"),
     ],
 )
