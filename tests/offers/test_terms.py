@@ -282,7 +282,7 @@ def test_what_members_take_is_the_sum_over_any_cut_of_them() -> None:
     deals, due = market(6, n_members=500, n_deals=8, n_categories=5, share=0.2)
     whole = Problem.of(OfferPlan(Deals.from_extract(deals), control=0), Needs(due), members(500), None, None).market()
     price = np.linspace(0, 0.4, 8)
-    together = whole.response(price, np.zeros(0))
+    together = whole.demand(price, np.zeros(0))
     cuts = [block.rows(slice(start, start + 7)) for block in whole.blocks for start in range(0, len(block.member), 7)]
     alone = [demand_of(cut, price, np.zeros(8)) for cut in cuts[::-1]]
     assert sum(one.value for one in alone) == pytest.approx(together.value, rel=1e-6)
