@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from crmkit._temporary import temporary_folder
 from crmkit.engine.texts import sql_text
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class SqlEngine(ABC):
     @cached_property
     def scratch(self) -> Path:
         """A private folder on this machine, there until the engine is closed."""
-        return Path(tempfile.mkdtemp(prefix="crmkit-spill-"))
+        return temporary_folder("engine")
 
     def scratch_file(self, suffix: str) -> Path:
         """A path in the private folder at which there is no file yet."""

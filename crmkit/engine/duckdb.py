@@ -36,6 +36,13 @@ Setting = str | bool | int | float | list[str]
 
 _LIMITS: ContextVar[tuple[tuple[str, Setting], ...]] = ContextVar("crmkit_limits", default=())
 
+_PRIVATE: dict[str, Setting] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+"""All that is used is in the package; nothing is fetched."""
+
+_ENCRYPTED: dict[str, Setting] = {"temp_file_encryption": True, "force_mbedtls_unsafe": True}
+"""What is spilled is encrypted, with a key that is in memory only. The second is the condition under which DuckDB does it
+without an extension; it warns that the random numbers are not those of OpenSSL. Version 1 takes six times as long."""
+
 
 class DuckDBEngine(SqlEngine):
     """A private DuckDB session; its results are pandas.
@@ -66,7 +73,9 @@ class DuckDBEngine(SqlEngine):
         settings = dict(_LIMITS.get())
         if memory_limit is not None:
             settings["memory_limit"] = memory_limit
-        settings["temp_directory"] = str(self.scratch)
+        settings |= _PRIVATE | {"temp_directory": str(self.scratch)}
+        if int(duckdb.__version__.partition(".")[0]) >= 2:
+            settings |= _ENCRYPTED
         self._session = duckdb.connect(config=settings)
         self._session.execute("set timezone = 'UTC'")
         self._session.execute("set enable_progress_bar = false")

@@ -6,16 +6,14 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crmkit._temporary import temporary_folder
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ConfigError, ExtractError
 from crmkit.ingest.databases import copy_query, is_url, source_name
@@ -176,9 +174,7 @@ def _database_part(url: str, reading: Reading) -> Part:
 
 def _kept_file() -> Path:
     """A file that is there until Python ends."""
-    folder = Path(tempfile.mkdtemp(prefix="crmkit-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder / "extract.parquet"
+    return temporary_folder("extract") / "extract.parquet"
 
 
 def _frame_part(table: Any, reading: Reading) -> Part:

@@ -7,9 +7,6 @@ pickled and reopened, and a source that changes later does not change it.
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -17,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crmkit._days import as_day, day_number
+from crmkit._temporary import temporary_folder
 from crmkit.engine.choose import engine_for, engine_of
 from crmkit.exceptions import ContractError, LeakError
 from crmkit.ingest.extracts import Extract, read_extract
@@ -208,7 +206,7 @@ class Transactions:
         time_rules = TimeRules(time_zone, recorded_in, time_format, trading_day_cutoff)
         meaning = LineMeaning(rules or {}, non_members, products, classes)
         last = as_day(until)
-        home = Path(folder) if folder is not None else _private_folder()
+        home = Path(folder) if folder is not None else temporary_folder("log")
         home.mkdir(parents=True, exist_ok=True)
         with engine_of(*(part.table for part in source.parts)) as engine:
             received = collect_lines(engine, source, columns, time_rules, meaning, last, progress=progress)
@@ -217,12 +215,6 @@ class Transactions:
             rejections = reconcile(engine, received, stored, home / "rejected.parquet")
             items = filled_items(engine, stored)
         return cls(home, last, items, engine.on_spark), rejections
-
-
-def _private_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="crmkit-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def names(by: object) -> list[str]:
