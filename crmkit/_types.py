@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Bools", "Floats", "Int16s", "Int32s", "Interval", "Ints", "Singles"]
+__all__ = ["Bools", "Floats", "Int16s", "Int32s", "Interval", "Ints", "Singles", "Table"]
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -30,3 +30,11 @@ class Interval(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.estimate:.4g} ({self.low:.4g} to {self.high:.4g})"
+
+
+class Table(Protocol):
+    """A pandas, polars or Arrow table: its columns by name, and how many rows."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+    def __len__(self) -> int: ...

@@ -26,7 +26,7 @@ from crmkit.summaries.snapshots import Snapshots
 __all__ = ["BTYD", "SERVICE_TERMS", "TrainingTable", "features_at", "fitted_btyd", "service_effects", "signals"]
 
 
-BTYD = {"BG/NBD": BGNBD, "MBG/NBD": MBGNBD, "Pareto/NBD": ParetoNBD}
+BTYD: dict[str, type[PurchaseModel]] = {model.label: model for model in (BGNBD, MBGNBD, ParetoNBD)}
 STEP, DEPTH, WARM_UP, YEAR = 14, 9, 28, 364
 SERVICE_TERMS = ("open_complaints", "recovered", "satisfaction")
 

@@ -20,12 +20,8 @@ from crmkit.evaluation import metrics
 from crmkit.evaluation.backtest import opened_on
 from crmkit.evaluation.baselines import LastSeason, OwnPastRate, PredictZero
 from crmkit.exceptions import ContractError, CrmkitWarning, LeakError, ModelError
+from crmkit.models import PURCHASE_MODELS
 from crmkit.models._base import Model
-from crmkit.models.bgcnbd import BGCNBD, MBGCNBD
-from crmkit.models.bgnbd import BGNBD
-from crmkit.models.mbgnbd import MBGNBD
-from crmkit.models.nbd import NBD
-from crmkit.models.pareto_nbd import ParetoNBD
 from crmkit.summaries.customers import btyd_summary, holdout_summary
 from crmkit.transactions.log import Transactions
 
@@ -87,12 +83,7 @@ class ModelChoice:
 def default_candidates() -> dict[str, Any]:
     """What `choose_model` tries by itself: the purchase models, and rules of thumb that need none."""
     return {
-        "BG/NBD": BGNBD(),
-        "MBG/NBD": MBGNBD(),
-        "Pareto/NBD": ParetoNBD(),
-        "NBD": NBD(),
-        "BG/CNBD-k": BGCNBD(),
-        "MBG/CNBD-k": MBGCNBD(),
+        **{kind.label: kind() for kind in PURCHASE_MODELS},
         "own past rate": OwnPastRate(),
         "own past rate if bought within 13 weeks": LastSeason(),
         "predict zero": PredictZero(),

@@ -24,7 +24,7 @@ OFTEN = 30
 
 @backtest_of.register
 def _lifetime_value(model: CustomerLifetimeValue, log: Transactions, origins: list[date], ahead: int) -> Backtest:
-    name = type(model.purchases).__name__.replace("BGNBD", "BG/NBD")
+    name = model.purchases.label
     rows, known = [], pd.DataFrame()
     for origin in origins:
         known = _lifetime_value_at(model, log, origin, ahead)

@@ -1,4 +1,4 @@
-"""scikit-learn estimators over customer tables, one row per customer."""
+"""Models of customer bases: scikit-learn estimators over tables of one row per customer."""
 
 from crmkit.models._base import load_model
 from crmkit.models.bgbb import BGBB
@@ -11,6 +11,9 @@ from crmkit.models.mbgnbd import MBGNBD
 from crmkit.models.nbd import NBD
 from crmkit.models.pareto_nbd import ParetoNBD
 
+PURCHASE_MODELS = (BGNBD, MBGNBD, ParetoNBD, NBD, BGCNBD, MBGCNBD)
+"""Every model of purchases over the table of `btyd_summary`: candidates of `choose_model`, and what the tests go through."""
+
 __all__ = [
     "BGBB",
     "BGCNBD",
@@ -18,6 +21,7 @@ __all__ = [
     "MBGCNBD",
     "MBGNBD",
     "NBD",
+    "PURCHASE_MODELS",
     "CustomerLifetimeValue",
     "GammaGamma",
     "GammaGammaTrend",

@@ -1,14 +1,16 @@
-"""What the models share: the questions put to every purchase model, customer tables, and one JSON document per fit."""
+"""What all models share: labels, a registry, fitted attributes, saving and loading."""
 
 from __future__ import annotations
 
 import json
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 import scipy
 from sklearn.base import BaseEstimator
 
@@ -16,16 +18,25 @@ from crmkit import __version__
 from crmkit._atomic import replacing
 from crmkit._fitted import NotFittedError
 from crmkit._types import Floats
-from crmkit.exceptions import ContractError, CrmkitWarning, ExtractError
-from crmkit.models._bgnbd_math import Maximum
-from crmkit.models._columns import (
-    cells_hash,
-)
+from crmkit.exceptions import ConfigError, ContractError, CrmkitWarning, ExtractError
+from crmkit.models._bgnbd_math import PRIOR_SD, Maximum
+from crmkit.models._columns import cells_hash
 from crmkit.models.documents import document_of, finite, model_of
+
+ScoreTerm = tuple[tuple[str, ...], Callable[[pd.DataFrame], "pd.Series[float]"]]
 
 
 class Model(BaseEstimator):  # type: ignore[misc]
-    """What every model can do: say whether it is fitted, and save itself."""
+    """What every model can do: say what it is called and what it reads, whether it is fitted, and save itself."""
+
+    label: ClassVar[str]
+    """The name that is printed, wherever the model is named."""
+
+    lifetimes_name: ClassVar[str | None] = None
+    """The class of lifetimes that fits the same model."""
+
+    mean_columns: ClassVar[tuple[str, ...]] = ()
+    """Columns of which a fit on counts of equal customers needs the mean."""
 
     kinds: ClassVar[dict[str, type[Model]]] = {}
     """Every class of model by its name: what `load_model` can make."""
@@ -47,6 +58,23 @@ class Model(BaseEstimator):  # type: ignore[misc]
         super().__init_subclass__(**keywords)
         if cls.__module__.startswith("crmkit."):
             Model.kinds[cls.__name__] = cls
+
+    @property
+    def cell_columns(self) -> tuple[str, ...]:
+        """The columns in which customers must be equal to be one customer to the fit."""
+        raise NotImplementedError
+
+    def fit_parts(self, fit: Callable[[Any], Any]) -> Self:
+        """Fit by a function that fits one model wherever the customers are (see `fit_customers`)."""
+        fitted: Self = fit(self)
+        return fitted
+
+    def score_terms(self) -> list[ScoreTerm]:
+        """Factors whose product is the model's own score of a customer: columns, and a function of a table with these."""
+        raise ConfigError(
+            f"A {self.label} model has several scores. Pass one of its methods, such as model.probability_alive or "
+            "partial(model.expected_purchases, horizon=90)."
+        )
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the fitted model as one JSON document; numbers come back exactly.
@@ -74,7 +102,7 @@ class Model(BaseEstimator):  # type: ignore[misc]
 
     def _check_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
-            raise NotFittedError(f"This {type(self).__name__} is not fitted yet. Call fit(customers) first.")
+            raise NotFittedError(f"This {self.label} model is not fitted yet. Call fit(customers) first.")
 
     def _keep(self, best: Maximum, scale: Floats, log_likelihood: float, n: float) -> None:
         """Store a fit, taken back from scaled to data units."""
@@ -87,12 +115,21 @@ class Model(BaseEstimator):  # type: ignore[misc]
         self.n_customers_ = int(n)
         self.converged_ = best.converged
         if not (best.converged or self.prior_used_):
-            warnings.warn(
-                f"{type(self).__name__}: the fit did not converge; the likelihood still rises by {best.slope:.1e} per customer "
-                "and unit of a parameter's logarithm. Read the parameters as a rough guess, and look for rows unlike the rest.",
-                CrmkitWarning,
-                stacklevel=3,
+            self._warn(
+                f"the fit did not converge: gradient norm {best.slope:.1e} per customer. Treat the estimates as approximate "
+                "and check for outliers."
             )
+
+    def _warn(self, what: str) -> None:
+        """A CrmkitWarning that names the model."""
+        warnings.warn(f"{self.label}: {what}", CrmkitWarning, stacklevel=4)
+
+    def _warn_prior(self, why: str, prior: str) -> None:
+        """Say that the data alone do not identify the model."""
+        self._warn(
+            f"{why}, so the data alone do not identify the model. A weak prior was used: {prior}; standard deviation of the "
+            f"logs {PRIOR_SD:g}. With more customers or a longer history the prior is no longer needed."
+        )
 
     def _remember(self, names: tuple[str, ...], columns: list[Floats], count: Floats) -> None:
         """Store what is known of the training: how much, of what, and by which versions. Callers may add to it."""
@@ -105,9 +142,6 @@ class Model(BaseEstimator):  # type: ignore[misc]
         }
 
 
-# -- What every purchase model answers -------------------------------------------------------------------------------
-
-
 def load_model(path: str | os.PathLike[str]) -> Model:
     """Read a model saved by its ``save`` method.
 
@@ -118,7 +152,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
 
     Returns
     -------
-    A model of crmkit.models
+    Model
         Fitted, of the class that was saved.
 
     Raises

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import betaln, digamma, expit, gammaln
 
 from crmkit._types import Bools, Floats
+from crmkit.models._value_math import Future
 
 Likelihood = Callable[[Floats], tuple[float, Floats]]
 
@@ -183,3 +184,15 @@ def simulate_opportunities(
         last[taken] = now
         alive &= (now > until) | (rng.random(len(until)) >= drops)
     return x, last, logs, alive
+
+
+def take_opportunities(rng: np.random.Generator, buys: Floats, drops: Floats, horizon: int, discount: float) -> Future:
+    """Purchases at the next ``horizon`` opportunities of customers alive for the first of them, and their mean discount.
+
+    A customer alive for the next opportunity lives through a geometric number of them, and takes each with probability
+    ``buys``; which ones are taken is exchangeable, so each is discounted by the mean of e^(-discount · j) over those lived.
+    """
+    lived = np.minimum(rng.geometric(np.clip(drops, 1e-12, 1.0)), horizon)
+    purchases = rng.binomial(lived, buys).astype(float)
+    ahead = np.cumsum(np.exp(-discount * np.arange(1, horizon + 1))) / np.arange(1, horizon + 1)
+    return Future(purchases, np.append(ahead, 1.0)[lived - 1])

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self, overload
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from crmkit._types import Bools, Floats
+from crmkit._types import Bools, Floats, Table
 from crmkit.exceptions import ModelError
 from crmkit.models._bgnbd_math import PRIOR_SD, Likelihood, Maximum, maximise
 from crmkit.models._columns import Rules, aligned, check_number, read_columns
-from crmkit.models.purchase_model import Cells, PurchaseModel, warn_prior
+from crmkit.models.purchase_model import Cells, PurchaseModel
 
 Terms = Callable[..., tuple[Floats, Sequence[Floats]]]
 
@@ -176,7 +176,7 @@ class CovariateModel(PurchaseModel):
         if best.runaway is not None:
             name = [*self._parameters, *self._coefficients][best.runaway]
             rising = f"the likelihood keeps rising, or is flat, along {name}"
-            warn_prior(self, rising if cells.purchases else "nobody in the table bought twice", self._prior())
+            self._warn_prior(rising if cells.purchases else "no customer in the table bought twice", self._prior())
             best = maximise(likelihood, link, np.zeros(k + len(self._coefficients)), n, PRIOR_SD)
         return best
 
@@ -236,10 +236,10 @@ class CovariateModel(PurchaseModel):
 
     # Answers, from the parameters of each customer.
 
-    def _at(self, z: Sequence[Floats]) -> dict[str, Any]:
+    def _at(self, z: Sequence[Floats]) -> dict[str, float]:
         """The parameters of customers with these covariates."""
         by_name = dict(zip(self._covariates, z, strict=True))
-        params: dict[str, Any] = {name: self.params_[name] for name in self._parameters}
+        params: dict[str, float] = {name: self.params_[name] for name in self._parameters}
         for role, (parameter, sign) in self._moves.items():
             if names := self._named(role):
                 its = np.array([self.params_[f"{role}_{name}"] for name in names])
@@ -247,23 +247,32 @@ class CovariateModel(PurchaseModel):
                 params[parameter] = np.exp(np.clip(np.log(params[parameter]) + exponent, -_LARGEST, _LARGEST))
         return params
 
-    def _plain(self, covariates: Any, question: str) -> Self:
-        """The model without covariates, of customers with these; its parameters then hold one number for each."""
-        self._check_fitted()
+    def _meant(self, covariates: Table | None, question: str) -> Table | None:
+        """The covariates of the customers meant, or None where the model has none; a ModelError where they are missing."""
         if not self._covariates:
-            return self
+            return None
         if covariates is None:
             raise ModelError(
-                f"This {type(self).__name__} has covariates {list(self._covariates)}: say which customers are meant, "
+                f"This {self.label} model has covariates {list(self._covariates)}: say which customers are meant, "
                 f"{question}, covariates=a table with these columns)."
             )
+        return covariates
+
+    def _plain(self, covariates: Table) -> Self:
+        """The model without covariates, of customers with these; its parameters then hold one number for each."""
         plain = type(self)()
         for name in self._fitted:
             setattr(plain, name, getattr(self, name))
         plain.params_ = self._at(read_columns(covariates, self._covariates, _finite(self._covariates)))
         return plain
 
-    def expected_purchases_new(self, horizon: float, covariates: Any = None) -> Any:
+    @overload
+    def expected_purchases_new(self, horizon: float) -> float: ...
+
+    @overload
+    def expected_purchases_new(self, horizon: float, covariates: Table | None) -> float | pd.Series[float]: ...
+
+    def expected_purchases_new(self, horizon: float, covariates: Table | None = None) -> float | pd.Series[float]:
         """Repeat purchases expected of customers who have just bought for the first time, within ``horizon`` days.
 
         Parameters
@@ -277,14 +286,22 @@ class CovariateModel(PurchaseModel):
         -------
         float, or Series of shape (n_customers,) where there are covariates
         """
-        plain = self._plain(covariates, "expected_purchases_new(horizon")
-        if plain is self:
+        self._check_fitted()
+        covariates = self._meant(covariates, "expected_purchases_new(horizon")
+        if covariates is None:
             return super().expected_purchases_new(horizon)
+        plain = self._plain(covariates)
         start = np.zeros(len(covariates))
         purchases = plain._purchases(start, start, horizon=check_number("horizon", horizon))
         return aligned(plain._alive(start, start, start) * purchases, covariates, "expected_purchases_new")
 
-    def probability_of(self, n: Any, horizon: float, covariates: Any = None) -> Any:
+    @overload
+    def probability_of(self, n: int, horizon: float, covariates: Table | None = None) -> float: ...
+
+    @overload
+    def probability_of(self, n: ArrayLike, horizon: float, covariates: Table | None = None) -> float | Floats: ...
+
+    def probability_of(self, n: ArrayLike, horizon: float, covariates: Table | None = None) -> float | Floats:
         """P(a customer who has just bought for the first time makes n repeat purchases within ``horizon``).
 
         Parameters
@@ -301,9 +318,11 @@ class CovariateModel(PurchaseModel):
         float, or ndarray of the shape of n
             Between 0 and 1.
         """
-        plain = self._plain(covariates, "probability_of(n, horizon")
-        if plain is self:
+        self._check_fitted()
+        covariates = self._meant(covariates, "probability_of(n, horizon")
+        if covariates is None:
             return super().probability_of(n, horizon)
+        plain = self._plain(covariates)
         if len(covariates) != 1:
             raise ModelError(
                 f"probability_of answers for one customer at a time; covariates has {len(covariates)} rows."
@@ -311,7 +330,7 @@ class CovariateModel(PurchaseModel):
         plain.params_ = {name: float(np.squeeze(value)) for name, value in plain.params_.items()}
         return plain.probability_of(n, horizon)
 
-    def simulate(self, n: int, until: Any, seed: int, covariates: Any = None) -> pd.DataFrame:
+    def simulate(self, n: int, until: ArrayLike, seed: int, covariates: Table | None = None) -> pd.DataFrame:
         """New customers who behave as the model says, from their first purchase on.
 
         Parameters
@@ -335,9 +354,11 @@ class CovariateModel(PurchaseModel):
         ModelError
             A count or a time makes no sense, or covariates are missing or not n.
         """
-        plain = self._plain(covariates, "simulate(n, until, seed")
-        if plain is self:
+        self._check_fitted()
+        covariates = self._meant(covariates, "simulate(n, until, seed")
+        if covariates is None:
             return super().simulate(n, until, seed)
+        plain = self._plain(covariates)
         if len(covariates) != n:
             raise ModelError(f"covariates must have a row for each of the {n} customers; it has {len(covariates)}.")
         z = read_columns(covariates, self._covariates, {})

@@ -12,6 +12,7 @@ from crmkit.exceptions import ModelError
 from crmkit.models import _bgbb_math as formulas
 from crmkit.models._bgnbd_math import Likelihood
 from crmkit.models._columns import DAYS_PER_YEAR, PURCHASE_RULES, Rules, check_number
+from crmkit.models._value_math import Future
 from crmkit.models.purchase_model import PurchaseModel
 
 _MOST = 100_000
@@ -79,6 +80,9 @@ class BGBB(PurchaseModel):
     [0.07, 2.03, 3.75]
     """
 
+    label: ClassVar[str] = "BG/BB"
+    dropout: ClassVar[str] = "before any opportunity"
+    lifetimes_name: ClassVar[str | None] = "BetaGeoBetaBinomFitter"
     _parameters: ClassVar[tuple[str, ...]] = ("alpha", "beta", "gamma", "delta")
     _times: ClassVar[tuple[str, ...]] = ()
     _rules: ClassVar[Rules] = _RULES
@@ -101,7 +105,7 @@ class BGBB(PurchaseModel):
 
     def _discounted(self, *state: Floats, horizon: float, delta: float) -> Floats:
         x, n = state
-        discount = delta * DAYS_PER_YEAR / _per_year(self.opportunities_per_year)
+        discount = self._per_opportunity(delta)
         if math.isinf(horizon):
             return formulas.bgbb_residual_purchases(**self.params_, x=x, n=n, discount=discount)
         horizon = _whole("horizon", horizon)
@@ -110,6 +114,13 @@ class BGBB(PurchaseModel):
     def _silence(self, *state: Floats, horizon: float) -> Floats:
         x, n = state
         return formulas.bgbb_silence(**self.params_, x=x, n=n, horizon=_whole("horizon", horizon))
+
+    def _future(self, rng: np.random.Generator, *columns: Floats, horizon: float, delta: float) -> Future:
+        x, _, n = columns
+        alpha, beta, gamma, delta_ = self.params_.values()
+        chances = rng.beta(alpha + x, beta + n - x), rng.beta(gamma, delta_ + n + 1)
+        opportunities = _whole("horizon", horizon)
+        return formulas.take_opportunities(rng, *chances, opportunities, self._per_opportunity(delta))
 
     def _probability_of(self, n: Floats, horizon: float) -> Floats:
         return formulas.bgbb_probability_of(**self.params_, n=n, opportunities=_whole("horizon", horizon))
@@ -120,6 +131,10 @@ class BGBB(PurchaseModel):
         alpha, beta, gamma, delta = self.params_.values()
         buys, drops = rng.beta(alpha, beta, len(until)), rng.beta(gamma, delta, len(until))
         return formulas.simulate_opportunities(rng, until, buys, drops)
+
+    def _per_opportunity(self, delta: float) -> float:
+        """The rate of discount per opportunity, of one per day."""
+        return delta * DAYS_PER_YEAR / _per_year(self.opportunities_per_year)
 
 
 def _whole(name: str, value: float) -> int:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from crmkit._checks import require_columns
-from crmkit._types import Bools, Floats
-from crmkit.exceptions import CrmkitWarning, ModelError
+from crmkit._types import Bools, Floats, Table
+from crmkit.exceptions import ModelError
 from crmkit.models import _bgcnbd_math as formulas
 from crmkit.models._base import Model
 from crmkit.models._bgnbd_math import Likelihood, simulate_purchases
 from crmkit.models._columns import PURCHASE_RULES, Rules, read_columns, read_weights
+from crmkit.models._value_math import Future, stop_after_purchase
 from crmkit.models.purchase_model import Cells, PurchaseModel
 
 K_MOST = 24
@@ -23,6 +24,7 @@ _ROUNDING = 1e-6
 class RegularModel(PurchaseModel):
     """What the two models of regular timing share: the choice of k, and formulas that differ by the first coin."""
 
+    mean_columns: ClassVar[tuple[str, ...]] = ("sum_log_gap",)
     _parameters: ClassVar[tuple[str, ...]] = ("r", "alpha", "a", "b")
     _fitted: ClassVar[tuple[str, ...]] = (*Model._fitted, "k_", "k_log_likelihoods_")
     _state: ClassVar[tuple[str, ...]] = ("frequency", "recency", "T")
@@ -32,7 +34,7 @@ class RegularModel(PurchaseModel):
     def __init__(self, k: int | None = None) -> None:
         self.k = k
 
-    def fit(self, customers: Any, y: None = None, sample_weight: Any = None) -> Self:
+    def fit(self, customers: Table, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate k and the parameters by maximum likelihood, on the distinct rows of the table.
 
         Parameters
@@ -83,11 +85,9 @@ class RegularModel(PurchaseModel):
             best, _ = self._climb(cells)
             path.append(best.value + formulas.gaps_likelihood(self.k_, cells.purchases, log_gaps))
         if int(np.argmax(path)) + 1 == K_MOST:
-            warnings.warn(
-                f"{type(self).__name__}: the likelihood still rises at k = {K_MOST}, where the search ends: customers here "
-                "buy as if by the clock. Look whether the purchases are real, or automatic renewals.",
-                CrmkitWarning,
-                stacklevel=3,
+            self._warn(
+                f"the likelihood still rises at k = {K_MOST}, where the search ends: purchases come at almost fixed "
+                "intervals. Check whether they are real purchases or automatic renewals."
             )
         return int(np.argmax(path)) + 1, path
 
@@ -114,6 +114,12 @@ class RegularModel(PurchaseModel):
     def _silence(self, *state: Floats, horizon: float) -> Floats:
         x, t_x, T = state
         return formulas.regular_silence(self.params_["r"], self.params_["alpha"], self.k_, x, t_x, T, horizon)
+
+    def _future(self, rng: np.random.Generator, *columns: Floats, horizon: float, delta: float) -> Future:
+        x, t_x, T = columns
+        r, alpha, a, b = self.params_.values()
+        dropout = (a, b + x + self._first_coin)
+        return stop_after_purchase(rng, (r, alpha), dropout, self.k_, (x, t_x, T), (horizon, delta))
 
     def _probability_of(self, n: Floats, horizon: float) -> Floats:
         return formulas.regular_probability_of(**self.params_, k=self.k_, n=n, t=horizon, first_coin=self._first_coin)
@@ -176,6 +182,8 @@ class BGCNBD(RegularModel):
     [1.0, 0.08, 0.81, 0.49, 0.96, 0.97]
     """
 
+    label: ClassVar[str] = "BG/CNBD-k"
+    dropout: ClassVar[str] = "after a repeat purchase"
     _first_coin: ClassVar[int] = 0
 
 
@@ -218,6 +226,8 @@ class MBGCNBD(RegularModel):
     [0.01, 0.01, 0.58, 0.17, 0.87, 0.89]
     """
 
+    label: ClassVar[str] = "MBG/CNBD-k"
+    dropout: ClassVar[str] = "after any purchase"
     _first_coin: ClassVar[int] = 1
 
 
@@ -237,7 +247,7 @@ def _equal_gaps(x: Floats, t_x: Floats) -> Floats:
         return np.where(x > 0, x * np.log(t_x / x), 0.0)
 
 
-def _read_gaps(customers: Any) -> list[Floats]:
+def _read_gaps(customers: Table) -> list[Floats]:
     why = (
         "Regular timing is learnt from the sum of the logarithms of the days between purchases, which btyd_summary(log) "
         "gives; make the table with it, or use BGNBD or MBGNBD, which do without."

@@ -10,6 +10,7 @@ from crmkit._types import Bools, Floats
 from crmkit.models import _bgnbd_math as formulas
 from crmkit.models._bgnbd_math import Likelihood
 from crmkit.models._covariates import CovariateModel, Terms
+from crmkit.models._value_math import Future, stop_after_purchase
 
 
 class BetaGeometric(CovariateModel):
@@ -47,6 +48,12 @@ class BetaGeometric(CovariateModel):
         x, *z, T = state
         params = self._at(z)
         return formulas.nbd_silence(params["r"], params["alpha"], x, T, horizon)
+
+    def _future(self, rng: np.random.Generator, *columns: Floats, horizon: float, delta: float) -> Future:
+        x, *z, t_x, T = columns
+        r, alpha, a, b = self._at(z).values()
+        dropout = (a, b + x + self._first_coin)
+        return stop_after_purchase(rng, (r, alpha), dropout, 1, (x, t_x, T), (horizon, delta))
 
     def _probability_of(self, n: Floats, horizon: float) -> Floats:
         return formulas.bgnbd_probability_of(**self._at([]), n=n, t=horizon, first_coin=self._first_coin)
@@ -121,4 +128,7 @@ class BGNBD(BetaGeometric):
     1.45
     """
 
+    label: ClassVar[str] = "BG/NBD"
+    dropout: ClassVar[str] = "after a repeat purchase"
+    lifetimes_name: ClassVar[str | None] = "BetaGeoFitter"
     _first_coin: ClassVar[int] = 0

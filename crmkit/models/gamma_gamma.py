@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from crmkit._types import Floats
-from crmkit.exceptions import CrmkitWarning, ModelError
+from crmkit._types import Floats, Table
+from crmkit.exceptions import ModelError
 from crmkit.models import _bgnbd_math as formulas
 from crmkit.models._base import Model
 from crmkit.models._columns import SPEND_RULES, aligned, read_columns, read_weights
-from crmkit.models._value_math import spend_level, trend_likelihood
-from crmkit.models.purchase_model import warn_prior
+from crmkit.models._value_math import draw_means, draw_spend, spend_level, trend_likelihood
 
 _COLUMNS = ("frequency", "monetary_value")
 
@@ -69,10 +68,13 @@ class GammaGamma(Model):
     [35.22, 52.45, 59.89]
     """
 
+    label: ClassVar[str] = "Gamma-Gamma"
+    lifetimes_name: ClassVar[str | None] = "GammaGammaFitter"
+    cell_columns = _COLUMNS
     _parameters: ClassVar[tuple[str, ...]] = ("p", "q", "gamma")
     _fitted: ClassVar[tuple[str, ...]] = (*Model._fitted, "n_left_out_", "correlation_")
 
-    def fit(self, customers: Any, y: None = None, sample_weight: Any = None) -> Self:
+    def fit(self, customers: Table, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate p, q and gamma by maximum likelihood, on customers with repeat purchases and a positive mean spend.
 
         Parameters
@@ -96,16 +98,14 @@ class GammaGamma(Model):
         used = (x > 0) & (z > 0)
         self.n_left_out_ = int(((x > 0) & (z <= 0)).sum())
         if self.n_left_out_:
-            warnings.warn(
-                f"GammaGamma: {self.n_left_out_} customers left out of the fit, because their mean spend is not positive.",
-                CrmkitWarning,
-                stacklevel=2,
+            self._warn(
+                f"{self.n_left_out_} customers were excluded from the fit because their mean spend is not positive."
             )
         count = used.astype(float) if weight is None else weight * used
         if not count.sum() > 0:
             raise ModelError(
                 f"None of {len(used)} customers has bought on a second day for money (frequency and monetary_value above 0), "
-                "so spend cannot be learnt. Observe longer, or look at recency, frequency and segments only."
+                "so spend cannot be modelled. Use a longer history, or work with recency, frequency and segments only."
             )
         x, z, count = x[used], z[used], count[used]
         scale = float(np.average(z, weights=count * x))
@@ -129,7 +129,7 @@ class GammaGamma(Model):
                 if heavy
                 else f"the likelihood keeps rising, or is flat, along {name}"
             )
-            warn_prior(self, why, "the population mean held at the table's, p and q - 1 log-normal with median 1")
+            self._warn_prior(why, "the population mean held at the table's, p and q - 1 log-normal with median 1")
             best = formulas.maximise(likelihood, self._holding_mean, np.zeros(size - 1), n, formulas.PRIOR_SD)
         return best
 
@@ -140,7 +140,7 @@ class GammaGamma(Model):
     def _holding_mean(theta: Floats) -> tuple[Floats, Floats]:
         return formulas.holding_mean(theta)
 
-    def expected_value(self, X: Any) -> pd.Series[float]:
+    def expected_value(self, X: Table) -> pd.Series[float]:
         """Expected mean spend per purchase of each customer: their own mean, shrunk towards the population's.
 
         Parameters
@@ -155,9 +155,30 @@ class GammaGamma(Model):
             Money per purchase, in the table's currency unit.
         """
         self._check_fitted()
+        x, z, level = self._scaled(X)
+        return aligned(level * formulas.gamma_gamma_mean(*self._three(), x=x, z=z), X, "expected_value")
+
+    def draw_spend(self, X: Table, purchases: Floats, rng: np.random.Generator) -> Floats:
+        """Money spent in ``purchases`` to come of each customer, in one possible future."""
+        x, z, level = self._scaled(X)
+        return level * draw_spend(rng, *self._three(), x, z, purchases)
+
+    def simulate_means(self, x: Floats, rng: np.random.Generator) -> Floats:
+        """Mean spend over ``x`` repeat purchases of new customers; 0 where x is 0."""
+        return self._level(x) * draw_means(rng, *self._three(), x)
+
+    def _scaled(self, X: Table) -> tuple[Floats, Floats, Floats]:
+        """Repeat purchases, their mean spend at the level of one, and the level."""
         x, z = read_columns(X, _COLUMNS, SPEND_RULES)
-        own = np.where(x > 0, np.maximum(z, 0), 0.0)
-        return aligned(formulas.gamma_gamma_mean(**self.params_, x=x, z=own), X, "expected_value")
+        level = self._level(x)
+        return x, np.where(x > 0, np.maximum(z, 0), 0.0) / level, level
+
+    def _three(self) -> tuple[float, float, float]:
+        return self.params_["p"], self.params_["q"], self.params_["gamma"]
+
+    def _level(self, x: Floats) -> Floats:
+        """How many times the spend of a customer without repeat purchases that of one with x of them is."""
+        return np.ones(len(x))
 
 
 def _correlation(x: Floats, z: Floats, count: Floats) -> float | None:
@@ -195,6 +216,8 @@ class GammaGammaTrend(GammaGamma):
     1.8
     """
 
+    label: ClassVar[str] = "Gamma-Gamma with trend"
+    lifetimes_name: ClassVar[str | None] = None
     _parameters: ClassVar[tuple[str, ...]] = ("p", "q", "gamma", "per_doubling")
 
     def _likelihood(self, x: Floats, z: Floats, count: Floats) -> formulas.Likelihood:
@@ -207,22 +230,5 @@ class GammaGammaTrend(GammaGamma):
         jacobian[:3, :2], jacobian[3, 2] = slope, trend
         return np.append(three, trend), jacobian
 
-    def expected_value(self, X: Any) -> pd.Series[float]:
-        """Expected mean spend per purchase of each customer: their own mean, shrunk towards that of their frequency.
-
-        Parameters
-        ----------
-        X : table of shape (n_customers, at least 2)
-            As for `GammaGamma.expected_value`.
-
-        Returns
-        -------
-        Series of shape (n_customers,)
-            Money per purchase, in the table's currency unit.
-        """
-        self._check_fitted()
-        x, z = read_columns(X, _COLUMNS, SPEND_RULES)
-        level = spend_level(self.params_["per_doubling"], x)
-        own = np.where(x > 0, np.maximum(z, 0), 0.0) / level
-        three = {name: self.params_[name] for name in ("p", "q", "gamma")}
-        return aligned(level * formulas.gamma_gamma_mean(**three, x=x, z=own), X, "expected_value")
+    def _level(self, x: Floats) -> Floats:
+        return spend_level(self.params_["per_doubling"], x)

@@ -6,74 +6,35 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import chi2
 from sklearn.base import clone
 
-from crmkit._types import Floats, Interval
+from crmkit._types import Floats, Interval, Table
 from crmkit.exceptions import CrmkitWarning, ModelError
-from crmkit.models import _value_math as formulas
-from crmkit.models._base import Model
-from crmkit.models._columns import DAYS_PER_YEAR, PURCHASE_RULES, SPEND_RULES, aligned, check_number, read_columns
-from crmkit.models._value_math import Future
+from crmkit.models._base import Model, ScoreTerm
+from crmkit.models._columns import SPEND_RULES, aligned, check_number, read_columns
+from crmkit.models._futures import Terms, bounds, futures
+from crmkit.models._interpolation import purchases_at_nodes
+from crmkit.models._value_intervals import (
+    Parts,
+    checked_level,
+    log_covariance,
+    log_gradient,
+    moved,
+    normal_quantile,
+    resampled_covariance,
+)
+from crmkit.models.cohort_value import CohortValue
 from crmkit.models.gamma_gamma import GammaGamma, GammaGammaTrend
+from crmkit.models.purchase_model import PurchaseModel
 
-_STEP = 1e-3
-_CHUNK = 8_192
-_NODES, _LARGEST = 6, 4_000_000
 _CERTAIN, _MATERIAL = 0.01, 1.25
-
-
-@dataclass(frozen=True)
-class CohortValue:
-    """What a group of customers is worth together; prints as sentences.
-
-    Attributes
-    ----------
-    expected : Interval
-        estimate, low, high of the expected value: how well the parameters are known.
-    realised : Interval or None
-        The same estimate, and the interval in which what they really bring will lie: parameters and chance. None
-        for an infinite horizon.
-    level : float
-        Coverage aimed for.
-    n_customers, n_one_time : int
-        All, and those without a repeat purchase.
-    value_one_time : float
-        The part of the estimate that one-time buyers hold.
-    spend_one_time : float
-        What the spend model expects of each of their purchases, having seen none of them repeat.
-    note : str
-        On spend and frequency.
-    """
-
-    expected: Interval
-    realised: Interval | None
-    level: float
-    n_customers: int
-    n_one_time: int
-    value_one_time: float
-    spend_one_time: float
-    note: str = field(repr=False, default="")
-
-    def __str__(self) -> str:
-        value, low, high = self.expected
-        lines = [
-            f"{self.n_customers:,} customers: {value:,.0f} expected ({low:,.0f} to {high:,.0f} at {self.level:.0%}, as well as "
-            "the parameters are known)."
-        ]
-        if self.realised:
-            lines.append(f"What they bring will lie between {self.realised.low:,.0f} and {self.realised.high:,.0f}.")
-        lines.append(
-            f"{self.n_one_time:,} of them have bought once: nothing is known of their spend on a second visit, so each is "
-            f"given {self.spend_one_time:,.2f}, the spend model's mean for such customers; they hold {self.value_one_time:,.0f}."
-        )
-        return "\n".join([*lines, *([self.note] if self.note else [])])
 
 
 class CustomerLifetimeValue(Model):
@@ -128,6 +89,7 @@ class CustomerLifetimeValue(Model):
     {'expected': 192.6, 'low': 159.1, 'high': 233.2}
     """
 
+    label: ClassVar[str] = "customer lifetime value"
     _fitted: ClassVar[tuple[str, ...]] = (
         "purchases_",
         "spend_",
@@ -140,7 +102,12 @@ class CustomerLifetimeValue(Model):
     log_covariance_: Floats | None = None
 
     def __init__(
-        self, purchases: Any, spend: Any, horizon: float = 365, annual_discount: float = 0.10, margin: float = 1.0
+        self,
+        purchases: PurchaseModel,
+        spend: GammaGamma,
+        horizon: float = 365,
+        annual_discount: float = 0.10,
+        margin: float = 1.0,
     ) -> None:
         self.purchases = purchases
         self.spend = spend
@@ -148,7 +115,7 @@ class CustomerLifetimeValue(Model):
         self.annual_discount = annual_discount
         self.margin = margin
 
-    def fit(self, customers: Any, y: None = None, sample_weight: Any = None) -> Self:
+    def fit(self, customers: Table, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit a copy of each model, and test whether spend depends on frequency; the ones given stay as they are.
 
         Parameters
@@ -168,7 +135,7 @@ class CustomerLifetimeValue(Model):
         return self.fit_parts(lambda model: model.fit(customers, sample_weight=sample_weight))
 
     def fit_parts(self, fit: Callable[[Any], Any]) -> Self:
-        """The same, by a function that fits a model wherever the customers are (see `fit_customers`)."""
+        """The same, by a function that fits one model wherever the customers are (see `fit_customers`)."""
         self._check_settings()
         self.log_covariance_, self.spend_dependence_ = None, None
         self.purchases_ = fit(clone(self.purchases))
@@ -218,7 +185,7 @@ class CustomerLifetimeValue(Model):
         if p_value < _CERTAIN and not 1 / _MATERIAL <= factor <= _MATERIAL:
             self.spend_ = trend
 
-    def predict(self, customers: Any) -> pd.Series[float]:
+    def predict(self, customers: Table) -> pd.Series[float]:
         """Discounted value expected of each customer in days 1 to ``horizon``, in the table's currency unit.
 
         Parameters
@@ -231,21 +198,26 @@ class CustomerLifetimeValue(Model):
         value = self.margin * self.spend_.expected_value(customers) * self.purchases_ahead(customers)
         return aligned(value.to_numpy(), customers, "lifetime_value")
 
-    def purchases_ahead(self, customers: Any) -> pd.Series[float]:
+    def purchases_ahead(self, customers: Table) -> pd.Series[float]:
         """Purchases expected of each customer within the horizon, each discounted from its own moment."""
-        purchases = _by_nodes(self.purchases_, customers, self._ahead)
+        purchases = purchases_at_nodes(self.purchases_, customers, self._ahead)
         return self._ahead(customers) if purchases is None else purchases
 
-    def _ahead(self, customers: Any) -> pd.Series[float]:
-        model, days = self.purchases_, self.horizon
-        purchases: pd.Series[float] = (
-            model.residual_purchases(customers, self.annual_discount)
-            if days == math.inf
-            else model.discounted_purchases(customers, days, self.annual_discount)
-        )
-        return purchases
+    def _ahead(self, customers: Table) -> pd.Series[float]:
+        model: PurchaseModel = self.purchases_
+        if self.horizon == math.inf:
+            return model.residual_purchases(customers, self.annual_discount)
+        return model.discounted_purchases(customers, self.horizon, self.annual_discount)
 
-    def expected_interval(self, customers: Any, level: float = 0.95) -> pd.DataFrame:
+    def score_terms(self) -> list[ScoreTerm]:
+        """Purchases ahead, times the margin, and spend per purchase, each of its own columns."""
+        purchases, spend = self._parts()
+        return [
+            (tuple(purchases.feature_names_in_), lambda table: self.margin * self.purchases_ahead(table)),
+            (tuple(spend.feature_names_in_), spend.expected_value),
+        ]
+
+    def expected_interval(self, customers: Table, level: float = 0.95) -> pd.DataFrame:
         """Interval for the *expected* value of each customer: how well the parameters are known, and nothing else.
 
         It narrows as customers are added to the fit. What one customer really brings varies far more: `predict_interval`.
@@ -269,10 +241,12 @@ class CustomerLifetimeValue(Model):
         """
         value = self.predict(customers)
         gradient = self._gradient(customers, np.asarray(value, dtype=np.float64))
-        wide = np.exp(_quantile(level) * np.sqrt(np.einsum("ij,jk,ik->i", gradient, self._log_covariance(), gradient)))
+        wide = np.exp(
+            normal_quantile(level) * np.sqrt(np.einsum("ij,jk,ik->i", gradient, self._log_covariance(), gradient))
+        )
         return pd.DataFrame({"expected": value, "low": value / wide, "high": value * wide})
 
-    def predict_interval(self, customers: Any, level: float = 0.8, n_draws: int = 400, seed: int = 0) -> pd.DataFrame:
+    def predict_interval(self, customers: Table, level: float = 0.8, n_draws: int = 400, seed: int = 0) -> pd.DataFrame:
         """Interval for the *realised* value of each customer: what they may really bring, chance included.
 
         Where bringing nothing is more likely than the share left out below, ``low`` is 0 and all that is left out is above.
@@ -296,14 +270,14 @@ class CustomerLifetimeValue(Model):
         Raises
         ------
         ModelError
-            The horizon is infinite, or there is no way to draw futures of the purchase model.
+            The horizon is infinite.
         """
-        value, tail = self.predict(customers), (1 - _checked_level(level)) / 2
-        bounds = [_bounds(futures, tail, level) for futures in self._futures(customers, n_draws, seed)]
-        low, high = np.concatenate(bounds, axis=1) if bounds else np.empty((2, 0))
+        value, tail = self.predict(customers), (1 - checked_level(level)) / 2
+        parts = [bounds(drawn, tail, level) for drawn in self._futures(customers, n_draws, seed)]
+        low, high = np.concatenate(parts, axis=1) if parts else np.empty((2, 0))
         return pd.DataFrame({"expected": value, "low": low, "high": high}, index=value.index)
 
-    def cohort(self, customers: Any, level: float = 0.95, n_draws: int = 400, seed: int = 0) -> CohortValue:
+    def cohort(self, customers: Table, level: float = 0.95, n_draws: int = 400, seed: int = 0) -> CohortValue:
         """What all customers of a table are worth together, with intervals.
 
         Parameters
@@ -321,7 +295,7 @@ class CustomerLifetimeValue(Model):
         """
         value: Floats = np.asarray(self.predict(customers), dtype=np.float64)
         total, slope = float(value.sum()), value @ self._gradient(customers, value)
-        wide = np.exp(_quantile(level) * np.sqrt(slope @ self._log_covariance() @ slope) / (total or 1.0))
+        wide = np.exp(normal_quantile(level) * np.sqrt(slope @ self._log_covariance() @ slope) / (total or 1.0))
         realised = None
         if n_draws and self.horizon != math.inf:
             totals = sum((part.sum(axis=1) for part in self._futures(customers, n_draws, seed)), np.zeros(n_draws))
@@ -335,11 +309,11 @@ class CustomerLifetimeValue(Model):
             n_customers=len(value),
             n_one_time=int(once.sum()),
             value_one_time=float(value[once].sum()),
-            spend_one_time=float(self.spend_.expected_value(_NOBODY).iloc[0]),
+            spend_one_time=float(self.spend_.expected_value(_ONE_TIME).iloc[0]),
             note=self._note(),
         )
 
-    def bootstrap(self, customers: Any, n: int = 50, seed: int = 0) -> Self:
+    def bootstrap(self, customers: Table, n: int = 50, seed: int = 0) -> Self:
         """A copy whose intervals rest on a parametric bootstrap: simulate as many customers, refit, and see what varies.
 
         Parameters
@@ -361,89 +335,44 @@ class CustomerLifetimeValue(Model):
             In less than half of the tables the refit stood on the data alone.
         """
         self._check_fitted()
-        T = read_columns(customers, ("T",), {})[0]
-        rng = np.random.default_rng(seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CrmkitWarning)
-            refits = [self._refit(customers, T, int(rng.integers(2**31)), rng) for _ in range(n)]
-        sound = [logs for logs in refits if logs is not None]
-        if len(sound) < max(2, n / 2):
-            raise ModelError(f"Only {len(sound)} of {n} simulated tables could be fitted on their own; add customers.")
         again = copy.copy(self)
-        again.log_covariance_ = np.cov(np.array(sound).T)
+        again.log_covariance_ = resampled_covariance(self._parts(), customers, n, seed)
         return again
-
-    def _refit(self, customers: Any, T: Floats, seed: int, rng: np.random.Generator) -> Floats | None:
-        others = {"covariates": customers} if getattr(self.purchases_, "_covariates", ()) else {}
-        table = self.purchases_.simulate(len(T), T, seed, **others)
-        x = table["frequency"].to_numpy(dtype=float)
-        p, q, gamma, level = _spend_of(self.spend_, x)
-        table["monetary_value"] = level * formulas.draw_means(rng, p, q, gamma, x)
-        try:
-            parts = [clone(part).fit(table) for part in (self.purchases_, self.spend_)]
-        except ModelError:
-            return None
-        return None if any(part.prior_used_ for part in parts) else _coordinates(parts)
 
     # -- Parameters and what follows from them
 
-    def _log_covariance(self) -> Floats:
-        """Covariance of the logarithms of the parameters of both models, purchases first."""
-        if self.log_covariance_ is not None:
-            return self.log_covariance_
-        units = [np.where(_positive(part), _values(part), 1.0) for part in self._parts()]
-        blocks = [part.covariance_ / np.outer(unit, unit) for part, unit in zip(self._parts(), units, strict=True)]
-        first = len(blocks[0])
-        both = np.zeros((first + len(blocks[1]),) * 2)
-        both[:first, :first], both[first:, first:] = blocks
-        return both
+    def _parts(self) -> Parts:
+        return self.purchases_, self.spend_
 
-    def _parts(self) -> list[Any]:
-        return [self.purchases_, self.spend_]
+    def _log_covariance(self) -> Floats:
+        return log_covariance(self._parts()) if self.log_covariance_ is None else self.log_covariance_
 
     def _at(self, logs: Floats) -> CustomerLifetimeValue:
-        """A copy with other parameters, given by their logarithms (coefficients of covariates as they are)."""
-        there, first = copy.copy(self), len(_free(self.purchases_))
-        there.purchases_, there.spend_ = _moved(self.purchases_, logs[:first]), _moved(self.spend_, logs[first:])
+        return self._with(moved(self._parts(), logs))
+
+    def _with(self, parts: Parts) -> CustomerLifetimeValue:
+        there = copy.copy(self)
+        there.purchases_, there.spend_ = parts
         return there
 
-    def _gradient(self, customers: Any, value: Floats) -> Floats:
+    def _gradient(self, customers: Table, value: Floats) -> Floats:
         """Slope of the logarithm of each value along the logarithm of each parameter; (n_customers, n_parameters)."""
-        at, first = _coordinates(self._parts()), len(_free(self.purchases_))
-        slopes = []
-        for place, step in enumerate(_STEP * np.eye(len(at))):
-            answer = CustomerLifetimeValue.purchases_ahead if place < first else _expected_spend
-            up, down = (answer(self._at(at + side), customers).to_numpy() for side in (step, -step))
-            middle = (up + down) / 2
-            slopes.append((up - down) / (2 * _STEP) / np.where(middle > 0, middle, 1.0))
-        return np.array(slopes).T * (value > 0)[:, None]
 
-    def _futures(self, customers: Any, n_draws: int, seed: int) -> Iterator[Floats]:
-        """Draws of the realised value, (n_draws, chunk of customers), with the same parameters in every chunk."""
+        def purchases(parts: Parts) -> Floats:
+            return np.asarray(self._with(parts).purchases_ahead(customers), dtype=np.float64)
+
+        def spend(parts: Parts) -> Floats:
+            return np.asarray(parts[1].expected_value(customers), dtype=np.float64)
+
+        return log_gradient(self._parts(), (purchases, spend)) * (value > 0)[:, None]
+
+    def _futures(self, customers: Table, n_draws: int, seed: int) -> Iterator[Floats]:
         if self.horizon == math.inf:
-            raise ModelError("What customers realise is drawn up to a finite horizon; this one is infinite.")
-        rng = np.random.default_rng(seed)
-        logs = rng.multivariate_normal(_coordinates(self._parts()), self._log_covariance(), n_draws, method="eigh")
-        models = [self._at(row) for row in logs]
-        table = (
-            customers
-            if isinstance(customers, pd.DataFrame)
-            else pd.DataFrame({n: customers[n] for n in self.feature_names_in_})
-        )
-        for start in range(0, len(table), _CHUNK):
-            chunk = table.iloc[start : start + _CHUNK]
-            yield np.array([model._future(chunk, rng) for model in models])
-
-    def _future(self, customers: pd.DataFrame, rng: np.random.Generator) -> Floats:
-        """Value brought by each customer in one possible future at these parameters."""
-        delta = np.log1p(self.annual_discount) / DAYS_PER_YEAR
-        alive = rng.random(len(customers)) < self.purchases_.probability_alive(customers).to_numpy()
-        future = _draw(self.purchases_, customers, rng, (self.horizon, delta))
-        x, z = read_columns(customers, ("frequency", "monetary_value"), SPEND_RULES)
-        p, q, gamma, level = _spend_of(self.spend_, x)
-        own = np.where(x > 0, np.maximum(z, 0), 0.0) / level
-        spent = formulas.draw_spend(rng, p, q, gamma, x, own, future.purchases * alive)
-        return self.margin * level * spent * future.discount
+            raise ModelError("Realised value is simulated up to a finite horizon; this model's horizon is infinite.")
+        terms = Terms(self.horizon, self.annual_discount, self.margin)
+        names = list(self.feature_names_in_)
+        frame = customers if isinstance(customers, pd.DataFrame) else pd.DataFrame({n: customers[n] for n in names})
+        return futures(self._parts(), self._log_covariance(), frame, terms, n_draws, seed)
 
     def _note(self) -> str:
         found = self.spend_dependence_
@@ -458,123 +387,4 @@ class CustomerLifetimeValue(Model):
         )
 
 
-def _by_nodes(model: Any, customers: Any, ahead: Callable[[Any], pd.Series[float]]) -> pd.Series[float] | None:
-    """P(alive) times what lies ahead of the living, which is smooth in T: computed at a few T and carried to the others.
-
-    For models in which a living customer is known by frequency and T. Between Chebyshev nodes in log(T + the shortest
-    time among the parameters) the interpolating polynomial is right to ten digits; None where there are too few distinct
-    T to gain by it.
-    """
-    if not getattr(model, "_times", ()) or tuple(getattr(model, "_state", ())) != ("frequency", "T"):
-        return None
-    x, T = read_columns(customers, ("frequency", "T"), {})
-    (of_x, xs), (of_T, Ts) = pd.factorize(x), pd.factorize(T)
-    shift = min((model.params_[name] for name in model._times), default=1.0)
-    ends = np.log(shift + np.array([Ts.min(initial=np.inf), Ts.max(initial=0.0)]))
-    n_nodes = _NODES + math.ceil(_NODES * (ends[1] - ends[0])) if len(Ts) > _NODES else len(Ts)
-    if len(Ts) < 3 * n_nodes or len(xs) * len(Ts) > _LARGEST:
-        return None
-    angles = (np.arange(n_nodes) + 0.5) * np.pi / n_nodes
-    nodes = ends.mean() + np.diff(ends) / 2 * np.cos(angles)
-    cells = pd.DataFrame({"frequency": np.repeat(xs, n_nodes), "T": np.tile(np.exp(nodes) - shift, len(xs))})
-    cells["recency"] = np.where(cells["frequency"] > 0, cells["T"], 0.0)
-    alive = np.asarray(ahead(cells) / model.probability_alive(cells)).reshape(len(xs), n_nodes)
-    of_living: Floats = alive @ _carry(np.log(shift + Ts), nodes, angles).T
-    purchases: pd.Series[float] = model.probability_alive(customers) * of_living[of_x, of_T]
-    return purchases
-
-
-def _carry(at: Floats, nodes: Floats, angles: Floats) -> Floats:
-    """Weights of the nodes in the polynomial through them, (n_at, n_nodes): the barycentric formula.
-
-    Berrut & Trefethen (2004), "Barycentric Lagrange interpolation", SIAM Review 46(3), equations 4.2 and 5.3.
-    """
-    gap = at[:, None] - nodes
-    weight = np.sin(angles) * (-1.0) ** np.arange(len(nodes)) / np.where(gap == 0, 1e-300, gap)
-    shares: Floats = weight / weight.sum(axis=1, keepdims=True)
-    return shares
-
-
-_NOBODY = pd.DataFrame({"frequency": [0.0], "monetary_value": [0.0]})
-
-
-def _checked_level(level: float) -> float:
-    if not 0 < level < 1:
-        raise ModelError(f"level must lie between 0 and 1; it is {level!r}.")
-    return level
-
-
-def _quantile(level: float) -> float:
-    return NormalDist().inv_cdf((1 + _checked_level(level)) / 2)
-
-
-def _bounds(futures: Floats, tail: float, level: float) -> Floats:
-    """Quantiles over the draws, (2, n_customers); with an interval from 0 where the lower one is 0."""
-    low, high, from_zero = np.quantile(futures, [tail, 1 - tail, level], axis=0)
-    return np.array([low, np.where(low > 0, high, from_zero)])
-
-
-def _free(part: Any) -> list[str]:
-    """Names of the parameters that were fitted, in the order of the covariance."""
-    return list(part.params_)[: len(part.covariance_)]
-
-
-def _positive(part: Any) -> Any:
-    """Which of them are positive, and so moved by their logarithm; coefficients of covariates are moved as they are."""
-    return np.array([name in part._parameters for name in _free(part)])
-
-
-def _values(part: Any) -> Floats:
-    return np.array([part.params_[name] for name in _free(part)])
-
-
-def _coordinates(parts: list[Any]) -> Floats:
-    return np.concatenate(
-        [np.log(v, where=logs, out=v.copy()) for v, logs in ((_values(p), _positive(p)) for p in parts)]
-    )
-
-
-def _moved(part: Any, coordinates: Floats) -> Any:
-    moved = copy.copy(part)
-    values = np.exp(coordinates, where=_positive(part), out=coordinates.copy())
-    moved.params_ = part.params_ | dict(zip(_free(part), values.tolist(), strict=True))
-    return moved
-
-
-def _expected_spend(model: CustomerLifetimeValue, customers: Any) -> pd.Series[float]:
-    spend: pd.Series[float] = model.spend_.expected_value(customers)
-    return spend
-
-
-def _spend_of(spend: GammaGamma, x: Floats) -> tuple[float, float, float, Floats]:
-    """(p, q, gamma) and the level of spend of each customer."""
-    p, q, gamma = (spend.params_[name] for name in ("p", "q", "gamma"))
-    return p, q, gamma, formulas.spend_level(spend.params_.get("per_doubling", 1.0), x)
-
-
-def _draw(model: Any, customers: Any, rng: np.random.Generator, ahead: tuple[float, float]) -> Future:
-    """One possible future of each customer, given that they are alive."""
-    plain = model._plain(customers, "") if getattr(model, "_covariates", ()) else model
-    known, kind = plain.params_, type(model).__name__
-    if kind not in _DRAWN:
-        raise ModelError(
-            f"There is no way yet to draw futures of a {kind}, only of {sorted(_DRAWN)}; expected_interval works for all."
-        )
-    x, t_x, T = read_columns(customers, ("frequency", "recency", "T"), PURCHASE_RULES)
-    rate = (known["r"], known["alpha"])
-    if not _DRAWN[kind]:
-        lifetime = (known["s"], known["beta"]) if "s" in known else None
-        return formulas.stop_at_any_time(rng, rate, lifetime, (x, T), ahead)
-    dropout = (known["a"], known["b"] + x + (_DRAWN[kind] == "coin at the start too"))
-    k = int(known.get("k", getattr(model, "k_", 1)))
-    return formulas.stop_after_purchase(rng, rate, dropout, k, (x, t_x, T), ahead)
-
-
-_DRAWN = {
-    "BGNBD": "coin",
-    "BGCNBD": "coin",
-    "MBGNBD": "coin at the start too",
-    "MBGCNBD": "coin at the start too",
-    "NBD": "",
-    "ParetoNBD": "",
-}
+_ONE_TIME = pd.DataFrame({"frequency": [0.0], "monetary_value": [0.0]})

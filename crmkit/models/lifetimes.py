@@ -17,26 +17,15 @@ from crmkit.exceptions import ContractError, CrmkitWarning, ModelError
 from crmkit.models import _bgnbd_math as formulas
 from crmkit.models._base import Model
 from crmkit.models._columns import PURCHASE_RULES, SPEND_RULES, read_columns
-from crmkit.models.bgbb import BGBB
-from crmkit.models.bgnbd import BGNBD
 from crmkit.models.gamma_gamma import GammaGamma
-from crmkit.models.mbgnbd import MBGNBD
-from crmkit.models.pareto_nbd import ParetoNBD
 from crmkit.models.purchase_model import PurchaseModel
 
 __all__ = ["from_lifetimes", "to_lifetimes"]
 
-_KINDS: dict[str, type[Model]] = {
-    "BetaGeoFitter": BGNBD,
-    "ModifiedBetaGeoFitter": MBGNBD,
-    "ParetoNBDFitter": ParetoNBD,
-    "BetaGeoBetaBinomFitter": BGBB,
-    "GammaGammaFitter": GammaGamma,
-}
 _SHORT = 1e-3
 
 
-def from_lifetimes(fitter: Any) -> Any:
+def from_lifetimes(fitter: Any) -> Model:
     """A fitted model of lifetimes as crmkit's, at the same parameters.
 
     What lifetimes gets wrong or leaves out is computed anew at these parameters from the data the fitter keeps: the
@@ -76,11 +65,12 @@ def from_lifetimes(fitter: Any) -> Any:
     {'p': 2.62, 'q': 8.96, 'gamma': 110.53}
     """
     name = type(fitter).__name__
-    if name not in _KINDS:
-        raise ContractError(f"{name} is no model of lifetimes that is known here; known are {sorted(_KINDS)}.")
+    kinds = {kind.lifetimes_name: kind for kind in Model.kinds.values() if kind.lifetimes_name}
+    if name not in kinds:
+        raise ContractError(f"{name} is not a model of lifetimes that crmkit has; it has {sorted(kinds)}.")
     if not hasattr(fitter, "params_") or not hasattr(fitter, "data"):
         raise ContractError(f"This {name} has no params_ or no data: fit it first, and save it with its data.")
-    model = _KINDS[name]()
+    model = kinds[name]()
     params = _parameters_of(fitter, model)
     best = _place_spend(model, fitter, params) if isinstance(model, GammaGamma) else _place(model, fitter, params)
     if getattr(fitter, "penalizer_coef", 0):
@@ -157,7 +147,7 @@ def _measure(likelihood: formulas.Likelihood, params: Floats, n: float) -> formu
     return formulas.Maximum(params, -value * n, (covariance + covariance.T) / 2, None, float(np.abs(slope).max()))
 
 
-def to_lifetimes(model: Any) -> Any:
+def to_lifetimes(model: Model) -> Any:
     """A fitted crmkit model as lifetimes', to be asked by code that expects one.
 
     Parameters
@@ -177,17 +167,15 @@ def to_lifetimes(model: Any) -> Any:
     ContractError
         lifetimes has no such model.
     """
-    names = {kind: name for name, kind in _KINDS.items()}
-    if type(model) not in names:
-        raise ContractError(f"lifetimes has no {type(model).__name__}; it knows {[kind.__name__ for kind in names]}.")
-    if getattr(model, "_covariates", ()):
-        raise ContractError(
-            f"lifetimes knows no covariates; this {type(model).__name__} has {list(model._covariates)}."
-        )
+    if model.lifetimes_name is None:
+        known = [kind.label for kind in Model.kinds.values() if kind.lifetimes_name]
+        raise ContractError(f"lifetimes has no {model.label} model; it has {known}.")
+    if covariates := getattr(model, "_covariates", ()):
+        raise ContractError(f"lifetimes has no covariates; this {model.label} model has {list(covariates)}.")
     model._check_fitted()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fitter = getattr(require("lifetimes", "lifetimes"), names[type(model)])()
+        fitter = getattr(require("lifetimes", "lifetimes"), model.lifetimes_name)()
     index = [name.replace("gamma", "v") if isinstance(model, GammaGamma) else name for name in model._parameters]
     fitter.params_ = pd.Series(list(model.params_.values()), index=index)
     fitter.variance_matrix_ = pd.DataFrame(model.covariance_, index=index, columns=index)

@@ -53,4 +53,7 @@ class MBGNBD(BetaGeometric):
     [0.53, 0.35]
     """
 
+    label: ClassVar[str] = "MBG/NBD"
+    dropout: ClassVar[str] = "after any purchase"
+    lifetimes_name: ClassVar[str | None] = "ModifiedBetaGeoFitter"
     _first_coin: ClassVar[int] = 1

@@ -10,6 +10,7 @@ from crmkit._types import Bools, Floats
 from crmkit.models import _bgnbd_math as formulas
 from crmkit.models._bgnbd_math import Likelihood
 from crmkit.models._columns import RATE_RULES, Rules
+from crmkit.models._value_math import Future, stop_at_any_time
 from crmkit.models.purchase_model import PurchaseModel
 
 
@@ -47,6 +48,8 @@ class NBD(PurchaseModel):
     [0.19, 0.78, 1.37, 5.5]
     """
 
+    label: ClassVar[str] = "NBD"
+    dropout: ClassVar[str] = "never"
     _parameters: ClassVar[tuple[str, ...]] = ("r", "alpha")
     _columns: ClassVar[tuple[str, ...]] = ("frequency", "T")
     _rules: ClassVar[Rules] = RATE_RULES
@@ -69,6 +72,10 @@ class NBD(PurchaseModel):
     def _silence(self, *state: Floats, horizon: float) -> Floats:
         x, T = state
         return formulas.nbd_silence(**self.params_, x=x, T=T, horizon=horizon)
+
+    def _future(self, rng: np.random.Generator, *columns: Floats, horizon: float, delta: float) -> Future:
+        x, T = columns
+        return stop_at_any_time(rng, (self.params_["r"], self.params_["alpha"]), None, (x, T), (horizon, delta))
 
     def _probability_of(self, n: Floats, horizon: float) -> Floats:
         return formulas.nbd_probability_of(**self.params_, n=n, t=horizon)

@@ -11,6 +11,7 @@ from crmkit._types import Bools, Floats
 from crmkit.models import _pareto_math as formulas
 from crmkit.models._bgnbd_math import simulate_purchases
 from crmkit.models._covariates import CovariateModel, Terms
+from crmkit.models._value_math import Future, stop_at_any_time
 
 
 class ParetoNBD(CovariateModel):
@@ -81,6 +82,9 @@ class ParetoNBD(CovariateModel):
     [0.998]
     """
 
+    label: ClassVar[str] = "Pareto/NBD"
+    dropout: ClassVar[str] = "at any time"
+    lifetimes_name: ClassVar[str | None] = "ParetoNBDFitter"
     _parameters: ClassVar[tuple[str, ...]] = ("r", "alpha", "s", "beta")
     _times: ClassVar[tuple[str, ...]] = ("alpha", "beta")
     _start: ClassVar[tuple[float, ...]] = (-0.5, -1.0, -0.5, -1.0)
@@ -106,6 +110,11 @@ class ParetoNBD(CovariateModel):
     def _silence(self, *state: Floats, horizon: float) -> Floats:
         x, *z, T = state
         return formulas.pareto_silence(**self._at(z), x=x, T=T, horizon=horizon)
+
+    def _future(self, rng: np.random.Generator, *columns: Floats, horizon: float, delta: float) -> Future:
+        x, *z, _, T = columns
+        r, alpha, s, beta = self._at(z).values()
+        return stop_at_any_time(rng, (r, alpha), (s, beta), (x, T), (horizon, delta))
 
     def _probability_of(self, n: Floats, horizon: float) -> Floats:
         return formulas.pareto_probability_of(**self._at([]), n=n, t=horizon)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self, overload
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from crmkit._types import Bools, Floats
-from crmkit.exceptions import CrmkitWarning, ModelError
+from crmkit._types import Bools, Floats, Table
+from crmkit.exceptions import ModelError
 from crmkit.models._base import Model
 from crmkit.models._bgnbd_math import PRIOR_SD, Likelihood, Maximum, in_logs, maximise
 from crmkit.models._columns import (
@@ -27,16 +27,7 @@ from crmkit.models._columns import (
     read_columns,
     read_weights,
 )
-
-
-def warn_prior(model: Model, why: str, prior: str) -> None:
-    """Say that the data alone do not identify the model."""
-    warnings.warn(
-        f"{type(model).__name__}: {why}, so the data alone do not identify the model. A weak prior took over: {prior}; "
-        f"standard deviation of the logs {PRIOR_SD:g}. More customers or a longer observation would free the fit of it.",
-        CrmkitWarning,
-        stacklevel=4,
-    )
+from crmkit.models._value_math import Future
 
 
 class Cells(NamedTuple):
@@ -60,11 +51,14 @@ class Cells(NamedTuple):
 class PurchaseModel(Model):
     """The protocol of every model of purchases: reading, fitting and answering; a model brings its formulas on arrays.
 
-    A subclass names its parameters and the columns it reads, and gives seven formulas: ``_likelihood``, ``_alive``,
-    ``_purchases``, ``_discounted``, ``_silence``, ``_probability_of`` and ``_simulate``, and its starting point. What
-    lies ahead of a customer who is alive at T depends on the columns in ``_state`` alone, and is evaluated once for each
-    of their distinct values.
+    A subclass has a ``label``, says when customers drop out, names its parameters and the columns it reads, and gives
+    its starting point and eight formulas: ``_likelihood``, ``_alive``, ``_purchases``, ``_discounted``, ``_silence``,
+    ``_probability_of``, ``_simulate`` and ``_future``. What lies ahead of a customer who is alive at T depends on the
+    columns in ``_state`` alone, and is evaluated once for each of their distinct values.
     """
+
+    dropout: ClassVar[str]
+    """When a customer may drop out, in words."""
 
     _columns: ClassVar[tuple[str, ...]] = ("frequency", "recency", "T")
     _state: ClassVar[tuple[str, ...]] = ("frequency", "T")
@@ -97,10 +91,19 @@ class PurchaseModel(Model):
         """P(a new customer makes n repeat purchases within horizon)."""
 
     @abstractmethod
+    def _future(self, rng: np.random.Generator, *columns: Floats, horizon: float, delta: float) -> Future:
+        """Draw one possible future in (T, T + horizon] of each customer, of rows of ``_columns``, given that they are alive."""
+
+    @abstractmethod
     def _simulate(self, rng: np.random.Generator, until: Floats) -> tuple[Floats, Floats, Floats, Bools]:
         """Of a new customer for each of ``until``: frequency, recency, sum of the logarithms of the gaps, alive."""
 
-    def fit(self, customers: Any, y: None = None, sample_weight: Any = None) -> Self:
+    @property
+    def cell_columns(self) -> tuple[str, ...]:
+        """The columns in which customers must be equal to be one customer to the fit."""
+        return self._columns
+
+    def fit(self, customers: Table, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate the parameters by maximum likelihood, on the distinct rows of the table.
 
         Parameters
@@ -130,12 +133,12 @@ class PurchaseModel(Model):
         self._keep_fit(cells, best, best.value - cells.purchases * np.log(cells.scale))
         return self
 
-    def _cells(self, columns: list[Floats], sample_weight: Any) -> Cells:
+    def _cells(self, columns: list[Floats], sample_weight: ArrayLike | None) -> Cells:
         cell, first = distinct(*columns)
         count = np.bincount(cell, read_weights(sample_weight, len(cell))).astype(float)
         if not count.sum() > 0:
             raise ModelError(
-                f"There are no customers to fit {type(self).__name__} on: the table is empty. Check the filters before it."
+                f"There are no customers to fit {self.label} on: the table is empty. Check the filters before it."
             )
         columns = [column[first] for column in columns]
         self._remember(self._columns, columns, count)
@@ -148,7 +151,7 @@ class PurchaseModel(Model):
         self.prior_used_ = runaway is not None
         if runaway is not None:
             rising = f"the likelihood keeps rising, or is flat, along {self._parameters[runaway]}"
-            warn_prior(self, rising if cells.purchases else "nobody in the table bought twice", self._prior())
+            self._warn_prior(rising if cells.purchases else "no customer in the table bought twice", self._prior())
         return best
 
     def _climb(self, cells: Cells) -> tuple[Maximum, int | None]:
@@ -168,7 +171,7 @@ class PurchaseModel(Model):
         self._keep(best, scale, log_likelihood, cells.n_customers)
         self.feature_names_in_ = np.array(self._columns, dtype=object)
 
-    def probability_alive(self, customers: Any) -> pd.Series[float]:
+    def probability_alive(self, customers: Table) -> pd.Series[float]:
         """P(the customer has not dropped out by T).
 
         Parameters
@@ -183,7 +186,7 @@ class PurchaseModel(Model):
         """
         return aligned(self._alive(*self._read(customers)), customers, "probability_alive")
 
-    def expected_purchases(self, customers: Any, horizon: float) -> pd.Series[float]:
+    def expected_purchases(self, customers: Table, horizon: float) -> pd.Series[float]:
         """Purchases expected of each customer in (T, T + horizon].
 
         Parameters
@@ -201,7 +204,7 @@ class PurchaseModel(Model):
         horizon = check_number("horizon", horizon)
         return self._ahead(customers, "expected_purchases", lambda *state: self._purchases(*state, horizon=horizon))
 
-    def discounted_purchases(self, customers: Any, horizon: float, annual_discount: float) -> pd.Series[float]:
+    def discounted_purchases(self, customers: Table, horizon: float, annual_discount: float) -> pd.Series[float]:
         """Purchases expected in (T, T + horizon], each discounted from its own moment back to T.
 
         Parameters
@@ -223,7 +226,7 @@ class PurchaseModel(Model):
             customers, "discounted_purchases", lambda *state: self._discounted(*state, horizon=horizon, delta=delta)
         )
 
-    def residual_purchases(self, customers: Any, annual_discount: float) -> pd.Series[float]:
+    def residual_purchases(self, customers: Table, annual_discount: float) -> pd.Series[float]:
         """All purchases still to come of each customer, each discounted from its own moment back to T (DERT).
 
         Parameters
@@ -246,7 +249,7 @@ class PurchaseModel(Model):
             customers, "residual_purchases", lambda *state: self._discounted(*state, horizon=math.inf, delta=delta)
         )
 
-    def probability_no_purchase(self, customers: Any, horizon: float) -> pd.Series[float]:
+    def probability_no_purchase(self, customers: Table, horizon: float) -> pd.Series[float]:
         """P(no purchase in (T, T + horizon]): dropped out, or alive and silent.
 
         Parameters
@@ -262,10 +265,19 @@ class PurchaseModel(Model):
             Between 0 and 1, on the table's index.
         """
         horizon = check_number("horizon", horizon)
-        buys = self._ahead(customers, "probability_no_purchase", lambda *s: 1 - self._silence(*s, horizon=horizon))
-        return 1 - buys
 
-    def probability_of(self, n: Any, horizon: float) -> Any:
+        def buys(*state: Floats) -> Floats:
+            return np.clip(1 - self._silence(*state, horizon=horizon), 0.0, 1.0)
+
+        return 1 - self._ahead(customers, "probability_no_purchase", buys)
+
+    @overload
+    def probability_of(self, n: int, horizon: float) -> float: ...
+
+    @overload
+    def probability_of(self, n: ArrayLike, horizon: float) -> float | Floats: ...
+
+    def probability_of(self, n: ArrayLike, horizon: float) -> float | Floats:
         """P(a customer who has just bought for the first time makes n repeat purchases within ``horizon``).
 
         Parameters
@@ -292,7 +304,7 @@ class PurchaseModel(Model):
         alive = self._alive(*[start] * len(self._columns))
         return float((alive * self._purchases(*[start] * len(self._state), horizon=horizon))[0])
 
-    def simulate(self, n: int, until: Any, seed: int) -> pd.DataFrame:
+    def simulate(self, n: int, until: ArrayLike, seed: int) -> pd.DataFrame:
         """New customers who behave as the model says, from their first purchase on.
 
         Parameters
@@ -328,11 +340,36 @@ class PurchaseModel(Model):
             }
         )
 
-    def _read(self, customers: Any) -> list[Floats]:
+    def draw_future(
+        self, customers: Table, horizon: float, annual_discount: float, rng: np.random.Generator
+    ) -> tuple[Floats, Floats]:
+        """One possible future of each customer: purchases in (T, T + horizon], and their mean discount factor.
+
+        Parameters
+        ----------
+        customers : table of shape (n_customers, n_columns)
+            The columns in ``feature_names_in_``.
+        horizon : float
+            Days ahead, finite.
+        annual_discount : float
+            As in `discounted_purchases`.
+        rng : Generator
+            Each call draws on.
+
+        Returns
+        -------
+        (ndarray, ndarray), each of shape (n_customers,)
+        """
+        columns = self._read(customers)
+        alive = rng.random(len(columns[0])) < self._alive(*columns)
+        future = self._future(rng, *columns, horizon=check_number("horizon", horizon), delta=per_day(annual_discount))
+        return future.purchases * alive, future.discount
+
+    def _read(self, customers: Table) -> list[Floats]:
         self._check_fitted()
         return read_columns(customers, self._columns, self._rules)
 
-    def _ahead(self, customers: Any, name: str, formula: Callable[..., Floats]) -> pd.Series[float]:
+    def _ahead(self, customers: Table, name: str, formula: Callable[..., Floats]) -> pd.Series[float]:
         """P(alive) times a formula of the state of a living customer, evaluated once per distinct state."""
         columns = self._read(customers)
         state = [columns[self._columns.index(column)] for column in self._state]

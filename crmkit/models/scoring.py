@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -28,17 +28,16 @@ from crmkit.engine.base import SqlEngine
 from crmkit.engine.choose import engine_of
 from crmkit.engine.frames import map_columns
 from crmkit.exceptions import ConfigError
-from crmkit.models import BGCNBD, MBGCNBD, CustomerLifetimeValue, GammaGamma
+from crmkit.models._base import Model
 
 __all__ = ["customer_cells", "fit_customers", "score_customers", "score_file"]
 
 WHOLE_DAYS = ("frequency", "recency", "T")
-SPEND = ("frequency", "monetary_value")
-REGULAR = ("sum_log_gap",)
 _BROADCAST = 2_000_000
 _CHUNK = 1_000_000
 
-Score = Callable[[Any], Any]
+M = TypeVar("M", bound=Model)
+Frame = TypeVar("Frame", bound=Any)
 
 
 def customer_cells(customers: Any, columns: Sequence[str] = WHOLE_DAYS, means: Sequence[str] = ()) -> pd.DataFrame:
@@ -80,7 +79,7 @@ def customer_cells(customers: Any, columns: Sequence[str] = WHOLE_DAYS, means: S
         )
 
 
-def fit_customers(model: Any, customers: Any) -> Any:
+def fit_customers(model: M, customers: Any) -> M:
     """Fit a model on a customer table; on Spark, or from a file, on the counts of equal customers, which are all that is
     collected.
 
@@ -104,22 +103,17 @@ def fit_customers(model: Any, customers: Any) -> Any:
     {'r': 0.2, 'alpha': 7.87, 'a': 0.52, 'b': 0.98}
     """
     if isinstance(customers, pd.DataFrame):
-        return model.fit(customers)
-    if isinstance(model, CustomerLifetimeValue):
-        return model.fit_parts(lambda part: fit_customers(part, customers))
-    cells = customer_cells(customers, *_read_by(model))
-    return model.fit(cells.drop(columns="n_customers"), sample_weight=cells["n_customers"])
+        return model.fit_parts(lambda part: part.fit(customers))
+    return model.fit_parts(lambda part: _fit_on_cells(part, customers))
 
 
-def _read_by(model: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The columns that make customers equal to a model, and those of which it needs the mean."""
-    if isinstance(model, GammaGamma):
-        return SPEND, ()
-    covariates = [*getattr(model, "rate_covariates", ()), *getattr(model, "dropout_covariates", ())]
-    return (*WHOLE_DAYS, *dict.fromkeys(covariates)), REGULAR if isinstance(model, BGCNBD | MBGCNBD) else ()
+def _fit_on_cells(model: M, customers: Any) -> M:
+    cells = customer_cells(customers, model.cell_columns, model.mean_columns)
+    fitted: M = model.fit(cells.drop(columns="n_customers"), sample_weight=cells["n_customers"])
+    return fitted
 
 
-def score_customers(customers: Any, **scores: Any) -> Any:
+def score_customers(customers: Frame, **scores: object) -> Frame:
     """A customer table with a column added for each score; on Spark nothing is collected but cells.
 
     Parameters
@@ -160,12 +154,12 @@ def score_customers(customers: Any, **scores: Any) -> Any:
     terms = {name: list(_terms(name, score)) for name, score in scores.items()}
     for term in (term for product in terms.values() for term in product):
         _check_columns(customers, term.columns)
-    if not isinstance(customers, pd.DataFrame):
-        return _scored_in_place(customers, terms)
-    return customers.assign(**{name: np.prod([term(customers) for term in terms[name]], axis=0) for name in terms})
+    local = isinstance(customers, pd.DataFrame)
+    scored: Any = _on_pandas(customers, terms) if local else _scored_in_place(customers, terms)
+    return cast(Frame, scored)
 
 
-def score_file(source: str | os.PathLike[str], target: str | os.PathLike[str], **scores: Any) -> Path:
+def score_file(source: str | os.PathLike[str], target: str | os.PathLike[str], **scores: object) -> Path:
     """Score a Parquet file of customers, a million rows at a time: memory does not grow with the file.
 
     Parameters
@@ -202,7 +196,7 @@ def score_file(source: str | os.PathLike[str], target: str | os.PathLike[str], *
     return Path(target)
 
 
-def _write_scored(file: pq.ParquetFile, sink: pa.NativeFile, scores: Mapping[str, Any]) -> None:
+def _write_scored(file: pq.ParquetFile, sink: pa.NativeFile, scores: Mapping[str, object]) -> None:
     writer = None
     for batch in file.iter_batches(_CHUNK):
         scored = pa.Table.from_pandas(score_customers(batch.to_pandas(), **scores), preserve_index=False)
@@ -217,7 +211,7 @@ class _Term:
     """One factor of a score: a function of a table with these columns."""
 
     columns: tuple[str, ...]
-    score: Score
+    score: Callable[[pd.DataFrame], Any]
 
     @property
     def of_cells(self) -> bool:
@@ -227,30 +221,28 @@ class _Term:
         return np.asarray(self.score(table[list(self.columns)]), dtype=np.float64)
 
 
-def _terms(name: str, score: Any) -> Iterator[_Term]:
-    model = getattr(getattr(score, "func", score), "__self__", score)
+def _terms(name: str, score: object) -> Iterator[_Term]:
+    model: Any = getattr(getattr(score, "func", score), "__self__", score)
     columns = tuple(map(str, getattr(model, "feature_names_in_", ())))
     if not columns:
         raise ConfigError(
-            f"{name}: a {type(model).__name__} does not say which columns it needs. Give a model that was fitted on a "
-            "table with column names, or a method of one."
+            f"{name}: a {type(model).__name__} does not say which columns it needs. Pass a model that was fitted on a "
+            "table with column names, or one of its methods."
         )
-    if isinstance(model, CustomerLifetimeValue):
-        purchases, spend = model.purchases_, model.spend_
-        yield _Term(tuple(purchases.feature_names_in_), partial(_discounted, model))
-        yield _Term(tuple(spend.feature_names_in_), spend.expected_value)
-    elif callable(score):
+    if callable(score):
         yield _Term(columns, score)
+    elif isinstance(model, Model):
+        yield from (_Term(*term) for term in model.score_terms())
     else:
         yield _Term(columns, partial(_second_class, model) if hasattr(model, "predict_proba") else model.predict)
 
 
-def _discounted(model: CustomerLifetimeValue, cells: pd.DataFrame) -> Any:
-    return model.margin * model.purchases_ahead(cells)
-
-
 def _second_class(model: Any, table: pd.DataFrame) -> Any:
     return model.predict_proba(table)[:, 1]
+
+
+def _on_pandas(customers: pd.DataFrame, terms: Mapping[str, list[_Term]]) -> pd.DataFrame:
+    return customers.assign(**{name: np.prod([term(customers) for term in terms[name]], axis=0) for name in terms})
 
 
 def _scored_in_place(customers: Any, terms: Mapping[str, list[_Term]]) -> Any:

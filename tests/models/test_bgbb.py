@@ -190,15 +190,15 @@ def test_parts_of_opportunities_are_refused(model):
 @pytest.mark.parametrize(
     ("table", "why"),
     [
-        (pd.DataFrame({"frequency": 0, "recency": 0, "T": [3, 6] * 50}), "nobody in the table bought twice"),
+        (pd.DataFrame({"frequency": 0, "recency": 0, "T": [3, 6] * 50}), "no customer in the table bought twice"),
         (pd.DataFrame({"frequency": 6, "recency": 6, "T": [6] * 50}), "keeps rising, or is flat, along"),
-        (pd.DataFrame({"frequency": [0], "recency": [0], "T": [0]}), "nobody in the table bought twice"),
+        (pd.DataFrame({"frequency": [0], "recency": [0], "T": [0]}), "no customer in the table bought twice"),
     ],
     ids=["no repeats", "always", "no opportunity"],
 )
 def test_a_weak_prior_takes_over_where_the_data_do_not_decide(table, why):
     with pytest.warns(
-        CrmkitWarning, match=f"BGBB: .*{why}.*weak prior took over: alpha, beta, gamma and delta log-normal"
+        CrmkitWarning, match=f"BG/BB: .*{why}.*weak prior was used: alpha, beta, gamma and delta log-normal"
     ):
         model = BGBB().fit(table)
     assert model.prior_used_

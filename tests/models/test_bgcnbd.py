@@ -207,7 +207,7 @@ def test_gaps_that_cannot_be_are_refused(gaps, rule):
 
 
 def test_nobody_bought_twice():
-    with pytest.warns(CrmkitWarning, match="BGCNBD: nobody in the table bought twice"):
+    with pytest.warns(CrmkitWarning, match="BG/CNBD-k: no customer in the table bought twice"):
         model = BGCNBD().fit(TABLE.iloc[:1], sample_weight=[50])
     assert model.k_ == 1
 

@@ -103,9 +103,9 @@ def test_an_empty_table_is_refused():
     [
         (
             pd.DataFrame({"frequency": 0, "recency": 0.0, "T": [10.0, 30.0, 90.0] * 50}),
-            "nobody in the table bought twice",
+            "no customer in the table bought twice",
         ),
-        (pd.DataFrame({"frequency": 0, "recency": 0.0, "T": [0.0]}), "nobody in the table bought twice"),
+        (pd.DataFrame({"frequency": 0, "recency": 0.0, "T": [0.0]}), "no customer in the table bought twice"),
         (
             pd.DataFrame({"frequency": 5, "recency": 90.0, "T": [90.0] * 50}),
             "keeps rising, or is flat, along (r|alpha|a|b)",
@@ -115,7 +115,7 @@ def test_an_empty_table_is_refused():
     ids=["no repeats", "first day", "all alike", "one customer"],
 )
 def test_a_weak_prior_takes_over_where_the_data_do_not_decide(table, why):
-    with pytest.warns(CrmkitWarning, match=f"BGNBD: .*{why}.*weak prior took over"):
+    with pytest.warns(CrmkitWarning, match=f"BG/NBD: .*{why}.*weak prior was used"):
         model = BGNBD().fit(table)
     assert model.prior_used_
     assert all(0 < value < np.inf for value in [*model.params_.values(), *model.standard_errors_.values()])
@@ -319,7 +319,7 @@ def test_near_daily_shoppers():
 
 def test_a_fit_that_stops_short_gets_the_prior_and_says_that_it_did_not_converge(monkeypatch):
     monkeypatch.setattr(formulas, "_newton", lambda loss, theta: (np.array([0.0, -1.0, 0.0, 1.0]), np.eye(4)))
-    with pytest.warns(CrmkitWarning, match=r"keeps rising.*weak prior took over"):
+    with pytest.warns(CrmkitWarning, match=r"keeps rising.*weak prior was used"):
         model = BGNBD().fit(TABLE, sample_weight=WEIGHT)
     assert model.prior_used_
     assert not model.converged_
@@ -327,7 +327,7 @@ def test_a_fit_that_stops_short_gets_the_prior_and_says_that_it_did_not_converge
 
 def test_a_fit_that_nearly_arrives_says_so(monkeypatch):
     monkeypatch.setattr(formulas, "CONVERGED", 0.0)
-    with pytest.warns(CrmkitWarning, match="BGNBD: the fit did not converge; the likelihood still rises by"):
+    with pytest.warns(CrmkitWarning, match="BG/NBD: the fit did not converge: gradient norm"):
         model = BGNBD().fit(TABLE, sample_weight=WEIGHT)
     assert not model.converged_
 

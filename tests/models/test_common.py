@@ -11,7 +11,7 @@ import sklearn.exceptions
 from sklearn.base import clone
 
 from crmkit.exceptions import ContractError, CrmkitError, ExtractError, ModelError, PublishError
-from crmkit.models import BGCNBD, BGNBD, MBGCNBD, MBGNBD, NBD, CustomerLifetimeValue, GammaGamma, ParetoNBD, load_model
+from crmkit.models import BGNBD, PURCHASE_MODELS, CustomerLifetimeValue, GammaGamma, load_model
 
 TABLE = pd.DataFrame(
     {
@@ -25,15 +25,7 @@ TABLE = pd.DataFrame(
     index=[f"row {i}" for i in range(10)],
 )
 WEIGHT = [300, 20, 20, 20, 20, 10, 10, 15, 8, 8]
-# Every model of purchases; one more line is all that a new one needs.
-PURCHASES = {
-    "BGNBD": BGNBD(),
-    "MBGNBD": MBGNBD(),
-    "BGCNBD": BGCNBD(),
-    "MBGCNBD": MBGCNBD(k=2),
-    "NBD": NBD(),
-    "ParetoNBD": ParetoNBD(),
-}
+PURCHASES = {kind.label: kind() for kind in PURCHASE_MODELS}
 ANSWERS = {
     **{name: (model, lambda model, X: model.expected_purchases(X, 90)) for name, model in PURCHASES.items()},
     "GammaGamma": (GammaGamma(), lambda model, X: model.expected_value(X)),

@@ -105,7 +105,7 @@ def test_the_currency_unit_does_not_matter_to_the_trend():
 
 def test_a_weak_prior_holds_the_trend_too():
     table = pd.DataFrame({"frequency": [1, 2, 3] * 20, "monetary_value": 20.0})
-    with pytest.warns(CrmkitWarning, match="GammaGammaTrend: .*weak prior took over"):
+    with pytest.warns(CrmkitWarning, match="Gamma-Gamma with trend: .*weak prior was used"):
         model = GammaGammaTrend().fit(table)
     assert np.isfinite(model.expected_value(table.assign(frequency=0))).all()
     assert model.params_["per_doubling"] == pytest.approx(1, abs=0.1)

@@ -77,7 +77,7 @@ def test_own_mean_is_shrunk_towards_the_populations(spend):
 
 def test_returns_are_left_out_and_counted():
     table = pd.concat([TABLE, pd.DataFrame({"frequency": 2, "recency": 9, "T": 99, "monetary_value": [0.0, -5.0]})])
-    with pytest.warns(CrmkitWarning, match="2 customers left out of the fit"):
+    with pytest.warns(CrmkitWarning, match="2 customers were excluded from the fit"):
         model = GammaGamma().fit(table, sample_weight=[*WEIGHT, 5, 5])
     assert model.n_left_out_ == 2
     assert model.params_ == GammaGamma().fit(TABLE, sample_weight=WEIGHT).params_
@@ -114,7 +114,7 @@ def test_a_weak_prior_keeps_the_population_mean_finite(table, why):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         model = GammaGamma().fit(table)
-    assert re.search(f"GammaGamma: .*{why}.*weak prior took over", str(said[0].message))
+    assert re.search(f"Gamma-Gamma: .*{why}.*weak prior was used", str(said[0].message))
     assert model.prior_used_
     assert model.params_["q"] > 1
     observed = np.average(table["monetary_value"], weights=table["frequency"])
@@ -275,7 +275,7 @@ def test_realised_intervals_are_wider_than_expected_ones_and_repeat(clv):
 def test_intervals_are_the_same_in_chunks_and_keep_the_index(clv, monkeypatch):
     table = TABLE.set_index(np.arange(100, 110))
     whole = clv.predict_interval(table, n_draws=400)
-    monkeypatch.setattr("crmkit.models.lifetime_value._CHUNK", 3)
+    monkeypatch.setattr("crmkit.models._futures.CHUNK", 3)
     parts = clv.predict_interval(table, n_draws=400)
     assert parts.index.equals(table.index)
     np.testing.assert_allclose(parts["high"], whole["high"], rtol=0.2, atol=9)
@@ -315,7 +315,7 @@ def test_a_margin_of_zero_has_intervals_of_zero(clv):
     assert nothing.cohort(TABLE).expected == (0, 0, 0)
 
 
-def test_a_model_whose_futures_cannot_be_drawn_says_so():
+def test_futures_at_opportunities_have_the_mean_that_is_predicted():
     donors = pd.DataFrame(
         {
             "frequency": [0, 1, 1, 3, 4, 6],
@@ -324,12 +324,16 @@ def test_a_model_whose_futures_cannot_be_drawn_says_so():
             "monetary_value": [0, 9, 30, 20, 12, 25.0],
         }
     )
+    weight = [300, 60, 40, 30, 30, 40]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CrmkitWarning)
-        model = CustomerLifetimeValue(BGBB(), GammaGamma(), horizon=5).fit(donors)
-    with pytest.raises(ModelError, match="no way yet to draw futures of a BGBB"):
-        model.predict_interval(donors)
-    assert (model.expected_interval(donors)["high"] > model.predict(donors)).all()
+        model = CustomerLifetimeValue(BGBB(), GammaGamma(), horizon=5, annual_discount=0.3)
+        model.fit(donors, sample_weight=weight)
+    model.log_covariance_ = 0 * model._log_covariance()
+    many = donors.iloc[np.repeat(np.arange(6), 3_000)]
+    draws = np.concatenate(list(model._futures(many, 10, seed=1)), axis=1).reshape(10, 6, 3_000)
+    error = draws.std(axis=(0, 2)) / np.sqrt(10 * 3_000)
+    assert (np.abs(draws.mean(axis=(0, 2)) - model.predict(donors)) < 4.2 * error).all()
 
 
 def test_covariates_move_the_value_and_its_intervals():

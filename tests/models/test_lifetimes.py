@@ -236,7 +236,7 @@ def test_their_holdout_loses_the_last_afternoon_and_mixes_lines_with_days(lifeti
 
 
 def test_what_is_no_fitted_model_of_lifetimes_is_said(lifetimes):
-    with pytest.raises(ContractError, match="DataFrame is no model of lifetimes"):
+    with pytest.raises(ContractError, match="DataFrame is not a model of lifetimes"):
         from_lifetimes(pd.DataFrame())
     with pytest.raises(ContractError, match="fit it first"):
         from_lifetimes(lifetimes.BetaGeoFitter())
@@ -251,7 +251,7 @@ def test_parameters_that_are_missing_are_refused(lifetimes, summary):
 
 
 def test_what_lifetimes_does_not_know_is_said(summary):
-    with pytest.raises(ContractError, match="lifetimes has no CustomerLifetimeValue"):
+    with pytest.raises(ContractError, match="lifetimes has no customer lifetime value model"):
         to_lifetimes(CustomerLifetimeValue(BGNBD(), GammaGamma()))
     with pytest.raises(ContractError, match="no covariates"):
         to_lifetimes(ParetoNBD(rate_covariates=("age",)))

@@ -86,7 +86,7 @@ def test_the_silent_one_time_buyer_is_given_up(model):
 def test_many_one_time_buyers_get_the_prior_and_a_reason():
     """95 % bought once: dropout at once and a low rate explain that equally well, and the fit runs away."""
     table = pd.DataFrame({"frequency": [0] * 285 + [1] * 15, "recency": [0.0] * 285 + [1.0] * 15, "T": 52.0})
-    with pytest.warns(CrmkitWarning, match=r"MBGNBD: .*along (r|alpha|a|b), .*A weak prior took over: r, alpha / max"):
+    with pytest.warns(CrmkitWarning, match=r"MBG/NBD: .*along (r|alpha|a|b), .*A weak prior was used: r, alpha / max"):
         model = MBGNBD().fit(table)
     assert model.prior_used_
     assert model.converged_

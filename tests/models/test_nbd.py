@@ -62,6 +62,6 @@ def test_recency_is_not_asked_for(model):
 
 
 def test_customers_all_alike_get_the_prior():
-    with pytest.warns(CrmkitWarning, match=r"NBD: .* along (r|alpha), .*weak prior took over: r and alpha / max"):
+    with pytest.warns(CrmkitWarning, match=r"NBD: .* along (r|alpha), .*weak prior was used: r and alpha / max"):
         model = NBD().fit(pd.DataFrame({"frequency": [4] * 100, "T": 40.0}))
     assert model.params_["r"] / model.params_["alpha"] == pytest.approx(0.1, rel=0.2)

@@ -546,9 +546,9 @@ def test_a_warm_start_changes_nothing():
     [
         (
             pd.DataFrame({"frequency": 0, "recency": 0.0, "T": [10.0, 30.0, 90.0] * 50}),
-            "nobody in the table bought twice",
+            "no customer in the table bought twice",
         ),
-        (pd.DataFrame({"frequency": 0, "recency": 0.0, "T": [0.0]}), "nobody in the table bought twice"),
+        (pd.DataFrame({"frequency": 0, "recency": 0.0, "T": [0.0]}), "no customer in the table bought twice"),
         (
             pd.DataFrame({"frequency": 5, "recency": 90.0, "T": [90.0] * 50}),
             "keeps rising, or is flat, along (r|alpha|s|beta)",
@@ -558,7 +558,7 @@ def test_a_warm_start_changes_nothing():
     ids=["no repeats", "first day", "all alike", "one customer"],
 )
 def test_a_weak_prior_takes_over_where_the_data_do_not_decide(table, why):
-    with pytest.warns(CrmkitWarning, match=f"ParetoNBD: .*{why}.*weak prior took over: .*beta / max"):
+    with pytest.warns(CrmkitWarning, match=f"Pareto/NBD: .*{why}.*weak prior was used: .*beta / max"):
         model = ParetoNBD().fit(table)
     assert model.prior_used_
     assert model.converged_
@@ -568,7 +568,7 @@ def test_a_weak_prior_takes_over_where_the_data_do_not_decide(table, why):
 
 def test_a_fit_that_stops_short_says_so(monkeypatch):
     monkeypatch.setattr(_bgnbd_math, "_newton", lambda loss, theta: (theta + 1e-6, _bgnbd_math._hessian(loss, theta)))
-    with pytest.warns(CrmkitWarning, match="ParetoNBD: the fit did not converge"):
+    with pytest.warns(CrmkitWarning, match="Pareto/NBD: the fit did not converge"):
         model = ParetoNBD().fit(TABLE, sample_weight=WEIGHT)
     assert not model.converged_
 

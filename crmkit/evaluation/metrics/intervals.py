@@ -58,6 +58,7 @@ def bootstrap_interval(
 
     Examples
     --------
+    >>> from crmkit.evaluation.metrics import brier_score
     >>> y = [0, 1, 1, 0, 1, 0, 1, 1]
     >>> estimate, low, high = bootstrap_interval(brier_score, y, [0.2, 0.9, 0.6, 0.4, 0.7, 0.1, 0.8, 0.3])
     >>> round(estimate, 3), low < estimate < high
@@ -84,6 +85,7 @@ def paired_difference(
 
     Examples
     --------
+    >>> from crmkit.evaluation.metrics import brier_score
     >>> y = [0, 1, 1, 0, 1, 0, 1, 1] * 20
     >>> better, coin = [0.2, 0.9, 0.6, 0.4, 0.7, 0.1, 0.8, 0.3] * 20, [0.5] * 160
     >>> difference = paired_difference(brier_score, y, better, coin)
