@@ -2,6 +2,10 @@
 
 from crmkit.campaigns.effect import CampaignEffect as CampaignEffect
 from crmkit.campaigns.effect import campaign_effect as campaign_effect
+from crmkit.campaigns.redemptions import RedemptionMatch as RedemptionMatch
+from crmkit.campaigns.redemptions import RedemptionRates as RedemptionRates
+from crmkit.campaigns.redemptions import match_redemptions as match_redemptions
+from crmkit.campaigns.redemptions import redemption_rates as redemption_rates
 from crmkit.campaigns.response import MeasuredResponse as MeasuredResponse
 from crmkit.campaigns.response import measure_response as measure_response
 from crmkit.campaigns.sample_size import HoldoutSize as HoldoutSize
@@ -60,6 +64,7 @@ from crmkit.models.scoring import score_file as score_file
 from crmkit.offers.control_group import control_group as control_group
 from crmkit.offers.deals import Deals as Deals
 from crmkit.offers.plan import OfferPlan as OfferPlan
+from crmkit.offers.shares import deal_shares as deal_shares
 from crmkit.offers.tips import choose_tips as choose_tips
 from crmkit.pipeline.nightly import RunResult as RunResult
 from crmkit.pipeline.nightly import run as run

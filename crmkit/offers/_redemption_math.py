@@ -1,0 +1,171 @@
+"""Redemption of coupons: own shares, rates of redemption, what a deal moves and what it takes from budgets."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import ndtri
+
+from crmkit._types import Floats
+
+__all__ = ["Redemption", "budget_to_plan", "expected_redemption", "raised", "shrunk_rate", "shrunk_share"]
+
+DEPTH = 0.25
+"""The discount, as a share of the price, at which responses are stated."""
+
+
+class Redemption(NamedTuple):
+    """What is expected of each offer: probabilities of buying the deal's goods anyway and with the deal, of redeeming it,
+    and the gain before contact costs."""
+
+    p_anyway: Floats
+    p_with_deal: Floats
+    p_redeem: Floats
+    gain: Floats
+
+
+def shrunk_share(own: Floats, total: Floats, overall: Floats, weight: float = 2.0) -> Floats:
+    """A member's own share of a category's purchases, shrunk towards that of all members.
+
+    ``(own + weight overall) / (total + weight)``: the mean of a beta posterior whose prior counts as ``weight`` purchases.
+
+    >>> shrunk_share(np.array([0.0, 3.0]), np.array([0.0, 4.0]), np.array([0.25, 0.25])).round(3).tolist()
+    [0.25, 0.583]
+    """
+    found: Floats = (own + weight * overall) / (total + weight)
+    return found
+
+
+def shrunk_rate(
+    redeemed: Floats, qualified: Floats, prior: float = 0.2, prior_weight: float = 100.0, weight: float = 1.0
+) -> tuple[Floats, float, float]:
+    """Each member's probability of redeeming a coupon in hand at a purchase that qualifies for it.
+
+    A beta-binomial hierarchy: the mean of all members has a stated prior, worth ``prior_weight`` qualifying purchases, and
+    each member's own rate is shrunk towards it with a weight of ``weight`` purchases. A small weight is a prior with most
+    of its mass near 0: most members never redeem. At a qualifying purchase in about a quarter of the offers a prior of .2
+    is a redemption of 5 % of the coupons handed out, the middle of the published 2 to 8 %.
+
+    Returns
+    -------
+    rate : array of float, shape (n,)
+    mean : float
+        Of all members.
+    uncertainty : float
+        Standard deviation of that mean, as a share of it.
+
+    >>> rate, mean, _ = shrunk_rate(np.array([0.0, 3.0]), np.array([5.0, 5.0]))
+    >>> rate.round(3).tolist(), round(mean, 3)
+    ([0.035, 0.535], 0.209)
+    """
+    hits, trials = prior * prior_weight + redeemed.sum(), prior_weight + qualified.sum()
+    mean = float(hits / trials)
+    sd = math.sqrt(mean * (1 - mean) / (trials + 1))
+    return (redeemed + weight * mean) / (qualified + weight), mean, sd / mean if mean > 0 else 0.0
+
+
+def raised(p: Floats, log_odds: Floats) -> Floats:
+    """A probability whose odds are multiplied by the exponential of ``log_odds``.
+
+    >>> raised(np.array([0.0, 0.5, 1.0]), np.log([2.0])).round(4).tolist()
+    [0.0, 0.6667, 1.0]
+    """
+    factor = np.exp(log_odds)
+    found: Floats = factor * p / (1 - p + factor * p)
+    return found
+
+
+def expected_redemption(
+    p: Floats,
+    share: Floats,
+    rate: Floats,
+    spend: Floats,
+    depth: Floats,
+    funder_share: Floats,
+    margin: Floats,
+    other_margin: float,
+    category_response: float = 0.2,
+    brand_response: float = 0.4,
+    pantry: float = 0.3,
+) -> Redemption:
+    """What an offer is expected to do, where redeeming is not taken for granted.
+
+    With discount ``d`` (money off as a share of the spend, stated per 25 %) the category's odds of being bought, and the
+    deal's goods' odds of being the ones bought in it, rise::
+
+        p'       = odds(p) exp(category_response share d / .25)
+        share'   = odds(share) exp(brand_response d / .25)
+        p_redeem = rate (p share' + p' - p)
+        gain     = (1 - pantry) (p' - p) spend margin + p (share' - share) spend (margin - other_margin)
+                   - p_redeem depth (1 - funder_share)
+
+    Purchases that the deal adds are partly taken from later ones (pantry loading).
+
+    Parameters
+    ----------
+    p : array of float
+        Probability of buying in the category without a deal.
+    share : array of float
+        Share of the member's purchases there that are of the deal's goods.
+    rate : array of float
+        Probability of redeeming at a purchase that qualifies.
+    spend, depth : arrays of float
+        Money spent on a purchase, and money off of one redemption.
+    funder_share, margin : arrays of float
+        Part of the money off that somebody else pays; share of the spend earned on the deal's goods.
+    other_margin : float
+        Share of the spend earned on other goods of the category.
+    category_response, brand_response : float
+        Log odds ratios at a discount of 25 %: priors until campaigns have measured them.
+    pantry : float
+        Share of the added purchases that are taken from later ones: a prior too.
+
+    Returns
+    -------
+    Redemption
+    """
+    discount = np.divide(depth, spend, out=np.zeros(np.shape(depth)), where=spend > 0).clip(0, 1) / DEPTH
+    p_raised = raised(p, category_response * share * discount)
+    share_raised = raised(share, brand_response * discount)
+    p_redeem = rate * (p * share_raised + p_raised - p)
+    added = (1 - pantry) * (p_raised - p) * spend * margin
+    switched = p * (share_raised - share) * spend * (margin - other_margin)
+    return Redemption(
+        p * share, p * share_raised + p_raised - p, p_redeem, added + switched - p_redeem * depth * (1 - funder_share)
+    )
+
+
+def budget_to_plan(budget: Floats, depth: Floats, probability: float = 0.95, uncertainty: float = 0.0) -> Floats:
+    """The expected redemptions, in money, at which a budget is kept with a stated probability.
+
+    Redemptions of coupons of at most ``depth`` with mean ``m`` in all have a variance of at most ``depth m`` (each of them
+    is a Bernoulli trial), to which the uncertainty of the rate common to all adds ``(uncertainty m)^2``. The mean planned
+    solves ``m + z sqrt(depth m + (uncertainty m)^2) = budget``, a quadratic equation.
+
+    Parameters
+    ----------
+    budget, depth : arrays of float
+        Money that is left, and the largest money off of one redemption.
+    probability : float
+        With which the budget is kept; 0.5 or less plans the whole of it.
+    uncertainty : float
+        Standard deviation of the mean rate of redemption, as a share of it.
+
+    Examples
+    --------
+    Fifty coupons' worth of budget pays for about 40 expected redemptions; of one coupon's, hardly any can be promised:
+
+    >>> budget_to_plan(np.array([50.0, 1.0, 0.0]), np.ones(3)).round(2).tolist()
+    [39.64, 0.22, 0.0]
+    """
+    z = max(float(ndtri(probability)), 0.0)
+    lead = 1 - (z * uncertainty) ** 2
+    half = budget + z * z * depth / 2
+    found: Floats = np.asarray(
+        budget**2 / (half + np.sqrt(np.maximum(half**2 - lead * budget**2, 0)))
+        if z > 0
+        else np.array(budget, dtype=float)
+    )
+    return np.nan_to_num(found)

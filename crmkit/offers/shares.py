@@ -1,0 +1,76 @@
+"""How much of what a member buys in a category is what a deal is for."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from crmkit.engine.choose import engine_for
+from crmkit.offers.deals import Deals
+from crmkit.transactions.log import Transactions, check_item
+
+__all__ = ["deal_shares"]
+
+_NARROWING = ("brand", "product_id", "brand_type")
+_FADE, _WEIGHT = 250.0, 2.0
+_STORE = "case when lower({0}) in ('store', 'private') then 'store' else lower({0}) end"
+
+
+def deal_shares(log: Transactions, deals: Deals, as_of: str | date | None = None) -> Any:
+    """Each member's own share of the goods of each deal in its category.
+
+    Purchase days fade with age (exp(−age / 250 days)), and the share is shrunk towards that of all members, which counts
+    as two purchase days. A deal for a whole category has a share of nearly 1.
+
+    Parameters
+    ----------
+    log : Transactions
+        With category, and with the columns that narrow a deal: brand, product_id, brand_type.
+    deals : Deals
+    as_of : date, optional
+
+    Returns
+    -------
+    DataFrame
+        customer_id, deal_id, category_days, own_days (0 where the member never bought what the deal is for), share; one
+        row per member and deal of a category that the member has bought. On Spark a Spark DataFrame.
+
+    Raises
+    ------
+    ContractError
+        The log lacks a column that a deal names.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> till = pd.DataFrame({"customer_id": list("aab"), "purchased_at": ["2017-01-01", "2017-01-02", "2017-01-02"],
+    ...                      "amount": 1, "category": "Tea", "brand": ["Assam", "Assam", "Mint"]})
+    >>> deals = Deals.from_extract(pd.DataFrame({
+    ...     "deal_id": ["D1"], "title": ["Mint"], "category": ["Tea"], "brand": ["Mint"], "funder": ["Maker"], "value": [1],
+    ...     "budget": [10], "starts": ["2017-01-03"], "ends": ["2017-01-16"]}))
+    >>> deal_shares(Transactions.from_extract(till, until="2017-01-02"), deals).round(2)
+      customer_id deal_id  category_days  own_days  share
+    0           a      D1            2.0       0.0   0.17
+    1           b      D1            1.0       1.0   0.56
+    """
+    check_item(log, "category")
+    narrowing = [column for column in _NARROWING if deals.frame[column].notna().any()]
+    for column in narrowing:
+        check_item(log, column)
+    table = deals.frame[["deal_id", "category", *narrowing]]
+    with engine_for(log) as engine:
+        return engine.summary(
+            "offers/deal_shares",
+            {"as_of": log.close_of(as_of), "fade": _FADE, "weight": _WEIGHT},
+            lines=engine.parquet(log.lines),
+            deals=engine.register(table),
+            columns="".join(f"{column}, " for column in narrowing),
+            matches=" and ".join(map(_matches, narrowing)) or "1 = 1",
+        )
+
+
+def _matches(column: str) -> str:
+    of_line, of_deal = f"b.{column}", f"d.{column}"
+    if column == "brand_type":
+        of_line, of_deal = _STORE.format(of_line), _STORE.format(of_deal)
+    return f"(d.{column} is null or {of_line} = {of_deal})"
