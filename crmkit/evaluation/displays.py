@@ -14,7 +14,7 @@ from crmkit.evaluation.metrics.probabilities import reliability_table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["FrequencyDisplay", "ReliabilityDisplay"]
+__all__ = ["FrequencyDisplay", "ReliabilityDisplay", "TrackRecordDisplay"]
 
 
 class ReliabilityDisplay(Display):
@@ -43,6 +43,23 @@ class FrequencyDisplay(Display):
             ax.plot(place, self.table[name], "o-", color=colour, markersize=4, label=name)
         ax.set_xticks(place, self.table["frequency"])
         ax.set(xlabel="repeat purchase days before the split", ylabel="mean purchases after it")
+        legend(ax)
+
+
+class TrackRecordDisplay(Display):
+    """Scores of what was published, in parts of the baseline's; table: question, day, score, baseline_score."""
+
+    title = "Scores of what was published"
+
+    def _draw(self, ax: Axes) -> None:
+        ax.axhline(1.0, color=GREY, linewidth=1, linestyle=":", label="baseline")
+        for (question, rows), colour in zip(
+            self.table.groupby("question", sort=False), (BLUE, ORANGE, GREEN), strict=False
+        ):
+            skill = rows["score"] / rows["baseline_score"]
+            ax.plot(rows["day"], skill, "o-", color=colour, markersize=4, label=str(question))
+        ax.set(ylabel="score / baseline's", ylim=(0, None))
+        ax.tick_params(axis="x", labelrotation=30)
         legend(ax)
 
 

@@ -199,7 +199,10 @@ def _save_document(name: str, value: Any, folder: Path, key: str) -> Artefact:
     (folder / "details").mkdir(exist_ok=True)
     (folder / file).write_text(json.dumps(encoded(value), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     files = _found(folder, file)
-    return Artefact("document", files, files[file], None, {"plain": isinstance(value, Mapping)})
+    blocks = type(value).__name__ == "Block" or (
+        isinstance(value, list) and {type(one).__name__ for one in value} == {"Block"}
+    )
+    return Artefact("document", files, files[file], None, {"plain": isinstance(value, Mapping), "blocks": blocks})
 
 
 def _load_document(artefact: Artefact, folder: Path) -> Any:

@@ -151,8 +151,14 @@ class Runner:
         """Of an input's content; None where it is absent."""
         if name == "notes":
             return digest_of(self.notes)
+        if name == "blocks":
+            return digest_of([[one, self.made[one].digest] for one in self._blocks()])
         found = self.made.get(name) or self.sources.get(name)
         return found.digest if found else None
+
+    def _blocks(self) -> list[str]:
+        """Names of the report blocks that stages have made."""
+        return [name for name, one in self.made.items() if one.about.get("blocks")]
 
     def _keep(self, decision: Decision) -> Record:
         record, source = decision.record, decision.folder
@@ -199,6 +205,8 @@ class Runner:
         """An input as the stage gets it: always as it was saved, so that a resumed run sees what a whole one sees."""
         if name == "notes":
             return list(self.notes)
+        if name == "blocks":
+            return {one: artefacts.load(self.made[one], self.folder) for one in self._blocks()}
         if self._digest(name) is None:
             return None
         if name not in self._values:

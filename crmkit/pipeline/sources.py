@@ -34,6 +34,7 @@ SOURCES = (
     "as_of",
     "until",
     "notes",
+    "blocks",
     "previous",
     "previous_scorecard",
     "previous_clusters",

@@ -26,7 +26,7 @@ from crmkit import Deals, RFMScores, Transactions, ValueTiers, campaign_effect, 
 from crmkit.campaigns.contact_history import LastCampaign
 from crmkit.exceptions import CrmkitWarning
 from crmkit.pipeline.history import Previous
-from crmkit.pipeline.settings import Thresholds, Value
+from crmkit.pipeline.settings import Churn, Thresholds, Value
 from crmkit.pipeline.sources import CAMPAIGN_TABLES, earlier_runs
 from crmkit.pipeline.stages import STAGES
 from crmkit.pipeline.stages.customers import customers as customer_rows
@@ -105,7 +105,8 @@ def test_the_manifest_accounts_for_rows_money_inputs_and_outputs(published: Path
     assert read["reasons"] == {"customer_id is missing": 3}
     assert len(manifest["inputs"]) == 13
     assert all(len(entry["sha256"]) == 64 for entry in manifest["inputs"])
-    assert set(manifest["backtests"]) == {"Lifetime value", "Churn", "Next purchase"}
+    checks = [manifest[f"{name}_backtest"] for name in ("value", "churn", "repurchase")]
+    assert [check["subject"] for check in checks] == ["Lifetime value", "Churn", "Next purchase"]
     assert {"versions", "settings", "stages", "rows", "outputs", "as_of", "run"} <= set(manifest)
 
 
@@ -148,7 +149,7 @@ def test_the_last_campaign_is_measured_before_the_next(published: Path, delivery
     (folder,) = published.glob("runs/2017-10-31*")
     assert "campaign" not in first
     assert second["campaign"]["told"].startswith("The 14 days after 31 October 2017. The campaign added ")
-    assert "What the last campaign brought" in (published / "CURRENT" / "report.html").read_text()
+    assert "The campaign of the 14 days after 31 October 2017" in (published / "CURRENT" / "report.html").read_text()
 
     lines = pd.concat([pd.read_csv(file, dtype={"card": str}) for file in delivery.glob("till*.csv")])
     lines["day"] = pd.to_datetime(lines["purchased_at"]).dt.normalize()
@@ -209,12 +210,12 @@ def test_other_terms_or_other_customers_start_anew(horizon: int, customer: str, 
     known = summary.merge(values).assign(customer_id=[customer, "y"], r_score=5, f_score=5, m_score=5)
     known = known.assign(segment="champions", tier="A", tier_since=pd.Timestamp("2017-05-31"))
     before = Previous(date(2017, 5, 31), Value().model_dump(mode="json"), known.set_index("customer_id"))
-    risks, today = pd.DataFrame({"customer_id": ["a", "b"]}), date(2017, 12, 31)
+    risks = pd.DataFrame({"customer_id": ["a", "b"], "p_churn": 0.5, "value_at_risk": 1.0})
+    today = date(2017, 12, 31)
+    terms = {"churn": Churn(), "thresholds": Thresholds(), "currency": ""}
     with pytest.warns(CrmkitWarning, match=re.escape(note)):
-        made = customer_rows(
-            summary, values, risks, today, None, before, value=Value(horizon=horizon), thresholds=Thresholds()
-        )
-    assert made["moved"] is None
+        made = customer_rows(summary, values, risks, today, None, before, value=Value(horizon=horizon), **terms)
+    assert made["tier_changes"] is None
     assert made["customers"]["tier"].tolist() == ValueTiers().fit_transform(values["value"]).tolist()
     assert (made["customers"]["tier_since"] == pd.Timestamp("2017-12-31")).all()
 
@@ -419,7 +420,7 @@ def test_scores_that_cannot_be_had_are_null_and_stop_nothing(tmp_path: Path) -> 
     )
     done = crmkit("run", config_of(tmp_path, everybody_always), "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    churn = json.loads((tmp_path / "out" / "CURRENT" / "run.json").read_text())["backtests"]["Churn"]
+    churn = json.loads((tmp_path / "out" / "CURRENT" / "run.json").read_text())["churn_backtest"]["scores"]
     assert churn["churn model"]["auc"] is None
     assert churn["churn model"]["log_loss"] < 0.5
 
@@ -469,7 +470,7 @@ def test_an_earlier_day_says_what_was_not_looked_at(delivery: Path, tmp_path: Pa
     current = tmp_path / "out" / "CURRENT"
     later = json.loads((current / "run.json").read_text())["read"]["after_as_of"]
     assert later > 100
-    assert f"{later:,} of the rows used are dated after 2017-06-30" in (current / "report.html").read_text()
+    assert f"{later:,} accepted rows are dated after the as-of date 2017-06-30" in (current / "report.html").read_text()
 
 
 def test_a_refused_run_shows_one_place_of_each_fault(tmp_path: Path) -> None:

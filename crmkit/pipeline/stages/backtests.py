@@ -6,34 +6,51 @@ from typing import Any
 
 import pandas as pd
 
+from crmkit.churn.backtest import ChurnBacktest
 from crmkit.churn.model import ChurnModel
-from crmkit.evaluation.backtest import backtest
+from crmkit.evaluation.backtest import Backtest, backtest
 from crmkit.ingest.tables import ServiceRecords
 from crmkit.pipeline.stage import stage
 from crmkit.pipeline.stages.customers import unfitted
 from crmkit.pipeline.stages.repurchase import item_of
+from crmkit.reports.blocks.backtests import backtest as backtest_block
+from crmkit.reports.blocks.backtests import churn_targeting
 from crmkit.repurchase.next_purchase import NextPurchase
 from crmkit.transactions.log import Transactions
 
 
-@stage("value_backtest", max_age="backtests.max_age", ages=["log"], may_fail=True)
+@stage("value_backtest", "value_check", max_age="backtests.max_age", ages=["log"], may_fail=True)
 def backtest_value(log: Transactions, value_choice: Any, *, value: Any) -> dict[str, Any]:
     """Lifetime value at past origins."""
-    return {"value_backtest": backtest(unfitted(value, value_choice["name"]), log)}
+    check = backtest(unfitted(value, value_choice["name"]), log)
+    return {"value_backtest": _figures(check), "value_check": backtest_block(check)}
 
 
-@stage("churn_backtest", max_age="backtests.max_age", ages=["log", "service"], may_fail=True)
+@stage("churn_backtest", "churn_checks", max_age="backtests.max_age", ages=["log", "service"], may_fail=True)
 def backtest_churn(log: Transactions, service: pd.DataFrame | None = None, *, churn: Any) -> dict[str, Any]:
     """Churn at past origins."""
     more: dict[str, Any] = {} if service is None else {"service": ServiceRecords(service)}
-    return {"churn_backtest": backtest(ChurnModel(churn.horizon), log, **more)}
+    check = backtest(ChurnModel(churn.horizon), log, **more)
+    blocks = [backtest_block(check)]
+    if isinstance(check, ChurnBacktest) and len(check.gains.table):
+        blocks.append(churn_targeting(check))
+    return {"churn_backtest": _figures(check), "churn_checks": blocks}
 
 
-@stage("repurchase_backtest", max_age="backtests.max_age", may_fail=True)
+@stage("repurchase_backtest", "repurchase_check", max_age="backtests.max_age", ages=["log"], may_fail=True)
 def backtest_repurchase(log: Transactions, *, repurchase: Any) -> dict[str, Any]:
     """The next purchase at past origins."""
     by = item_of(log, repurchase)
     if by is None:
         return {}
-    model = NextPurchase(by=by, exclude=repurchase.exclude)
-    return {"repurchase_backtest": backtest(model, log, horizon=repurchase.horizon)}
+    check = backtest(NextPurchase(by=by, exclude=repurchase.exclude), log, horizon=repurchase.horizon)
+    return {"repurchase_backtest": _figures(check), "repurchase_check": backtest_block(check)}
+
+
+def _figures(check: Backtest) -> dict[str, Any]:
+    """A backtest for ``run.json``; a score that cannot be had from these rows is null."""
+    scores = {
+        str(model): {str(name): round(float(value), 6) if pd.notna(value) else None for name, value in row.items()}
+        for model, row in check.mean.iterrows()
+    }
+    return {"subject": check.subject, "as_of": str(check.scores["origin"].max()), "scores": scores}

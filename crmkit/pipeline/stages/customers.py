@@ -16,6 +16,10 @@ from crmkit.pipeline.history import Previous
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import check_members
 from crmkit.pipeline.stage import stage
+from crmkit.reports.blocks.churn import churn as churn_block
+from crmkit.reports.blocks.segments import segments
+from crmkit.reports.blocks.service import win_back as win_back_block
+from crmkit.reports.blocks.tiers import concentration, tier_changes, tiers
 from crmkit.segments.labels import labelled
 from crmkit.segments.tiers import ValueTiers
 from crmkit.summaries.customers import btyd_summary, rfm_table, weekly_spend
@@ -94,15 +98,16 @@ def score_churn(log: Transactions, churn_model: ChurnModel, service: pd.DataFram
     return {"customer_risks": churn_model.predict(log, service=_records(service))}
 
 
-@stage("win_back")
+@stage("win_back", "win_back_block")
 def win_back(
-    log: Transactions, churn_model: ChurnModel, service: pd.DataFrame | None = None, *, win_back: Any
+    log: Transactions, churn_model: ChurnModel, service: pd.DataFrame | None = None, *, win_back: Any, currency: str
 ) -> dict[str, Any]:
     """Customers who are cooling, at risk, frozen or lost, the most value at risk first."""
-    return {"win_back": churn_model.win_back(log, service=_records(service), n=win_back.n)}
+    found = churn_model.win_back(log, service=_records(service), n=win_back.n)
+    return {"win_back": found, "win_back_block": win_back_block(found, currency=currency)}
 
 
-@stage("customers", "tier_changes", "moved")
+@stage("customers", "tier_changes", "headline", "tier_blocks", "segment_blocks", "churn_block")
 def customers(
     customer_summary: pd.DataFrame,
     customer_values: pd.DataFrame,
@@ -113,7 +118,9 @@ def customers(
     service_signals: pd.DataFrame | None = None,
     *,
     value: Any,
+    churn: Any,
     thresholds: Any,
+    currency: str,
 ) -> dict[str, Any]:
     """All that is known of each customer, in one row; segments and tiers are held by those of the run before."""
     rule = ValueTiers(shares=value.tiers)
@@ -127,7 +134,21 @@ def customers(
         table = table.merge(service_signals, on="customer_id", how="left")
         table["open_complaints"] = table["open_complaints"].fillna(0).astype("int64")
     moved = before.moved(table, rule) if before else None
-    return {"customers": table, "tier_changes": moved and moved.changes, "moved": moved}
+    told = [tiers(table, currency=currency), concentration(table, currency=currency)]
+    if before and moved:
+        told.append(tier_changes(moved, before.day, currency=currency))
+    return {
+        "customers": table,
+        "tier_changes": moved and moved.changes,
+        "headline": [
+            (float(len(table)), "customers"),
+            (float(table["value"].sum()), f"value expected in {value.horizon} days"),
+            (float(table["value_at_risk"].sum()), f"at risk in {churn.horizon} days"),
+        ],
+        "tier_blocks": told,
+        "segment_blocks": [segments(table, currency=currency)],
+        "churn_block": churn_block(table, churn.horizon, currency=currency),
+    }
 
 
 def _comparable(previous: Previous | None, customers: pd.DataFrame, value: Any) -> Previous | None:

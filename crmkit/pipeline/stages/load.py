@@ -16,6 +16,7 @@ from crmkit.ingest.tables import Products
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import check_categories, check_last_days, check_rejected
 from crmkit.pipeline.stage import stage
+from crmkit.reports.blocks.deliveries import data_quality
 from crmkit.summaries.sales import n_later
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
@@ -50,7 +51,7 @@ def load(
     return {"delivery": log, "received": replace(rejections, path=Path(table.name)), "rejections": table}
 
 
-@stage("log", "read")
+@stage("log", "read", "delivery_block")
 def check_delivery(
     delivery: Transactions, received: Rejections, rejections: Path, as_of: date, *, thresholds: Any
 ) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def check_delivery(
     check_last_days(delivery, as_of, thresholds.missing_days)
     check_categories(delivery, as_of, thresholds.vanished_categories)
     later = n_later(delivery, as_of)
-    return {"log": delivery.up_to(as_of), "read": _read(received, later)}
+    return {"log": delivery.up_to(as_of), "read": _read(received, later), "delivery_block": data_quality(received)}
 
 
 def _read(received: Rejections, later: int) -> dict[str, Any]:

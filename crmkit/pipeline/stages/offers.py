@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ import pandas as pd
 from crmkit.campaigns.contact_history import LastCampaign
 from crmkit.offers.deals import Deals
 from crmkit.offers.plan import OfferPlan
-from crmkit.offers.result import OfferResult
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import why_none
 from crmkit.pipeline.stage import stage
+from crmkit.reports.blocks.campaigns import campaign as campaign_block
+from crmkit.reports.blocks.offers import offers as offer_block
 from crmkit.reports.lists.mailing import write_offers
 from crmkit.segments.brand_usage import BrandUsage
 from crmkit.transactions.log import Transactions
@@ -24,10 +24,13 @@ from crmkit.transactions.log import Transactions
 _BY_USAGE = ["brand_group", "value_light", "value_medium", "value_heavy"]
 
 
-@stage("last_campaign", may_fail=True)
+@stage("last_campaign", "campaign", "campaign_block", may_fail=True)
 def measure_campaign(log: Transactions, campaign_tables: Mapping[str, Any], *, offers: Any) -> dict[str, Any]:
     """What the newest campaign brought whose days are over."""
-    return {"last_campaign": LastCampaign.of(campaign_tables, log, offers.response)}
+    found = LastCampaign.of(campaign_tables, log, offers.response)
+    if found is None:
+        return {}
+    return {"last_campaign": found, "campaign": {"told": str(found)}, "campaign_block": campaign_block(found)}
 
 
 @stage("deal_usage")
@@ -43,7 +46,7 @@ def usage_for_deals(log: Transactions, deals: pd.DataFrame, usage: pd.DataFrame 
     return {"deal_usage": BrandUsage().fit(log).predict(log)}
 
 
-@stage("offers", "mailing", "control", "planned", "offer_plan", "plan", "offer_tips")
+@stage("offers", "mailing", "control", "planned", "plan", "offer_tips", "offer_block")
 def plan_offers(
     repurchases: pd.DataFrame,
     customers: pd.DataFrame,
@@ -56,6 +59,7 @@ def plan_offers(
     *,
     offers: Any,
     repurchase: Any,
+    currency: str,
     folder: Path,
 ) -> dict[str, Any]:
     """Which member gets which deal, and who is held back."""
@@ -74,13 +78,7 @@ def plan_offers(
         "mailing": folder / "offers.csv",
         "control": plan.control,
         "planned": plan.planned,
-        "offer_plan": _without_members(plan),
-        "plan": {"objective": plan.objective, "gap": plan.gap},
+        "plan": {"objective": plan.objective, "gap": plan.gap, "members": plan.n_served},
         "offer_tips": plan.tips,
+        "offer_block": offer_block(plan, currency=currency),
     }
-
-
-def _without_members(plan: OfferResult) -> OfferResult:
-    """The plan's figures; its tables of members are published beside it."""
-    empty: dict[str, Any] = {name: getattr(plan, name).head(0) for name in ("offers", "control", "planned", "tips")}
-    return replace(plan, **empty)

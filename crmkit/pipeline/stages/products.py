@@ -6,10 +6,12 @@ from typing import Any
 
 from crmkit.pipeline.stage import stage
 from crmkit.products import life_cycles as curves
+from crmkit.reports.blocks.life_cycles import life_cycles as life_cycle_block
 from crmkit.transactions.log import Transactions
 
 
-@stage("life_cycles")
+@stage("life_cycles", "life_cycle_block")
 def life_cycles(log: Transactions, *, life_cycle: Any) -> dict[str, Any]:
     """Introduction, growth, maturity or decline of each item."""
-    return {"life_cycles": curves.life_cycle(log, **life_cycle.model_dump())}
+    table = curves.life_cycle(log, **life_cycle.model_dump())
+    return {"life_cycles": table, "life_cycle_block": life_cycle_block(table)}

@@ -9,6 +9,7 @@ import pandas as pd
 from crmkit.exceptions import ConfigError
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
+from crmkit.reports.blocks.repurchase import repurchases as upcoming
 from crmkit.repurchase.next_purchase import NextPurchase
 from crmkit.transactions.log import Transactions
 
@@ -32,7 +33,7 @@ def item_of(log: Transactions, repurchase: Any) -> str | None:
     return repurchase.by or next((name for name in ("category", "product_id") if name in log.items), None)
 
 
-@stage("repurchases", "repurchased")
+@stage("repurchases", "repurchased", "repurchase_block")
 def score_repurchases(
     log: Transactions, repurchase_model: NextPurchase, products: pd.DataFrame | None = None, *, repurchase: Any
 ) -> dict[str, Any]:
@@ -41,4 +42,5 @@ def score_repurchases(
     if repurchase_model.item == "product_id" and products is not None:
         names = products.set_index("product_id")["name"]
         due.insert(2, "name", due["product_id"].map(names).fillna(due["product_id"]))
-    return {"repurchases": due, "repurchased": {"item": repurchase_model.item}}
+    item = repurchase_model.item
+    return {"repurchases": due, "repurchased": {"item": item}, "repurchase_block": upcoming(due, item)}

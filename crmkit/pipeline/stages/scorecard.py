@@ -13,12 +13,13 @@ from crmkit.exceptions import CrmkitError, RefusedError
 from crmkit.pipeline.history import Published
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
+from crmkit.reports.blocks.scorecard import scorecard as scorecard_block
 from crmkit.transactions.log import Transactions
 
 QUESTIONS = {"churn_drift": "Churn", "repurchase_drift": "Next purchase", "value_drift": "Lifetime value"}
 
 
-@stage("scorecard", *QUESTIONS)
+@stage("scorecard", *QUESTIONS, "scorecard_block")
 def scorecard(
     log: Transactions,
     earlier_runs: Sequence[Published],
@@ -39,7 +40,12 @@ def scorecard(
     found = {name: drift(table, question, scorecard.warn) for name, question in QUESTIONS.items()}
     for name, one in found.items():
         _tell(QUESTIONS[name], one["by"], scorecard)
-    return {"scorecard": table, **{name: {"since": one["since"]} for name, one in found.items()}}
+    block = scorecard_block(table) if len(table) else None
+    return {
+        "scorecard": table,
+        "scorecard_block": block,
+        **{name: {"since": one["since"]} for name, one in found.items()},
+    }
 
 
 def due(runs: Sequence[Published], log: Transactions, horizon: Callable[[Published], int]) -> list[Published]:

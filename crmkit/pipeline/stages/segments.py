@@ -10,6 +10,7 @@ import pandas as pd
 from crmkit.ingest.tables import Costs
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
+from crmkit.reports.blocks import groups as blocks
 from crmkit.segments.brand_usage import BrandUsage, own_brand_change
 from crmkit.segments.clusters import CustomerClusters
 from crmkit.segments.relationships import RelationshipLevel
@@ -19,7 +20,7 @@ from crmkit.transactions.log import Transactions
 _OWN_BRAND = "own_brand"
 
 
-@stage("usage", "usage_groups")
+@stage("usage", "usage_groups", "usage_block")
 def brand_usage(log: Transactions, *, brand_usage: Any) -> dict[str, Any]:
     """Who uses which brands and how much, in each category."""
     if not {brand_usage.by, "brand_type"} <= set(log.items):
@@ -27,20 +28,25 @@ def brand_usage(log: Transactions, *, brand_usage: Any) -> dict[str, Any]:
         return {}
     model = BrandUsage(**brand_usage.model_dump()).fit(log)
     usage = model.predict(log)
-    return {"usage": usage, "usage_groups": model.summary(usage)}
+    groups = model.summary(usage)
+    return {"usage": usage, "usage_groups": groups, "usage_block": blocks.brand_usage(groups)}
 
 
-@stage("relationships", "relationship_levels")
-def relationships(log: Transactions, costs: pd.DataFrame | None = None, *, relationships: Any) -> dict[str, Any]:
+@stage("relationships", "relationship_levels", "relationship_block")
+def relationships(
+    log: Transactions, costs: pd.DataFrame | None = None, *, relationships: Any, currency: str
+) -> dict[str, Any]:
     """How close the relationship with each customer is, and whether it pays."""
     levels = RelationshipLevel(**relationships.model_dump())
     found = levels.assess(log, None if costs is None else Costs(costs))
     by_level = found.table.groupby("level", observed=True)
     counts = by_level.agg(customers=("customer_id", "size"), sales=("sales", "sum"), loss=("loss", "sum"))
-    return {"relationships": found.table, "relationship_levels": counts.reset_index()}
+    table = counts.reset_index()
+    told = blocks.relationships(table, currency=currency)
+    return {"relationships": found.table, "relationship_levels": table, "relationship_block": told}
 
 
-@stage("target_groups", "target_group_steps", "target_group_trends")
+@stage("target_groups", "target_group_steps", "target_group_trends", "target_group_block")
 def target_groups(log: Transactions, customers: pd.DataFrame, *, target_groups: Mapping[str, Any]) -> dict[str, Any]:
     """Members who meet stated conditions, counted step by step, and how they develop."""
     tables = [customers]
@@ -54,14 +60,17 @@ def target_groups(log: Transactions, customers: pd.DataFrame, *, target_groups: 
         for name, stated in target_groups.items()
         if stated.measure
     ]
+    steps = pd.concat([group.steps.assign(group=name) for name, group in groups.items()], ignore_index=True)
+    trend = pd.concat(trends, ignore_index=True) if trends else None
     return {
         "target_groups": pd.concat([group.members.assign(group=name) for name, group in groups.items()]),
-        "target_group_steps": pd.concat([group.steps.assign(group=name) for name, group in groups.items()]),
-        "target_group_trends": pd.concat(trends) if trends else None,
+        "target_group_steps": steps,
+        "target_group_trends": trend,
+        "target_group_block": blocks.target_groups(steps, trend),
     }
 
 
-@stage("clusters", "cluster_profiles", "cluster_model")
+@stage("clusters", "cluster_profiles", "cluster_model", "cluster_block")
 def clusters(
     customers: pd.DataFrame, previous_clusters: tuple[Any, pd.DataFrame] | None = None, *, clusters: Any
 ) -> dict[str, Any]:
@@ -74,4 +83,5 @@ def clusters(
     held = labels.set_index("customer_id")["cluster"] if labels is not None and known else None
     found = model.segment(rows, previous=held).rename("cluster").reset_index()
     model.labels_ = model.labels_[:0]
-    return {"clusters": found, "cluster_profiles": model.profiles_, "cluster_model": model}
+    told = blocks.clusters(model.profiles_)
+    return {"clusters": found, "cluster_profiles": model.profiles_, "cluster_model": model, "cluster_block": told}

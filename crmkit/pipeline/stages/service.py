@@ -9,14 +9,16 @@ import pandas as pd
 
 from crmkit.ingest.tables import ServiceRecords
 from crmkit.pipeline.stage import stage
+from crmkit.reports.blocks.service import service as service_block
 from crmkit.segments.contact_lists import contact_lists
 from crmkit.summaries.service import service_signals as signals_of
 
 
-@stage("service_signals")
+@stage("service_signals", "service_block")
 def service_signals(service: pd.DataFrame, as_of: date) -> dict[str, Any]:
     """Open complaints and satisfaction of each customer with a record."""
-    return {"service_signals": signals_of(ServiceRecords(service), as_of)}
+    signals = signals_of(ServiceRecords(service), as_of)
+    return {"service_signals": signals, "service_block": service_block(signals)}
 
 
 @stage("recovery")

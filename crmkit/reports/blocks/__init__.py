@@ -9,10 +9,14 @@ from crmkit.reports.blocks.backtests import backtest, churn_targeting
 from crmkit.reports.blocks.campaigns import campaign
 from crmkit.reports.blocks.churn import churn
 from crmkit.reports.blocks.deliveries import data_quality
+from crmkit.reports.blocks.groups import brand_usage, clusters, relationships, target_groups
+from crmkit.reports.blocks.life_cycles import life_cycles
 from crmkit.reports.blocks.offers import offers
 from crmkit.reports.blocks.repurchase import repurchases
 from crmkit.reports.blocks.sales import sales
+from crmkit.reports.blocks.scorecard import scorecard
 from crmkit.reports.blocks.segments import segments
+from crmkit.reports.blocks.service import service, win_back
 from crmkit.reports.blocks.tiers import concentration, tier_changes, tiers
 
 __all__ = ["BLOCKS"]
@@ -21,6 +25,7 @@ BLOCKS: dict[str, Callable[..., Block]] = {
     block.__name__: block
     for block in (
         sales, tiers, concentration, tier_changes, segments, churn, repurchases, campaign, offers, backtest,
-        churn_targeting, data_quality,
+        churn_targeting, data_quality, scorecard, brand_usage, relationships, target_groups, clusters, life_cycles,
+        service, win_back,
     )
 }  # fmt: skip
