@@ -12,13 +12,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 import scipy
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from crmkit import __version__
 from crmkit._atomic import replacing
 from crmkit._fitted import NotFittedError
 from crmkit._types import Floats
-from crmkit.exceptions import ConfigError, ContractError, CrmkitWarning, ExtractError
+from crmkit.exceptions import ConfigError, ContractError, CrmkitWarning, ExtractError, ModelError
 from crmkit.models._bgnbd_math import PRIOR_SD, Maximum
 from crmkit.models._columns import cells_hash
 from crmkit.models.documents import document_of, finite, model_of
@@ -37,6 +38,10 @@ class Model(BaseEstimator):  # type: ignore[misc]
 
     mean_columns: ClassVar[tuple[str, ...]] = ()
     """Columns of which a fit on counts of equal customers needs the mean."""
+
+    training_: dict[str, Any]
+    log_likelihood_: float | None
+    aic_: float | None
 
     kinds: ClassVar[dict[str, type[Model]]] = {}
     """Every class of model by its name: what `load_model` can make."""
@@ -58,6 +63,59 @@ class Model(BaseEstimator):  # type: ignore[misc]
         super().__init_subclass__(**keywords)
         if cls.__module__.startswith("crmkit."):
             Model.kinds[cls.__name__] = cls
+
+    @classmethod
+    def from_parameters(cls, covariance: ArrayLike | None = None, **values: Any) -> Self:
+        """A model of given parameters, such as a paper's or another program's, ready for use as if it had been fitted.
+
+        Parameters
+        ----------
+        covariance : array of shape (n_parameters, n_parameters), optional
+            Of the parameters, in the order of ``params_``. Without it they count as known exactly, so that intervals of
+            expected values have no width.
+        **values
+            Every parameter by its name, and settings of the class where they differ from its defaults; coefficients of
+            covariates as ``rate_…`` and ``dropout_…`` with the column's name.
+
+        Raises
+        ------
+        ModelError
+            A parameter is missing, unknown, or not positive and finite.
+
+        Examples
+        --------
+        >>> from crmkit.models import BGNBD
+        >>> model = BGNBD.from_parameters(r=0.243, alpha=4.414, a=0.793, b=2.426)
+        >>> round(model.expected_purchases_new(horizon=52), 2)
+        1.45
+        """
+        settings = {name: values.pop(name) for name in cls._get_param_names() if name in values}
+        model: Self = cls(**settings)
+        model._set(values, covariance)
+        return model
+
+    def _names(self) -> tuple[str, ...]:
+        """Parameters and coefficients, in the order of ``params_``."""
+        return self._parameters
+
+    def _set(self, values: dict[str, float], covariance: ArrayLike | None) -> None:
+        names = self._names()
+        if set(values) != set(names):
+            raise ModelError(f"A {self.label} model has the parameters {list(names)}; given were {sorted(values)}.")
+        self.params_ = {name: float(values[name]) for name in names}
+        known = np.zeros((len(names),) * 2) if covariance is None else np.asarray(covariance, dtype=np.float64)
+        positive = all(0 < self.params_[name] < np.inf for name in self._parameters)
+        if not (positive and np.isfinite(list(self.params_.values())).all() and known.shape == (len(names),) * 2):
+            raise ModelError(
+                f"The parameters of a {self.label} model must be positive and finite and a covariance have shape "
+                f"{(len(names),) * 2}; given were {self.params_} and a covariance of shape {known.shape}."
+            )
+        self.covariance_ = known
+        self.standard_errors_ = dict(zip(names, np.sqrt(np.diag(known)).tolist(), strict=True))
+        self.log_likelihood_ = self.aic_ = None
+        self.n_customers_, self.prior_used_, self.converged_ = 0, False, True
+        self.feature_names_in_ = np.array(self.cell_columns, dtype=object)
+        self.training_ = {"given": True, "versions": _versions()}
 
     @property
     def cell_columns(self) -> tuple[str, ...]:
@@ -111,7 +169,7 @@ class Model(BaseEstimator):  # type: ignore[misc]
         errors = np.sqrt(np.diag(self.covariance_)).tolist()
         self.standard_errors_ = dict(zip(self._parameters, errors, strict=True))
         self.log_likelihood_ = float(log_likelihood)
-        self.aic_ = 2 * len(self._parameters) - 2 * self.log_likelihood_
+        self.aic_ = 2 * len(self._parameters) - 2 * float(log_likelihood)
         self.n_customers_ = int(n)
         self.converged_ = best.converged
         if not (best.converged or self.prior_used_):
@@ -133,13 +191,17 @@ class Model(BaseEstimator):  # type: ignore[misc]
 
     def _remember(self, names: tuple[str, ...], columns: list[Floats], count: Floats) -> None:
         """Store what is known of the training: how much, of what, and by which versions. Callers may add to it."""
-        self.training_: dict[str, Any] = {
+        self.training_ = {
             "n_customers": float(count.sum()),
             "n_cells": len(count),
             "columns": list(names),
             "cells_sha256": cells_hash(*columns, count),
-            "versions": {"crmkit": __version__, "numpy": np.__version__, "scipy": scipy.__version__},
+            "versions": _versions(),
         }
+
+
+def _versions() -> dict[str, str]:
+    return {"crmkit": __version__, "numpy": np.__version__, "scipy": scipy.__version__}
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:

@@ -142,6 +142,9 @@ class CovariateModel(PurchaseModel):
     def _coefficients(self) -> tuple[str, ...]:
         return tuple(f"{role}_{name}" for role in self._moves for name in self._named(role))
 
+    def _names(self) -> tuple[str, ...]:
+        return (*self._parameters, *self._coefficients)
+
     # Fitting, in covariates that have mean 0 and standard deviation 1.
 
     def _likelihood(self, *columns: Floats, count: Floats) -> Likelihood:
@@ -232,7 +235,7 @@ class CovariateModel(PurchaseModel):
         self.params_ |= dict(zip(self._coefficients, best.params[k:].tolist(), strict=True))
         errors = np.sqrt(np.diag(self.covariance_))[k:].tolist()
         self.standard_errors_ |= dict(zip(self._coefficients, errors, strict=True))
-        self.aic_ = 2 * len(self.params_) - 2 * self.log_likelihood_
+        self.aic_ = 2 * len(self.params_) - 2 * log_likelihood
 
     # Answers, from the parameters of each customer.
 

@@ -71,6 +71,13 @@ class RegularModel(PurchaseModel):
         self._keep_fit(cells, best, value - in_units)
         return self
 
+    def _set(self, values: dict[str, float], covariance: ArrayLike | None) -> None:
+        self._check_k()
+        if self.k is None:
+            raise ModelError(f"A {self.label} model of given parameters needs its k, a whole number of 1 to {K_MOST}.")
+        super()._set(values, covariance)
+        self.k_, self.k_log_likelihoods_ = int(self.k), np.array([])
+
     def _check_k(self) -> None:
         if self.k is not None and not (isinstance(self.k, int | np.integer) and 1 <= self.k <= K_MOST):
             raise ModelError(f"k must be a whole number of 1 to {K_MOST}, or None to estimate it; it is {self.k!r}.")

@@ -113,9 +113,15 @@ class GammaGamma(Model):
         units = np.where(np.array(self._parameters) == "gamma", scale, 1.0)
         self._remember(_COLUMNS, [x, z], count)
         self._keep(best, units, best.value - count.sum() * np.log(scale), count.sum())
-        self.correlation_ = _correlation(x, z, count)
+        self.correlation_: float | None = _correlation(x, z, count)
         self.feature_names_in_ = np.array(_COLUMNS, dtype=object)
         return self
+
+    def _set(self, values: dict[str, float], covariance: ArrayLike | None) -> None:
+        super()._set(values, covariance)
+        if not self.params_["q"] > 1:
+            raise ModelError(f"q must be above 1, or the mean spend is infinite; it is {self.params_['q']:g}.")
+        self.n_left_out_, self.correlation_ = 0, None
 
     def _maximise(self, x: Floats, z: Floats, count: Floats) -> formulas.Maximum:
         likelihood, n, size = self._likelihood(x, z, count), count.sum(), len(self._parameters)

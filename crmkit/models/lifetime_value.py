@@ -6,13 +6,11 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from statistics import NormalDist
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import chi2
 from sklearn.base import clone
 
 from crmkit._types import Floats, Interval, Table
@@ -21,6 +19,7 @@ from crmkit.models._base import Model, ScoreTerm
 from crmkit.models._columns import SPEND_RULES, aligned, check_number, read_columns
 from crmkit.models._futures import Terms, bounds, futures
 from crmkit.models._interpolation import purchases_at_nodes
+from crmkit.models._spend_dependence import dependence_note, is_material, spend_dependence
 from crmkit.models._value_intervals import (
     Parts,
     checked_level,
@@ -33,8 +32,6 @@ from crmkit.models._value_intervals import (
 from crmkit.models.cohort_value import CohortValue
 from crmkit.models.gamma_gamma import GammaGamma, GammaGammaTrend
 from crmkit.models.purchase_model import PurchaseModel
-
-_CERTAIN, _MATERIAL = 0.01, 1.25
 
 
 class CustomerLifetimeValue(Model):
@@ -115,6 +112,39 @@ class CustomerLifetimeValue(Model):
         self.annual_discount = annual_discount
         self.margin = margin
 
+    @classmethod
+    def from_models(cls, purchases: PurchaseModel, spend: GammaGamma, **settings: float) -> Self:
+        """Of two models that are fitted already, or were made by ``from_parameters``.
+
+        Parameters
+        ----------
+        purchases, spend : fitted models
+        **settings
+            horizon, annual_discount, margin.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma
+        >>> purchases = BGNBD.from_parameters(r=0.243, alpha=4.414 * 7, a=0.793, b=2.426)
+        >>> spend = GammaGamma.from_parameters(p=6.25, q=3.74, gamma=15.44)
+        >>> table = pd.DataFrame({"frequency": [0, 9], "recency": [0, 259], "T": 273, "monetary_value": [None, 22]})
+        >>> CustomerLifetimeValue.from_models(purchases, spend, horizon=90).predict(table).round(2).tolist()
+        [2.8, 44.77]
+        """
+        purchases._check_fitted()
+        spend._check_fitted()
+        model = cls(clone(purchases), clone(spend), **settings)
+        model._check_settings()
+        return model._keep_parts(purchases, spend)
+
+    def _keep_parts(self, purchases: PurchaseModel, spend: GammaGamma) -> Self:
+        self.purchases_, self.spend_ = purchases, spend
+        self.n_customers_ = purchases.n_customers_
+        names = [*purchases.feature_names_in_, *spend.feature_names_in_]
+        self.feature_names_in_ = np.array(list(dict.fromkeys(names)), dtype=object)
+        return self
+
     def fit(self, customers: Table, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit a copy of each model, and test whether spend depends on frequency; the ones given stay as they are.
 
@@ -145,13 +175,12 @@ class CustomerLifetimeValue(Model):
         if type(plain) is GammaGamma and plain.correlation_ is not None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", CrmkitWarning)
-                self._test_spend(plain, fit(GammaGammaTrend()))
+                trend = fit(GammaGammaTrend())
+            self.spend_dependence_ = spend_dependence(plain, trend)
+            self.spend_ = trend if self.spend_dependence_ and is_material(self.spend_dependence_) else plain
         for warning in said if self.spend_ is plain else ():
             warnings.warn(warning.message, stacklevel=3)
-        self.n_customers_ = self.purchases_.n_customers_
-        names = [*self.purchases_.feature_names_in_, *self.spend_.feature_names_in_]
-        self.feature_names_in_ = np.array(list(dict.fromkeys(names)), dtype=object)
-        return self
+        return self._keep_parts(self.purchases_, self.spend_)
 
     def _check_settings(self) -> None:
         if self.horizon != math.inf:
@@ -161,29 +190,6 @@ class CustomerLifetimeValue(Model):
             raise ModelError(
                 "annual_discount must be above 0 for an infinite horizon: the undiscounted sum has no end."
             )
-
-    def _test_spend(self, plain: GammaGamma, trend: GammaGammaTrend) -> None:
-        if trend.prior_used_:
-            return
-        factor, error = trend.params_["per_doubling"], trend.standard_errors_["per_doubling"]
-        far = np.exp(1.96 * error / factor)
-        around = 1.96 / math.sqrt(max(plain.n_customers_ - 3, 1))
-        correlation = plain.correlation_ or 0.0
-        centre = np.arctanh(np.clip(correlation, -0.999999, 0.999999))
-        p_value = 2 * NormalDist().cdf(-abs(math.log(factor)) * factor / error)
-        if not plain.prior_used_:
-            p_value = float(chi2.sf(2 * max(trend.log_likelihood_ - plain.log_likelihood_, 0.0), 1))
-        self.spend_dependence_ = {
-            "correlation": correlation,
-            "correlation_low": float(np.tanh(centre - around)),
-            "correlation_high": float(np.tanh(centre + around)),
-            "per_doubling": factor,
-            "per_doubling_low": float(factor / far),
-            "per_doubling_high": float(factor * far),
-            "p_value": p_value,
-        }
-        if p_value < _CERTAIN and not 1 / _MATERIAL <= factor <= _MATERIAL:
-            self.spend_ = trend
 
     def predict(self, customers: Table) -> pd.Series[float]:
         """Discounted value expected of each customer in days 1 to ``horizon``, in the table's currency unit.
@@ -196,7 +202,7 @@ class CustomerLifetimeValue(Model):
         self._check_fitted()
         self._check_settings()
         value = self.margin * self.spend_.expected_value(customers) * self.purchases_ahead(customers)
-        return aligned(value.to_numpy(), customers, "lifetime_value")
+        return aligned(np.asarray(value, dtype=np.float64), customers, "lifetime_value")
 
     def purchases_ahead(self, customers: Table) -> pd.Series[float]:
         """Purchases expected of each customer within the horizon, each discounted from its own moment."""
@@ -310,7 +316,7 @@ class CustomerLifetimeValue(Model):
             n_one_time=int(once.sum()),
             value_one_time=float(value[once].sum()),
             spend_one_time=float(self.spend_.expected_value(_ONE_TIME).iloc[0]),
-            note=self._note(),
+            note=dependence_note(self.spend_dependence_, isinstance(self.spend_, GammaGammaTrend)),
         )
 
     def bootstrap(self, customers: Table, n: int = 50, seed: int = 0) -> Self:
@@ -373,18 +379,6 @@ class CustomerLifetimeValue(Model):
         names = list(self.feature_names_in_)
         frame = customers if isinstance(customers, pd.DataFrame) else pd.DataFrame({n: customers[n] for n in names})
         return futures(self._parts(), self._log_covariance(), frame, terms, n_draws, seed)
-
-    def _note(self) -> str:
-        found = self.spend_dependence_
-        if found is None:
-            return ""
-        used = isinstance(self.spend_, GammaGammaTrend)
-        return (
-            f"Spend and frequency: correlation {found['correlation']:.2f} ({found['correlation_low']:.2f} to "
-            f"{found['correlation_high']:.2f}), spend × {found['per_doubling']:.2f} for each doubling of purchases "
-            f"(p = {found['p_value']:.2g}); "
-            + ("the spend model follows it." if used else "the spend model takes them as independent.")
-        )
 
 
 _ONE_TIME = pd.DataFrame({"frequency": [0.0], "monetary_value": [0.0]})

@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 from crmkit.exceptions import ContractError, CrmkitError, ExtractError, ModelError, PublishError
 from crmkit.models import BGNBD, PURCHASE_MODELS, CustomerLifetimeValue, GammaGamma, load_model
+from crmkit.models.scoring import score_customers
 
 TABLE = pd.DataFrame(
     {
@@ -331,3 +332,67 @@ def test_nothing_overflows_at_the_ends_of_the_earth(model):
     assert model.probability_alive(corners).between(0, 1).all()
     assert model.residual_purchases(corners, 0.1).between(0, 1e8).all()
     assert 0 <= model.probability_of(5_000, 3_650) <= 1
+
+
+# -- Models of given parameters ---------------------------------------------------------------------------------------
+
+
+def given(model):
+    """The same model by its parameters alone, as somebody who read them in a paper would make it."""
+    settings = {"k": model.k_} if hasattr(model, "k_") else {}
+    return type(model).from_parameters(covariance=model.covariance_, **settings, **model.params_)
+
+
+@purchase_model
+def test_a_model_of_given_parameters_answers_as_the_fitted_one(model, tmp_path):
+    model = fitted(model)
+    other = given(model)
+    for ask in ("probability_alive", "expected_purchases", "probability_no_purchase", "discounted_purchases"):
+        terms = {"probability_alive": (), "discounted_purchases": (90, 0.1)}.get(ask, (90,))
+        pd.testing.assert_series_equal(getattr(other, ask)(TABLE, *terms), getattr(model, ask)(TABLE, *terms))
+    assert other.probability_of(1, 90) == model.probability_of(1, 90)
+    pd.testing.assert_frame_equal(other.simulate(50, 200.0, seed=1), model.simulate(50, 200.0, seed=1))
+    again = load_model(other.save(tmp_path / "given.json"))
+    assert again.params_ == model.params_
+    assert again.log_likelihood_ is None
+    assert other.standard_errors_ == pytest.approx(model.standard_errors_)
+    scored = score_customers(TABLE, p_alive=again.probability_alive)
+    pd.testing.assert_series_equal(scored["p_alive"], model.probability_alive(TABLE), check_names=False)
+
+
+@purchase_model
+def test_a_value_of_given_models_is_that_of_fitted_ones(model):
+    whole = CustomerLifetimeValue(clone(model), GammaGamma(), horizon=180).fit(TABLE, sample_weight=WEIGHT)
+    parts = given(whole.purchases_), given(whole.spend_)
+    other = CustomerLifetimeValue.from_models(*parts, horizon=180)
+    pd.testing.assert_series_equal(other.predict(TABLE), whole.predict(TABLE))
+    pd.testing.assert_frame_equal(other.expected_interval(TABLE), whole.expected_interval(TABLE))
+    exact = CustomerLifetimeValue.from_models(type(parts[0]).from_parameters(
+        **({"k": parts[0].k} if hasattr(parts[0], "k") else {}), **parts[0].params_), GammaGamma.from_parameters(
+        **parts[1].params_) if type(parts[1]) is GammaGamma else parts[1], horizon=180)  # fmt: skip
+    assert (exact.predict_interval(TABLE, n_draws=50)["high"] >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"r": 1.0, "alpha": 2.0, "a": 0.5},
+            r"has the parameters \['r', 'alpha', 'a', 'b'\]; given were \['a', 'alpha', 'r'\]",
+        ),
+        ({"r": -1.0, "alpha": 2.0, "a": 0.5, "b": 1.0}, "positive and finite"),
+        ({"r": 1.0, "alpha": 2.0, "a": 0.5, "b": 1.0, "covariance": [[1.0]]}, "covariance of shape"),
+    ],
+)
+def test_parameters_that_make_no_model_are_refused(values, message):
+    with pytest.raises(ModelError, match=message):
+        BGNBD.from_parameters(**values)
+
+
+def test_what_a_model_of_given_parameters_needs_is_said():
+    with pytest.raises(ModelError, match="q must be above 1"):
+        GammaGamma.from_parameters(p=6.0, q=0.9, gamma=15.0)
+    with pytest.raises(ModelError, match="needs its k"):
+        PURCHASES["MBG/CNBD-k"].from_parameters(r=1.0, alpha=2.0, a=0.5, b=1.0)
+    moved = BGNBD.from_parameters(r=1.0, alpha=2.0, a=0.5, b=1.0, rate_age=0.1, rate_covariates=("age",))
+    assert moved.expected_purchases(TABLE.assign(age=1.0), 90).gt(0).all()
