@@ -30,6 +30,8 @@ EXIT_CODES = """Exit codes: 0 done; 2 wrong usage; 65 data refused; 66 no input;
 74 cannot write; 75 try again later (another run, or a source that is still changing);
 77 not permitted; 78 wrong configuration."""
 
+PACKAGE = Path(__file__).parents[1]
+
 app = typer.Typer(
     help="Customer segments, value, churn, repurchase timing and offer lists from till extracts.",
     epilog=EXIT_CODES,
@@ -192,7 +194,7 @@ def _in_words(result: RunResult) -> str:
 
 def _sample() -> Path:
     """The sample's folder: in a checkout beside the package, in an installed package inside it."""
-    here = Path(__file__).parent
+    here = PACKAGE
     found = [
         folder for folder in (here.parent / "data" / "sample", here / "_sample") if (folder / "crmkit.toml").is_file()
     ]
@@ -274,7 +276,7 @@ def _out_of_memory() -> NoReturn:
 def _place(error: BaseException) -> str:
     """The line of crmkit that an error came from; its message may hold somebody's data and is not told."""
     frames = [
-        frame for frame in extract_tb(error.__traceback__) if f"{Path(__file__).parent}{os.sep}" in frame.filename
+        frame for frame in extract_tb(error.__traceback__) if f"{PACKAGE}{os.sep}" in frame.filename
     ]
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 
