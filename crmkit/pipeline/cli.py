@@ -275,9 +275,7 @@ def _out_of_memory() -> NoReturn:
 
 def _place(error: BaseException) -> str:
     """The line of crmkit that an error came from; its message may hold somebody's data and is not told."""
-    frames = [
-        frame for frame in extract_tb(error.__traceback__) if f"{PACKAGE}{os.sep}" in frame.filename
-    ]
+    frames = [frame for frame in extract_tb(error.__traceback__) if f"{PACKAGE}{os.sep}" in frame.filename]
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
