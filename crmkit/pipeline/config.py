@@ -29,6 +29,7 @@ from crmkit.pipeline.settings import (
     Churn,
     Clusters,
     Count,
+    Engine,
     LifeCycle,
     Lists,
     Offers,
@@ -36,6 +37,7 @@ from crmkit.pipeline.settings import (
     Repurchase,
     Scorecard,
     Section,
+    StoreFolder,
     TargetGroup,
     Thresholds,
     Value,
@@ -185,6 +187,8 @@ class Config(Section):
     repurchase: Repurchase = Repurchase()
     offers: Offers = Offers()
     lists: Lists = Lists()
+    engine: Engine = Engine()
+    store: StoreFolder = StoreFolder()
     scorecard: Scorecard = Scorecard()
     backtests: Backtests = Backtests()
     thresholds: Thresholds = Thresholds()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from crmkit import __version__
 from crmkit._days import as_day
 from crmkit._locks import owned
+from crmkit.engine.duckdb import engine_limits
 from crmkit.exceptions import ConfigError, SourceChangedError
 from crmkit.pipeline import publish
 from crmkit.pipeline.artefacts import Artefact, digest_of, load
@@ -232,7 +233,7 @@ class _Night:
         """Do the work in a folder nobody looks into, and give it its name when it is complete."""
         done, part, runner = self.done, self.part, self.runner(wishes, progress)
         part.mkdir(mode=0o700, exist_ok=True)
-        with publish.full_disk_told(part.parent):
+        with publish.full_disk_told(part.parent), engine_limits(**self.config.engine.model_dump()):
             runner.run()
         if self.delivery.files() != self.inputs:
             raise SourceChangedError("A file changed while it was read. Run again when the delivery is complete.")

@@ -169,3 +169,16 @@ class WinBack(Section):
     """Customers to win back: at most ``n``, the most value at risk first."""
 
     n: Count | None = Field(None, ge=1)
+
+
+class Engine(Section):
+    """Limits of the embedded engine: memory as in "2GB", and threads; `engine_limits` has them for a whole program."""
+
+    memory_limit: str | None = None
+    threads: Count | None = Field(None, ge=1)
+
+
+class StoreFolder(Section):
+    """A `Store` that deliveries are loaded into: a night then reads the files that are new, and nothing else."""
+
+    folder: str | None = None
