@@ -64,6 +64,7 @@ from crmkit.models.scoring import score_file as score_file
 from crmkit.offers.control_group import control_group as control_group
 from crmkit.offers.deals import Deals as Deals
 from crmkit.offers.plan import OfferPlan as OfferPlan
+from crmkit.offers.redemption import RedemptionModel as RedemptionModel
 from crmkit.offers.shares import deal_shares as deal_shares
 from crmkit.offers.tips import choose_tips as choose_tips
 from crmkit.pipeline.nightly import RunResult as RunResult

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmkit._types import Bools, Floats, Ints
+from crmkit.offers.redemption import RedemptionHabits
 from crmkit.offers.solver.market import Candidates, Figures
 
 __all__ = [
@@ -246,7 +247,9 @@ def _lookup(keys: Ints, wanted: Ints) -> tuple[Ints, Bools]:
     return at, keys[at] == wanted
 
 
-def candidates_of(batch: Batch, catalogue: Catalogue, habits: Habits) -> Candidates:
+def candidates_of(
+    batch: Batch, catalogue: Catalogue, habits: Habits, redemption: RedemptionHabits | None = None
+) -> Candidates:
     """Every deal on every due item that the member may have, ordered by member, item and deal."""
     times = np.diff(catalogue.start)[batch.item]
     at = np.repeat(np.arange(len(batch.row)), times)
@@ -267,10 +270,18 @@ def candidates_of(batch: Batch, catalogue: Catalogue, habits: Habits) -> Candida
         allowed &= np.isfinite(p)
     value = catalogue.level_value[level, deal] * catalogue.unit[deal]
     depth = np.where(catalogue.percent[deal], value / 100 * spend, value)
-    figures = expected_gain(
-        p, spend, depth, catalogue.funder_share[deal], catalogue.response[deal], catalogue.margin[deal],
-        catalogue.contact_cost, _brand_share(catalogue, deal, store_share), catalogue.other_margin,
-    )  # fmt: skip
+    if redemption is not None:
+        share, bought = redemption.of_pairs(member, deal, len(catalogue.deal_id))
+        allowed &= redemption.allowed(p, share, bought)
+        figures = redemption.figures(
+            member, share, p, spend, depth, catalogue.funder_share[deal], catalogue.margin[deal], catalogue.other_margin,
+            catalogue.contact_cost,
+        )  # fmt: skip
+    else:
+        figures = expected_gain(
+            p, spend, depth, catalogue.funder_share[deal], catalogue.response[deal], catalogue.margin[deal],
+            catalogue.contact_cost, _brand_share(catalogue, deal, store_share), catalogue.other_margin,
+        )  # fmt: skip
     found = Candidates(member, batch.row[at], deal, level, depth, figures)
     return found if allowed.all() else found.where(allowed)
 

@@ -78,6 +78,13 @@ class Needs:
             .to_pandas()
         )
 
+    def large_spend(self) -> float:
+        """Twice the mean spend on an item; 0 where nothing is due."""
+        money, rows = 0.0, 0
+        for piece in self.pieces(["spend"]):
+            money, rows = money + float(piece["spend"].sum()), rows + int(piece["spend"].notna().sum())
+        return 2 * money / rows if rows else 0.0
+
     def pieces(self, columns: list[str]) -> Iterator[pd.DataFrame]:
         """Some columns of the rows, a piece at a time."""
         if isinstance(self.source, pd.DataFrame):

@@ -73,7 +73,7 @@ def solve_on_spark(terms: Terms, due: Any, customers: Any, usage: Any, received:
         parts.unpersist()
         nobody = problem.sums(problem.kept(lists_near(problem.market(), prices)))
         return result_of(
-            terms, problem.needs, sum((_totals(one["sums"]) for one in results), nobody), prices,
+            terms, problem.needs, problem.limits, sum((_totals(one["sums"]) for one in results), nobody), prices,
             sum(one["value"] for one in results), sum((Counter(one["exclusions"]) for one in results), Counter()), usage=usage is not None,
             offers=lists.where("offer is not null").select("offer.*"), control=control, n_control=control.count(),
             planned=people.select("customer_id").join(control, "customer_id", "left_anti"),
@@ -220,8 +220,9 @@ _ARROW = {"string": pa.string(), "bigint": pa.int64(), "double": pa.float64()}
 def _problem_of(terms: Terms, members: pa.Table) -> tuple[Problem, int]:
     """The problem of a partition's members, and how many these are."""
     given = {name: _records(members[name]) for name in members.column_names if name != "customer_id"}
-    tables = (given.get(name) for name in ("usage", "received", "control"))
-    return Problem.of(terms, Needs(given["due"]), given["customers"], *tables), len(given["customers"])
+    usage, received, control = (given.get(name) for name in ("usage", "received", "control"))
+    problem = Problem.of(terms, Needs(given["due"]), given["customers"], usage, received, control)
+    return problem, len(given["customers"])
 
 
 def _records(column: pa.ChunkedArray) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from crmkit.exceptions import ConfigError
 from crmkit.offers.needs import Needs
 from crmkit.offers.on_spark import solve_on_spark
 from crmkit.offers.problem import Problem, solved
+from crmkit.offers.redemption import RedemptionModel
 from crmkit.offers.result import OfferResult
 from crmkit.offers.terms import Terms
 
@@ -109,6 +110,7 @@ class OfferPlan(Terms):
         customers: Any,
         usage: Any = None,
         received: Any = None,
+        redemption: RedemptionModel | None = None,
     ) -> OfferResult:
         """Draw the control group, then plan the others' lists.
 
@@ -132,6 +134,9 @@ class OfferPlan(Terms):
             deep deals are and who may have those for a brand group.
         received : DataFrame, optional
             customer_id, deal_id: earlier offers, one row each, for limits per member and ``frequency_cap``.
+        redemption : RedemptionModel, optional
+            What is known of redemption. Costs are then expected redemptions, budgets are kept with a stated probability,
+            and the responses are the model's; without it every purchase of the item redeems its deal. Not on Spark.
 
         Raises
         ------
@@ -139,8 +144,10 @@ class OfferPlan(Terms):
             A column is missing, a member (or a member's item) is there twice, or a probability is none.
         """
         if is_spark(due):
+            if redemption is not None:
+                raise ConfigError("Redemption is not modelled on Spark yet. Plan without redemption=, or in memory.")
             return solve_on_spark(self, due, customers, usage, received)
-        problem = Problem.of(self, Needs(due), customers, usage, received)
+        problem = Problem.of(self, Needs(due), customers, usage, received, redemption=redemption)
         chosen, prices, market = solved(problem.market())
         return problem.result(chosen, prices, market)
 

@@ -18,6 +18,7 @@ from crmkit.offers.candidates import Batch, Catalogue, Habits, candidates_of
 from crmkit.offers.control_group import control_group
 from crmkit.offers.eligibility import brand_groups, check_customers, check_table, eligible, list_terms
 from crmkit.offers.needs import Needs
+from crmkit.offers.redemption import RedemptionHabits, RedemptionModel
 from crmkit.offers.result import OfferResult, PlanTotals, result_of
 from crmkit.offers.solver import exact
 from crmkit.offers.solver.dual import Prices, price
@@ -51,6 +52,7 @@ class Problem:
     limits: Limits
     control: pd.DataFrame
     exclusions: Mapping[str, int]
+    redemption: RedemptionHabits | None = None
 
     @classmethod
     def of(
@@ -61,6 +63,7 @@ class Problem:
         usage: pd.DataFrame | None,
         received: pd.DataFrame | None,
         control: pd.DataFrame | None = None,
+        redemption: RedemptionModel | None = None,
     ) -> Self:
         """The problem of these members; the control group is drawn among them unless it is given."""
         item = needs.item
@@ -82,7 +85,27 @@ class Problem:
         slots, worth = list_terms(people, terms.slots, terms.frequency_cap, terms.min_worth or {}, received)
         habits = Habits.of(members, catalogue, usage, received)
         limits = limits_of(terms, deals)
-        return cls(terms, needs, deals, catalogue, habits, people, members, slots, worth, limits, control, exclusions)
+        redeeming = None
+        if redemption is not None:
+            limits = replace(
+                limits, budget=redemption.money_to_plan(limits.budget, _deepest(limits, catalogue, deals, needs))
+            )
+            redeeming = RedemptionHabits.of(redemption, members, pd.Index(catalogue.deal_id))
+        return cls(
+            terms,
+            needs,
+            deals,
+            catalogue,
+            habits,
+            people,
+            members,
+            slots,
+            worth,
+            limits,
+            control,
+            exclusions,
+            redeeming,
+        )
 
     def market(self) -> Market:
         """Every candidate that gains something or serves a demand, and fits the budgets."""
@@ -90,7 +113,7 @@ class Problem:
         reaching: Any = self.limits.by.any(axis=0)
         blocks: list[Block] = []
         for batch in self._batches():
-            found = candidates_of(batch, self.catalogue, self.habits)
+            found = candidates_of(batch, self.catalogue, self.habits, self.redemption)
             useful = (found.figures.gain > 0) | reaching[found.deal] | (self.worth[found.member] > 0)
             found = found.where(useful & (found.figures.cost <= most[found.deal]) & (self.slots[found.member] > 0))
             blocks += blocks_of(found, self.catalogue.place, self.slots, self.worth)
@@ -112,7 +135,9 @@ class Problem:
         for batch in self._batches():
             some = np.isin(batch.item, partners) if len(partners) else np.zeros(len(batch.row), dtype=bool)
             some |= _among(batch.row, rows)
-            found = candidates_of(Batch._make(column[some] for column in batch), self.catalogue, self.habits)
+            found = candidates_of(
+                Batch._make(column[some] for column in batch), self.catalogue, self.habits, self.redemption
+            )
             parts.append(found.where(_among(found.row * n + found.deal, wanted)))
         if not parts:
             nothing, none = np.empty(0), np.empty(0, np.int64)
@@ -129,7 +154,8 @@ class Problem:
         found = self.kept(chosen)
         value = None if market is None else eased_value(market, prices, self.worths(found))
         return result_of(
-            self.terms, self.needs, self.sums(found), prices, value, self.exclusions, usage=bool(len(self.habits.key)),
+            self.terms, self.needs, self.limits, self.sums(found), prices, value, self.exclusions,
+            usage=bool(len(self.habits.key)), redemption=None if self.redemption is None else self.redemption.model,
             offers=self.offers(found), control=self.control, n_control=len(self.control),
             planned=self.people[["customer_id"]], tips=self.tips(),
         )  # fmt: skip
@@ -163,7 +189,7 @@ class Problem:
         first = np.flatnonzero(np.diff(member, prepend=-1))
         slot = np.arange(len(member)) - np.repeat(first, np.diff(first, append=len(member))) + 1
         place = self._items(found)[order]
-        return pd.DataFrame(
+        offers = pd.DataFrame(
             {
                 "customer_id": self.people["customer_id"].take(member).reset_index(drop=True),
                 "deal_id": pd.Series(self.catalogue.deal_id)
@@ -180,6 +206,12 @@ class Problem:
                 "worth": found.worth[order],
             }
         )
+        if self.redemption is None:
+            return offers
+        _, bought = self.redemption.of_pairs(found.member, found.deal, len(self.deals))
+        cost, worth = found.figures.cost, found.worth
+        p_redeem = np.divide(cost, worth, out=np.zeros(len(cost)), where=worth > 0)
+        return offers.assign(p_redeem=p_redeem[order], trial=~bought[order])
 
     def _items(self, found: Candidates) -> Ints:
         """The item that each deal stands on."""
@@ -192,6 +224,13 @@ class Problem:
         if self.terms.tips is None:
             return pd.DataFrame({name: [] for name in ("customer_id", "tip_id", "title", "category", "slot")})
         return choose_tips(self.needs.source, self.terms.tips, self.terms.tip_slots, members=self.members)
+
+
+def _deepest(limits: Limits, catalogue: Catalogue, deals: pd.DataFrame, needs: Needs) -> Floats:
+    """The most that one redemption takes from each budget; of a percentage it is taken of the price, or of a large spend."""
+    price = deals["price"].fillna(needs.large_spend()).to_numpy(float) / 100
+    depth = catalogue.level_value.max(axis=0) * catalogue.unit * np.where(catalogue.percent, price, 1.0)
+    return np.asarray((limits.use * depth).max(axis=1, initial=0.0) + limits.fee)
 
 
 def solved(market: Market) -> tuple[Chosen, Prices, Market | None]:

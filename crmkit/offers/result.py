@@ -11,9 +11,10 @@ import pandas as pd
 
 from crmkit._types import Floats
 from crmkit.offers.needs import Needs
+from crmkit.offers.redemption import RedemptionModel
 from crmkit.offers.solver.dual import Prices, bound_of
 from crmkit.offers.solver.market import Limits
-from crmkit.offers.terms import Terms, budget_table, limits_of, offered_deals
+from crmkit.offers.terms import Terms, budget_table, offered_deals
 
 __all__ = ["OfferResult", "PlanTotals", "result_of"]
 
@@ -30,7 +31,8 @@ class OfferResult:
     offers : DataFrame
         customer_id, deal_id, slot (1 is the member's best), expected_gain, p_purchase (without the deal),
         p_with_deal, expected_cost (to the deal's budget), item, value (of the deal for this member, in the unit of
-        its kind), worth (money off of one redemption). Ordered by customer_id and slot.
+        its kind), worth (money off of one redemption). Ordered by customer_id and slot. Where redemption is modelled also
+        p_redeem (probability of redeeming it) and trial (whether the member never bought what it is for).
     control : DataFrame
         customer_id of the members who could have been offered something and were drawn to get nothing.
     planned : DataFrame
@@ -144,11 +146,13 @@ class PlanTotals:
 def result_of(
     terms: Terms,
     needs: Needs,
+    limits: Limits,
     sums: PlanTotals,
     prices: Prices,
     value: float | None,
     exclusions: Mapping[str, int],
     usage: bool,
+    redemption: RedemptionModel | None = None,
     **tables: Any,
 ) -> OfferResult:
     """The plan, from its sums.
@@ -157,7 +161,7 @@ def result_of(
     plans which lack no more than this one of what is demanded.
     """
     deals, barred = offered_deals(terms, needs)
-    limits, n = limits_of(terms, deals), len(deals)
+    n = len(deals)
     budgets = budget_table(terms, deals).assign(spent=limits.spent(sums.cost, sums.offers), shadow_price=prices.budgets)
     own = budgets.iloc[:n]
     objective = float(sums.gain.sum())
@@ -175,7 +179,7 @@ def result_of(
         n_members=int(sums.members[0]),
         n_served=int(sums.members[1]),
         n_offers=int(sums.offers.sum()),
-        assumptions=_assumptions(terms, share_on_prior, usage),
+        assumptions=_assumptions(terms, share_on_prior, usage, redemption),
         budgets=budgets,
         shortfalls=_shortfalls(terms, limits, sums),
         exclusions=dict(exclusions) | ({_BARRED: barred} if barred else {}),
@@ -197,7 +201,11 @@ def _shortfalls(terms: Terms, limits: Limits, sums: PlanTotals) -> pd.DataFrame:
     return table[table["reached"] < table["wanted"]].astype({"wanted": int, "reached": int}).reset_index(drop=True)
 
 
-def _assumptions(terms: Terms, share_on_prior: float, usage: bool) -> tuple[str, ...]:
+def _assumptions(
+    terms: Terms, share_on_prior: float, usage: bool, redemption: RedemptionModel | None
+) -> tuple[str, ...]:
+    if redemption is not None:
+        return (*redemption.sentences(), f"{terms.margin:.0%} of the spend is earned where a deal states no margin")
     sentences = [
         f"a deal multiplies the odds of the purchase by {terms.response:g} (a prior until a campaign has measured it; "
         f"{share_on_prior:.0%} of the expected gain rests on it)",

@@ -7,13 +7,16 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from offer_tables import deal_rows
+from offer_tables import deal_rows, due_rows, members
 from scipy.stats import poisson
 
 from crmkit import Transactions
-from crmkit.exceptions import ContractError
+from crmkit.exceptions import ConfigError, ContractError
 from crmkit.offers._redemption_math import budget_to_plan, expected_redemption, shrunk_share
 from crmkit.offers.deals import Deals
+from crmkit.offers.plan import OfferPlan
+from crmkit.offers.redemption import RedemptionModel
+from crmkit.offers.result import OfferResult
 from crmkit.offers.shares import deal_shares
 
 ONE = np.ones(1)
@@ -102,3 +105,72 @@ def test_a_deal_that_the_log_cannot_tell_is_refused(split: Callable[..., object]
         deal_shares(
             Transactions.from_extract(table, until="2017-12-31"), Deals.from_extract(deal_rows(1, brand="Mint"))
         )
+
+
+# -- the plan ----------------------------------------------------------------------------------------------------
+
+
+def shares_of(due: pd.DataFrame, deals: pd.DataFrame, **columns: object) -> pd.DataFrame:
+    pairs = due[["customer_id", "category"]].merge(deals[["deal_id", "category"]], on="category")
+    return pairs.drop(columns="category").assign(**({"share": 0.5, "own_days": 3.0} | columns))
+
+
+def planned(deals: pd.DataFrame, due: pd.DataFrame, n: int, model: RedemptionModel, **terms: object) -> OfferResult:
+    plan = OfferPlan(Deals.from_extract(deals), **{"control": 0.0, **terms})  # type: ignore[arg-type]
+    return plan.solve(due, members(n), redemption=model)
+
+
+def test_an_offer_says_how_probably_it_is_redeemed_and_costs_that() -> None:
+    deals, due = deal_rows(1, value=2.5, margin=0.4), due_rows(["M0000"], ["C0"])
+    model = RedemptionModel(shares_of(due, deals), rates=pd.DataFrame({"customer_id": ["M0000"], "rate": [0.6]}))
+    plan = planned(deals, due, 1, model)
+    offer = plan.offers.iloc[0]
+    expected = expected_redemption(*(value * ONE for value in (0.5, 0.5, 0.6, 10.0, 2.5, 1.0, 0.4)), other_margin=0.3)
+    assert offer["p_redeem"] == pytest.approx(expected.p_redeem[0])
+    assert offer["expected_cost"] == pytest.approx(expected.p_redeem[0] * 2.5)
+    assert offer["expected_gain"] == pytest.approx(expected.gain[0])
+    assert not offer["trial"]
+    assert not any("every purchase of the item redeems" in sentence for sentence in plan.assumptions)
+    assert any("kept with a probability of 95%" in sentence for sentence in plan.assumptions)
+
+
+def test_what_a_member_never_bought_is_offered_as_a_trial_or_not_at_all() -> None:
+    deals, due = deal_rows(2, margin=0.4), due_rows(["M0000", "M0001"], ["C0", "C1"])
+    shares = shares_of(due, deals)
+    shares["own_days"] = np.where(shares["deal_id"] == "D0", 3.0, 0.0)
+    assert set(planned(deals, due, 2, RedemptionModel(shares)).offers["deal_id"]) == {"D0"}
+    tried = planned(deals, due, 2, RedemptionModel(shares, trials=True)).offers
+    assert set(tried.loc[tried["trial"], "deal_id"]) == {"D1"}
+    assert planned(deals, due, 2, RedemptionModel(shares.head(0))).offers.empty
+    assert planned(deals, due, 2, RedemptionModel(shares.assign(share=0.05))).offers.empty
+    assert planned(deals, due.assign(p_purchase=0.1), 2, RedemptionModel(shares)).offers.empty
+
+
+def test_budgets_hold_as_often_as_is_said_when_redemptions_are_drawn() -> None:
+    rng = np.random.default_rng(5)
+    deals = deal_rows(4, value=[0.5, 1.0, 2.0, 1.0], budget=[12.0, 30.0, 60.0, 8.0], margin=0.5)
+    due = due_rows(members(800)["customer_id"].tolist(), ["C0", "C1", "C2", "C3"])
+    due = due.assign(p_purchase=rng.beta(3, 3, len(due)))
+    model = RedemptionModel(shares_of(due, deals), uncertainty=0.0)
+    plan = planned(deals, due, 800, model, store_budget=50.0, slots=3)
+    full = planned(deals, due, 800, RedemptionModel(shares_of(due, deals), probability=0.5), slots=3)
+    assert plan.shadow_prices["spent"].sum() > 0.5 * plan.shadow_prices["budget"].sum()
+    assert plan.shadow_prices["spent"].sum() < full.shadow_prices["spent"].sum()
+    assert plan.objective <= plan.bound
+    worth, p = plan.offers["worth"].to_numpy(), plan.offers["p_redeem"].to_numpy()
+    money = np.stack([np.where(rng.random(len(p)) < p, worth, 0) for _ in range(2000)])
+    for deal, budget in zip(plan.shadow_prices["deal_id"], plan.shadow_prices["budget"], strict=True):
+        spent = money[:, (plan.offers["deal_id"] == deal).to_numpy()].sum(axis=1)
+        assert (spent > budget + 1e-9).mean() <= 0.06
+
+
+def test_a_model_that_cannot_be_is_refused() -> None:
+    shares = pd.DataFrame({"customer_id": ["a"], "deal_id": ["D"], "share": [0.5], "own_days": [1.0]})
+    with pytest.raises(ConfigError, match=r"mean=2 is not between 0 and 1; .*probability=1"):
+        RedemptionModel(shares, mean=2, probability=1)
+    with pytest.raises(ContractError, match=r"Columns not found: \['share'\].*shares has"):
+        RedemptionModel(shares.drop(columns="share"))
+    with pytest.raises(ContractError, match="more than once"):
+        RedemptionModel(pd.concat([shares, shares]))
+    with pytest.raises(ContractError, match="rates: a customer_id"):
+        RedemptionModel(shares, rates=pd.DataFrame({"customer_id": ["a", "a"], "rate": 0.1}))

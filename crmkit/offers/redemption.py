@@ -1,0 +1,158 @@
+"""What a plan knows of redemption: each member's share of what a deal is for, and how readily coupons are redeemed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crmkit._checks import require_columns
+from crmkit._types import Bools, Floats, Ints
+from crmkit.exceptions import ConfigError, ContractError
+from crmkit.offers._redemption_math import budget_to_plan, expected_redemption
+from crmkit.offers.solver.market import Figures
+
+__all__ = ["RedemptionHabits", "RedemptionModel"]
+
+
+@dataclass(frozen=True)
+class RedemptionModel:
+    """Redemption as it is known before a plan; `OfferPlan.solve` takes it.
+
+    With it an offer's cost is its expected redemption, its gain counts what later purchases lose, and budgets are planned
+    so far that redemptions stay within them with ``probability``. Without it every purchase of the item is taken to redeem
+    its deal.
+
+    Parameters
+    ----------
+    shares : DataFrame
+        customer_id, deal_id, share, own_days, as ``deal_shares(log, deals)`` gives them; a member and deal that is not in
+        it never bought in the deal's category, and is not offered it.
+    rates : DataFrame, optional
+        customer_id, rate: ``redemption_rates(…).members``; other members have the rate ``mean``.
+    mean, uncertainty : float
+        Rate of redemption at a purchase that qualifies, of a member of whom nothing is known, and the standard deviation
+        of it as a share: those of ``redemption_rates``.
+    probability : float
+        With which each budget is kept.
+    category_response, brand_response : float
+        Log odds ratios, at a discount of 25 %, of buying in the category, and of the deal's goods among it.
+    pantry : float
+        Share of the added purchases that later ones lose.
+    least_p, least_share : float
+        No offer is made where the category is less probably bought, or the deal's goods are a smaller share of it.
+    trials : bool
+        Whether goods that a member never bought may be offered, marked as trial offers.
+
+    Examples
+    --------
+    >>> shares = pd.DataFrame({"customer_id": ["a"], "deal_id": ["D1"], "share": [0.4], "own_days": [3.0]})
+    >>> RedemptionModel(shares).mean
+    0.2
+    """
+
+    shares: pd.DataFrame = field(repr=False)
+    rates: pd.DataFrame | None = field(default=None, repr=False)
+    mean: float = 0.2
+    uncertainty: float = 0.2
+    probability: float = 0.95
+    category_response: float = 0.2
+    brand_response: float = 0.4
+    pantry: float = 0.3
+    least_p: float = 0.15
+    least_share: float = 0.08
+    trials: bool = False
+
+    def __post_init__(self) -> None:
+        between = ("mean", "pantry", "least_p", "least_share")
+        faults = [
+            *(f"{name}={getattr(self, name)!r} is not between 0 and 1" for name in between if not 0 <= getattr(self, name) <= 1),
+            *([f"probability={self.probability!r} is not from 0.5 to below 1"] if not 0.5 <= self.probability < 1 else []),
+            *(
+                f"{name}={getattr(self, name)!r} is not a finite number of at least 0"
+                for name in ("uncertainty", "category_response", "brand_response")
+                if not 0 <= getattr(self, name) < float("inf")
+            ),
+        ]  # fmt: skip
+        if faults:
+            raise ConfigError("; ".join(faults) + ".")
+        require_columns(self.shares, ["customer_id", "deal_id", "share", "own_days"], "shares")
+        if self.shares.duplicated(["customer_id", "deal_id"]).any():
+            raise ContractError("shares: a customer_id and deal_id are there more than once. Pass one row of each.")
+        if self.rates is not None:
+            require_columns(self.rates, ["customer_id", "rate"], "rates")
+            if self.rates["customer_id"].duplicated().any():
+                raise ContractError("rates: a customer_id is there more than once. Pass one row per member.")
+
+    def money_to_plan(self, budget: Floats, depth: Floats) -> Floats:
+        """How much of each budget is planned, where a redemption takes ``depth`` of it at most."""
+        return budget_to_plan(budget, depth, self.probability, self.uncertainty)
+
+    def sentences(self) -> list[str]:
+        """What a plan assumes with this model."""
+        return [
+            f"a coupon in hand is redeemed at {self.mean:.0%} of the purchases that qualify where a member's own rate is not known",
+            f"a discount of 25 % multiplies the odds of buying the deal's goods within the category by "
+            f"{np.exp(self.brand_response):.2f}, and {self.pantry:.0%} of the added purchases are taken from later ones",
+            f"each budget is kept with a probability of {self.probability:.0%}",
+        ]
+
+
+@dataclass(frozen=True)
+class RedemptionHabits:
+    """The model's tables as arrays: rate of each member by number; share and own days by member × deals + deal."""
+
+    model: RedemptionModel
+    rate: Floats
+    key: Ints
+    share: Floats
+    bought: Bools
+
+    @classmethod
+    def of(cls, model: RedemptionModel, members: pd.Index[Any], deal_ids: pd.Index[Any]) -> RedemptionHabits:
+        """Of these members and deals, in this order."""
+        table = model.shares
+        member, deal = (
+            members.get_indexer(pd.Index(table["customer_id"])),
+            deal_ids.get_indexer(pd.Index(table["deal_id"])),
+        )
+        known = np.flatnonzero((member >= 0) & (deal >= 0))
+        key = (member * len(deal_ids) + deal)[known]
+        order = np.argsort(key, kind="stable")
+        rate = np.full(len(members), model.mean)
+        if model.rates is not None:
+            place = members.get_indexer(pd.Index(model.rates["customer_id"]))
+            rate[place[place >= 0]] = model.rates["rate"].to_numpy(float)[place >= 0]
+        rows = known[order]
+        return cls(
+            model, rate, key[order].astype(np.int64), table["share"].to_numpy(float)[rows],
+            table["own_days"].to_numpy(float)[rows] > 0,
+        )  # fmt: skip
+
+    def of_pairs(self, member: Ints, deal: Ints, n_deals: int) -> tuple[Floats, Bools]:
+        """Share of the deal's goods for each member and deal, 0 where unknown, and whether the member ever bought them."""
+        if not len(self.key):
+            return np.zeros(len(member)), np.zeros(len(member), dtype=bool)
+        wanted = member * n_deals + deal
+        at = np.minimum(np.searchsorted(self.key, wanted), len(self.key) - 1)
+        known = self.key[at] == wanted
+        return np.where(known, self.share[at], 0.0), known & self.bought[at]
+
+    def figures(
+        self, member: Ints, share: Floats, p: Floats, spend: Floats, depth: Floats, funder_share: Floats, margin: Floats,
+        other_margin: float, contact_cost: float,
+    ) -> Figures:  # fmt: skip
+        """Gain and cost of offers; what one costs its budget is its expected redemption."""
+        model = self.model
+        found = expected_redemption(
+            p, share, self.rate[member], spend, depth, funder_share, margin, other_margin, model.category_response,
+            model.brand_response, model.pantry,
+        )  # fmt: skip
+        return Figures(found.p_anyway, found.p_with_deal, found.p_redeem * depth, found.gain - contact_cost)
+
+    def allowed(self, p: Floats, share: Floats, bought: Bools) -> Bools:
+        """Where an offer may be made."""
+        model = self.model
+        return (p >= model.least_p) & (share >= model.least_share) & (bought | model.trials)
