@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from crmkit.transactions.log import Transactions
 
-__all__ = ["generated_log", "generated_sales"]
+__all__ = ["SimulatedChain", "generated_log", "generated_sales"]
 
 
 def generated_sales(n_customers: int = 1000, days: int = 365, seed: int = 0) -> pd.DataFrame:
@@ -61,3 +64,172 @@ def generated_log(n_customers: int = 1000, days: int = 365, seed: int = 0) -> Tr
     """
     last = pd.Timestamp("2017-01-01") + pd.Timedelta(days=days - 1)
     return Transactions.from_extract(generated_sales(n_customers, days, seed), until=last.date())
+
+
+@dataclass
+class SimulatedChain:
+    """A grocery chain whose truth is known, to run the loop of lists, redemptions and plans against.
+
+    The world is written from what is known of shoppers, and shares no formula with the models of this package:
+
+    * Households shop in trips, the more probable the longer the last one is ago, more at weekends.
+    * Each uses up its stock of a category at its own pace, and buys, on a trip, when little is left. Some categories are
+      none of theirs; at life events (a child, a pet) a category begins or ends.
+    * Which brand is taken is a choice by taste, habit (what was bought last weighs most) and price, with the household's own
+      sensitivity to price.
+    * Most households never carry a list (about three in five); others do on some trips, few on nearly all. A coupon in hand
+      can be overlooked. One that is used lowers the price, and some then buy ahead: that stock is not bought later.
+
+    Draws of a day depend on the seed and the day alone, so that policies meet the same luck.
+
+    Parameters
+    ----------
+    n_members, n_categories, n_brands : int
+        Brand 0 of each category is the store's own, which is cheaper and earns more.
+    seed : int
+
+    Examples
+    --------
+    >>> chain = SimulatedChain(n_members=50, seed=1)
+    >>> lines, redemptions = chain.advance(28)
+    >>> len(redemptions), sorted(lines.columns)[:4]
+    (0, ['amount', 'brand', 'brand_type', 'category'])
+    """
+
+    n_members: int = 600
+    n_categories: int = 16
+    n_brands: int = 5
+    seed: int = 0
+    day: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng([self.seed, 1])
+        n, c, b = self.n_members, self.n_categories, self.n_brands
+        self.members = np.array([f"{number:06d}" for number in range(n)])
+        self.price = np.round(rng.uniform(1.5, 8.0, c)[:, None] * rng.uniform(0.85, 1.3, (c, b)), 2)
+        self.price[:, 0] = np.round(self.price[:, 1:].mean(axis=1) * 0.8, 2)
+        self.margin = np.where(np.arange(b) == 0, 0.38, 0.24)[None] * np.ones((c, 1))
+        self._pace = rng.gamma(6.0, 1.1, n)  # days between trips
+        self._size = rng.lognormal(0, 0.5, n)[:, None]
+        self._use = self._size * rng.gamma(0.9, 1.0, (n, c)) / rng.uniform(12, 40, c)  # packs a day
+        self._use *= rng.random((n, c)) < rng.beta(3, 2, c)
+        self._event = np.where(rng.random((n, c)) < 0.06, rng.integers(200, 760, (n, c)), 10**6)
+        self._after = np.where(self._use > 0, 0.0, self._size * rng.gamma(0.9, 1.0, (n, c)) / 25)
+        self._taste = rng.gumbel(0, 0.8, (n, c, b)) + rng.normal(0, 0.5, (c, b))
+        self._sensitive = rng.lognormal(0.6, 0.7, n)[:, None, None]
+        self._habit = np.zeros((n, c, b))
+        carrier = rng.random(n)
+        self._carries = np.select([carrier < 0.6, carrier < 0.9], [np.zeros(n), rng.beta(2, 4, n)], rng.beta(8, 2, n))
+        self._notices = rng.beta(6, 2, n)
+        self._ahead = rng.beta(1.5, 4, n)
+        self._stock = self._use * rng.uniform(0, 40, (n, c))
+        self._since_trip = rng.integers(0, 10, n)
+
+    def advance(self, days: int, coupons: pd.DataFrame | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Let some days pass.
+
+        Parameters
+        ----------
+        days : int
+        coupons : DataFrame, optional
+            customer_id, deal_id, category, brand, worth: what is sent for these days; each can be used once.
+
+        Returns
+        -------
+        lines : DataFrame
+            customer_id, purchased_at, amount (paid), order_id, line_id, product_id, category, brand, brand_type, quantity,
+            margin (money earned on it before the coupon).
+        redemptions : DataFrame
+            customer_id, deal_id, redeemed_at, amount, order_id.
+        """
+        worth, deal = self._in_hand(coupons)
+        lines, used = [], []
+        for _ in range(days):
+            bought, taken = self._one_day(worth, deal)
+            lines.append(bought)
+            used.append(taken)
+        return pd.concat(lines, ignore_index=True), pd.concat(used, ignore_index=True)
+
+    def _in_hand(self, coupons: pd.DataFrame | None) -> tuple[Any, Any]:
+        shape = (self.n_members, self.n_categories, self.n_brands)
+        worth, deal = np.zeros(shape), np.full(shape, "", dtype=object)
+        if coupons is not None and len(coupons):
+            at = (
+                np.searchsorted(self.members, coupons["customer_id"].to_numpy().astype(str)),
+                coupons["category"].str[-2:].astype(int).to_numpy(),
+                coupons["brand"].str[-2:].astype(int).to_numpy(),
+            )
+            worth[at], deal[at] = coupons["worth"].to_numpy(float), coupons["deal_id"].to_numpy(object)
+        return worth, deal
+
+    def _one_day(self, worth: Any, deal: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+        rng = np.random.default_rng([self.seed, 2, self.day])
+        use = self._pass_a_night()
+        off = worth * self._seen(rng)
+        buys = self._wanted(rng, use, off)
+        which = self._preferred(rng, off)
+        who, what = np.nonzero(buys)
+        brand = which[who, what]
+        used = off[who, what, brand]
+        ahead = (used > 0) & (rng.random(self.n_members)[who] < self._ahead[who])
+        packs = 1 + (use[who, what] * self._pace[who] > 1) + ahead
+        self._stock[who, what] += packs
+        self._habit[who, what] *= 0.75
+        self._habit[who, what, brand] += 0.25
+        found = self._written(who, what, brand, packs, used, deal)
+        spent = used > 0
+        worth[who[spent], what[spent], brand[spent]] = 0
+        self.day += 1
+        return found
+
+    def _pass_a_night(self) -> Any:
+        """What is used up; returns packs a day."""
+        use = np.where(self.day >= self._event, self._after, self._use)
+        self._stock = np.maximum(self._stock - use, 0)
+        self._since_trip += 1
+        return use
+
+    def _seen(self, rng: np.random.Generator) -> Any:
+        """Where a coupon in hand is taken along and not overlooked."""
+        carried = rng.random(self.n_members) < self._carries
+        noticed = rng.random(self._stock.shape) < self._notices[:, None]
+        return (carried[:, None] & noticed)[:, :, None]
+
+    def _wanted(self, rng: np.random.Generator, use: Any, off: Any) -> Any:
+        """Which categories are bought: on a trip, where little is left."""
+        weekend = 1.5 if self.day % 7 >= 5 else 0.8
+        trip = rng.random(self.n_members) < weekend * np.minimum(self._since_trip / self._pace, 2.5) / self._pace
+        self._since_trip[trip] = 0
+        days_left = np.divide(self._stock, use, out=np.full(use.shape, 99.0), where=use > 0)
+        attracted = (off / self.price).max(axis=2) * self._sensitive[:, :, 0] ** 0.5
+        ready = np.exp(-((days_left / (6 + 14 * attracted)) ** 1.5))
+        return trip[:, None] & (rng.random(use.shape) < np.where(use > 0, 0.9 * ready, 0.002))
+
+    def _preferred(self, rng: np.random.Generator, off: Any) -> Any:
+        """The brand that each would take: by taste, habit and price."""
+        relative = (self.price - off) / self.price.mean(axis=1, keepdims=True)
+        luck = rng.gumbel(size=off.shape)
+        return (self._taste + 1.2 * self._habit - self._sensitive * relative + 0.9 * luck).argmax(axis=2)
+
+    def _written(
+        self, who: Any, what: Any, brand: Any, packs: Any, used: Any, deal: Any
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The day's lines and redemptions, as tills deliver them."""
+        when = pd.Timestamp("2017-01-02 17:00") + pd.Timedelta(days=self.day)
+        paid = packs * self.price[what, brand]
+        receipt = np.array([f"{self.day:04d}-{number:06d}" for number in range(self.n_members)])[who]
+        lines = pd.DataFrame(
+            {
+                "customer_id": self.members[who], "purchased_at": when, "amount": np.round(paid - used, 2),
+                "order_id": receipt, "line_id": what.astype(str), "product_id": (what * self.n_brands + brand).astype(str),
+                "category": np.array([f"Category {number:02d}" for number in range(self.n_categories)])[what],
+                "brand": np.array([f"Brand {number:02d}" for number in range(self.n_brands)])[brand],
+                "brand_type": np.where(brand == 0, "store", "national"), "quantity": packs,
+                "margin": paid * self.margin[what, brand],
+            }
+        )  # fmt: skip
+        taken = used > 0
+        redemptions = lines.loc[taken, ["customer_id", "purchased_at", "order_id"]].assign(
+            deal_id=deal[who, what, brand][taken], amount=used[taken]
+        )
+        return lines, redemptions.rename(columns={"purchased_at": "redeemed_at"})

@@ -86,13 +86,7 @@ def match_redemptions(redemptions: pd.DataFrame, offers: pd.DataFrame) -> Redemp
     >>> print(match_redemptions(came, offers))
     3 redemptions read; 1 matched to an offer; 1 deal_id or code is unknown, 1 not offered to this member
     """
-    given, made = _redemptions(redemptions, offers), _offers(offers)
-    if len(given) and pd.api.types.is_numeric_dtype(given["customer_id"]) != pd.api.types.is_numeric_dtype(
-        made["customer_id"]
-    ):
-        raise ContractError(
-            "customer_id is text in one of redemptions and offers, and a number in the other. Use text."
-        )
+    given, made = _same_kind(_redemptions(redemptions, offers), _offers(offers))
     pairs = given[["row", "customer_id", "deal_id", "day"]].merge(made, on=["customer_id", "deal_id"])
     valid = pairs[(pairs["starts"] <= pairs["day"]) & (pairs["day"] <= pairs["ends"])]
     newest = valid.sort_values(["row", "starts", "offer"], kind="stable").drop_duplicates("row", keep="last")
@@ -153,6 +147,20 @@ def _offers(offers: pd.DataFrame) -> pd.DataFrame:
             **{name: offers[name] for name in _campaign(offers)},
         }
     )  # fmt: skip
+
+
+def _same_kind(given: pd.DataFrame, made: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both with ids of one type; a table without rows takes that of the other."""
+    kinds = [table[["customer_id", "deal_id"]].dtypes.to_dict() for table in (given, made)]
+    if not len(made):
+        return given, made.astype(kinds[0])
+    if not len(given):
+        return given.astype(kinds[1]), made
+    if len({pd.api.types.is_numeric_dtype(kind["customer_id"]) for kind in kinds}) > 1:
+        raise ContractError(
+            "customer_id is text in one of redemptions and offers, and a number in the other. Use text."
+        )
+    return given, made
 
 
 def _campaign(offers: pd.DataFrame) -> list[str]:

