@@ -2,6 +2,11 @@
 
 from crmkit.campaigns.effect import CampaignEffect as CampaignEffect
 from crmkit.campaigns.effect import campaign_effect as campaign_effect
+from crmkit.campaigns.record import budgets_left as budgets_left
+from crmkit.campaigns.record import mark_measured as mark_measured
+from crmkit.campaigns.record import mark_sent as mark_sent
+from crmkit.campaigns.record import no_campaigns as no_campaigns
+from crmkit.campaigns.record import record_plan as record_plan
 from crmkit.campaigns.redemptions import RedemptionMatch as RedemptionMatch
 from crmkit.campaigns.redemptions import RedemptionRates as RedemptionRates
 from crmkit.campaigns.redemptions import match_redemptions as match_redemptions
