@@ -2,8 +2,6 @@
 
 from crmkit.campaigns.effect import CampaignEffect as CampaignEffect
 from crmkit.campaigns.effect import campaign_effect as campaign_effect
-from crmkit.campaigns.pooled import PooledEffect as PooledEffect
-from crmkit.campaigns.pooled import pooled_effect as pooled_effect
 from crmkit.campaigns.record import budgets_left as budgets_left
 from crmkit.campaigns.record import mark_measured as mark_measured
 from crmkit.campaigns.record import mark_sent as mark_sent

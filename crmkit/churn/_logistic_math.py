@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from crmkit._types import Floats
+from crmkit._types import Floats, Ints
 
 __all__ = ["clustered_covariance", "fit_logistic", "log_odds", "shift_to_rate"]
 
@@ -24,8 +24,8 @@ def log_odds(p: ArrayLike) -> Floats:
     return np.asarray(np.log(kept) - np.log1p(-kept), dtype=np.float64)
 
 
-def fit_logistic(X: Floats, y: Floats, strength: float, prior: Floats, weight: Floats | None = None) -> Floats:
-    """Intercept and coefficients that maximise Σ w (y z − ln(1 + e^z)) − strength/2 Σ (β − prior)², z = a + X β.
+def fit_logistic(X: Floats, y: Floats, strength: float, prior: Floats, start: Floats | None = None) -> Floats:
+    """Intercept and coefficients that maximise Σ (y z − ln(1 + e^z)) − strength/2 Σ (β − prior)², z = a + X β.
 
     The posterior mode under independent normal priors of variance 1 / strength around ``prior``, none on the intercept;
     by Newton's method with halved steps, so that it goes up at every step (le Cessie & van Houwelingen 1992).
@@ -39,7 +39,8 @@ def fit_logistic(X: Floats, y: Floats, strength: float, prior: Floats, weight: F
     strength : float
         Above 0.
     prior : array (p,)
-    weight : array (n,), optional
+    start : array (1 + p,), optional
+        A guess.
 
     Returns
     -------
@@ -52,35 +53,38 @@ def fit_logistic(X: Floats, y: Floats, strength: float, prior: Floats, weight: F
     [-0.226, 0.453]
     """
     A = np.column_stack([np.ones(len(X)), X])
-    w = np.ones(len(X)) if weight is None else weight
     centre, penalty = np.append(0.0, prior), np.append(1e-9, np.full(X.shape[1], strength))
 
-    def loss(b: Floats) -> float:
+    def loss(b: Floats) -> tuple[float, Floats]:
         z = A @ b
-        return float(w @ (np.logaddexp(0, z) - y * z) + penalty @ (b - centre) ** 2 / 2)
+        return float(np.sum(np.logaddexp(0, z) - y * z) + penalty @ (b - centre) ** 2 / 2), z
 
-    b, value = centre.copy(), loss(centre)
+    b = centre.copy() if start is None else start
+    value, z = loss(b)
     for _ in range(_STEPS):
-        p = expit(A @ b)
-        slope = A.T @ (w * (y - p)) - penalty * (b - centre)
-        step = np.linalg.solve(information(A, w * p * (1 - p), penalty), slope)
+        p = expit(z)
+        slope = A.T @ (y - p) - penalty * (b - centre)
+        step = np.linalg.solve(information(A, p * (1 - p), penalty), slope)
+        if np.abs(step).max() < 1e-9:
+            return np.asarray(b + step, dtype=np.float64)
         size = 1.0
-        while size > 1e-9 and not (lower := loss(b + size * step)) <= value:
+        while size > 1e-9 and not (lower := loss(b + size * step))[0] <= value + 1e-13 * abs(value):
             size /= 2
         if size <= 1e-9:
             break
-        b, value = b + size * step, lower
-        if np.abs(size * step).max() < 1e-9:
-            break
+        b, (value, z) = b + size * step, lower
     return np.asarray(b, dtype=np.float64)
 
 
 def information(A: Floats, weight: Floats, penalty: Floats) -> Floats:
     """A'WA + diag(penalty): minus the second derivative of the penalised log-likelihood."""
-    return np.asarray((A * weight[:, None]).T @ A + np.diag(penalty), dtype=np.float64)
+    half = A * np.sqrt(weight)[:, None]
+    return np.asarray(
+        half.T @ half + np.diag(penalty), dtype=np.float64
+    )  # one matrix, so half of the product is computed
 
 
-def clustered_covariance(X: Floats, y: Floats, b: Floats, strength: float, group: Floats) -> Floats:
+def clustered_covariance(X: Floats, y: Floats, b: Floats, strength: float, group: Ints) -> Floats:
     """Covariance of `fit_logistic`'s answer when rows of one group (a customer's snapshots) are not independent.
 
     The sandwich I⁻¹ (Σ_g s_g s_g') I⁻¹ with s_g the sum of the group's scores, times G / (G − 1) for G groups (Liang & Zeger
@@ -94,9 +98,10 @@ def clustered_covariance(X: Floats, y: Floats, b: Floats, strength: float, group
     A = np.column_stack([np.ones(len(X)), X])
     p = expit(A @ b)
     bread = np.linalg.inv(information(A, p * (1 - p), np.append(1e-9, np.full(X.shape[1], strength))))
-    code, n = np.unique(group, return_inverse=True)[1], len(np.unique(group))
-    scores = np.zeros((n, A.shape[1]))
-    np.add.at(scores, code, A * (y - p)[:, None])
+    whose, codes = np.unique(group, return_inverse=True)
+    n, order = len(whose), np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(n))
+    scores = np.add.reduceat((A * (y - p)[:, None])[order], starts, axis=0)
     return np.asarray(bread @ (scores.T @ scores) @ bread * n / max(n - 1, 1), dtype=np.float64)
 
 

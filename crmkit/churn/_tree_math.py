@@ -54,9 +54,19 @@ def _chunk_score(forest: Forest, X: Floats) -> Floats:
     columns, row = np.ascontiguousarray(X).ravel(), np.arange(len(X)) * X.shape[1]
     total = np.zeros(len(X))
     for feature, left, right, threshold, value in zip(*forest[:5], strict=True):
+        below = np.column_stack([right, left]).ravel()
         node = np.zeros(len(X), dtype=np.int32)
-        for _ in range(forest.depth):
-            below = columns[row + feature[node]] <= threshold[node]
-            node = np.where(below, left[node], right[node])
+        for _ in range(_steps(left, right)):
+            at_most = columns[row + feature[node]] <= threshold[node]
+            node = below[2 * node + at_most]
         total += value[node]
     return total
+
+
+def _steps(left: Int32s, right: Int32s) -> int:
+    """How many steps lead from the root to the deepest leaf of a tree."""
+    steps, level = 0, np.zeros(1, dtype=np.int32)
+    while len(level := level[left[level] != level]):
+        level = np.concatenate([left[level], right[level]])
+        steps += 1
+    return steps

@@ -53,7 +53,7 @@ def churn_predictions(
 
 def _predictions_at(model: ChurnModel, shop: Snapshots, origin: date, service: ServiceRecords | None) -> pd.DataFrame:
     state, horizon = shop.state(origin), model.horizon
-    scores = ChurnScores(clone(model).fit(shop.log, origin, service), state, origin, service)
+    scores = ChurnScores(clone(model).fit_snapshots(shop, origin, service), state, origin, service)
     predicted = (
         scores.p,
         BGNBD().fit(state).probability_no_purchase(state, horizon).to_numpy(),

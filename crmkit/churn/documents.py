@@ -122,7 +122,7 @@ def _classifier_from(content: dict[str, Any]) -> ChurnClassifier:
     parts: list[Any] = [_logistic_from(content["logistic"])]
     parts += [_trees_from(content["trees"], BOOSTERS[content["booster"]])] if content["trees"] else []
     whole: ChurnClassifier = _named(ChurnClassifier(tuple(parts)), content["classifier"]["names"])
-    whole.estimators_, whole.held_out_ = parts, np.zeros(0)
+    whole.estimators_, whole.held_out_, whole.parts_ = parts, np.zeros(0), np.zeros((len(parts), 0))
     whole.intercept_, whole.slope_ = content["classifier"]["intercept"], content["classifier"]["slope"]
     return whole
 

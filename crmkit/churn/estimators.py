@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -79,6 +80,8 @@ class ChurnLogistic(_Classifier):
         The column with the log-odds of a buy-till-you-die model, where the table has it.
     strength : float
         What the priors count for, in customers.
+    intervals : bool
+        Whether `effects` is wanted: estimates ``covariance_``.
 
     Attributes
     ----------
@@ -88,7 +91,7 @@ class ChurnLogistic(_Classifier):
         Log-odds per standard deviation.
     mean_, scale_ : ndarray of shape (n_features,)
     covariance_ : ndarray of shape (1 + n_features, 1 + n_features)
-        Of intercept and coefficients, rows of one group taken together.
+        Of intercept and coefficients, rows of one group taken together; zeros without ``intervals``.
 
     Examples
     --------
@@ -98,9 +101,10 @@ class ChurnLogistic(_Classifier):
     [0.22, 0.32, 0.44, 0.56, 0.68, 0.78]
     """
 
-    def __init__(self, anchor: str | None = "btyd_log_odds", strength: float = 10.0) -> None:
+    def __init__(self, anchor: str | None = "btyd_log_odds", strength: float = 10.0, intervals: bool = True) -> None:
         self.anchor = anchor
         self.strength = strength
+        self.intervals = intervals
 
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Estimate; rows with the same of ``groups`` (a customer's snapshots) are not independent."""
@@ -109,8 +113,10 @@ class ChurnLogistic(_Classifier):
         self.scale_ = np.where(spread > 1e-12 * (1 + np.abs(self.mean_)), spread, 1.0)
         Z = (table - self.mean_) / self.scale_
         b = fit_logistic(Z, outcome, self.strength, self._prior())
-        whose: Any = np.arange(len(Z)) if groups is None else np.asarray(groups)
-        self.covariance_ = clustered_covariance(Z, outcome, b, self.strength, whose)
+        self.covariance_ = np.zeros((len(b), len(b)))
+        if self.intervals:
+            whose = np.arange(len(Z)) if groups is None else pd.factorize(np.asarray(groups))[0].astype(np.int64)
+            self.covariance_ = clustered_covariance(Z, outcome, b, self.strength, whose)
         self.intercept_, self.coef_ = float(b[0]), b[1:]
         return self
 
@@ -307,8 +313,10 @@ class ChurnClassifier(_Classifier):
     estimators_ : list
     intercept_, slope_ : float
         The logistic step; 0 and 1 where a half lacks one of the classes.
+    parts_ : ndarray of shape (n_estimators, n_rows)
+        Log-odds of each training row by estimators that had not seen its group, before the step; 0 without the step.
     held_out_ : ndarray of shape (n_rows,)
-        Mean log-odds of each training row by those that had not seen its group, before the step.
+        Their mean.
 
     Examples
     --------
@@ -325,34 +333,49 @@ class ChurnClassifier(_Classifier):
     def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
         """Estimate; rows with the same of ``groups`` stay together when customers are held out."""
         table, outcome = self._checked(X, y)
-        names = getattr(self, "feature_names_in_", None)
-        framed = table if names is None else pd.DataFrame(table, columns=names)
-        whose = np.arange(len(table)) if groups is None else np.asarray(groups)
-        half = pd.factorize(whose)[0] % 2
-        self.held_out_ = np.zeros(len(table))
-        self.intercept_, self.slope_ = 0.0, 1.0
+        framed = self._framed(table)
+        whose = np.arange(len(table)) if groups is None else pd.factorize(np.asarray(groups))[0]
+        half = whose % 2
+        self.estimators_ = [one.fit(framed, outcome, groups=whose) for one in self._unfitted()]
+        self.parts_ = np.zeros((len(self.estimators_), len(table)))
         if all(np.unique(outcome[half == k]).size == 2 for k in (0, 1)):
             for k in (0, 1):
                 rest, held = half != k, half == k
-                self.held_out_[held] = self._mean_of(
-                    self._fitted(framed[rest], outcome[rest], whose[rest]), framed[held]
-                )
-            step = fit_logistic(self.held_out_[:, None], outcome, _CALIBRATION, np.ones(1))
-            self.intercept_, self.slope_ = float(step[0]), float(step[1])
-        self.estimators_ = self._fitted(framed, outcome, whose)
+                parts = [one.fit(framed[rest], outcome[rest]) for one in self._unfitted(intervals=False)]
+                self.parts_[:, held] = [one.decision_function(framed[held]) for one in parts]
+        self._calibrate(outcome)
         return self
 
-    def _fitted(self, X: Any, y: Floats, groups: Any) -> list[Any]:
-        chosen = (ChurnLogistic(), BoostedTrees()) if self.estimators is None else self.estimators
-        return [clone(one).fit(X, y, groups=groups) for one in chosen]
+    def first(self, n: int, y: Any) -> ChurnClassifier:
+        """What the fit of the first n estimators alone gives; ``y`` as it was fitted on."""
+        part: ChurnClassifier = copy(self)
+        part.estimators = tuple(self.estimators or (ChurnLogistic(), BoostedTrees()))[:n]
+        part.estimators_, part.parts_ = self.estimators_[:n], self.parts_[:n]
+        part._calibrate(np.searchsorted(self.classes_, np.asarray(y)).astype(np.float64))
+        return part
 
-    @staticmethod
-    def _mean_of(fitted: list[Any], X: Any) -> Floats:
-        return np.asarray(np.mean([one.decision_function(X) for one in fitted], axis=0), dtype=np.float64)
+    def _calibrate(self, outcome: Floats) -> None:
+        self.held_out_ = np.asarray(self.parts_.mean(axis=0), dtype=np.float64)
+        self.intercept_, self.slope_ = 0.0, 1.0
+        if self.held_out_.any():
+            step = fit_logistic(self.held_out_[:, None], outcome, _CALIBRATION, np.ones(1))
+            self.intercept_, self.slope_ = float(step[0]), float(step[1])
+
+    def _unfitted(self, **settings: bool) -> list[Any]:
+        """The estimators, with these settings where they have them."""
+        chosen = (ChurnLogistic(), BoostedTrees()) if self.estimators is None else self.estimators
+        ones = [clone(one) for one in chosen]
+        return [
+            one.set_params(**{name: value for name, value in settings.items() if name in one.get_params()})
+            for one in ones
+        ]
+
+    def _framed(self, table: Floats) -> Any:
+        names = getattr(self, "feature_names_in_", None)
+        return table if names is None else pd.DataFrame(table, columns=names, copy=False)
 
     def decision_function(self, X: Any) -> Floats:
         """Log-odds of the second class, shape (n,)."""
-        table = self._read(X)
-        names = getattr(self, "feature_names_in_", None)
-        framed = table if names is None else pd.DataFrame(table, columns=names, copy=False)
-        return self.intercept_ + self.slope_ * self._mean_of(self.estimators_, framed)
+        framed = self._framed(self._read(X))
+        parts = np.array([one.decision_function(framed) for one in self.estimators_])
+        return np.asarray(self.intercept_ + self.slope_ * parts.mean(axis=0), dtype=np.float64)

@@ -10,9 +10,11 @@ import pandas as pd
 
 from crmkit._checks import require_columns
 from crmkit._types import Floats
-from crmkit.summaries.snapshots import ANCHOR, LINES
+from crmkit.summaries.snapshots import LINES
 
 __all__ = ["THEMES", "customer_features", "date_terms"]
+
+ANCHOR = "btyd_log_odds"
 
 THEMES: dict[str, tuple[str, ...]] = {
     "recency": ("log_days_since_last", "log_overdue", "log_overdue_ahead", "longer_gaps", "beyond_longest"),

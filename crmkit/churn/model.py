@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,15 +19,14 @@ from crmkit.churn.base_rates import base_rates, year_ago_in_words
 from crmkit.churn.estimators import ChurnLogistic
 from crmkit.churn.flags import changed_thresholds, proposed_thresholds
 from crmkit.churn.scores import ChurnScores, estimator_log_odds
-from crmkit.churn.selection import BOOSTERS, RARE, candidates, choose, warn_of_leaks
+from crmkit.churn.selection import BOOSTERS, RARE, choose, fit_candidates, warn_of_leaks
 from crmkit.churn.training import BTYD, WARM_UP, TrainingTable, fitted_btyd, service_effects
-from crmkit.engine.frames import map_rows
 from crmkit.exceptions import ContractError, ModelError
 from crmkit.ingest.tables import ServiceRecords
 from crmkit.models.bgnbd import BGNBD
 from crmkit.models.gamma_gamma import GammaGamma
 from crmkit.models.scoring import fit_customers
-from crmkit.summaries.snapshots import Snapshots, snapshots
+from crmkit.summaries.snapshots import CustomerHistory, Snapshots, snapshots
 from crmkit.transactions.log import Transactions
 
 __all__ = ["ChurnModel", "load_churn_model"]
@@ -131,26 +131,29 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
             The AUC at the newest origin is implausibly high (above 0.97, or above 0.95 by one feature alone): the outcome
             may have leaked into the features.
         """
+        with snapshots(log) as shop:
+            return self.fit_snapshots(shop, as_of, service)
+
+    def fit_snapshots(
+        self, shop: Snapshots, as_of: str | date | None = None, service: ServiceRecords | None = None
+    ) -> Self:
+        """`fit` on a log that is open already, so that several fits share what is fetched of it."""
         if not (self.horizon >= 1 and self.horizon == int(self.horizon)):
             raise ModelError(f"horizon={self.horizon} is not a whole number of days of at least 1.")
         if self.booster not in BOOSTERS:
             raise ModelError(f"booster={self.booster!r} is unknown; choose from {list(BOOSTERS)}.")
-        with snapshots(log) as shop:
-            top = shop.day(as_of)
-            state = shop.state(top)
-            self.purchases_ = fit_customers(BGNBD(), state)
-            self.spend_ = fit_customers(GammaGamma(), state)
-            if not hasattr(self, "thresholds_"):
-                self.thresholds_ = proposed_thresholds(state, self.horizon)
-            self._start_from_btyd()
-            if why := _too_small(state, shop, top, self.horizon):
-                self.note_ = f"BG/NBD was used: {why}."
-                return self
-            if len(state) <= MOST:
-                self._learn(TrainingTable(shop, top, self.horizon, service), state)
-                return self
-        with snapshots(log, share=MOST / len(state)) as part:
-            self._learn(TrainingTable(part, top, self.horizon, service), state)
+        top = shop.day(as_of)
+        state = shop.state(top)
+        self.purchases_ = fit_customers(BGNBD(), state)
+        self.spend_ = fit_customers(GammaGamma(), state)
+        if not hasattr(self, "thresholds_"):
+            self.thresholds_ = proposed_thresholds(state, self.horizon)
+        self._start_from_btyd()
+        if why := _too_small(state, shop, top, self.horizon):
+            self.note_ = f"BG/NBD was used: {why}."
+            return self
+        known = shop if len(state) <= MOST else shop.some(MOST / len(state))
+        self._learn(TrainingTable(known, top, self.horizon, service), state)
         return self
 
     def _start_from_btyd(self) -> None:
@@ -173,15 +176,15 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
                 f"{past.date(past.newest)}."
             )
             return
-        chosen, self.choice_, self.note_ = choose(past, len(state), self.booster)
+        choice = choose(past, len(state), self.booster)
+        self.choice_, self.note_ = choice.scores, choice.note
         warn_of_leaks(self.choice_, test)
-        rows = pd.concat([past.table(day) for day in past.origins(past.newest)], ignore_index=True)
-        if chosen in BTYD:
-            self.estimator_ = self.purchases_ = fitted_btyd(chosen, state) or self.purchases_
+        rows = past.rows(past.origins(past.newest))
+        if choice.name in BTYD:
+            self.estimator_ = self.purchases_ = fitted_btyd(choice.name, state) or self.purchases_
         else:
-            self.estimator_ = candidates(self.booster)[chosen].fit(
-                rows[past.features], rows["label"], groups=rows["customer_id"]
-            )
+            names = (choice.name,)
+            self.estimator_ = choice.fitted or fit_candidates(rows, past.features, names, self.booster)[choice.name]
             self.effects_ = self.estimator_.estimators_[0].effects()
         if self.service_:
             self.service_effects_ = service_effects(rows, past.features)
@@ -204,9 +207,8 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self, "estimator_")
         with snapshots(log) as shop:
-            state = shop.far_state(as_of) if log.on_spark else shop.state(as_of)
-        day = log.until if as_of is None else as_day(as_of)
-        return map_rows(state, lambda rows: ChurnScores(self, rows, day, service).predictions(), _COLUMNS)
+            day = shop.day(as_of)
+            return shop.ask(partial(_predictions, model=self, day=day, service=service), _COLUMNS)
 
     def probability_within(
         self,
@@ -231,16 +233,17 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         DataFrame
             customer_id, and one column for each of ``horizons``, named by it.
         """
-        return self._scores(log, as_of, service).p_within(horizons)
+        return self.scores(log, as_of, service).p_within(horizons)
 
     def features(
         self, log: Transactions, as_of: str | date | None = None, service: ServiceRecords | None = None
     ) -> pd.DataFrame:
         """The table of features that ``estimator_`` reads, with customer_id in front."""
-        scores = self._scores(log, as_of, service)
+        scores = self.scores(log, as_of, service)
         return pd.concat([scores.state[["customer_id"]], scores.features], axis=1)
 
-    def _scores(self, log: Transactions, as_of: str | date | None, service: ServiceRecords | None) -> ChurnScores:
+    def scores(self, log: Transactions, as_of: str | date | None, service: ServiceRecords | None) -> ChurnScores:
+        """Probabilities, reasons, flags and lists from one look at a log, each computed when it is asked for."""
         check_is_fitted(self, "estimator_")
         with snapshots(log) as shop:
             return ChurnScores(self, shop.state(as_of), log.until if as_of is None else as_day(as_of), service)
@@ -258,7 +261,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
             chosen. Where the average with trees was, the logistic part explains itself: log_odds is that part's. A
             buy-till-you-die model has one theme.
         """
-        return self._scores(log, as_of, service).explanation()
+        return self.scores(log, as_of, service).explanation()
 
     def early_warning(self, log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:
         """Since when each customer has been away for unusually long, by their own interpurchase times.
@@ -271,7 +274,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
             towards random purchases); unusual_since, the day on which the time since the last purchase passed it, missing
             while it has not.
         """
-        return self._scores(log, as_of, None).unusual
+        return self.scores(log, as_of, None).unusual
 
     def flags(
         self, log: Transactions, as_of: str | date | None = None, service: ServiceRecords | None = None
@@ -285,7 +288,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
             threshold. Cooling: p_churn of at least its threshold, and away for unusually long. Returned: bought again after an
             interval in which they counted as frozen, and are neither of these now.
         """
-        scores = self._scores(log, as_of, service)
+        scores = self.scores(log, as_of, service)
         return pd.DataFrame({"customer_id": scores.state["customer_id"], "flag": scores.flags})
 
     def set_thresholds(self, **thresholds: float) -> Self:
@@ -310,7 +313,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         ModelError
             The log was too short, or there were too few such customers, to fit it.
         """
-        return self._scores(log, as_of, service).partial()
+        return self.scores(log, as_of, service).partial()
 
     def win_back(
         self,
@@ -333,7 +336,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         DataFrame
             The columns of `predict`, with flag and unusual_since; customers who are cooling, at risk, frozen or lost.
         """
-        return self._scores(log, as_of, service).win_back(n)
+        return self.scores(log, as_of, service).win_back(n)
 
     # -- save --------------------------------------------------------------------------------------------------------
 
@@ -341,6 +344,10 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         """Write the fitted model as JSON behind a hash; `load_churn_model` refuses a file that was changed since."""
         check_is_fitted(self, "estimator_")
         return documents.write(Path(path), documents.content_of(self))
+
+
+def _predictions(history: CustomerHistory, model: ChurnModel, day: int, service: ServiceRecords | None) -> pd.DataFrame:
+    return ChurnScores(model, history.state(day), Snapshots.date(day), service).predictions()
 
 
 def _too_small(state: pd.DataFrame, shop: Snapshots, top: int, horizon: int) -> str:

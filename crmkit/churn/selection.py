@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,46 +18,82 @@ from crmkit.evaluation import metrics
 from crmkit.evaluation.metrics._inputs import EPS
 from crmkit.exceptions import CrmkitWarning
 
-__all__ = ["BOOSTERS", "candidates", "choose", "row_losses", "warn_of_leaks"]
+__all__ = ["BOOSTERS", "Choice", "choose", "fit_candidates", "row_losses", "warn_of_leaks"]
 BOOSTERS = {"scikit-learn": BoostedTrees, "lightgbm": LightGBMTrees}
 MIDDLE, RARE = 500, 20
 LEAK_AUC, LEAK_FEATURE = 0.97, 0.95
 
 
-def candidates(booster: str) -> dict[str, ChurnClassifier]:
-    return {
-        "logistic": ChurnClassifier((ChurnLogistic(),)),
-        "average of logistic and trees": ChurnClassifier((ChurnLogistic(), BOOSTERS[booster]())),
-    }
+AVERAGE = "average of logistic and trees"
 
 
-def choose(past: TrainingTable, n_customers: int, booster: str) -> tuple[str, pd.DataFrame, str]:
+class Choice(NamedTuple):
+    """What was chosen, and why.
+
+    Attributes
+    ----------
+    name : str
+    scores : DataFrame
+        ``ChurnModel.choice_``.
+    note : str
+    fitted : ChurnClassifier or None
+        The candidate, if it was fitted on all origins already.
+    """
+
+    name: str
+    scores: pd.DataFrame
+    note: str
+    fitted: ChurnClassifier | None
+
+
+class _Trained(NamedTuple):
+    """Classifiers, their predictions at the newest origin, and whether customers were held out for these."""
+
+    models: dict[str, ChurnClassifier]
+    predictions: dict[str, Floats]
+    held_out: bool
+
+
+def fit_candidates(
+    rows: pd.DataFrame, features: list[str], names: Collection[str], booster: str, intervals: bool = True
+) -> dict[str, ChurnClassifier]:
+    """The classifiers of these names, fitted on the rows of a training table; what they share is fitted once."""
+    logistic = ChurnLogistic(intervals=intervals)
+    estimators = (logistic, BOOSTERS[booster]()) if AVERAGE in names else (logistic,)
+    whole = ChurnClassifier(estimators).fit(rows[features], rows["label"], groups=rows["customer_id"])
+    models = {"logistic": whole.first(1, rows["label"]), AVERAGE: whole}
+    return {name: models[name] for name in names}
+
+
+def choose(past: TrainingTable, n_customers: int, booster: str) -> Choice:
     """The candidate to use, every candidate's scores at the newest origin, and a sentence.
 
     Without a whole year to learn from, a candidate is judged after its mean is moved to what happened: the base rate of one
     season says nothing of the next.
     """
     label = past.table(past.newest)["label"].to_numpy()
-    predictions = {name: past.predicted(past.newest, name) for name in BTYD}
-    trained, where = _trained(past, n_customers, booster)
-    scores = {
-        name: _Score.of(label, p, moved=not past.season) for name, p in (predictions | trained).items() if p is not None
-    }
+    btyd = {name: p for name in BTYD if (p := past.predicted(past.newest, name)) is not None}
+    trained = _trained(past, n_customers, booster)
+    scores = {name: _Score.of(label, p, moved=not past.season) for name, p in (btyd | trained.predictions).items()}
     best = "BG/NBD"
     for name in scores:
         gain, error = scores[best].gain(scores[name])
         best = name if name in BTYD and gain > error else best
     rows = [(name, *score.figures, *scores[best].gain(score)) for name, score in scores.items()]
     table = pd.DataFrame(rows, columns=["candidate", "log_loss", "auc", "ece", "gain", "standard_error"])
-    better = table[table["candidate"].isin(trained) & (table["gain"] > table["standard_error"])]
+    better = table[table["candidate"].isin(trained.models) & (table["gain"] > table["standard_error"])]
     chosen = str(better.sort_values("gain")["candidate"].iloc[-1]) if len(better) else best
     table["chosen"] = table["candidate"] == chosen
     losses = ", ".join(f"{name} {loss:.4f}" for name, loss in zip(table["candidate"], table["log_loss"], strict=True))
-    return chosen, table, f"{chosen}: log-loss {where}: {losses}."
+    where = f"at {past.date(past.newest)}"
+    if trained.held_out:
+        where = f"for held-out customers {where} (the log is too short for enough earlier origins)"
+    fitted = trained.models.get(chosen) if trained.held_out else None
+    return Choice(chosen, table, f"{chosen}: log-loss {where}: {losses}.", fitted)
 
 
-def _trained(past: TrainingTable, n_customers: int, booster: str) -> tuple[dict[str, Floats | None], str]:
-    """Predictions at the newest origin by classifiers fitted on origins whose outcome was known then, and where, in words.
+def _trained(past: TrainingTable, n_customers: int, booster: str) -> _Trained:
+    """Classifiers fitted on origins whose outcome was known at the newest, and their predictions there.
 
     Where these are not half as many as there are to learn from now, they say little of the final fit: then customers are
     held out instead, at all origins.
@@ -64,21 +101,17 @@ def _trained(past: TrainingTable, n_customers: int, booster: str) -> tuple[dict[
     test, days = past.table(past.newest), past.origins(past.newest)
     known = past.origins(past.newest - STEP * -(-past.horizon // STEP))
     held_out = 2 * len(known) < len(days)
-    rows = pd.concat([past.table(day) for day in (days if held_out else known)], ignore_index=True)
-    predictions: dict[str, Floats | None] = {}
-    if RARE <= rows["label"].sum() <= len(rows) - RARE:
-        for name, unfitted in candidates(booster).items():
-            if name == "logistic" or n_customers >= MIDDLE:
-                model = unfitted.fit(rows[past.features], rows["label"], groups=rows["customer_id"])
-                newest = (rows["day"] == past.newest).to_numpy()
-                unseen = model.held_out_[newest] if held_out else model.decision_function(test[past.features])
-                predictions[name] = np.asarray(expit(unseen), dtype=np.float64)
-    if held_out:
-        return (
-            predictions,
-            f"for held-out customers at {past.date(past.newest)} (the log is too short for enough earlier origins)",
-        )
-    return predictions, f"at {past.date(past.newest)}"
+    rows = past.rows(days if held_out else known)
+    if not RARE <= rows["label"].sum() <= len(rows) - RARE:
+        return _Trained({}, {}, held_out)
+    names = ("logistic", AVERAGE) if n_customers >= MIDDLE else ("logistic",)
+    models = fit_candidates(rows, past.features, names, booster, intervals=held_out)
+    newest = (rows["day"] == past.newest).to_numpy()
+    z = {
+        name: m.held_out_[newest] if held_out else m.decision_function(test[past.features])
+        for name, m in models.items()
+    }
+    return _Trained(models, {name: np.asarray(expit(of), dtype=np.float64) for name, of in z.items()}, held_out)
 
 
 class _Score(NamedTuple):

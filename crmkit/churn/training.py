@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from crmkit._types import Floats
 from crmkit.churn._logistic_math import log_odds
 from crmkit.churn.estimators import ChurnLogistic
 from crmkit.churn.features import customer_features, date_terms
+from crmkit.engine.frames import to_pandas
 from crmkit.exceptions import CrmkitWarning
 from crmkit.ingest.tables import ServiceRecords
 from crmkit.models.bgnbd import BGNBD
@@ -21,7 +24,7 @@ from crmkit.models.mbgnbd import MBGNBD
 from crmkit.models.pareto_nbd import ParetoNBD
 from crmkit.models.purchase_model import PurchaseModel
 from crmkit.summaries.service import service_signals
-from crmkit.summaries.snapshots import Snapshots
+from crmkit.summaries.snapshots import STATE, CustomerHistory, Snapshots
 
 __all__ = ["BTYD", "SERVICE_TERMS", "TrainingTable", "features_at", "fitted_btyd", "service_effects", "signals"]
 
@@ -107,15 +110,14 @@ class TrainingTable:
     def state(self, day: int) -> pd.DataFrame:
         """What was known, whether nothing was bought in the horizon (label), and who came but for less than half (fell)."""
         if day not in self._states:
-            state = self.shop.state(day)
-            after = state[["customer_id"]].merge(self.shop.after(day, self.horizon), how="left", on="customer_id")
-            before = self.shop.window(day - self.horizon, day)
-            before = state[["customer_id"]].merge(before, how="left", on="customer_id").fillna(0)
-            state["label"] = (after["purchases"].fillna(0) == 0).to_numpy(dtype=np.float64)
-            less = [after[name].fillna(0) < before[name] / 2 for name in ("spend", "n_categories")]
-            came = (before["purchases"] > 0) & (state["label"] == 0)
-            state["fell"] = np.where(came, less[0] | less[1], np.nan)
-            self._states[day] = state
+            origins = self.origins(self.newest)
+            days = origins if day in origins else [day]
+            self.shop.observed(max(days), self.horizon)
+            asked = partial(_origins, days=days, horizon=self.horizon)
+            found = to_pandas(self.shop.ask(asked, f"{STATE}, label double, fell double, day bigint"))
+            for origin in days:
+                rows = found[found["day"] == origin]
+                self._states[origin] = rows.drop(columns="day").reset_index(drop=True)
         return self._states[day]
 
     def predicted(self, day: int, btyd: str) -> Floats | None:
@@ -124,6 +126,10 @@ class TrainingTable:
         if model is None:
             return None
         return np.asarray(model.probability_no_purchase(self.state(day), self.horizon), dtype=np.float64)
+
+    def rows(self, days: Sequence[int]) -> pd.DataFrame:
+        """The tables of several origins below one another."""
+        return pd.concat([self.table(day) for day in days], ignore_index=True)
 
     def table(self, day: int) -> pd.DataFrame:
         """Features, with customer_id, label, fell, day and what a buy-till-you-die model needs."""
@@ -141,6 +147,19 @@ class TrainingTable:
             kept = state[["customer_id", "frequency", "recency", "T", "label", "fell"]]
             self._tables[day] = pd.concat([kept, features], axis=1).assign(day=day)
         return self._tables[day]
+
+
+def _origins(history: CustomerHistory, days: Sequence[int], horizon: int) -> pd.DataFrame:
+    """States at several origins below one another, with what happened after each."""
+    parts = []
+    for day in days:
+        who = history.known(day)
+        after, before = (history.window(end - horizon, end).iloc[who] for end in (day + horizon, day))
+        label = after["purchases"] == 0
+        less = (after["spend"] < before["spend"] / 2) | (after["n_categories"] < before["n_categories"] / 2)
+        fell = np.where((before["purchases"] > 0) & ~label, less, np.nan)
+        parts.append(history.state(day).assign(label=label.to_numpy(dtype=np.float64), fell=fell, day=day))
+    return pd.concat(parts, ignore_index=True)
 
 
 def fitted_btyd(btyd: str, state: pd.DataFrame) -> Any:

@@ -24,10 +24,12 @@ from crmkit.exceptions import ConfigError, LeakError
 from crmkit.summaries.customers import weekly_spend
 from crmkit.summaries.items import item_bought, item_state
 from crmkit.summaries.sales import sales_summary, weekly_sales
+from crmkit.summaries.snapshots import STATE, WINDOW, snapshots
 
 pytestmark = pytest.mark.xdist_group("spark")
 
 N_LINES, UNTIL, SPLIT = 1_000_000, "2025-12-31", "2025-06-30"
+
 
 TABLES: dict[str, Callable[[Transactions], Any]] = {
     "rfm_table": rfm_table,
@@ -80,6 +82,21 @@ def test_spark_agrees(log: Transactions, far: Transactions, name: str) -> None:
     expected = TABLES[name](log)
     assert len(expected) > 0 or "before" in name
     agree(TABLES[name](far), expected)
+
+
+@pytest.mark.parametrize("kinds", [STATE, WINDOW])
+def test_what_is_told_of_customers_is_the_same_to_the_last_bit(
+    log: Transactions, far: Transactions, kinds: str
+) -> None:
+    def asked(one: Transactions) -> Any:
+        with snapshots(one) as shop:
+            day = shop.day(SPLIT)
+            return shop.ask(lambda told: told.state(day) if kinds == STATE else told.window(day, day + 30), kinds)
+
+    mine, theirs = asked(log), asked(far)
+    assert is_spark(theirs)
+    found = theirs.toArrow().to_pandas().sort_values("customer_id", ignore_index=True)
+    pd.testing.assert_frame_equal(found, mine, check_exact=True)
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_a_planted_effect_is_found_with_its_interval_and_none_where_none_is(
     assert found["high"] - found["low"] < 0.8
     assert len(model.predict(log, ORIGIN, service=records))
     if effect:
-        with pytest.raises(ModelError, match="Give them"):
+        with pytest.raises(ModelError, match="Pass them"):
             model.predict(log, ORIGIN)
 
 

@@ -104,12 +104,50 @@ def test_every_feature_is_finite_and_speaks_of_one_theme(log: Transactions) -> N
 
 
 def test_a_share_of_the_customers_is_the_same_on_all_days(log: Transactions) -> None:
-    with snapshots(log) as shop, snapshots(log, share=0.4) as part:
+    with snapshots(log) as shop, snapshots(log) as whole:
+        part = whole.some(0.4)
         early, late, all_of = part.state("2017-06-01"), part.state(DAY), shop.state(DAY)
     assert 0.25 < len(late) / len(all_of) < 0.55
     assert set(early["customer_id"]) <= set(late["customer_id"])
     whole = all_of[all_of["customer_id"].isin(late["customer_id"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(whole, late, check_exact=True)
+
+
+def test_partitions_of_the_customers_give_what_all_of_them_together_give(
+    log: Transactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked() -> list[pd.DataFrame]:
+        with snapshots(log) as shop:
+            return [shop.state(DAY), shop.state(), shop.window(shop.day(DAY), shop.day(DAY) + 30)]
+
+    whole = asked()
+    monkeypatch.setattr("crmkit.summaries._partitions._ROWS", 400)
+    with snapshots(log) as shop:
+        assert 5 <= shop._rows.number <= 16
+    for one, parts in zip(whole, asked(), strict=True):
+        pd.testing.assert_frame_equal(one, parts, check_exact=True)
+
+
+def test_a_window_holds_what_was_bought_and_taken_back_in_it(sales: pd.DataFrame, log: Transactions) -> None:
+    with snapshots(log) as shop:
+        window = shop.window(shop.day("2017-03-31"), shop.day("2017-04-30")).set_index("customer_id")
+    april = sales[sales["purchased_at"].between("2017-04-01", "2017-04-30 23:59:59")]
+    by = april.groupby("customer_id")
+    expected = pd.DataFrame(
+        {
+            "purchases": by["purchased_at"].agg(lambda at: at.dt.normalize().nunique()),
+            "spend": by["amount"].sum(),
+            "n_categories": by["category"].nunique(),
+        }
+    ).reindex(window.index, fill_value=0)
+    pd.testing.assert_frame_equal(window, expected, check_dtype=False, check_names=False)
+
+
+def test_customers_without_categories_or_lines_have_none() -> None:
+    till = pd.DataFrame({"customer_id": ["a", "b"], "purchased_at": "2017-01-01", "amount": [1.0, 2.0]})
+    with snapshots(Transactions.from_extract(till, until="2017-01-31")) as shop:
+        assert shop.state()[["n_lines", "n_categories", "categories_84"]].to_numpy().tolist() == [[1, 0, 0]] * 2
+        assert len(shop.state("2016-12-31")) == 0
 
 
 def test_the_order_of_the_rows_moves_no_bit(sales: pd.DataFrame, log: Transactions) -> None:
