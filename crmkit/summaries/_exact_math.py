@@ -13,7 +13,7 @@ import numpy as np
 
 from crmkit._types import Bools, Floats, Ints
 
-__all__ = ["Exact", "decayed", "log_days", "run_starts", "sums"]
+__all__ = ["Exact", "decayed", "kept", "log_days", "run_starts", "sums"]
 
 _HALF = 10**9
 _LOG = 10**12
@@ -53,7 +53,7 @@ class Exact:
 def _product(a: Floats, b: float) -> tuple[Floats, Floats]:
     """A product, and what it lost by rounding (Dekker 1971)."""
     product = a * b
-    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(np.full(1, b))
+    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(np.array(b))
     return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
 
 
@@ -93,6 +93,11 @@ def run_starts(*keys: Ints) -> Ints:
     first = np.ones(len(keys[0]), dtype=bool)
     first[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
     return np.flatnonzero(first)
+
+
+def kept(rows: Bools, *columns: Ints) -> tuple[Ints, ...]:
+    """These rows of the columns, which are not copied when that is all of them."""
+    return columns if rows.all() else tuple(values[rows] for values in columns)
 
 
 def _longest(days: Ints) -> int:
