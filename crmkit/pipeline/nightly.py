@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from crmkit.pipeline.config import Config, config_of, read_config
 from crmkit.pipeline.decisions import Decider, Decision, Wishes
 from crmkit.pipeline.fingerprints import FileHashes, code_digest, package_digest, versions
 from crmkit.pipeline.history import Published, folders_of, manifest_of
+from crmkit.pipeline.records import Record
 from crmkit.pipeline.runner import Progress, Runner
 from crmkit.pipeline.sources import SOURCES, Delivery, earlier_runs, history_sources
 from crmkit.pipeline.stage import Stage, check_order
@@ -258,7 +259,7 @@ class _Night:
             **facts(runner.made, self.part),
             "rows": {name: one.rows for name, one in runner.made.items() if one.rows is not None},
             "notes": runner.notes,
-            "stages": runner.account(),
+            "stages": account(runner.decisions, runner.records),
         }
 
 
@@ -347,3 +348,13 @@ def facts(made: Mapping[str, Artefact], folder: Path) -> dict[str, Any]:
     """Documents that are plain: numbers and words by name, as stages gave them for ``run.json``."""
     found = {name: load(one, folder) for name, one in made.items() if one.kind == "document" and one.about["plain"]}
     return dict(sorted(found.items()))
+
+
+def account(decisions: Sequence[Decision], records: Mapping[str, Record]) -> list[dict[str, Any]]:
+    """Each stage, what became of it, when it was made, and what it cost."""
+    return [
+        {"stage": one.stage.name, "action": one.action, "why": one.why}
+        | ({"made_on": str(record.day), "failed": record.failed, **asdict(record.cost)} if record else {})
+        for one in decisions
+        for record in [records.get(one.stage.name)]
+    ]

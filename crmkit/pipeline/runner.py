@@ -13,31 +13,24 @@ from __future__ import annotations
 import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from crmkit.exceptions import CrmkitError, CrmkitWarning
+from crmkit.exceptions import CrmkitError
 from crmkit.pipeline import artefacts
 from crmkit.pipeline.artefacts import Artefact, digest_of
 from crmkit.pipeline.decisions import UNKNOWN, Decider, Decision
+from crmkit.pipeline.notes import told
 from crmkit.pipeline.records import Key, Record, measured
-from crmkit.pipeline.stage import Stage
+from crmkit.pipeline.stage import Source, Stage
 
-__all__ = ["Progress", "Runner", "Source"]
+__all__ = ["Progress", "Runner"]
 
 Progress = Callable[[str, str, Record | None], None]
 """Told the stage, what becomes of it (running, done, kept, failed, skipped, or what it does), and its record at the end."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """An input that no stage makes: its digest, and how to have it."""
-
-    digest: str
-    read: Callable[[], Any]
 
 
 @dataclass
@@ -122,15 +115,6 @@ class Runner:
         self._remember(record)
         self.notes = list(dict.fromkeys([*self.notes, *record.notes]))
 
-    def account(self) -> list[dict[str, Any]]:
-        """Each stage, what became of it, when it was made, and what it cost."""
-        return [
-            {"stage": one.stage.name, "action": one.action, "why": one.why}
-            | ({"made_on": str(record.day), "failed": record.failed, **asdict(record.cost)} if record else {})
-            for one in self.decisions
-            for record in [self.records.get(one.stage.name)]
-        ]
-
     def _decide(self, step: Stage) -> Decision:
         decision = self.decider.decide(step, self._digests(step), self._lineages)
         self.decisions.append(decision)
@@ -178,7 +162,7 @@ class Runner:
             warnings.simplefilter("always")
             outputs, failed = self._outputs(step, key.digest, home)
         record = Record(
-            step.name, key, self.decider.day, outputs, [*_sentences(caught), *filter(None, [failed])], cost, failed
+            step.name, key, self.decider.day, outputs, [*told(caught), *filter(None, [failed])], cost, failed
         )
         record.save(self.folder)
         if not any(artefact.kind == "log" for artefact in outputs.values()):
@@ -213,11 +197,3 @@ class Runner:
             artefact = self.made.get(name)
             self._values[name] = artefacts.load(artefact, self.folder) if artefact else self.sources[name].read()
         return self._values[name]
-
-
-def _sentences(caught: Sequence[warnings.WarningMessage]) -> list[str]:
-    """Warnings of crmkit as notes, each once; others go on to whoever listens."""
-    for other in caught:
-        if not issubclass(other.category, CrmkitWarning):
-            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
-    return sorted({str(told.message) for told in caught if issubclass(told.category, CrmkitWarning)})

@@ -14,7 +14,7 @@ from crmkit.pipeline.artefacts import digest_of, document
 from crmkit.pipeline.config import Config, TableSource
 from crmkit.pipeline.fingerprints import FileHashes
 from crmkit.pipeline.history import Previous, Published, chain
-from crmkit.pipeline.runner import Source
+from crmkit.pipeline.stage import Source
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from typing import Any
 
 from crmkit.exceptions import ConfigError
 
-__all__ = ["Stage", "check_order", "stage"]
+__all__ = ["Source", "Stage", "check_order", "stage"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,14 @@ class Stage:
     def reads(self) -> tuple[str, ...]:
         """All inputs, in the order of the function's parameters."""
         return (*self.inputs, *self.optional_inputs)
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input that no stage makes: its digest, and how to have it."""
+
+    digest: str
+    read: Callable[[], Any]
 
 
 def stage(

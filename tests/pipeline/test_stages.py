@@ -18,10 +18,11 @@ import pytest
 
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.pipeline.decisions import Decider, Wishes
+from crmkit.pipeline.nightly import account
 from crmkit.pipeline.notes import note
-from crmkit.pipeline.runner import Runner, Source
+from crmkit.pipeline.runner import Runner
 from crmkit.pipeline.sources import SOURCES
-from crmkit.pipeline.stage import Stage, check_order, stage
+from crmkit.pipeline.stage import Source, Stage, check_order, stage
 from crmkit.pipeline.stages import STAGES
 
 RUNS: list[str] = []
@@ -288,9 +289,9 @@ def test_warnings_of_other_packages_are_passed_on(night: Night) -> None:
 
 def test_each_record_says_what_the_stage_cost(night: Night) -> None:
     runner = night("a", [1, 2])
-    account = {one["stage"]: one for one in runner.account()}
-    assert {"seconds", "processor", "peak_mb", "made_on", "action", "why"} <= set(account["load"])
-    assert account["load"]["peak_mb"] > 0
+    costs = {one["stage"]: one for one in account(runner.decisions, runner.records)}
+    assert {"seconds", "processor", "peak_mb", "made_on", "action", "why"} <= set(costs["load"])
+    assert costs["load"]["peak_mb"] > 0
     record = json.loads((runner.folder / ".load.json").read_text())
     assert record["outputs"]["lines"]["rows"] == 2
 
@@ -303,8 +304,9 @@ from datetime import date
 from pathlib import Path
 import pandas as pd
 from crmkit.pipeline.decisions import Decider, Wishes
-from crmkit.pipeline.runner import Runner, Source
-from crmkit.pipeline.stage import stage
+from crmkit.pipeline.nightly import account
+from crmkit.pipeline.runner import Runner
+from crmkit.pipeline.stage import Source, stage
 
 home, dies, ran = Path(sys.argv[1]), sys.argv[2], []
 
