@@ -86,6 +86,7 @@ QUERIES = [
     "select k, max(x) over (partition by g) > 0 as b, first_value(x) over (partition by g order by k) as f from {v} order by k",
     "select distinct g from {v} where x is not null order by g",
     "select x from {v} order by x nulls last, k",
+    "select k, ntile(3) over (order by k) as third from {v} order by k",
     "select k from {v} where x between -1 and 3 order by k desc",
     "with big as (select * from {v} where x > 0), twice as (select k from big union all select k from big) "
     "select k, cast(count(*) as bigint) as n from twice group by k order by k",

@@ -3,7 +3,9 @@
 with before as (
     select
         customer_id,
-        floor(log2(1.0 + (:as_of - :horizon) - max(case when bought = 1 and day <= :as_of - :horizon then day end))) as span,
+        floor(
+            ln(1.0 + (:as_of - :horizon) - max(case when bought = 1 and day <= :as_of - :horizon then day end)) / ln(2) + 1e-9
+        ) as span,
         min(case when bought = 1 and day > :as_of - :horizon then 0 else 1 end) as churned
     from {days}
     where day <= :as_of
@@ -24,6 +26,6 @@ select
     coalesce(r.rate, u.share, 0.5) as baseline,
     case when a.customer_id is null then 1 else 0 end as came
 from {published} p
-left join rates r on r.span = floor(log2(1.0 + p.days_since_last))
+left join rates r on r.span = floor(ln(1.0 + p.days_since_last) / ln(2) + 1e-9)
 left join active a on a.customer_id = p.customer_id
 cross join usual u

@@ -3,7 +3,7 @@ with came as (
     select
         customer_id,
         sum(bought) as purchases,
-        sum(cast(amount as double) * :margin / power(1.0 + :annual_discount, (day - :as_of) / 365.25)) as value
+        sum(cast(amount as double) * :margin * exp(-ln(1.0 + :annual_discount) * (day - :as_of) / 365.25)) as value
     from {days}
     where day > :as_of and day <= :as_of + :horizon
     group by customer_id
