@@ -10,20 +10,36 @@ from crmkit.engine.texts import literal
 from crmkit.ingest.contracts import Contract
 from crmkit.ingest.numbers import in_another_currency, plain_number
 from crmkit.ingest.parts import Reading
+from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.rules import Rule, another_currency
-from crmkit.ingest.times import TimeRules, late_clock, readable
+from crmkit.ingest.staged_rows import StagedRows
+from crmkit.ingest.times import TimeRules, has_no_hour, readable, wall_clock
 
 _WHOLE = r"^-?[0-9]+\.0+$"
 MOMENTS = ("TIMESTAMP", "DATE")
+_DECIMAL = "decimal(18, 4)"
+_TYPES = {"money": _DECIMAL, "number": _DECIMAL, "time": "timestamp_ntz", "date": "date"}
 
 
 @dataclass(frozen=True)
 class ColumnFormats:
-    """How the texts of one part are written; columns in ``plain`` are numbers or times of the engine's own."""
+    """How the texts of one part are written.
+
+    Attributes
+    ----------
+    plain : set of str
+        Contract columns that come as numbers or times of the engine's own.
+    joined : set of str
+        Contract columns whose time of day stood in a column of its own.
+    whole_days : bool
+        Whether no purchase has a time of day: all are at midnight.
+    """
 
     time_rules: TimeRules
     reading: Reading
-    plain: frozenset[str]
+    plain: frozenset[str] = frozenset()
+    joined: frozenset[str] = frozenset()
+    whole_days: bool = False
 
     def numbers(self, name: str) -> Reading:
         """How the numbers of a contract column are written."""
@@ -31,38 +47,63 @@ class ColumnFormats:
 
 
 def casts_of(
-    engine: SqlEngine,
-    staged: str,
-    contract: Contract,
-    present: Mapping[str, str],
-    formats: ColumnFormats,
-    rules: Sequence[Rule],
+    rows: StagedRows, formats: ColumnFormats, meaning: RowMeaning, said: Mapping[str, str], rules: Sequence[Rule]
 ) -> str:
-    """A query for typed columns, and for an invalid row its first reason and the value that caused it."""
-    raws = {name: _raw(engine, contract.columns[name], given) for name, given in present.items()}
-    for name, (one, other) in contract.derived.items():
-        if contract.computed(name, present):
-            raws[name] = _product(engine, raws[one], raws[other], formats.numbers(one), formats.numbers(other))
-    texts = ", ".join(f"{raws.get(name, 'cast(null as string)')} as raw_{name}" for name in contract.columns)
-    casts = ", ".join(_cast(engine, contract, name, formats) for name in contract.columns)
+    """A query for typed columns, and for an invalid row its first reason and the value that caused it.
+
+    ``said`` are columns of the extract to carry along, each with the name of its text in small letters.
+    """
+    engine, contract = rows.engine, rows.contract
+    raws = _raws(rows, formats)
+    texts = [f"{raws.get(name, 'cast(null as string)')} as raw_{name}" for name in contract.columns]
+    texts += [f"lower({engine.trimmed(engine.quoted(given))}) as {name}" for given, name in said.items()]
+    is_return = meaning.is_return(said)
+    casts = ", ".join(f"{_cast(engine, contract, name, formats, is_return)} as {name}" for name in contract.columns)
     screens = ", ".join(f"{screen} as {name}" for name, screen in contract.screens(raws).items())
     reasons = " ".join(f"when ({rule.condition}) then {literal(rule.reason)}" for rule in rules)
-    values = " ".join(f"when {literal(rule.reason)} then {_shown(contract, rule.column)}" for rule in rules)
-    names = ", ".join(contract.columns)
-    amount = "amount" if "amount" in contract.columns else "cast(0 as decimal(18, 4))"
-    day = ", " + _day(formats.time_rules) if "purchased_at" in contract.columns else ""
-    return f"""with texts as (select {engine.place} as record, {texts} from {staged}),
+    shown = [rule for rule in rules if _is_shown(contract, rule.column)]
+    values = " ".join(f"when {literal(rule.reason)} then raw_{rule.column}" for rule in shown)
+    names = [*contract.columns, *(["day", "hour"] if "purchased_at" in contract.columns else []), *said.values()]
+    day = f", {_day(formats)}" if "purchased_at" in contract.columns else ""
+    amount = "" if "amount" in contract.columns else f", cast(0 as {_DECIMAL}) as amount"
+    return f"""with texts as (select {rows.place} as record, {", ".join(texts)} from {rows.table}),
         typed as (select *, {casts} from texts),
         dated as (select *, {screens}{day} from typed),
         judged as (select *, case {reasons} end as reason from dated)
-        select record, {names}{", day, hour" if day else ""}, reason,
-        case reason {values} end as value{"" if "amount" in contract.columns else f", {amount} as amount"} from judged"""
+        select record, {", ".join(names)}, reason,
+        {f"case reason {values} end" if shown else "cast(null as string)"} as value{amount} from judged"""
 
 
-def _day(time_rules: TimeRules) -> str:
-    """The trading day's number, and the hour on the wall."""
-    began = f"purchased_at - interval '{time_rules.cutoff}' minute" if time_rules.cutoff else "purchased_at"
-    return f"cast(unix_date(cast({began} as date)) as integer) as day, cast(extract(hour from purchased_at) as integer) as hour"
+def _raws(rows: StagedRows, formats: ColumnFormats) -> dict[str, str]:
+    """The text of each contract column that is there, or that follows from others."""
+    engine, contract = rows.engine, rows.contract
+    raws = {name: _raw(engine, contract.columns[name], given) for name, given in rows.present.items()}
+    for name in rows.columns:
+        if name not in raws:
+            one, other = contract.derived[name]
+            raws[name] = _product(engine, raws[one], raws[other], formats.numbers(one), formats.numbers(other))
+    return raws
+
+
+def _day(formats: ColumnFormats) -> str:
+    """The trading day's number, and the hour on the wall; a day without a time of day stays the day it says."""
+    cutoff = formats.time_rules.cutoff
+    began = f"purchased_at - interval '{cutoff}' minute" if cutoff else "purchased_at"
+    hour, no_hour = "cast(extract(hour from purchased_at) as integer)", _has_no_hour(formats)
+    if no_hour == "true":
+        began, hour = "purchased_at", "cast(null as integer)"
+    elif no_hour != "false":
+        began = f"case when {no_hour} then purchased_at else {began} end" if cutoff else began
+        hour = f"case when {no_hour} then null else {hour} end"
+    return f"cast(unix_date(cast({began} as date)) as integer) as day, {hour} as hour"
+
+
+def _has_no_hour(formats: ColumnFormats) -> str:
+    """Whether a purchase has no time of day."""
+    if formats.whole_days:
+        return "true"
+    joined = "purchased_at" in formats.joined
+    return has_no_hour("raw_purchased_at", formats.time_rules.time_format, joined)
 
 
 def currency_rules(engine: SqlEngine, contract: Contract, present: Iterable[str], formats: ColumnFormats) -> list[Rule]:
@@ -87,45 +128,34 @@ def _product(engine: SqlEngine, one: str, other: str, of_one: Reading, of_other:
     return f"coalesce(cast({wide} * {factors[1]} as string), {one} || ' × ' || {other})"
 
 
-def _cast(engine: SqlEngine, contract: Contract, name: str, formats: ColumnFormats) -> str:
+def _cast(engine: SqlEngine, contract: Contract, name: str, formats: ColumnFormats, is_return: str | None) -> str:
     kind, raw = contract.columns[name], f"raw_{name}"
     if kind in ("money", "number"):
-        cast = _decimal(plain_number(engine, raw, formats.numbers(name)))
-    elif kind == "time":
-        cast = _time(engine, raw, formats.time_rules)
-    elif kind == "date":
-        cast = _date(engine, raw, None if name in formats.plain else formats.reading.date_format)
-    else:
-        cast = raw
-    return f"{cast} as {name}"
+        number = _decimal(plain_number(engine, raw, formats.numbers(name)))
+        return (
+            f"case when {is_return} then -abs({number}) else {number} end" if is_return and name in _SIGNED else number
+        )
+    if kind == "time":
+        return wall_clock(engine, raw, formats.time_rules, name in formats.joined, formats.whole_days)
+    if kind == "date":
+        return _date(engine, raw, None if name in formats.plain else formats.reading.date_format)
+    return raw
+
+
+_SIGNED = ("amount", "quantity")
 
 
 def _decimal(number: str) -> str:
     """Text as a decimal of four places; one with a power of ten by way of a double, as DuckDB 1 misreads 5e-17."""
-    by_double = f"try_cast(try_cast({number} as double) as decimal(18, 4))"
+    by_double = f"try_cast(try_cast({number} as double) as {_DECIMAL})"
     has_power = f"contains({number}, 'e') or contains({number}, 'E')"
-    return f"case when {has_power} then {by_double} else try_cast({number} as decimal(18, 4)) end"
-
-
-def _time(engine: SqlEngine, raw: str, time_rules: TimeRules) -> str:
-    """Text as the wall-clock time; hours past 24 are the next day's, up to where the next trading day begins."""
-    text, time_format = readable(engine, raw, time_rules.time_format)
-    local = engine.local_time(text, time_format, time_rules.recorded_in, time_rules.time_zone)
-    if not time_rules.cutoff:
-        return local
-    is_late, rewritten = late_clock(engine, text)
-    late = engine.local_time(rewritten, time_format, time_rules.recorded_in, time_rules.time_zone)
-    in_day = f"extract(hour from {late}) * 60 + extract(minute from {late}) < {time_rules.cutoff}"
-    return f"case when {is_late} then case when {in_day} then {late} + interval '1' day end else {local} end"
+    return f"case when {has_power} then {by_double} else try_cast({number} as {_DECIMAL}) end"
 
 
 def _date(engine: SqlEngine, raw: str, date_format: str | None) -> str:
     if date_format is None:
         return engine.local_day(raw)
     return f"cast({engine.local_time(*readable(engine, raw, date_format), None, None)} as date)"
-
-
-_TYPES = {"money": "decimal(18, 4)", "number": "decimal(18, 4)", "time": "timestamp_ntz", "date": "date"}
 
 
 def empty_columns(contract: Contract) -> list[str]:
@@ -137,6 +167,6 @@ def empty_columns(contract: Contract) -> list[str]:
     ]
 
 
-def _shown(contract: Contract, name: str) -> str:
-    """The offending value, for the report; ids are persons and are never shown."""
-    return "cast(null as string)" if contract.columns.get(name, "id") == "id" else f"raw_{name}"
+def _is_shown(contract: Contract, name: str) -> bool:
+    """Whether the offending value is shown in the report; ids are persons and are never shown."""
+    return contract.columns.get(name, "id") != "id"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
@@ -12,7 +12,10 @@ from crmkit.exceptions import ContractError
 from crmkit.ingest.parts import NO_HEADER, are_values
 from crmkit.ingest.rules import Rule, kind_rules, missing, screens
 
-__all__ = ["ITEM_COLUMNS", "Contract"]
+__all__ = ["ITEM_COLUMNS", "Contract", "Names", "joined_name", "pieces_of"]
+
+Names = Mapping[str, str | Sequence[str]]
+"""Contract column → the column of the extract, or several to be joined."""
 
 Kind = Literal["id", "text", "money", "number", "time", "date"]
 
@@ -48,16 +51,12 @@ class Contract:
     non_members: tuple[Rule, ...] = ()
 
     def resolve(
-        self,
-        delivered: tuple[str, ...],
-        names: Mapping[str, str],
-        source: str,
-        call: str,
-        elsewhere: Container[str] = (),
+        self, delivered: tuple[str, ...], names: Names, source: str, call: str, elsewhere: Container[str] = ()
     ) -> dict[str, str]:
         """Contract column → delivered column: those named, and those already called by the contract's name.
 
         A column that is not required may be named and not be there when other files of the extract, ``elsewhere``, have it.
+        Several that are joined bear their names together, as in ``Date + Time``.
 
         Raises
         ------
@@ -65,17 +64,20 @@ class Contract:
             All unknown and missing names in one message, with what is there and what to write; or, that these look like
             values.
         """
-        found = {name: names.get(name, name) for name in self.columns if names.get(name, name) in delivered}
+        wanted = {name: pieces_of(names.get(name, name)) for name in self.columns}
+        found = {name: joined_name(given) for name, given in wanted.items() if set(given) <= set(delivered)}
         needed = [name for name in self.required if name not in found and not self.computed(name, found)]
         needed += [factor for name in needed for factor in self._factors(name)]
         lost = {
-            name: given
+            (name, piece): piece
             for name, given in names.items()
-            if given not in delivered and (name in needed or given not in elsewhere)
+            for piece in pieces_of(given)
+            if piece not in delivered and (name in needed or piece not in elsewhere)
         }
-        absent = [f"{given!r} (for {name}{_hint(given, delivered)})" for name, given in lost.items()]
-        missing = [name for name in self.required if name in needed and not lost.keys() & {name, *self._factors(name)}]
-        faults = self.unknown(names)
+        absent = [f"{piece!r} (for {name}{_hint(piece, delivered)})" for name, piece in lost]
+        stated = {name for name, _ in lost}
+        missing = [name for name in self.required if name in needed and not stated & {name, *self._factors(name)}]
+        faults = self.unknown(names) + self._unjoined(names)
         if absent:
             faults += [f"Columns not found: {', '.join(absent)}."]
         if missing:
@@ -88,6 +90,14 @@ class Contract:
         if faults:
             raise ContractError(f"{' '.join(faults)} {source} has {list(delivered)}.")
         return found
+
+    def _unjoined(self, names: Names) -> list[str]:
+        """A sentence for each column that is said to be several, and of which only one is read."""
+        return [
+            f"{name} cannot be joined of {list(pieces_of(given))}: only a time and an id can."
+            for name, given in names.items()
+            if len(pieces_of(given)) > 1 and self.columns.get(name) not in ("time", "id")
+        ]
 
     def _factors(self, name: str) -> tuple[str, ...]:
         return self.derived.get(name, ())
@@ -118,6 +128,24 @@ class Contract:
         kinds = {name: self.columns[name] for name in present}
         ids = [name for name, kind in kinds.items() if kind == "id"]
         return screens(ids, [name for name, kind in kinds.items() if kind in ("id", "text")])
+
+
+def pieces_of(given: str | Sequence[str]) -> tuple[str, ...]:
+    """The columns that a name stands for.
+
+    >>> pieces_of("Date"), pieces_of(["Date", "Time"])
+    (('Date',), ('Date', 'Time'))
+    """
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def joined_name(pieces: Sequence[str]) -> str:
+    """What joined columns are called.
+
+    >>> joined_name(["Date", "Time"])
+    'Date + Time'
+    """
+    return " + ".join(pieces)
 
 
 def _hint(name: str, there: tuple[str, ...]) -> str:

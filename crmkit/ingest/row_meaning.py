@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from crmkit.ingest.rules import Rule, listed_cards, own_rules
+from crmkit.engine.texts import literal
+from crmkit.exceptions import ConfigError
+from crmkit.ingest.rules import LEFT_OUT, Rule, listed_cards, own_rules
 
 __all__ = ["NOTHING_STATED", "RowMeaning"]
+
+ANY = "*"
+_ROLES = ("sale", "return", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -20,23 +25,102 @@ class RowMeaning:
         Reason → SQL condition of rows to reject, besides the contract's own rules.
     non_members : sequence of str
         Customer ids that belong to no member.
+    leave_out : mapping of str to words
+        Column of the extract → what it says of rows that are no sales; ``"*"`` is any value.
+    kinds : mapping of str to str or words
+        ``column``, and what it says of a ``sale``, a ``return`` or of a ``cancelled`` row.
+    order_columns : sequence of str
+        Columns of the extract that only the first line of an order fills.
     """
 
     rules: Mapping[str, str] = field(default_factory=dict)
     non_members: Sequence[str] = ()
+    leave_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kinds: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    order_columns: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         own_rules(self.rules)
+        for column, words in self.leave_out.items():
+            _check_words(f"leave_out[{column!r}]", words)
+        _check_kinds(self.kinds)
 
     @property
-    def row_rules(self) -> tuple[Rule, ...]:
-        """Rules that reject a row."""
-        return own_rules(self.rules)
+    def columns(self) -> list[str]:
+        """Columns of the extract that say what a row is."""
+        named = [*self.leave_out, *([str(self.kinds["column"])] if self.kinds else [])]
+        return list(dict.fromkeys(named))
+
+    def words(self, role: str) -> list[str]:
+        """What the column of kinds says of a sale, a return, or a cancelled row, in small letters."""
+        return _folded(self.kinds.get(role, ()))
+
+    def left_out_rules(self, said: Mapping[str, str]) -> tuple[Rule, ...]:
+        """Rules that leave rows out; ``said`` names the text of each column of the extract, in small letters."""
+        wanted = [(column, words) for column, words in self.leave_out.items() if column in said]
+        if self.kinds and self.kinds["column"] in said:
+            wanted.append((str(self.kinds["column"]), self.words("cancelled")))
+        return tuple(_left_out(column, said[column], word) for column, words in wanted for word in _folded(words))
+
+    def row_rules(self, said: Mapping[str, str]) -> tuple[Rule, ...]:
+        """Rules that reject a row: the user's own, and words that kinds do not name."""
+        column = str(self.kinds.get("column", ""))
+        unnamed: tuple[Rule, ...] = ()
+        if column in said and self.words("sale"):
+            named = ", ".join(map(literal, (word for role in _ROLES for word in self.words(role))))
+            condition = f"{said[column]} not in ({named})"
+            unnamed = (
+                Rule(f"{column!r} says another kind than those stated", condition, "Name its words under kinds."),
+            )
+        return (*unnamed, *own_rules(self.rules))
+
+    def is_return(self, said: Mapping[str, str]) -> str | None:
+        """Whether a row brings something back; none where no kinds are stated."""
+        column, words = str(self.kinds.get("column", "")), self.words("return")
+        return f"{said[column]} in ({', '.join(map(literal, words))})" if column in said and words else None
 
     @property
     def non_member_rules(self) -> tuple[Rule, ...]:
         """Rules for rows that are valid but belong to no member."""
         return listed_cards(self.non_members)
+
+
+def _left_out(column: str, said: str, word: str) -> Rule:
+    if word == ANY:
+        return Rule(f"{column!r} is filled", f"{said} is not null", _STATED, LEFT_OUT)
+    return Rule(f"{column!r} is {word!r}", f"{said} = {literal(word)}", _STATED, LEFT_OUT)
+
+
+_STATED = "Left out because leave_out or kinds say so."
+
+
+def _folded(words: str | Iterable[str]) -> list[str]:
+    listed = [words] if isinstance(words, str) else words
+    return [word.strip().lower() for word in listed]
+
+
+def _check_kinds(kinds: Mapping[str, str | Sequence[str]]) -> None:
+    if not kinds:
+        return
+    unknown = [key for key in kinds if key not in ("column", *_ROLES)]
+    if unknown or not isinstance(kinds.get("column"), str):
+        raise ConfigError(
+            f"kinds = {dict(kinds)} must have column, and words for {', '.join(_ROLES)}"
+            f"{f'; there is no {unknown}' if unknown else ''}. Write it as in "
+            '{"column": "Type", "return": ["REFUND"], "cancelled": ["VOID"]}.'
+        )
+    roles: dict[str, str] = {}
+    for role in _ROLES:
+        words = kinds.get(role, ())
+        _check_words(f"kinds[{role!r}]", words)
+        for word in _folded(words):
+            if roles.setdefault(word, role) != role:
+                raise ConfigError(f"kinds: {word!r} cannot mean both {roles[word]} and {role}. Name it once.")
+
+
+def _check_words(option: str, words: object) -> None:
+    if isinstance(words, str) or not isinstance(words, Iterable) or not all(isinstance(word, str) for word in words):
+        raise ConfigError(f"{option} = {words!r} is not a list of words. Write it as in ['cancelled', 'failed'].")
 
 
 NOTHING_STATED = RowMeaning()

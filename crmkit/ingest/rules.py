@@ -15,6 +15,7 @@ from crmkit.exceptions import ConfigError
 
 __all__ = ["Rule", "kind_rules", "own_rules"]
 
+REJECTED, LEFT_OUT = "rejected", "left out"
 _LARGEST = "1000000000000"
 
 
@@ -30,6 +31,8 @@ class Rule:
         Portable SQL that holds for an invalid row; empty where such rows are found in another way.
     advice : str
         What to do about it; printed by the load report, by ``crmkit check`` and ``crmkit run``, and by exceptions.
+    outcome : str
+        What becomes of such rows: they are ``"rejected"``, or ``"left out"`` because somebody said so.
 
     Examples
     --------
@@ -40,6 +43,7 @@ class Rule:
     reason: str
     condition: str = ""
     advice: str = "Correct these rows at their source."
+    outcome: str = REJECTED
 
     @property
     def column(self) -> str:
@@ -194,6 +198,10 @@ NON_MEMBERS = (
     ),
 )
 LISTED = "customer_id is a non-member card (till, staff or test)"
+
+
+NON_MEMBER_REASONS = (*(rule.reason for rule in NON_MEMBERS), LISTED)
+"""Reasons for which a row is rejected for members, and kept for sales."""
 
 
 def listed_cards(ids: Iterable[str]) -> tuple[Rule, ...]:

@@ -81,7 +81,9 @@ class ContractTable:
 
 def _rejected_rows(engine: SqlEngine, part: ValidatedPart) -> pd.DataFrame:
     rows = engine.frame(f"select * from {part.rejected}")
-    return rows.assign(advice=rows["reason"].map(part.advice).astype("str"))
+    return rows.assign(
+        advice=rows["reason"].map({reason: rule.advice for reason, rule in part.rules.items()}).astype("str")
+    )
 
 
 def _number(value: Decimal | None) -> float:

@@ -18,16 +18,22 @@ __all__ = [
     "AMBIGUOUS",
     "TimeRules",
     "fitting_formats",
+    "has_no_hour",
     "is_ambiguous",
     "is_another_order",
-    "late_clock",
+    "is_midnight",
+    "joined_time",
     "minutes",
     "readable",
+    "wall_clock",
 ]
 
 AMBIGUOUS = rf"^[(+{MINUS}-]?[1-9][0-9]{{0,2}}([.,][0-9]{{3}})+[)-]?$"
 DATE_LIKE = r"^([0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}|[0-9]{8}([0-9]{4,6})?|[0-9]{4} ?[년年]|[3-7][0-9]{4}|[0-9]{1,2}[ /-][A-Za-z]{3,9}[ /-][0-9]{2,4}|[A-Za-z]{3,9} [0-9]{1,2}, [0-9]{4})([^0-9]|$)"
 SERIAL = "excel"
+
+CLOCK_FORMAT = "%H:%M:%S"
+"""How a time of day from a column of its own is written once it is joined to its day."""
 
 _FIRST_SERIAL, _LAST_SERIAL = 36526, 73050  # 2000-01-01 and 2099-12-31
 _DAYS = (
@@ -74,6 +80,89 @@ def minutes(cutoff: str) -> int:
             f"trading_day_cutoff={cutoff!r} is not a time after midnight, up to 12:00. Write '05:00', say."
         )
     return late
+
+
+def wall_clock(engine: SqlEngine, raw: str, rules: TimeRules, joined: bool, whole_days: bool) -> str:
+    """Text as the wall-clock time; hours past 24 are the next day's, up to where the next trading day begins.
+
+    A day without a time of day stays the day it says, whatever zones are stated.
+    """
+    time_format = rules.time_format
+    if joined and time_format and not states_hour(time_format):
+        with_hour = _wall_clock(engine, raw, rules, f"{time_format} {CLOCK_FORMAT}")
+        return f"coalesce({with_hour}, {_day_only(engine, raw, time_format)})"
+    if whole_days or (time_format not in (None, SERIAL) and not states_hour(time_format or "")):
+        return _day_only(engine, raw, time_format)
+    found = _wall_clock(engine, raw, rules, time_format)
+    if rules.recorded_in and time_format is None:
+        found = f"case when contains({raw}, ':') then {found} else {_day_only(engine, raw, None)} end"
+    return found
+
+
+def _day_only(engine: SqlEngine, raw: str, time_format: str | None) -> str:
+    if time_format is None:
+        bare = f"regexp_replace({raw}, {literal(f'{_MIDNIGHT}.*$')}, '')"
+        return f"cast({engine.local_day(bare)} as timestamp_ntz)"
+    return engine.local_time(*readable(engine, raw, time_format), None, None)
+
+
+def _wall_clock(engine: SqlEngine, raw: str, rules: TimeRules, stated: str | None) -> str:
+    text, time_format = readable(engine, raw, stated)
+    local = engine.local_time(text, time_format, rules.recorded_in, rules.time_zone)
+    if not rules.cutoff:
+        return local
+    is_late, rewritten = late_clock(engine, text)
+    late = engine.local_time(rewritten, time_format, rules.recorded_in, rules.time_zone)
+    in_day = f"extract(hour from {late}) * 60 + extract(minute from {late}) < {rules.cutoff}"
+    return f"case when {is_late} then case when {in_day} then {late} + interval '1' day end else {local} end"
+
+
+_MIDNIGHT = "[ T]0?0:00"
+
+
+def is_midnight(engine: SqlEngine, text: str) -> str:
+    """Whether a time in text is midnight, as of days that were written with a time: 2025-03-04 00:00:00."""
+    tail = "(:00([.]0+)?)?( ?[Aa][.]?[Mm][.]?)?( ?(Z|[+-][0-9]{2}(:?[0-9]{2})?))?$"
+    return engine.matches(text, f"({_MIDNIGHT}|[ T]12:00(:00)? ?[Aa][.]?[Mm]){tail}")
+
+
+def has_no_hour(raw: str, time_format: str | None, joined: bool) -> str:
+    """Whether a time in text has no time of day."""
+    if time_format == SERIAL:
+        return f"not (contains({raw}, '.') or contains({raw}, ','))"
+    if time_format and not joined:
+        return "false" if states_hour(time_format) else "true"
+    return f"not contains({raw}, ':')"
+
+
+def states_hour(time_format: str) -> bool:
+    """Whether a ``strptime`` format reads a time of day.
+
+    >>> states_hour("%d/%m/%Y"), states_hour("%d/%m/%Y %H:%M"), states_hour("%c")
+    (False, True, True)
+    """
+    return re.search("%-?[HIXTcs]", time_format) is not None
+
+
+def joined_time(engine: SqlEngine, day: str, clock: str) -> str:
+    """A day and a time of day, from two columns, as one text; the time as in 09:05:00, whatever it is written as."""
+    tidy = f"regexp_replace({day}, {literal(f'{_MIDNIGHT}(:00([.]0+)?)?$')}, '')"
+    return f"case when {clock} is null then {tidy} else {tidy} || ' ' || coalesce({_tidy_clock(engine, clock)}, {clock}) end"
+
+
+def _tidy_clock(engine: SqlEngine, clock: str) -> str:
+    """09:05, 9:05 AM, 905, 90500, 9, or a spreadsheet's time of the year 1899, as 09:05:00."""
+    text = f"upper(regexp_replace({clock}, '^(1899|1900)-[0-9]{{2}}-[0-9]{{2}}[ T]', ''))"
+    digits = f"lpad({text}, case when length({text}) <= 4 then 4 else 6 end, '0')"
+    spelt = f"substring({digits}, 1, 2) || ':' || substring({digits}, 3, 2) || ':' || rpad(substring({digits}, 5, 2), 2, '0')"
+    hour, rest = (f"regexp_extract({text}, '^([0-9]{{1,2}})(:[0-9]{{2}}(:[0-9]{{2}})?)', {n})" for n in (1, 2))
+    number = f"try_cast({hour} as integer)"
+    is_pm, is_am = (engine.matches(text, f"{half}[.]? ?M[.]?$") for half in "PA")
+    of_day = f"case when {is_pm} then {number} % 12 + 12 when {is_am} then {number} % 12 else {number} end"
+    with_seconds = f"rpad({rest}, 6, ':00')"
+    return f"""case when {engine.matches(text, "^[0-9]{1,2}([.]0+)?$")} then lpad(split_part({text}, '.', 1), 2, '0') || ':00:00'
+        when {engine.matches(text, "^[0-9]{3,6}$")} then {spelt}
+        when {rest} <> '' then lpad(cast({of_day} as string), 2, '0') || {with_seconds} end"""
 
 
 def late_clock(engine: SqlEngine, text: str) -> tuple[str, str]:

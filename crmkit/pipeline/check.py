@@ -74,7 +74,7 @@ class LoadReport:
 
     def _nothing_left(self) -> bool:
         if self.rejections is not None:
-            return self.rejections.rows_rejected == self.rejections.rows_read > 0
+            return self.rejections.rows_used + self.rejections.rows_duplicate == 0 < self.rejections.rows_read
         return self.faulty is not None and len(self.faulty) == self.n_rows > 0
 
     def __str__(self) -> str:
@@ -113,10 +113,10 @@ class LoadReport:
             return f"Nothing could be loaded: {self.refused}" if self.refused else ""
         told = self.rejections
         lines = [
-            f"  rows   {told.rows_read:>14,} read = {told.rows_used:,} used + {told.rows_rejected:,} rejected "
-            f"+ {told.rows_duplicate:,} duplicate",
-            f"  money  {told.amount_read:>14,.2f} read = {told.amount_used:,.2f} used + {told.amount_rejected:,.2f} "
-            f"rejected + {told.amount_duplicate:,.2f} duplicate",
+            f"  rows   {told.rows_read:>14,} read = "
+            + " + ".join(f"{n:,} {what}" for what, (n, _) in told.totals.items()),
+            f"  money  {told.amount_read:>14,.2f} read = "
+            + " + ".join(f"{money:,.2f} {what}" for what, (_, money) in told.totals.items()),
         ]
         if self.days:
             later = f", and {self.n_later:,} rows dated long after" if self.n_later else ""
@@ -239,7 +239,8 @@ def _counted(report: LoadReport, extract: Extract) -> LoadReport:
             for part in extract.parts
         ]
         faulty = [engine.frame(f"select file, record, line, reason from {part.rejected}") for part in parts]
-        faulty = [rows.assign(advice=rows["reason"].map(part.advice)) for rows, part in zip(faulty, parts, strict=True)]
+        advice = {reason: rule.advice for part in parts for reason, rule in part.rules.items()}
+        faulty = [rows.assign(advice=rows["reason"].map(advice)) for rows in faulty]
     return replace(report, n_rows=sum(part.rows_read for part in parts), faulty=pd.concat(faulty, ignore_index=True))
 
 

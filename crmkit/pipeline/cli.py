@@ -183,7 +183,9 @@ def _in_words(result: RunResult) -> str:
     read, folder = result.manifest["read"], result.folder
     lines = ["Nothing to do: the same inputs, configuration and versions have been run."] if result.repeated else []
     lines.append(
-        f"{read['rows']:,} rows read: {read['used']:,} used, {read['rejected']:,} rejected, {read['duplicate']:,} duplicate"
+        f"{read['rows']:,} rows read: {read['used']:,} used, "
+        + (f"{read['left_out']:,} left out, " if read["left_out"] else "")
+        + f"{read['rejected']:,} rejected, {read['duplicate']:,} duplicate"
     )
     lines += [f"Note: {note}" for note in result.notes]
     lines.append(f"Report: {folder / 'report.html'}")

@@ -11,10 +11,10 @@ from crmkit.engine.choose import engine_for
 from crmkit.exceptions import (
     RefusedError,
 )
+from crmkit.ingest.rules import REJECTED
 from crmkit.offers.result import OfferResult
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.settings import Threshold, Thresholds
-from crmkit.transactions.deliveries import NON_MEMBER_REASONS
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
 
@@ -108,8 +108,8 @@ def why_none(running: pd.DataFrame, due: pd.DataFrame, result: OfferResult) -> s
 
 def check_rejected(received: Rejections, rejections: Path, thresholds: Thresholds) -> None:
     """Judge how many rows, and how much money, are invalid; rows that only lack a member are not."""
-    invalid = received.counts[~received.counts["reason"].isin(NON_MEMBER_REASONS)]
-    n_invalid, amount = int(invalid["rows"].sum()), float(invalid["amount"].abs().sum())
+    invalid = received.invalid
+    n_invalid, amount = received.rows_invalid, float(invalid["amount"].abs().sum())
     if not received.rows_used:
         raise RefusedError(f"No row could be used. {received}.\n{_first_faults(received, rejections)}")
     if not n_invalid:
@@ -125,7 +125,8 @@ def check_rejected(received: Rejections, rejections: Path, thresholds: Threshold
 def _first_faults(received: Rejections, rejections: Path) -> str:
     """One example of each reason, with its place and what to do about it."""
     advice = dict(zip(received.counts["reason"], received.counts["advice"], strict=True))
-    first = pd.read_parquet(rejections, columns=["file", "line", "reason"]).drop_duplicates("reason")
+    rows = pd.read_parquet(rejections, columns=["file", "line", "reason", "outcome"])
+    first = rows[rows["outcome"] == REJECTED].drop_duplicates("reason")
     return "\n".join(
         f"  {row.file} line {row.line}: {row.reason}. {advice[str(row.reason)]}" for row in first.itertuples()
     )

@@ -6,14 +6,14 @@ sales they take back. `Transactions` and `Store` are built on this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from datetime import date
 
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
-from crmkit.ingest.contracts import ITEM_COLUMNS
+from crmkit.ingest.contracts import ITEM_COLUMNS, Names
 from crmkit.ingest.extracts import Extract
-from crmkit.ingest.rules import LISTED, dated_after
+from crmkit.ingest.rules import NON_MEMBER_REASONS, dated_after
 from crmkit.ingest.schemas import SALES
 from crmkit.ingest.times import TimeRules
 from crmkit.ingest.validation import ValidatedPart, validate_part
@@ -21,16 +21,13 @@ from crmkit.transactions.duplicates import count_rows, repeated_keys, resent_fil
 from crmkit.transactions.line_meaning import LineMeaning
 from crmkit.transactions.rejections import CollectedLines
 
-__all__ = ["NON_MEMBER_REASONS", "collect_lines", "filled_items"]
-
-NON_MEMBER_REASONS = (*(rule.reason for rule in SALES.non_members), LISTED)
-"""Reasons for which a row is rejected for members, and kept for sales."""
+__all__ = ["collect_lines", "filled_items"]
 
 
 def collect_lines(
     engine: SqlEngine,
     source: Extract,
-    columns: Mapping[str, str],
+    columns: Names,
     time_rules: TimeRules,
     meaning: LineMeaning,
     last: date,
@@ -54,7 +51,7 @@ def collect_lines(
 def _validated_parts(
     engine: SqlEngine,
     source: Extract,
-    columns: Mapping[str, str],
+    columns: Names,
     time_rules: TimeRules,
     meaning: LineMeaning,
     last: date,
@@ -73,8 +70,9 @@ def _validated_parts(
 def _sound(validated: list[ValidatedPart], resent: frozenset[int]) -> str:
     """A query for the sound rows of all parts not delivered before, nobody's among them; ``file`` is the part's number."""
     non_members = ", ".join(map(literal, NON_MEMBER_REASONS))
+    columns = ", ".join(["record", *SALES.columns, "day", "hour", "reason"])
     return " union all ".join(
-        f"select {number} as file, * from {part.rows} where "
+        f"select {number} as file, {columns} from {part.rows} where "
         + ("false" if number in resent else f"(reason is null or reason in ({non_members}))")
         for number, part in enumerate(validated)
     )

@@ -31,7 +31,7 @@ class LineMeaning(RowMeaning):
     classes: Mapping[str, Sequence[str]] | None = None
 
 
-def stated(options: Mapping[str, Any]) -> tuple[TimeRules, LineMeaning, dict[str, str]]:
+def stated(options: Mapping[str, Any]) -> tuple[TimeRules, LineMeaning, dict[str, Any]]:
     """The keywords of `Transactions.split_extract`: how times are written, what lines mean, and the names of columns.
 
     >>> times, meaning, columns = stated({"time_zone": "Asia/Seoul", "non_members": ["till 4"], "amount": "paid"})

@@ -121,9 +121,12 @@ class Transactions:
         non_members: Sequence[str] = (),
         classes: Mapping[str, Sequence[str]] | None = None,
         rules: Mapping[str, str] | None = None,
+        leave_out: Mapping[str, Sequence[str]] | None = None,
+        kinds: Mapping[str, str | Sequence[str]] | None = None,
+        order_columns: Sequence[str] = (),
         folder: str | Path | None = None,
         progress: Callable[[str], None] | None = None,
-        **columns: str,
+        **columns: str | Sequence[str],
     ) -> tuple[Transactions, Rejections]:
         """Sort the rows of an extract into sound ones and rejected ones.
 
@@ -153,6 +156,16 @@ class Transactions:
             Cleaning rules of your own, reason = SQL condition of an invalid row over the columns of the contract
             (``raw_<column>`` is the text as delivered): ``{"quantity is above 10,000": "quantity > 10000"}``. The reason
             begins with the column whose value is to be shown.
+        leave_out : mapping of str to words, optional
+            Rows that are no sales because another column says so, ``{"Status": ["cancelled", "failed"], "Cancelled at":
+            ["*"]}``: a column of the extract, and its words for such rows (capitals do not count; ``"*"`` is any value).
+            They are counted apart, with their money.
+        kinds : mapping of str to str or words, optional
+            A column that says what a row is, ``{"column": "Type", "sale": ["SALE"], "return": ["REFUND"], "cancelled":
+            ["VOID"]}``. Amounts and quantities of a return are taken as negative however they are signed; a cancelled row
+            is left out. Where words for a sale are stated, a row with another word is rejected.
+        order_columns : sequence of str
+            Columns that only the first line of an order fills; what it says holds for all its lines.
         folder : path, optional
             Where lines, trips and days are kept. By default a private folder that is removed when Python ends. On a
             cluster every machine must see it.
@@ -161,6 +174,8 @@ class Transactions:
         **columns : str
             Contract column = name in the extract. Required: customer_id, purchased_at, amount. Optional: order_id,
             line_id, product_id, quantity, unit_price, discount, category, brand, brand_type, manufacturer, department.
+            A day and its time of day may stand in two columns: ``purchased_at=["Date", "Time"]``, where ``time_format`` is
+            that of the day; an id may be joined of several.
             A column that already has the contract's name need not be named. Without amount, it is quantity ×
             unit_price.
 
@@ -168,7 +183,7 @@ class Transactions:
         -------
         log : Transactions
         rejections : Rejections
-            ``rows_read = rows_used + rows_rejected + rows_duplicate``, and the same for money.
+            ``rows_read = rows_used + rows_left_out + rows_rejected + rows_duplicate``, and the same for money.
 
         Raises
         ------
@@ -204,7 +219,9 @@ class Transactions:
         """
         source = extract if isinstance(extract, Extract) else read_extract(extract)
         time_rules = TimeRules(time_zone, recorded_in, time_format, trading_day_cutoff)
-        meaning = LineMeaning(rules or {}, non_members, products, classes)
+        meaning = LineMeaning(
+            rules or {}, non_members, leave_out or {}, kinds or {}, order_columns, products=products, classes=classes
+        )
         last = as_day(until)
         home = Path(folder) if folder is not None else temporary_folder("log")
         home.mkdir(parents=True, exist_ok=True)

@@ -30,8 +30,9 @@ from crmkit._locks import owned
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ContractError, CrmkitWarning, LeakError, RefusedError
 from crmkit.ingest.extracts import Extract, read_extract
+from crmkit.ingest.rules import LEFT_OUT, NON_MEMBER_REASONS
 from crmkit.ingest.tables import Products
-from crmkit.transactions.deliveries import NON_MEMBER_REASONS, collect_lines, filled_items
+from crmkit.transactions.deliveries import collect_lines, filled_items
 from crmkit.transactions.line_meaning import stated
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections, reconcile
@@ -56,6 +57,7 @@ class _Load:
     used: list[int] = field(default_factory=list)
     rows_read: int = 0
     rows_used: int = 0
+    rows_left_out: int = 0
     rows_rejected: int = 0
     rows_duplicate: int = 0
     first_day: str | None = None
@@ -248,8 +250,12 @@ class Store:
         said = []
         again = found.files.loc[found.files["sha256"].isin(list(known)), "sha256"]
         for load, place in map(known.__getitem__, again):
-            rows = pd.read_parquet(self._load(load.number) / "rejected.parquet", columns=["place", "reason"])
-            if n_lost := int((rows["place"].eq(place) & ~rows["reason"].isin(NON_MEMBER_REASONS)).sum()):
+            rows = pd.read_parquet(self._load(load.number) / "rejected.parquet", columns=["place", "reason", "outcome"])
+            if n_lost := int(
+                (
+                    rows["place"].eq(place) & rows["outcome"].ne(LEFT_OUT) & ~rows["reason"].isin(NON_MEMBER_REASONS)
+                ).sum()
+            ):
                 said.append(
                     f"{load.files[place]} was loaded before, when {n_lost:,} of its rows were rejected; they are still not "
                     "in the store. Mend the file, or what was stated about it, and replace its days with correct."
@@ -340,10 +346,9 @@ def _alike(engine: DuckDBEngine, lines: str, earlier: str) -> int:
 
 def _check_whole(found: Rejections, n_kept: int) -> None:
     """Raise when a correction would take more than it brings."""
-    n_faulty = int(found.counts.loc[~found.counts["reason"].isin(NON_MEMBER_REASONS), "rows"].sum())
     if not n_kept:
         raise RefusedError(f"{found}.\nA correction without a sound row corrects nothing, so nothing was changed.")
-    if n_faulty > _FAULTY * found.rows_read:
+    if found.rows_invalid > _FAULTY * found.rows_read:
         raise RefusedError(
             f"{found}.\nThe days that it corrects would be lost with these rows, so nothing was changed. Mend the "
             "extract, or what was stated about it."
@@ -371,6 +376,7 @@ def _told(load: _Load, found: Rejections, engine: DuckDBEngine, lines: str) -> _
         used=used.tolist(),
         rows_read=found.rows_read,
         rows_used=found.rows_used,
+        rows_left_out=found.rows_left_out,
         rows_rejected=found.rows_rejected,
         rows_duplicate=found.rows_duplicate,
         first_day=days[0] if days else None,

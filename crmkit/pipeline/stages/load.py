@@ -22,7 +22,7 @@ from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
 from crmkit.transactions.suspect_cards import suspect_cards as suspicious
 
-_REJECTED = "file, record, line, reason, value, amount"
+_REJECTED = "file, record, line, reason, outcome, value, amount"
 
 
 @stage("delivery", "received", "rejections")
@@ -69,12 +69,14 @@ def _read(received: Rejections, later: int) -> dict[str, Any]:
     return {
         "rows": received.rows_read,
         "used": received.rows_used,
+        "left_out": received.rows_left_out,
         "rejected": received.rows_rejected,
         "duplicate": received.rows_duplicate,
         "after_as_of": later,
         "reasons": dict(zip(counts["reason"], map(int, counts["rows"]), strict=True)),
         "amount": str(received.amount_read),
         "amount_used": str(received.amount_used),
+        "amount_left_out": str(received.amount_left_out),
         "amount_rejected": str(received.amount_rejected),
         "amount_duplicate": str(received.amount_duplicate),
     }

@@ -1,0 +1,166 @@
+"""The rows of one part as text inside the engine, and which of its columns the contract's are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from crmkit._checks import require_columns
+from crmkit.engine.base import SqlEngine
+from crmkit.exceptions import ContractError
+from crmkit.ingest.contracts import Contract, Names, pieces_of
+from crmkit.ingest.files import is_gzip
+from crmkit.ingest.parts import Part
+from crmkit.ingest.row_meaning import RowMeaning
+from crmkit.ingest.staging import Fingerprint, with_line_feeds
+from crmkit.ingest.times import joined_time
+
+__all__ = ["StagedRows", "stage_rows"]
+
+_NESTED = ("[]", "STRUCT", "MAP", "UNION", "BLOB", "BIT")
+
+
+@dataclass(frozen=True)
+class StagedRows:
+    """One part as text.
+
+    Attributes
+    ----------
+    present : mapping of str to str
+        Contract column → column of ``table``.
+    table : str
+        The engine's relation of the rows that could be split into fields.
+    place : str
+        Expression that numbers them in their order, from 1.
+    kinds : mapping of str to str
+        The type that each column came in, where it was not text.
+    broken : DataFrame
+        Records that are no rows: record (the header is 1), kind, message.
+    """
+
+    engine: SqlEngine
+    part: Part
+    contract: Contract
+    present: Mapping[str, str]
+    table: str
+    place: str
+    kinds: Mapping[str, str]
+    broken: pd.DataFrame
+
+    def of_kinds(self, *kinds: str) -> dict[str, str]:
+        """Contract column → column of the table, of some kinds."""
+        return {name: given for name, given in self.present.items() if self.contract.columns[name] in kinds}
+
+    @property
+    def columns(self) -> list[str]:
+        """Contract columns that are there, those that follow from others too."""
+        computed = [name for name in self.contract.derived if self.contract.computed(name, self.present)]
+        return [*self.present, *computed]
+
+    def said(self, columns: Iterable[str]) -> dict[str, str]:
+        """Column of the extract → its name among the texts of a row, of those that are there."""
+        there = set(self.engine.types(self.table))
+        return {given: f"said_{n}" for n, given in enumerate(column for column in columns if column in there)}
+
+
+def stage_rows(
+    engine: SqlEngine,
+    part: Part,
+    contract: Contract,
+    names: Names,
+    present: Mapping[str, str],
+    meaning: RowMeaning,
+    content: Fingerprint | None,
+) -> StagedRows:
+    """Bring the rows of a prepared part into the engine as text, with what is joined of several columns."""
+    wanted = {*meaning.columns, *meaning.order_columns}
+    wanted |= {piece for name in present for piece in pieces_of(names.get(name, name))}
+    table, kinds, broken = _as_text(engine, part, wanted & set(part.columns), content)
+    rows = StagedRows(engine, part, contract, present, table, engine.place, kinds, broken)
+    joined = {name: pieces_of(names[name]) for name in present if len(pieces_of(names.get(name, name))) > 1}
+    filled = [column for column in meaning.order_columns if column in part.columns]
+    return _with_columns(rows, joined, filled) if joined or filled else rows
+
+
+def check_stated(meaning: RowMeaning, there: Sequence[str]) -> None:
+    """Raise unless some part has each column that is said to tell what a row is."""
+    require_columns(
+        there,
+        [*meaning.columns, *meaning.order_columns],
+        "The extract",
+        "Name them under leave_out, kinds or order_columns as they are.",
+    )
+
+
+def _as_text(
+    engine: SqlEngine, part: Part, wanted: set[str], content: Fingerprint | None
+) -> tuple[str, dict[str, str], pd.DataFrame]:
+    """The rows of a part as text, in order; the type each column had; and the records that are not rows."""
+    if part.kind == "csv" and part.path and content:
+        source = part if content.even else with_line_feeds(part, engine)
+        path = source.path or part.path
+        with engine.named_source(part.name):
+            staged, broken = engine.csv(path, part.own_columns, part.delimiter, is_gzip(path))
+            if part.constants:
+                staged = engine.stage(f"select *{part.constant_columns} from {staged}")
+        return staged, {}, broken
+    with engine.named_source(part.name):
+        relation = engine.register(part.table) if part.path is None else engine.parquet(part.path)
+        kinds = {given: kind for given, kind in engine.types(relation).items() if given in wanted}
+        _refuse_nested(part, kinds | dict.fromkeys(_nested_in(content, kinds), "lists or objects []"))
+        texts = [f"{engine.text(given, kind)} as {engine.quoted(given)}" for given, kind in kinds.items()]
+        constants = part.constant_columns.removeprefix(", ")
+        staged = engine.stage(f"select {', '.join([*texts, *filter(None, [constants])])} from {relation}")
+    torn = content.torn if content else ()
+    broken = pd.DataFrame({"record": np.array(torn, dtype=np.int64) + 1, "kind": "JSON", "message": None})
+    return staged, kinds, broken
+
+
+def _nested_in(content: Fingerprint | None, kinds: Mapping[str, str]) -> set[str]:
+    return set(content.nested) & set(kinds) if content else set()
+
+
+def _refuse_nested(part: Part, kinds: Mapping[str, str]) -> None:
+    nested = [
+        f"{name!r} ({kind})" for name, kind in kinds.items() if kind.startswith(_NESTED) or kind.endswith(_NESTED)
+    ]
+    if nested:
+        raise ContractError(f"{part.name}: {', '.join(nested)} must hold single values: text, numbers, dates or times.")
+
+
+def _with_columns(rows: StagedRows, joined: Mapping[str, tuple[str, ...]], filled: Sequence[str]) -> StagedRows:
+    """The rows with columns joined, and with what only the first line of an order says on all its lines."""
+    engine = rows.engine
+    texts = {name: engine.quoted(name) for name in engine.types(rows.table)}
+    made = {name: _joined(rows, name, pieces) for name, pieces in joined.items()}
+    if filled:
+        order = made.get("order_id") or _order(rows)
+        own = {name: f"nullif(trim({texts[name]}), '')" for name in filled}
+        texts |= {name: f"coalesce({text}, max({text}) over (partition by {order}))" for name, text in own.items()}
+    named = ", ".join(f"{text} as {engine.quoted(name)}" for name, text in texts.items())
+    table = engine.stage(f"select {rows.place} as {_PLACE}, {named} from {rows.table}")
+    if made:
+        more = "".join(f", {text} as {engine.quoted(rows.present[name])}" for name, text in made.items())
+        table = engine.stage(f"select *{more} from {table}")
+    return replace(rows, table=table, place=_PLACE)
+
+
+_PLACE = "crmkit_record"
+
+
+def _order(rows: StagedRows) -> str:
+    if "order_id" not in rows.present:
+        raise ContractError(f"{rows.part.name}: order_columns need the number of the order. Name order_id.")
+    return rows.engine.quoted(rows.present["order_id"])
+
+
+def _joined(rows: StagedRows, name: str, pieces: Sequence[str]) -> str:
+    texts = [rows.engine.trimmed(rows.engine.quoted(piece)) for piece in pieces]
+    if rows.contract.columns[name] == "id":
+        return " || ' ' || ".join(texts)
+    if len(texts) != 2:
+        raise ContractError(f"{name} is joined of {list(pieces)}. Name two columns: the day, and the time of day.")
+    return joined_time(rows.engine, *texts)
