@@ -41,6 +41,7 @@ from crmkit.exceptions import NoInputError as NoInputError
 from crmkit.exceptions import PublishError as PublishError
 from crmkit.exceptions import RefusedError as RefusedError
 from crmkit.exceptions import SourceChangedError as SourceChangedError
+from crmkit.exceptions import StoreError as StoreError
 from crmkit.ingest.extracts import read_extract as read_extract
 from crmkit.ingest.layouts import layout as layout
 from crmkit.ingest.tables import Costs as Costs
@@ -106,5 +107,6 @@ from crmkit.transactions.log import Transactions as Transactions
 from crmkit.transactions.rejections import Rejections as Rejections
 from crmkit.transactions.store import Store as Store
 from crmkit.transactions.suspect_cards import suspect_cards as suspect_cards
+from crmkit.transactions.upkeep import StoreReport as StoreReport
 
 __version__: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from crmkit.exceptions import ConfigError
@@ -10,7 +10,7 @@ from crmkit.exceptions import ConfigError
 if TYPE_CHECKING:
     pass
 
-__all__ = ["as_day", "day_number"]
+__all__ = ["as_day", "day_number", "day_of"]
 
 _EPOCH = date(1970, 1, 1)
 
@@ -22,6 +22,15 @@ def day_number(day: str | date) -> int:
     30
     """
     return (as_day(day) - _EPOCH).days
+
+
+def day_of(number: int) -> date:
+    """The date that is so many days after 1970-01-01.
+
+    >>> day_of(30)
+    datetime.date(1970, 1, 31)
+    """
+    return _EPOCH + timedelta(days=number)
 
 
 def as_day(day: str | date) -> date:

@@ -14,8 +14,10 @@ __all__ = ["owned"]
 
 
 @contextmanager
-def owned(folder: Path, what: str) -> Iterator[None]:
+def owned(folder: Path, what: str, wait: float = 0.0) -> Iterator[None]:
     """Be the only writer of a folder, which is made when it is not there; the lock falls with the process.
+
+    Another owner is waited for, ``wait`` seconds at most.
 
     Raises
     ------
@@ -26,7 +28,7 @@ def owned(folder: Path, what: str) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=0)
+        lock = FileLock(folder / ".lock", timeout=wait)
         lock.acquire()
     except Timeout:
         raise BusyError(f"Another {what} is writing to {folder}. Try again when it has ended.") from None

@@ -11,6 +11,7 @@
     │   └── RefusedError        cannot be what was meant: too many faulty rows, members who are nobody, days missing
     ├── ModelError       the data do not identify the model, or a parameter makes no sense
     ├── LeakError        a question that needs days nobody has seen yet
+    ├── StoreError       a store has lost or altered files; says which, and what can be rebuilt
     └── PublishError     an output could not be written; what was there before is untouched
         └── BusyError           another run is writing there
 
@@ -32,6 +33,7 @@ __all__ = [
     "PublishError",
     "RefusedError",
     "SourceChangedError",
+    "StoreError",
 ]
 
 
@@ -69,6 +71,10 @@ class ModelError(CrmkitError, ValueError):
 
 class LeakError(CrmkitError, ValueError):
     """The question needs days that have not been observed."""
+
+
+class StoreError(CrmkitError):
+    """A store has lost its log or a file of it, or one has been altered; nothing was read from it and nothing written."""
 
 
 class PublishError(CrmkitError, OSError):

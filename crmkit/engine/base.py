@@ -78,7 +78,7 @@ class SqlEngine(ABC):
         """Give a dataframe of any library a name to be used in SQL."""
 
     @abstractmethod
-    def parquet(self, *paths: str | Path) -> str:
+    def parquet(self, *given: str | Path | Sequence[Path]) -> str:
         """Give Parquet files or folders a name to be used in SQL."""
 
     @abstractmethod

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crmkit.engine.base import NO_VALUES, SqlEngine
-from crmkit.engine.frames import arrow_if_foreign, is_spark, streamed
+from crmkit.engine.frames import arrow_if_foreign, is_spark, listed, streamed
 from crmkit.engine.texts import (
     BLANKS,
     EXACT,
@@ -110,8 +110,9 @@ class DuckDBEngine(SqlEngine):
         self._session.register(name, arrow_if_foreign(table))
         return name
 
-    def parquet(self, *paths: str | Path) -> str:
+    def parquet(self, *given: str | Path | Sequence[Path]) -> str:
         """Give Parquet files a name to be used in SQL; they are read when asked."""
+        paths = listed(given)
         if gone := [str(path) for path in paths if not Path(path).exists()]:
             raise ExtractError(
                 f"There is no {gone[0]} any more. If it was a store's, take the log anew from the store."

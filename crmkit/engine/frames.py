@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,15 @@ def is_spark(table: object) -> bool:
     False
     """
     return type(table).__module__.startswith("pyspark.sql") and type(table).__name__ == "DataFrame"
+
+
+def listed(given: Iterable[str | Path | Sequence[Path]]) -> list[str | Path]:
+    """Paths, and lists of paths, as one list.
+
+    >>> listed(["a", [Path("b"), Path("c")]]) == ["a", Path("b"), Path("c")]
+    True
+    """
+    return [path for one in given for path in ([one] if isinstance(one, str | Path) else one)]
 
 
 def streamed(table: Any, path: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from crmkit._optional import require
 from crmkit.engine.base import NO_VALUES, SqlEngine
-from crmkit.engine.frames import arrow_if_foreign, is_spark
+from crmkit.engine.frames import arrow_if_foreign, is_spark, listed
 from crmkit.engine.texts import EXACT, OFFSET, WALL_CLOCK, WHITE, bound, is_usual_time, literal
 from crmkit.exceptions import ConfigError
 
@@ -56,9 +56,9 @@ class SparkEngine(SqlEngine):
             table = self.session.createDataFrame(native if isinstance(native, pa.Table) else pa.table(native))
         return self._named(table)
 
-    def parquet(self, *paths: str | Path) -> str:
+    def parquet(self, *given: str | Path | Sequence[Path]) -> str:
         """Give Parquet files or folders a name to be used in SQL; every machine of the cluster must see the paths."""
-        return self._named(self.session.read.parquet(*map(_hadoop_path, paths)))
+        return self._named(self.session.read.parquet(*map(_hadoop_path, listed(given))))
 
     def csv(self, path: str | Path, columns: Sequence[str], delimiter: str, zipped: bool) -> tuple[str, pd.DataFrame]:
         raise ConfigError(f"{path} is a text file, which the embedded engine reads. Give Spark a DataFrame.")

@@ -223,7 +223,7 @@ def _tried(report: LoadReport) -> LoadReport:
         return _counted(report, report.extract)
     options: dict[str, Any] = {**report.guess.time_rules, **report.guess.columns}
     log, rejections = Transactions.split_extract(report.extract, until=NEVER, **options)
-    days = pd.read_parquet(log.lines, columns=["day"])["day"]
+    days = pd.concat(pd.read_parquet(file, columns=["day"]) for file in log.lines)["day"]
     if not len(days):
         return replace(report, rejections=rejections)
     first, last = (date(1970, 1, 1) + timedelta(days=int(day)) for day in (days.min(), _last_day(days)))

@@ -31,19 +31,22 @@ def collect_lines(
     time_rules: TimeRules,
     meaning: LineMeaning,
     last: date,
-    earlier: str | None = None,
+    earlier: Callable[[str], str | None] | None = None,
     known: Collection[str] = (),
     progress: Callable[[str], None] | None = None,
+    *,
+    any_without_store: bool = False,
 ) -> CollectedLines:
     """Validate a delivery and collect the lines that are kept.
 
-    ``earlier`` is a relation of lines kept from deliveries before it, whose ``file`` is above 0 and higher in a later
-    one; ``known`` are the hashes of their files.
+    ``earlier`` gives, for a query of rows, a relation of the lines kept before of their receipts, whose ``file`` is above 0 and
+    higher in a later delivery; ``known`` are the hashes of the files delivered before, ``any_without_store`` says whether any
+    line of them with a key names no store.
     """
     validated = _validated_parts(engine, source, columns, time_rules, meaning, last, progress)
     resent = resent_files([part.sha256 for part in validated], known)
     sound = _sound(validated, resent)
-    repeated = repeated_keys(engine, sound, earlier)
+    repeated = repeated_keys(engine, sound, earlier(sound) if earlier else None, any_without_store)
     lines = engine.view(_lines(sound, repeated, count_rows(engine, repeated) > 0))
     return CollectedLines(validated, resent, repeated, lines)
 

@@ -18,7 +18,7 @@ def resent_files(hashes: list[str], known: Collection[str]) -> frozenset[int]:
     )
 
 
-def repeated_keys(engine: SqlEngine, sound: str, earlier: str | None) -> str:
+def repeated_keys(engine: SqlEngine, sound: str, earlier: str | None, any_without_store: bool = False) -> str:
     """Lines whose (order_id, line_id) was delivered before: file, record, amount, reason, and whether they differ.
 
     What was delivered before comes first, its latest correction foremost. A column that one of the two lacks makes no
@@ -31,7 +31,7 @@ def repeated_keys(engine: SqlEngine, sound: str, earlier: str | None) -> str:
         lines += f" union all select -file, {columns}, cast(null as string) from {earlier}"
     keyed = "order_id is not null and line_id is not null"
     storeless = engine.frame(f"select 1 as found from ({lines}) where {keyed} and store is null limit 1").size
-    key = ["order_id", "line_id"] if storeless else ["order_id", "line_id", "store"]
+    key = ["order_id", "line_id"] if storeless or any_without_store else ["order_id", "line_id", "store"]
     number = engine.number_of(*key)
     repeated_numbers = _numbers_seen_twice(engine, f"select {number} as number from ({lines}) where {keyed}")
     differs = " or ".join(f"coalesce({value} <> first_value({value}) over same, false)" for value in content)

@@ -37,7 +37,7 @@ class Transactions:
     Attributes
     ----------
     folder : Path
-        Holds ``lines.parquet``, ``trips.parquet`` and ``days.parquet``.
+        Holds ``days.parquet``, and ``lines.parquet`` and ``trips.parquet`` where these are no store's.
     until : date
         Last day that was observed.
     items : tuple of str
@@ -45,22 +45,26 @@ class Transactions:
     on_spark : bool
         Summaries are computed by the active Spark session and are Spark DataFrames; set by `crmkit.engine.choose.on_spark`,
         or by reading a Spark DataFrame.
+    line_files, trip_files : tuple of Path
+        Files of one version of a `Store`.
     """
 
     folder: Path
     until: date
     items: tuple[str, ...] = ()
     on_spark: bool = False
+    line_files: tuple[Path, ...] = ()
+    trip_files: tuple[Path, ...] = ()
 
     @property
-    def lines(self) -> Path:
-        """Parquet file with one row per sold line."""
-        return self.folder / "lines.parquet"
+    def lines(self) -> list[Path]:
+        """Parquet files with one row per sold line."""
+        return list(self.line_files) or [self.folder / "lines.parquet"]
 
     @property
-    def trips(self) -> Path:
-        """Parquet file with one row per member, day and receipt."""
-        return self.folder / "trips.parquet"
+    def trips(self) -> list[Path]:
+        """Parquet files with one row per member, day and receipt."""
+        return list(self.trip_files) or [self.folder / "trips.parquet"]
 
     @property
     def days(self) -> Path:

@@ -11,7 +11,7 @@ from crmkit.ingest.contracts import ITEM_COLUMNS
 from crmkit.transactions.duplicates import count_rows
 from crmkit.transactions.line_meaning import LineMeaning
 
-__all__ = ["match_returns"]
+__all__ = ["lines_with_kinds", "lines_with_returns", "match_returns", "spent_days"]
 
 WINDOW = 90
 MOST = 200  # returns of one product by one member that are matched; more are no member's
@@ -24,15 +24,20 @@ def match_returns(
     home: Path,
 ) -> None:
     """Add what the products table knows, say what each line is, match returns, and write lines, trips and days."""
-    told = engine.view(_with_kinds(engine, lines, meaning))
-    engine.save(_with_returns(engine, told), home / "lines.parquet")
+    told = engine.view(lines_with_kinds(engine, lines, meaning))
+    engine.save(lines_with_returns(engine, told), home / "lines.parquet")
     stored = engine.parquet(home / "lines.parquet")
     with engine.named_source("The extract"):
-        for fold in ("trips", "days"):
-            engine.save(sql_text(f"transactions/{fold}", lines=stored), home / f"{fold}.parquet")
+        engine.save(sql_text("transactions/trips", lines=stored), home / "trips.parquet")
+        engine.save(spent_days(sql_text("transactions/spent", lines=stored)), home / "days.parquet")
 
 
-def _with_kinds(engine: SqlEngine, lines: str, meaning: LineMeaning) -> str:
+def spent_days(spent: str) -> str:
+    """A query for the days of a log from a query for what was spent on each."""
+    return sql_text("transactions/days", spent=f"({spent}) as spent")
+
+
+def lines_with_kinds(engine: SqlEngine, lines: str, meaning: LineMeaning) -> str:
     """A query for the lines with what the products table says of them, each with its kind."""
     columns, joined = {name: f"l.{name}" for name in engine.types(lines)}, ""
     if meaning.products is not None:
@@ -59,7 +64,7 @@ def _kind(classes: Mapping[str, Sequence[str]]) -> str:
         when amount = 0 then 'free' else 'sale' end"""
 
 
-def _with_returns(engine: SqlEngine, lines: str) -> str:
+def lines_with_returns(engine: SqlEngine, lines: str) -> str:
     """A query for the lines with what returns mean: ``units`` is what a line adds to what its member has, ``buy_day`` the
     day of the purchase that it belongs to. What a returned line does not say of its goods, the sold line does.
     """

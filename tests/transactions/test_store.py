@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
@@ -21,13 +25,17 @@ from crmkit import (  # fmt: skip
     LeakError,
     Products,
     RefusedError,
+    StoreError,
     Transactions,
     btyd_summary,
     read_extract,
     rfm_table,
 )
+from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.testing import generated_sales
+from crmkit.transactions.delta import MOST_SMALL
 from crmkit.transactions.store import Store
+from crmkit.transactions.suspect_cards import suspect_cards
 
 UNTIL = "2017-12-31"
 
@@ -122,12 +130,20 @@ def test_two_loads_at_once_are_refused(store: Store, sales: pd.DataFrame) -> Non
         store.load(sales.iloc[10:20], until=UNTIL)
 
 
-def test_an_empty_or_foreign_folder_is_said(store: Store, tmp_path: Path) -> None:
+def test_a_load_may_wait_for_the_one_at_work(store: Store, sales: pd.DataFrame) -> None:
+    store.load(sales.iloc[:10], until=UNTIL)
+    lock = FileLock(store.path / ".lock", thread_local=False)
+    lock.acquire()
+    release = threading.Timer(0.5, lock.release)
+    release.start()
+    Store(store.path, wait=30).load(sales.iloc[10:20], until=UNTIL)
+    release.join()
+    assert len(store.loads) == 2
+
+
+def test_an_empty_folder_is_said(store: Store) -> None:
     with pytest.raises(ContractError, match="holds nothing yet"):
         store.transactions(UNTIL)
-    (tmp_path / "manifest.json").write_text('{"format": "something else"}')
-    with pytest.raises(ContractError, match="not a store of this crmkit"):
-        Store(tmp_path)
 
 
 def till(*rows: tuple[object, ...]) -> pd.DataFrame:
@@ -235,20 +251,198 @@ def test_days_that_no_load_has_seen_are_refused(store: Store) -> None:
         store.transactions("2017-04-01")
 
 
-def test_a_log_that_was_followed_by_two_loads_says_so(store: Store) -> None:
-    store.load(till(ONE), until=UNTIL)
+def test_a_log_stays_readable_until_its_files_are_removed(store: Store, sales: pd.DataFrame) -> None:
+    store.load(sales.iloc[:200], until=UNTIL)
     log = store.transactions(UNTIL)
-    for order in (2, 3):
-        store.load(till((*ONE[:3], order, *ONE[4:])), until=UNTIL)
-    with pytest.raises(ExtractError, match="take the log anew"):
-        btyd_summary(log)
+    before = summaries(log)
+    store.load(sales.iloc[200:400], until=UNTIL)
+    store.compact()
+    for one, other in zip(before, summaries(log), strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    Store(store.path, keep_days=0).compact()
+    with pytest.raises(ExtractError, match="the store"):
+        suspect_cards(log)
 
 
-def test_a_damaged_manifest_is_said(store: Store) -> None:
-    store.load(till(ONE), until=UNTIL)
-    (store.path / "manifest.json").write_text("{")
-    with pytest.raises(ContractError, match="damaged"):
-        Store(store.path)
+def damaged(store: Store, how: str) -> None:
+    """Take a table's log away, or a file, or cut it, or change what it says."""
+    what, _, table = how.partition(" ")
+    if what == "log":
+        shutil.rmtree(store.path / table / "_delta_log")
+        return
+    live = sorted(path for path in store.transactions().lines if table in str(path))[0]
+    if what == "lost":
+        live.unlink()
+    elif what == "cut":
+        live.write_bytes(live.read_bytes()[:-100])
+    else:
+        lines = pd.read_parquet(live)
+        lines.assign(amount=lines["amount"] * 1000).to_parquet(live)
+
+
+@pytest.mark.parametrize("how", ["log trips", "log lines", "log loads", "log spent", "lost lines", "cut lines"])
+def test_a_damaged_store_refuses_and_says_what_to_do(store: Store, sales: pd.DataFrame, how: str) -> None:
+    store.load(sales.iloc[:200], until=UNTIL)
+    damaged(store, how)
+    with pytest.raises(StoreError, match=f"damaged: {how.split()[1]}.*rebuild"):
+        store.load(sales.iloc[200:300], until=UNTIL)
+    with pytest.raises(StoreError, match="damaged"):
+        store.transactions(UNTIL)
+    assert not store.check().is_whole
+
+
+@pytest.mark.parametrize("table", ["trips", "lines", "loads", "spent", "receipts"])
+def test_a_lost_log_is_built_anew(store: Store, sales: pd.DataFrame, table: str) -> None:
+    for rows in (sales.iloc[:300], sales.iloc[250:600]):
+        store.load(rows, until=UNTIL)
+    store.correct(sales.iloc[:20].assign(amount=5.0), until=UNTIL)
+    expected, n_loads = summaries(store.transactions(UNTIL)), len(store.loads)
+    damaged(store, f"log {table}")
+    assert store.rebuild().is_whole
+    assert store.check().is_whole
+    for one, other in zip(expected, summaries(store.transactions(UNTIL)), strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+    assert len(store.loads) == n_loads
+    assert store.load(sales.iloc[:600], until=UNTIL).rows_used == 0
+
+
+def test_deliveries_of_a_lost_file_are_dropped_and_can_come_again(store: Store, tmp_path: Path) -> None:
+    for day in ("01", "02"):
+        file = tmp_path / f"till-{day}.csv"
+        file.write_text(f"customer_id,purchased_at,amount\nx,2017-{day}-01,1\ny,2017-{day}-02,2\n")
+        store.load(str(file), until=UNTIL)
+    damaged(store, "lost month=2017-02")
+    again = store.rebuild().load_again
+    assert again[["file", "rows"]].to_numpy().tolist() == [["till-02.csv", 2]]
+    assert amounts(store) == [1.0, 2.0]
+    assert store.load(str(tmp_path / "till-02.csv"), until=UNTIL).rows_used == 2
+    assert amounts(store) == [1.0, 1.0, 2.0, 2.0]
+
+
+def test_a_changed_file_is_found_by_its_hash(store: Store, sales: pd.DataFrame) -> None:
+    store.load(sales.iloc[:200], until=UNTIL)
+    assert store.check().is_whole
+    damaged(store, "altered lines")
+    report = store.check()
+    assert not report.is_whole
+    assert any("lines/" in fault for fault in report.faults)
+
+
+def test_a_load_of_which_every_row_was_rejected_has_observed_nothing(store: Store) -> None:
+    store.load(till(ONE), until="2017-03-31")
+    store.load(till(("x", "soon", *ONE[2:])), until="2017-06-30")
+    with pytest.raises(LeakError, match="2017-06-30 is after 2017-03-31"):
+        store.transactions("2017-06-30")
+    assert store.transactions().until == date(2017, 3, 31)
+
+
+def test_a_night_long_past_is_as_it_was_known_then(store: Store, sales: pd.DataFrame) -> None:
+    nights = [sales.iloc[:300], sales.iloc[300:500], sales.iloc[500:600]]
+    for rows in nights:
+        store.load(rows, until=UNTIL)
+    store.correct(sales.iloc[:30].assign(amount=7.0), until=UNTIL)
+    Store(store.path, keep_days=0).compact()
+    for n in (1, 2, 3):
+        known = Transactions.from_extract(pd.concat(nights[:n]), until=UNTIL)
+        same(store.transactions(UNTIL, version=n), known)
+    same(store.transactions(UNTIL, version=4), store.transactions(UNTIL))
+    with pytest.raises(ContractError, match="has the versions 1 to 4"):
+        store.transactions(version=5)
+
+
+def test_files_stay_few_and_other_readers_see_the_same_sums(store: Store, sales: pd.DataFrame) -> None:
+    deltalake = pytest.importorskip("deltalake")
+    days = sales["purchased_at"].dt.dayofyear
+    for first in range(1, 91, 3):
+        store.load(sales[days.between(first, first + 2)], until=UNTIL)
+    log = store.transactions(UNTIL)
+    assert len(log.lines) <= 3 + MOST_SMALL
+    total = sales.loc[days.lt(91), "amount"].round(4).sum()
+    delta = deltalake.DeltaTable(str(store.path / "lines"))
+    assert sorted(delta.file_uris()) == sorted(map(str, log.lines))
+    assert float(pd.Series(delta.to_pyarrow_table()["amount"].to_pylist()).sum()) == pytest.approx(total)
+    with DuckDBEngine() as engine:
+        held = engine.frame(f"select cast(sum(amount) as double) as total from {engine.parquet(log.lines)}")
+    assert held["total"][0] == pytest.approx(total)
+
+
+def test_what_another_program_wrote_is_refused(store: Store, sales: pd.DataFrame) -> None:
+    deltalake = pytest.importorskip("deltalake")
+    store.load(sales.iloc[:50], until=UNTIL)
+    lines = deltalake.DeltaTable(str(store.path / "lines"))
+    deltalake.write_deltalake(str(store.path / "lines"), lines.to_pyarrow_table(), mode="append")
+    with pytest.raises(StoreError, match="another program wrote to it"):
+        store.load(sales.iloc[50:60], until=UNTIL)
+
+
+def test_history_says_what_became_of_every_file(store: Store, tmp_path: Path) -> None:
+    def loaded(name: str, rows: str, *, correct: bool = False) -> None:
+        file = tmp_path / name
+        file.write_text(f"customer_id,purchased_at,amount,order_id,line_id\n{rows}")
+        (store.correct if correct else store.load)(str(file), until=UNTIL)
+
+    loaded("a.csv", "x,2017-03-01,1,1,1\n")
+    loaded("again.csv", "x,2017-03-01,1,1,1\n")
+    loaded("bad.csv", "x,soon,1,2,1\n")
+    loaded("right.csv", "x,2017-03-01,2,1,1\n", correct=True)
+    assert store.history()[["file", "fate"]].to_numpy().tolist() == [
+        ["a.csv", "loaded"],
+        ["again.csv", "duplicate"],
+        ["bad.csv", "rejected"],
+        ["right.csv", "corrected"],
+    ]
+
+
+def test_a_mixed_year_equals_one_load_of_all(store: Store) -> None:
+    """Late files in any order, corrections, returns that reach back, products that change: lines, trips and days are equal."""
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        mixed, truth, products = mixed_year(rng), [], None
+        one = Store(store.path.with_name(f"store-{seed}"))
+        for place, group in enumerate(rng.permutation(8)):
+            rows = mixed[mixed["group"] == group].drop(columns="group")
+            if place == 3:
+                names = pd.DataFrame({"product_id": [f"p{n}" for n in range(4)], "category": list("xyxy")})
+                products = Products.from_extract(names)
+            one.load(rows, until=UNTIL, products=products)
+            truth.append(rows)
+            if place in (2, 5):
+                whole = pd.concat(truth)
+                day = whole["purchased_at"].dt.normalize()
+                right = whole[day.isin(day.sample(3, random_state=seed))].assign(amount=lambda t: 2 * t["amount"])
+                one.correct(right, until=UNTIL)
+                truth = [whole[~day.isin(right["purchased_at"].dt.normalize())], right]
+        expected, _ = Transactions.split_extract(pd.concat(truth), until=UNTIL, products=products)
+        for table in ("lines", "trips", "days"):
+            pd.testing.assert_frame_equal(rows_of(one.transactions(UNTIL), table), rows_of(expected, table))
+        assert one.check().is_whole
+
+
+def mixed_year(rng: np.random.Generator, n: int = 300) -> pd.DataFrame:
+    """Few members and products, many returns, some that name their receipt, in eight groups."""
+    quantity = rng.integers(1, 4, n) * np.where(rng.random(n) < 0.15, -1, 1)
+    named = (quantity < 0) & (rng.random(n) < 0.4)
+    return pd.DataFrame(
+        {
+            "customer_id": np.where(rng.random(n) < 0.05, None, [f"c{k}" for k in rng.integers(0, 10, n)]),
+            "purchased_at": pd.Timestamp("2017-01-01") + pd.to_timedelta(rng.integers(0, 300 * 86400, n), unit="s"),
+            "amount": quantity * rng.integers(1, 4, n) * 1.0,
+            "quantity": quantity,
+            "product_id": np.where(rng.random(n) < 0.05, None, [f"p{k}" for k in rng.integers(0, 4, n)]),
+            "order_id": [f"o{k}" for k in range(n)],
+            "line_id": 1,
+            "returned_order_id": np.where(named, [f"o{k}" for k in rng.integers(0, n, n)], None),
+            "group": rng.integers(0, 8, n),
+        }
+    )
+
+
+def rows_of(log: Transactions, table: str) -> pd.DataFrame:
+    """A table of a log as text, in one order, without where its rows stand."""
+    files = log.days if table == "days" else getattr(log, table)
+    rows = pd.concat(map(pd.read_parquet, files if isinstance(files, list) else [files]))
+    names = sorted(name for name in rows if name not in ("file", "record", "month") and "delivered" not in name)
+    return rows[names].astype(str).sort_values(names, ignore_index=True)
 
 
 def test_each_store_numbers_its_own_receipts(store: Store) -> None:

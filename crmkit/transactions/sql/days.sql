@@ -1,21 +1,9 @@
 -- One row per member and day, and one more for what a later day takes back of it. What looks back is kept here, once, so
 -- that every summary is one group by:
---   bought   1 where goods were bought on the day
 --   day_no   1 on the member's first purchase day, 2 on the second, …; what is taken back bears its purchase's number
 --   log_gap  logarithm of the days since the purchase day before; a decimal, so that sums do not depend on the order
 -- day_no is null where no purchase is concerned (a day of returns that match no sale), and 0 before the first purchase.
-with spent as (
-    select
-        customer_id,
-        buy_day,
-        day,
-        cast(sum(amount) as decimal(18, 4)) as amount,
-        max(case when units > 0 then 1 else 0 end) as bought
-    from {lines}
-    where customer_id is not null
-    group by customer_id, buy_day, day
-),
-steps as (
+with steps as (
     select
         *,
         bought = 1 or buy_day < day as concerns_purchase,
@@ -25,7 +13,7 @@ steps as (
         sum(bought) over (
             partition by customer_id order by buy_day, day rows between unbounded preceding and current row
         ) as so_far
-    from spent
+    from {spent}
 )
 select
     customer_id, buy_day, day, amount, bought,
