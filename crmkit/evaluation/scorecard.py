@@ -101,7 +101,14 @@ def value_record(
 
 
 def _probabilities(
-    question: str, text: str, named: str, log: Transactions, day: date, horizon: int, item: str = "", **paths: Path
+    question: str,
+    text: str,
+    named: str,
+    log: Transactions,
+    day: date,
+    horizon: int,
+    item: str = "",
+    **paths: Path | list[Path],
 ) -> dict[str, Any]:
     with engine_for(log) as engine:
         tables = {name: engine.parquet(path) for name, path in paths.items()}

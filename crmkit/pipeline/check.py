@@ -248,7 +248,7 @@ def latest_day(extract: Extract, options: Mapping[str, Any]) -> date:
     """The last day with transactions, without the few rows that stand alone long after all others."""
     with tempfile.TemporaryDirectory(prefix="crmkit-") as folder:
         log, _ = Transactions.split_extract(extract, until=NEVER, folder=folder, **options)
-        days = pd.read_parquet(log.lines, columns=["day"])["day"]
+        days = pd.concat(pd.read_parquet(file, columns=["day"]) for file in log.lines)["day"]
     if not len(days):
         raise RefusedError('No row could be used, so until = "latest" has no day. Look at the files with crmkit check.')
     return date(1970, 1, 1) + timedelta(days=_last_day(days))

@@ -6,7 +6,7 @@ touches, from a snapshot of their lines, and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,7 +80,7 @@ def settle_step(
     """Settle ``new`` lines (as delivered) and take ``gone`` ones (file, record and all their columns) away."""
     kinds = engine.view(lines_with_kinds(engine, with_delivered(engine, new), meaning.lines))
     renamed = _renamed(engine, tables, state, gone, meaning)
-    pairs, held = _pairs(engine, tables, state, (kinds, gone, renamed))
+    pairs, held = _pairs(engine, tables, state, {kinds: 0, gone: 1, renamed: 0})
     open_pairs = engine.stage(sql_text("transactions/unsettled", pairs=pairs, returned=held))
     earlier = engine.stage(_earlier(engine, tables, state, open_pairs, held, kinds, gone, renamed))
     lines = engine.view(
@@ -91,9 +91,14 @@ def settle_step(
     return _settlement(engine, settled, earlier, open_pairs, load)
 
 
-def _pairs(engine: DuckDBEngine, tables: StoreTables, state: StoreState, touched: Sequence[str]) -> tuple[str, str]:
-    """Pairs whose returns a step may concern, and the newest snapshot of the lines of each."""
-    lines = " union all ".join(f"select customer_id, product_id, day, kind from {table}" for table in touched)
+def _pairs(engine: DuckDBEngine, tables: StoreTables, state: StoreState, touched: Mapping[str, int]) -> tuple[str, str]:
+    """Pairs whose returns a step may concern, and the newest snapshot of the lines of each; ``touched`` says of each relation
+    whether its lines leave.
+    """
+    lines = " union all ".join(
+        f"select customer_id, product_id, day, kind, {leaves} as leaves from {table}"
+        for table, leaves in touched.items()
+    )
     snapshots = tables.relation(engine, state, "returned")
     known = f"{PAIR} in (select pair from {snapshots})" if state.of("returned").rows else "false"
     pairs = engine.stage(sql_text("transactions/pairs", pair=PAIR, touched=lines, known=known))
