@@ -53,9 +53,10 @@ def until(day: int) -> str:
     return str((START + pd.Timedelta(days=day)).date())
 
 
-def seconds(work: Callable[[], Any]) -> float:
+def seconds(work: Callable[..., Any], rows: pd.DataFrame, day: int) -> float:
+    """What a load or a correction of rows costs."""
     started = time.process_time()
-    work()
+    work(rows, until=until(day))
     return time.process_time() - started
 
 
@@ -65,7 +66,7 @@ def small(home: Path, n_loads: int) -> None:
     for day in range(n_loads):
         rows = till(day, 500, 3_000)
         money += rows["amount"].sum()
-        spent.append(seconds(lambda rows=rows, day=day: store.load(rows, until=until(day))))
+        spent.append(seconds(store.load, rows, day))
         if day + 1 in (1, 50, 200, 2000) or (day + 1) % 500 == 0:
             near = spent[max(0, day - 24) : day + 1]
             print(f"load {day + 1:>5,}: {np.mean(near):.3f} s (mean of the last {len(near)})", flush=True)
@@ -91,9 +92,7 @@ def one_more_day(home: Path, sizes: list[int]) -> None:
     found = []
     for n_lines in sizes:
         store, day = filled(home, n_lines)
-        spent = [
-            seconds(lambda n=n: store.load(till(day + n, DAY_LINES, 300_000), until=until(day + n))) for n in range(5)
-        ]
+        spent = [seconds(store.load, till(day + n, DAY_LINES, 300_000), day + n) for n in range(5)]
         found.append(float(np.median(spent)))
         print(f"{n_lines:,} lines, one more day: {found[-1]:.2f} s (target 3.00)", flush=True)
         shutil.rmtree(store.path)
@@ -104,12 +103,12 @@ def one_more_day(home: Path, sizes: list[int]) -> None:
 def corrections(home: Path) -> None:
     """Seven corrections of a day, and a load after each."""
     store = Store(home / "corrections")
-    plain = [seconds(lambda day=day: store.load(till(day, 500, 3_000), until=until(day))) for day in range(40)]
+    plain = [seconds(store.load, till(day, 500, 3_000), day) for day in range(40)]
     after = []
     for n in range(7):
         right = till(5 * n, 500, 3_000).assign(amount=lambda rows: rows["amount"] + 0.01)
-        cost = seconds(lambda right=right, n=n: store.correct(right, until=until(40 + n)))
-        after.append(seconds(lambda n=n: store.load(till(40 + n, 500, 3_000), until=until(40 + n))))
+        cost = seconds(store.correct, right, 40 + n)
+        after.append(seconds(store.load, till(40 + n, 500, 3_000), 40 + n))
         print(f"correction {n + 1}: {cost:.3f} s; the next load {after[-1]:.3f} s", flush=True)
     print(f"a load after seven corrections to a plain one: {after[-1] / np.median(plain):.2f} (target 2.00)")
 
