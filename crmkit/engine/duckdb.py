@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -97,6 +98,8 @@ class DuckDBEngine(SqlEngine):
             raise
         except duckdb.Error as error:
             reason = str(error).partition("\n")[0]
+            if isinstance(error, duckdb.DataError):
+                reason = re.sub("'.*'", "a value", reason)  # it is somebody's
             raise ExtractError(f"{source} cannot be read: {reason}") from None
 
     def register(self, table: Any) -> str:

@@ -1,4 +1,4 @@
--- Published probabilities of churn beside a baseline, and who churned. The baseline is the share that had churned a horizon
+-- values: as_of, horizon. Published probabilities of churn beside a baseline, and who churned. The baseline is the share that had churned a horizon
 -- earlier among customers with about as many days since their last purchase (by powers of two), as known on the day itself.
 with before as (
     select

@@ -1,4 +1,4 @@
--- Published probabilities of buying an item beside a baseline, and what was bought. The baseline is the share that was bought
+-- values: as_of, horizon. Published probabilities of buying an item beside a baseline, and what was bought. The baseline is the share that was bought
 -- in the horizon before the day, of each item, among pairs that were, or were not, bought in the horizon before that one.
 with pairs as (select customer_id, {item} as item, p_purchase, n_purchases from {published}),
 lately as (

@@ -1,4 +1,4 @@
--- Published values and purchases beside what came, and beside the customer's own past rate.
+-- values: as_of, horizon, margin, annual_discount. Published values and purchases beside what came, and beside the customer's own past rate.
 with came as (
     select
         customer_id,

@@ -1,10 +1,8 @@
-"""A million lines give the same tables on Spark as embedded; on Spark they are Spark DataFrames."""
+"""A million lines give the same tables on every engine; what is on a cluster stays there."""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,20 +11,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from parity.engines import Other, engines, other
 
 from crmkit import Rejections, Transactions, btyd_summary, holdout_summary, purchase_gaps, rfm_table
-from crmkit.engine.choose import on_spark
 from crmkit.engine.duckdb import DuckDBEngine
-from crmkit.engine.frames import is_spark
-from crmkit.engine.spark import SparkEngine
+from crmkit.engine.frames import to_pandas
 from crmkit.engine.texts import sql_text
-from crmkit.exceptions import ConfigError, LeakError
+from crmkit.exceptions import LeakError
 from crmkit.summaries.customers import weekly_spend
 from crmkit.summaries.items import item_bought, item_state
 from crmkit.summaries.sales import sales_summary, weekly_sales
 from crmkit.summaries.snapshots import STATE, WINDOW, snapshots
-
-pytestmark = pytest.mark.xdist_group("spark")
 
 N_LINES, UNTIL, SPLIT = 1_000_000, "2025-12-31", "2025-06-30"
 
@@ -64,21 +59,26 @@ def log(lines_of: Callable[..., pd.DataFrame], tmp_path_factory: pytest.TempPath
     return Transactions.from_extract(lines, until=UNTIL, folder=home)
 
 
+@pytest.fixture(scope="module", params=engines())
+def there(request: pytest.FixtureRequest) -> Other:
+    return other(request)
+
+
 @pytest.fixture(scope="module")
-def far(log: Transactions, spark: Any) -> Transactions:
-    return on_spark(log)
+def far(log: Transactions, there: Other) -> Transactions:
+    return there.log(log)
 
 
 def agree(found: Any, expected: pd.DataFrame) -> None:
-    assert is_spark(found)
-    collected = found.toArrow().to_pandas()
+    assert not isinstance(found, pd.DataFrame), "it was collected unasked"
+    collected = to_pandas(found)
     whole = [name for name in expected.columns if expected[name].dtype != "float64"]
     pd.testing.assert_frame_equal(collected[whole], expected[whole], check_exact=True)
     pd.testing.assert_frame_equal(collected, expected, rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_spark_agrees(log: Transactions, far: Transactions, name: str) -> None:
+def test_tables_agree(log: Transactions, far: Transactions, name: str) -> None:
     expected = TABLES[name](log)
     assert len(expected) > 0 or "before" in name
     agree(TABLES[name](far), expected)
@@ -102,8 +102,8 @@ def test_what_is_told_of_customers_is_the_same_to_the_last_bit(
 @pytest.mark.parametrize(
     ("fold", "order"), [("trips", "customer_id, day, order_id"), ("days", "customer_id, buy_day, day")]
 )
-def test_lines_fold_into_the_same_rows(log: Transactions, spark: Any, tmp_path: Path, fold: str, order: str) -> None:
-    with SparkEngine(spark) as engine:
+def test_lines_fold_into_the_same_rows(log: Transactions, there: Other, tmp_path: Path, fold: str, order: str) -> None:
+    with there.engine() as engine:
         engine.save(sql_text(f"transactions/{fold}", lines=engine.parquet(log.lines)), tmp_path / f"{fold}.parquet")
     with DuckDBEngine() as near:
         mine = near.frame(f"select * from {near.parquet(log.folder / f'{fold}.parquet')} order by {order}")
@@ -137,81 +137,35 @@ def read(table: object, folder: Path) -> tuple[Transactions, Rejections]:
     )  # fmt: skip
 
 
-def test_a_spark_dataframe_comes_through_the_door(till: pa.Table, spark: Any, tmp_path: Path) -> None:
+def test_a_table_is_read_where_it_is(till: pa.Table, there: Other, tmp_path: Path) -> None:
     near, one = read(till, tmp_path / "near")
-    far, other = read(spark.createDataFrame(till), tmp_path / "far")
+    far, other = read(there.table(till), tmp_path / "far")
     assert str(other) == str(one)
     assert (other.amount_used, other.amount_rejected) == (one.amount_used, one.amount_rejected)
     assert other.rows_read == N_LINES
-    assert (near.on_spark, far.on_spark) == (False, True)
     agree(btyd_summary(far), btyd_summary(near))
     agree(purchase_gaps(far, by="category"), purchase_gaps(near, by="category"))
 
 
-MESSY = [
-    # customer_id, purchased_at, amount, order_id, product_id, quantity
-    (" 0077", "2017-01-01 09:00:00", "2.50", "r1", "p'1", "1"),
-    ("0077 ", "2017-01-02T23:30:00Z", "3.5", "r2", "p2", "2"),
-    ("\u3000a\u00a0", "2017-03-12 10:00:00+02", "-3.5", "r3", "p2", "-2"),
-    ("0077", "2017-03-12 10:00:00 +0200", "-3.5", "r4", "p2", "-2"),
-    (None, "2017-01-02", "1e2", "r5", "p2", None),
-    ("", "soon", "1", "r6", "p", "1"),
-    ("b\nc", "2017-01-05", "1", "r7", "p", "1"),
-    ("nul\x00", "2017-01-05", "1", "r8", None, "1"),
-    ("12.0", "2017-01-05", "abc", "r9", "p", "1"),
-    ("12.0", "2017-01-06", "1_000", "r9", "p", "1"),
-    ("12.0", "2017-01-06", ".5", "r9", "p", "1.0"),
-    ("1.2E+12", "2017-01-06", "7", "r10", "p", "1"),
-    ("99999999", "2017-01-06", "7", "r11", "p", "1"),
-    ("till's own", "2017-01-06", "7", "r12", "p", "1"),
-    ("z", "2018-01-06", "7", "r13", "p", "1"),
-    ("z", "2017-02-06 24:10:00", "7", "r14", "p", "1"),
-    ("z", "2017-02-06", "0", "r14", "gift_10", "1"),
-    ("0077", "2017-01-01 10:00:00", "2.50", "r1", "p'1", "1"),
-]
-
-
-def test_the_users_own_table_is_read_where_it_is(spark: Any, tmp_path: Path) -> None:
-    names = ["customer_id", "purchased_at", "amount", "order_id", "product_id", "quantity"]
-    spark.createDataFrame(MESSY, ", ".join(f"{name} string" for name in names)).write.saveAsTable("lake_sales")
-    found = []
-    try:
-        for place, table in enumerate((pd.DataFrame(MESSY, columns=names), spark.table("lake_sales"))):
-            log, told = Transactions.split_extract(
-                table, until="2017-12-31", time_zone="America/New_York", recorded_in="Europe/Berlin",
-                non_members=["till's own"], classes={"gift card": ["gift_%"]}, folder=tmp_path / str(place),
-            )  # fmt: skip
-            lines = pd.read_parquet(log.lines).drop(columns="record").sort_values(["order_id", "day", "hour"])
-            rows = told.rows.drop(columns=["record", "file"]).sort_values(["reason", "value"])
-            money = (told.amount_read, told.amount_used, told.amount_rejected, told.amount_duplicate)
-            found.append((str(told), money, told.kinds, rows.reset_index(drop=True), lines.reset_index(drop=True)))
-    finally:
-        spark.sql("drop table lake_sales")
-    (said, money, *tables), (other_said, other_money, *other_tables) = found
-    assert (other_said, other_money) == (said, money)
-    assert said.count("where") >= 8
-    for table, other in zip(tables, other_tables, strict=True):
-        pd.testing.assert_frame_equal(other, table, check_dtype=False)
-
-
-def test_times_in_another_notation_are_refused_on_spark(spark: Any, tmp_path: Path) -> None:
-    table = spark.createDataFrame([("a", "31.12.2016", "1")], "customer_id string, purchased_at string, amount string")
-    with pytest.raises(ConfigError, match="cannot be read on Spark"):
-        Transactions.split_extract(table, until=UNTIL, time_format="%d.%m.%Y", folder=tmp_path)
-
-
-def test_an_empty_spark_dataframe_is_empty(spark: Any, tmp_path: Path) -> None:
-    empty = spark.createDataFrame([], "customer_id string, purchased_at timestamp_ntz, amount decimal(10, 2)")
-    log, rejections = Transactions.split_extract(empty, until=UNTIL, folder=tmp_path)
+def test_an_empty_table_is_empty(there: Other, tmp_path: Path) -> None:
+    kinds = {"customer_id": pa.string(), "purchased_at": pa.timestamp("us"), "amount": pa.decimal128(10, 2)}
+    empty = pa.schema(list(kinds.items())).empty_table()
+    near, _ = Transactions.split_extract(empty, until=UNTIL, folder=tmp_path / "near")
+    log, rejections = Transactions.split_extract(there.table(empty), until=UNTIL, folder=tmp_path / "far")
     assert rejections.rows_read == 0
-    agree(rfm_table(log), rfm_table(replace(log, on_spark=False)))
+    agree(rfm_table(log), rfm_table(near))
 
 
-def test_the_session_is_left_as_it_was(far: Transactions, spark: Any) -> None:
-    settings = dict(spark.sparkContext.getConf().getAll())
-    agree(weekly_sales(far), weekly_sales(pickle.loads(pickle.dumps(far)).up_to(UNTIL)).toArrow().to_pandas())  # noqa: S301
-    assert spark.catalog.listTables() == []
-    assert dict(spark.sparkContext.getConf().getAll()) == settings
+def test_day_numbers_of_a_spreadsheet_are_read_alike(there: Other, tmp_path: Path) -> None:
+    days = pa.table({"purchased_at": ["46082.4375", "46082", "46082,999988426", "soon", "36525"]})
+    table = days.append_column("customer_id", pa.array(["a"] * 5)).append_column("amount", pa.array([1] * 5))
+    found = []
+    for place, given in (("near", table), ("far", there.table(table))):
+        log, told = Transactions.split_extract(given, until="2026-12-31", time_format="excel", folder=tmp_path / place)
+        lines = pd.read_parquet(log.lines).sort_values("hour")
+        found.append((str(told), lines["day"].tolist(), lines["hour"].tolist()))
+    assert found[1] == found[0]
+    assert found[0][2] == [0, 10, 23]
 
 
 def test_the_same_questions_are_refused(far: Transactions) -> None:
