@@ -94,8 +94,8 @@ def test_what_is_told_of_customers_is_the_same_to_the_last_bit(
             return shop.ask(lambda told: told.state(day) if kinds == STATE else told.window(day, day + 30), kinds)
 
     mine, theirs = asked(log), asked(far)
-    assert is_spark(theirs)
-    found = theirs.toArrow().to_pandas().sort_values("customer_id", ignore_index=True)
+    assert not isinstance(theirs, pd.DataFrame)
+    found = to_pandas(theirs).sort_values("customer_id", ignore_index=True)
     pd.testing.assert_frame_equal(found, mine, check_exact=True)
 
 
