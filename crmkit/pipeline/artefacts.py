@@ -46,11 +46,8 @@ class Artefact:
     def is_whole(self, folder: Path) -> bool:
         """Whether every file is there as it was written."""
         if self.kind == "log":
-            home = Path(self.about["folder"])
-            return all(
-                (home / name).is_file() and (home / name).stat().st_size == size
-                for name, size in self.about["sizes"].items()
-            )
+            sizes = self.about["sizes"].items()
+            return all(Path(name).is_file() and Path(name).stat().st_size == size for name, size in sizes)
         return all(
             (folder / name).is_file() and file_hash(folder / name) == digest for name, digest in self.files.items()
         )
@@ -149,22 +146,31 @@ def _load_dataset(artefact: Artefact, folder: Path) -> Any:
     return engine.table(f"select * from {engine.parquet(folder / artefact.about['folder'])}")
 
 
+_IN_STORE = ("line_files", "trip_files")
+
+
 def _save_log(name: str, value: Any, folder: Path, key: str) -> Artefact:
-    files = [file for file in _files_in(value.folder) if file.suffix == ".parquet"]
-    sizes = {str(file.relative_to(value.folder)): file.stat().st_size for file in files}
+    """A log stays where it is: its own folder, and the files of a store, which never change once they are written."""
+    own = [file for file in _files_in(value.folder) if file.suffix == ".parquet"]
+    stored = {name: list(map(str, getattr(value, name, ()))) for name in _IN_STORE}
+    files = [*own, *(Path(file) for one in stored.values() for file in one)]
+    sizes = {str(file.resolve()): file.stat().st_size for file in files}
+    names = tuple(str(file.relative_to(value.folder)) for file in own)
+    content = sizes if value.on_spark else [stored, _content_of(value.folder, names)]
     about = {
         "folder": str(value.folder.resolve()),
         "until": str(value.until),
         "items": list(value.items),
         "on_spark": value.on_spark,
+        "sizes": sizes,
+        **stored,
     }
-    content = sizes if value.on_spark else _content_of(value.folder, tuple(sizes))
-    return Artefact("log", {}, digest_of([about["until"], about["items"], content]), None, about | {"sizes": sizes})
+    return Artefact("log", {}, digest_of([about["until"], about["items"], content]), None, about)
 
 
 @cache
 def _content_of(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
-    """Hashes of a log's files, which never change once a stage has made them; read once a run."""
+    """Hashes of a log's own files, which never change once a stage has made them; read once a run."""
     return _found(folder, *names)
 
 
@@ -172,8 +178,13 @@ def _load_log(artefact: Artefact, folder: Path) -> Any:
     from crmkit.transactions.log import Transactions
 
     about = artefact.about
+    stored: dict[str, Any] = {name: tuple(map(Path, about[name])) for name in _IN_STORE if about[name]}
     return Transactions(
-        Path(about["folder"]), date.fromisoformat(about["until"]), tuple(about["items"]), about["on_spark"]
+        Path(about["folder"]),
+        date.fromisoformat(about["until"]),
+        tuple(about["items"]),
+        about["on_spark"],
+        **stored,
     )
 
 

@@ -31,6 +31,7 @@ SOURCES = (
     "service_files",
     "costs_files",
     "font",
+    "store_folder",
     "as_of",
     "until",
     "notes",
@@ -53,6 +54,7 @@ class Delivery:
 
     extracts: dict[str, Extract]
     font: Path | None
+    store: Path | None
     hashes: FileHashes
 
     @classmethod
@@ -65,7 +67,8 @@ class Delivery:
             name: read_extract(table.source(home), **table.read_options(config.currency))
             for name, table in tables.items()
         }
-        return cls(extracts, _font(config, home), hashes)
+        store = home / config.store.folder if config.store.folder else None
+        return cls(extracts, _font(config, home), store, hashes)
 
     def files(self) -> list[dict[str, str]]:
         """Every file that the run depends on: table, file, sha256."""
@@ -80,6 +83,8 @@ class Delivery:
             f"{name}_files": Source(digest_of([file for file in files if file["table"] == name]), _given(extract))
             for name, extract in self.extracts.items()
         }
+        if self.store:
+            found["store_folder"] = Source(str(self.store), _given(self.store))
         if self.font:
             found["font"] = Source(files[-1]["sha256"], _given(self.font))
         return found

@@ -10,9 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from crmkit._days import as_day
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.tables import Products
+from crmkit.pipeline.artefacts import file_hash
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import check_categories, check_last_days, check_rejected
 from crmkit.pipeline.stage import stage
@@ -20,6 +22,7 @@ from crmkit.reports.blocks.deliveries import data_quality
 from crmkit.summaries.sales import n_later
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
+from crmkit.transactions.store import Store
 from crmkit.transactions.suspect_cards import suspect_cards as suspicious
 
 _REJECTED = "file, record, line, reason, outcome, value, amount"
@@ -30,25 +33,43 @@ def load(
     transactions_files: Extract,
     until: date,
     products: pd.DataFrame | None = None,
+    store_folder: Path | None = None,
     *,
     transactions: Any,
     folder: Path,
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Sort the rows of the delivery into accepted and rejected ones; all files are read anew when one has changed."""
-    log, rejections = Transactions.split_extract(
-        transactions_files,
-        until=until,
-        products=None if products is None else Products(products),
-        folder=folder / "log",
-        progress=progress,
-        **transactions.line_options(),
-    )
+    """Sort the rows of the delivery into accepted and rejected ones.
+
+    With a store only new files are read; without one all files are read anew when one has changed.
+    """
+    options: dict[str, Any] = {"products": None if products is None else Products(products)} | transactions.line_options()
+    if store_folder is None:
+        more: dict[str, Any] = {"folder": folder / "log", "progress": progress}
+        log, rejections = Transactions.split_extract(transactions_files, until=until, **more, **options)
+    else:
+        log, rejections = _through_store(store_folder, transactions_files, until, folder, options)
     table = folder / "rejections.parquet"
     with DuckDBEngine() as engine:
         rows = f"select {_REJECTED} from {engine.parquet(rejections.path)} order by place, record"
         engine.save(rows, table)
     return {"delivery": log, "received": replace(rejections, path=Path(table.name)), "rejections": table}
+
+
+def _through_store(
+    path: Path, files: Extract, until: date, folder: Path, options: dict[str, Any]
+) -> tuple[Transactions, Rejections]:
+    """Load the files that the store has not been given, and take its log; rows are those of tonight's files."""
+    store = Store(path)
+    known = {digest for load in store.loads["sha256"] for digest in load}
+    parts = tuple(part for part in files.parts if part.path is None or file_hash(part.path) not in known)
+    if not parts:
+        nothing = pd.DataFrame({"customer_id": [], "purchased_at": [], "amount": []}, dtype="str")
+        _, rejections = Transactions.split_extract(nothing, until=until, folder=folder / "nothing")
+    else:
+        rejections = store.load(replace(files, parts=parts), until=until, **options)
+    seen = max(store.loads["until"])
+    return store.transactions(until=min(until, as_day(seen))), rejections
 
 
 @stage("log", "read", "delivery_block")
