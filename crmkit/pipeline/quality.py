@@ -110,7 +110,7 @@ def check_rejected(received: Rejections, rejections: Path, thresholds: Threshold
     """Judge how many rows, and how much money, are invalid; rows that only lack a member are not."""
     invalid = received.invalid
     n_invalid, amount = received.rows_invalid, float(invalid["amount"].abs().sum())
-    if not received.rows_used:
+    if not received.rows_used and received.rows_read > received.rows_duplicate:
         raise RefusedError(f"No row could be used. {received}.\n{_first_faults(received, rejections)}")
     if not n_invalid:
         return

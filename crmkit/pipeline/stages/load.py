@@ -43,7 +43,9 @@ def load(
 
     With a store only new files are read; without one all files are read anew when one has changed.
     """
-    options: dict[str, Any] = {"products": None if products is None else Products(products)} | transactions.line_options()
+    options: dict[str, Any] = {
+        "products": None if products is None else Products(products)
+    } | transactions.line_options()
     if store_folder is None:
         more: dict[str, Any] = {"folder": folder / "log", "progress": progress}
         log, rejections = Transactions.split_extract(transactions_files, until=until, **more, **options)
