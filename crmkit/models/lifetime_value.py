@@ -130,7 +130,7 @@ class CustomerLifetimeValue(Model):
         >>> spend = GammaGamma.from_parameters(p=6.25, q=3.74, gamma=15.44)
         >>> table = pd.DataFrame({"frequency": [0, 9], "recency": [0, 259], "T": 273, "monetary_value": [None, 22]})
         >>> CustomerLifetimeValue.from_models(purchases, spend, horizon=90).predict(table).round(2).tolist()
-        [2.8, 44.77]
+        [2.4, 50.06]
         """
         purchases._check_fitted()
         spend._check_fitted()
