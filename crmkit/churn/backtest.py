@@ -215,13 +215,6 @@ class ChurnBacktest(Backtest):
         """
         return churn_intervals(self.predictions, self.campaign, n, seed, level)
 
-    @property
-    def verdict(self) -> str:
-        """The sentence of every backtest, and the interval of the difference."""
-        less, low, high = self.difference
-        sure = "" if low > 0 or high < 0 else ", which may be due to chance"
-        return f"{super().verdict} The difference is {less:.4f} (95% interval {low:.4f} to {high:.4f}){sure}."
-
 
 @backtest_of.register
 def _churn(

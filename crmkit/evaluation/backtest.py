@@ -1,7 +1,7 @@
-"""How far can the numbers be trusted? Each model fitted at past days, and held against what happened then.
+"""How far can the numbers be trusted? Backtests at past origins.
 
 ``backtest`` takes the model that is about to be used, fits a fresh copy of it on what was known at the close of each
-origin, and scores its answers on the days after, beside a baseline that needs no model.
+origin, and scores its predictions on the days after, beside baselines that need no model.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from crmkit._days import as_day
+from crmkit._types import Interval
 from crmkit.displays import Display
 from crmkit.exceptions import LeakError, ModelError
 from crmkit.transactions.log import Transactions
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Backtest", "backtest"]
 
-_WORDS = {"mae_value": "mean absolute error of the money spent", "log_loss": "log-loss"}
+_WORDS = {"rmse_value": ("root mean squared error of the money spent", 2), "log_loss": ("log-loss", 4)}
 _ORIGINS = 3
 
 
 @dataclass(frozen=True)
 class Backtest:
-    """How a model and its baseline did at past origins; prints as a sentence and a table.
+    """How a model and its baselines did at past origins; prints as a sentence and a table.
 
     Attributes
     ----------
@@ -47,6 +48,8 @@ class Backtest:
         The score that decides; smaller is better.
     scope : str
         What is scored, where that is not everything that is predicted.
+    difference : Interval or None
+        The model's metric less that of the best baseline, with a paired bootstrap interval by customer.
     """
 
     subject: str
@@ -55,6 +58,7 @@ class Backtest:
     display: Display = field(repr=False)
     metric: str
     scope: str = ""
+    difference: Interval | None = None
 
     @property
     def mean(self) -> pd.DataFrame:
@@ -63,16 +67,28 @@ class Backtest:
         return self.scores.drop(columns=["origin"]).groupby("model").mean().loc[order]
 
     @property
+    def rival(self) -> str:
+        """The best of the baselines."""
+        return str(self.mean[self.metric].iloc[1:].idxmin())
+
+    @property
     def verdict(self) -> str:
-        """One sentence: the model's figure, the best baseline's, and which is better (smaller is better)."""
-        mean, n = self.mean[self.metric], self.scores["origin"].nunique()
-        model, rival = str(mean.index[0]), str(mean.iloc[1:].idxmin())
-        won = self._wins(model, rival)
-        better = "beats" if mean[model] < mean[rival] else "does not beat"
+        """One sentence: the model's figure, the best baseline's, and whether they differ beyond chance."""
+        mean, n, rival = self.mean[self.metric], self.scores["origin"].nunique(), self.rival
+        model = str(mean.index[0])
+        words, digits = _WORDS[self.metric]
+        sure = f"; difference {in_words(self.difference, digits)}" if self.difference else ""
         return (
-            f"{self.subject}{self.scope}, {self.horizon} days ahead: {model} {better} {rival} ({_WORDS[self.metric]} "
-            f"{mean[model]:.3f} against {mean[rival]:.3f}; better at {won} of {n} past days)."
+            f"{self.subject}{self.scope}, {self.horizon} days ahead: {self._comparison(model, rival)} ({words} "
+            f"{mean[model]:.{digits}f} against {mean[rival]:.{digits}f}{sure}; better at {self._wins(model, rival)} of {n} "
+            f"origin{'s' * (n > 1)})."
         )
+
+    def _comparison(self, model: str, rival: str) -> str:
+        mean = self.mean[self.metric]
+        if self.difference and self.difference.low <= 0 <= self.difference.high:
+            return f"no difference beyond chance between {model} and {rival}"
+        return f"{model} {'beats' if mean[model] < mean[rival] else 'is worse than'} {rival}"
 
     def _wins(self, model: str, rival: str) -> int:
         wide = self.scores.pivot_table(index="origin", columns="model", values=self.metric)
@@ -84,6 +100,16 @@ class Backtest:
 
     def __str__(self) -> str:
         return f"{self.verdict}\n{self.mean.round(3).to_string()}"
+
+
+def in_words(difference: Interval, digits: int) -> str:
+    """A difference with its interval.
+
+    >>> in_words(Interval(-1.5, -2.25, -0.75), digits=2)
+    '-1.50 (95% interval -2.25 to -0.75)'
+    """
+    estimate, low, high = (f"{number:.{digits}f}" for number in difference)
+    return f"{estimate} (95% interval {low} to {high})"
 
 
 def backtest(
@@ -166,7 +192,7 @@ def _default_origins(log: Transactions, ahead: int) -> list[date]:
     enough = [origin for origin in origins if origin >= first]
     if not enough:
         days = (log.until - opened_on(log)).days + 1
-        raise LeakError(f"{days} days of history are too few to look {ahead} days ahead from a past day; give a split.")
+        raise LeakError(f"{days} days of history are too short for a {ahead}-day backtest; pass an earlier split.")
     return enough
 
 

@@ -1,8 +1,4 @@
-"""Which purchase model to believe: candidates held against past days, and chosen before the last of them is looked at.
-
-Every candidate is fitted at several past origins on what was known then. The choice is made on the earlier origins; the
-last one is the holdout, where all of them are shown but nothing is decided.
-"""
+"""Model selection by rolling-origin backtest; the last origin is kept as an untouched holdout."""
 
 from __future__ import annotations
 
@@ -10,24 +6,29 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from crmkit._types import Interval
 from crmkit.evaluation import metrics
-from crmkit.evaluation.backtest import opened_on
-from crmkit.evaluation.baselines import LastSeason, OwnPastRate, PredictZero
-from crmkit.exceptions import ContractError, CrmkitWarning, LeakError, ModelError
+from crmkit.evaluation.backtest import in_words, opened_on
+from crmkit.evaluation.baselines import RULES
+from crmkit.evaluation.value import known_at, warn_if_implausible
+from crmkit.exceptions import ConfigError, ContractError, CrmkitWarning, LeakError, ModelError
 from crmkit.models import PURCHASE_MODELS
 from crmkit.models._base import Model
-from crmkit.summaries.customers import btyd_summary, holdout_summary
+from crmkit.models.gamma_gamma import GammaGamma
+from crmkit.summaries.customers import holdout_summary
 from crmkit.transactions.log import Transactions
 
 __all__ = ["ModelChoice", "choose_model", "default_candidates"]
 
+By = Literal["value", "purchases"]
 _ORIGINS = 3
+_UNITS = {"value": "money spent", "purchases": "purchases"}
 
 
 # -- The choice ----------------------------------------------------------------------------------------------------------
@@ -53,14 +54,19 @@ class ModelChoice:
         The same scores at the last origin, which decided nothing.
     scores : DataFrame
         Every score at every origin: origin, horizon, candidate, n, …
+    difference : Interval or None
+        rmse of the chosen candidate less that of the next best over the earlier origins, with a paired bootstrap interval by
+        customer; None where there is one candidate.
+    by : str
+        What was predicted: "value" or "purchases".
     failed : dict of str
         Candidates that could not be fitted somewhere, and why.
 
     Notes
     -----
-    ``mae`` is the mean absolute error of purchases; where most customers buy nothing, predicting 0 for all looks good on
-    it, so it decides nothing and is shown beside the others. ``capture`` is the part of the purchases made by the really
-    best tenth that the tenth ranked best makes. ``correlation`` is missing where a prediction is the same for all.
+    ``mae`` is the mean absolute error; where most customers buy nothing, predicting 0 for all looks good on it, so it decides
+    nothing and is shown beside the others. ``capture`` is the part of what the really best tenth brings that the tenth ranked
+    best brings. ``correlation`` is missing where a prediction is the same for all.
     """
 
     name: str
@@ -69,40 +75,40 @@ class ModelChoice:
     table: pd.DataFrame = field(repr=False)
     holdout: pd.DataFrame = field(repr=False)
     scores: pd.DataFrame = field(repr=False)
+    difference: Interval | None
+    by: By
     failed: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
         last = self.scores[self.scores["role"] == "holdout"].iloc[0]
         missing = "".join(f"\nNot scored: {name}: {reason}" for name, reason in self.failed.items())
         return (
-            f"{self.why}\n\nEarlier origins, which decided\n{self.table.round(3).to_string()}\n\nHoldout: {last['horizon']} days "
-            f"after {last['origin']}\n{self.holdout.round(3).to_string()}{missing}"
+            f"{self.why}\n\nEarlier origins, which decided ({_UNITS[self.by]})\n{self.table.round(3).to_string()}\n\nHoldout: "
+            f"{last['horizon']} days after {last['origin']}\n{self.holdout.round(3).to_string()}{missing}"
         )
 
 
 def default_candidates() -> dict[str, Any]:
-    """What `choose_model` tries by itself: the purchase models, and rules of thumb that need none."""
-    return {
-        **{kind.label: kind() for kind in PURCHASE_MODELS},
-        "own past rate": OwnPastRate(),
-        "own past rate if bought within 13 weeks": LastSeason(),
-        "predict zero": PredictZero(),
-    }
+    """What `choose_model` tries by itself: every purchase model, and the rules that need none."""
+    return {**{kind.label: kind() for kind in PURCHASE_MODELS}, **RULES}
 
 
 def choose_model(
-    log: Transactions, candidates: Mapping[str, Any] | None = None, horizon: int | None = None
+    log: Transactions, candidates: Mapping[str, Any] | None = None, horizon: int | None = None, by: By = "value"
 ) -> ModelChoice:
-    """Choose a purchase model by what happened after past days.
+    """Choose a purchase model by rolling-origin backtest.
 
     Parameters
     ----------
     log : Transactions
     candidates : mapping of str to estimators, optional
-        Anything with ``fit(customers)`` and ``expected_purchases(customers, horizon)``, over the table of `btyd_summary`.
-        Default: `default_candidates`.
+        Anything with ``fit(customers)`` and ``expected_purchases(customers, horizon)``, over the table of `btyd_summary` and
+        `recent_spend`. Default: `default_candidates`.
     horizon : int, optional
         Days ahead. Default: a quarter of the days observed.
+    by : {"value", "purchases"}
+        What the candidates are compared on. A candidate's money is its ``expected_spend(customers, horizon)``, or else its
+        purchases times what `GammaGamma`, fitted at the same origin, expects of each.
 
     Returns
     -------
@@ -115,11 +121,17 @@ def choose_model(
     ModelError
         No candidate could be scored.
 
+    Warns
+    -----
+    CrmkitWarning
+        A candidate is more accurate than chance allows: it may have seen the outcome.
+
     Notes
     -----
     The holdout starts ``horizon`` days before the log's ``until``. The choice is made on up to three origins before it,
     whose windows end at the holdout's origin at the latest; where the history is short, these windows are shorter. What is
-    chosen has the smallest root mean squared error, which the expectation minimises, relative to that of predicting 0.
+    chosen has the smallest root mean squared error, which the expectation minimises, relative to that of predicting 0. It is
+    the score by which `backtest` compares a lifetime value with its baselines.
 
     Examples
     --------
@@ -128,25 +140,23 @@ def choose_model(
     >>> bool(choice.holdout.loc[choice.name, "rmse"] < choice.holdout.loc["predict zero", "rmse"])
     True
     """
+    if by not in _UNITS:
+        raise ConfigError(f"by must be 'value' or 'purchases'; it is {by!r}.")
     tried, failed = dict(default_candidates() if candidates is None else candidates), dict[str, str]()
-    windows = [_answers(tried, failed, log, *window) for window in _windows(log, horizon)]
-    alive = [name for name in tried if name not in failed]
-    if not alive:
+    windows = [_predictions(tried, failed, log, by, *window) for window in _windows(log, horizon)]
+    scored = [name for name in tried if name not in failed]
+    if not scored:
         raise ModelError(f"No candidate could be scored: {failed or 'none was given'}.")
-    last = len(windows) - 1
-    rows = [
-        {"role": "holdout" if place == last else "choice", **row}
-        for place, window in enumerate(windows)
-        for row in window.scores(alive)
-    ]
-    scores = pd.DataFrame(rows)
+    scores = _scores_of(windows, scored)
     table, holdout = (_means(scores[scores["role"] == role]) for role in ("choice", "holdout"))
     name = str(table.index[0])
-    model = _fitted(tried[name], btyd_summary(log))
+    model = _fitted(tried[name], known_at(log, log.until))
     if isinstance(model, Model):
         model.training_["window"] = [opened_on(log).isoformat(), log.until.isoformat()]
         model.training_["metrics"] = {"holdout": _last_window(windows), **holdout.loc[name].dropna().to_dict()}
-    return ModelChoice(name, model, _why(table, windows[:-1]), table, holdout.loc[list(table.index)], scores, failed)
+    difference = _difference(windows[:-1], *table.index[:2]) if len(table) > 1 else None
+    why = _why(table, windows[:-1], difference, by)
+    return ModelChoice(name, model, why, table, holdout.loc[list(table.index)], scores, difference, by, failed)
 
 
 @dataclass(frozen=True)
@@ -155,6 +165,7 @@ class _Window:
 
     origin: date
     horizon: int
+    customer_id: pd.Series[str]
     actual: pd.Series[float]
     expected: pd.DataFrame
 
@@ -174,7 +185,8 @@ def _windows(log: Transactions, horizon: int | None) -> list[tuple[date, int]]:
     if short < 1:
         days = (log.until - first).days + 1
         raise LeakError(
-            f"{days} days of history are too few to choose at a past day and still look {ahead} days ahead."
+            f"{days} days of history are too short to choose at an earlier origin and keep a {ahead}-day holdout; pass a "
+            "shorter horizon."
         )
     before = [holdout - timedelta(days=short * k) for k in range(_ORIGINS, 0, -1)]
     return [*((origin, short) for origin in before if (origin - first).days >= short), (holdout, ahead)]
@@ -184,37 +196,71 @@ def _last_window(windows: list[_Window]) -> str:
     return f"{windows[-1].horizon} days after {windows[-1].origin}"
 
 
-def _answers(tried: Mapping[str, Any], failed: dict[str, str], log: Transactions, origin: date, ahead: int) -> _Window:
-    known = btyd_summary(log, origin)
-    known = known.merge(holdout_summary(log, origin, origin + timedelta(days=ahead)), on="customer_id")
-    expected = {}
+def _predictions(
+    tried: Mapping[str, Any], failed: dict[str, str], log: Transactions, by: By, origin: date, ahead: int
+) -> _Window:
+    """What candidates make of an origin; the outcome joins the table after the last of them has spoken."""
+    known = known_at(log, origin)
+    spend = _spend(known) if by == "value" else pd.Series(1.0, index=known.index)
+    expected, purchases = {}, {}
     for name, model in tried.items():
         try:
-            expected[name] = _fitted(model, known).expected_purchases(known, ahead)
+            expected[name], purchases[name] = _expected(_fitted(model, known), known, ahead, spend, by)
         except (ModelError, ContractError) as error:
             failed[name] = f"{origin}: {error}"
-    return _Window(origin, ahead, known["holdout_purchases"], pd.DataFrame(expected, index=known.index))
+    after = known[["customer_id"]].merge(holdout_summary(log, origin, origin + timedelta(days=ahead)), on="customer_id")
+    for name, counts in purchases.items():
+        warn_if_implausible(after["holdout_purchases"], counts, name)
+    actual = after["holdout_spend" if by == "value" else "holdout_purchases"]
+    return _Window(origin, ahead, known["customer_id"], actual, pd.DataFrame(expected, index=known.index))
+
+
+def _expected(
+    model: Any, known: pd.DataFrame, ahead: int, spend: pd.Series[float], by: By
+) -> tuple[pd.Series[float], pd.Series[float]]:
+    """What is compared, and purchases."""
+    purchases = model.expected_purchases(known, ahead)
+    if by == "value" and hasattr(model, "expected_spend"):
+        return model.expected_spend(known, ahead), purchases
+    return purchases * spend, purchases
+
+
+def _spend(known: pd.DataFrame) -> pd.Series[float]:
+    """What each purchase is expected to bring."""
+    model: GammaGamma = _fitted(GammaGamma(), known)
+    return model.expected_value(known)
 
 
 def _fitted(model: Any, customers: pd.DataFrame) -> Any:
-    """A fitted copy; that a prior took over at some past day is no news here."""
+    """A fitted copy; that a prior was used at an earlier origin is no news here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CrmkitWarning)
         return clone(model).fit(customers)
 
 
+def _scores_of(windows: list[_Window], names: list[str]) -> pd.DataFrame:
+    last = len(windows) - 1
+    rows = [
+        {"role": "holdout" if place == last else "choice", **row}
+        for place, window in enumerate(windows)
+        for row in window.scores(names)
+    ]
+    return pd.DataFrame(rows)
+
+
 def _scores(actual: pd.Series[float], expected: pd.Series[float]) -> dict[str, float]:
-    error, bought = expected - actual, float(actual.sum())
+    error, total = expected - actual, float(actual.sum())
     rmse, zero = float(np.sqrt((error**2).mean())), float(np.sqrt((actual.astype(float) ** 2).mean()))
     varies = actual.nunique() > 1 and expected.nunique() > 1
+    best = metrics.lift_at(actual.clip(lower=0), actual, 0.1) if total > 0 else np.nan
     return {
         "n": len(actual),
         "rmse_ratio": rmse / zero if zero else np.nan,
         "rmse": rmse,
         "mae": float(error.abs().mean()),
         "correlation": metrics.correlation(actual, expected) if varies else np.nan,
-        "bias_of_total": metrics.bias_of_total(actual, expected) if bought else np.nan,
-        "capture": metrics.lift_at(actual, expected, 0.1) / metrics.lift_at(actual, actual, 0.1) if bought else np.nan,
+        "bias_of_total": metrics.bias_of_total(actual, expected) if total else np.nan,
+        "capture": metrics.lift_at(actual.clip(lower=0), expected, 0.1) / best if best else np.nan,
     }
 
 
@@ -223,11 +269,32 @@ def _means(scores: pd.DataFrame) -> pd.DataFrame:
     return scores.groupby("candidate")[measures].mean().sort_values("rmse_ratio", kind="stable")
 
 
-def _why(table: pd.DataFrame, windows: list[_Window]) -> str:
+def _difference(windows: list[_Window], one: str, other: str) -> Interval:
+    rows = pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "one": (window.expected[one] - window.actual) ** 2,
+                    "other": (window.expected[other] - window.actual) ** 2,
+                    "origin": window.origin,
+                    "customer_id": window.customer_id,
+                }
+            )
+            for window in windows
+        ]
+    )
+    return metrics.loss_difference(rows["one"], rows["other"], rows["origin"], rows["customer_id"], root=True)
+
+
+def _why(table: pd.DataFrame, windows: list[_Window], difference: Interval | None, by: By) -> str:
     best, second = table.iloc[0], table.iloc[1] if len(table) > 1 else table.iloc[0]
     days = ", ".join(str(window.origin) for window in windows)
+    chance = ""
+    if difference:
+        within = difference.low <= 0 <= difference.high
+        chance = f" The difference is {in_words(difference, 3)}{', within chance' if within else ''}."
     return (
-        f"{best.name} is chosen: at {len(windows)} earlier origins ({days}; {windows[0].horizon} days ahead) its root mean "
-        f"squared error was {best['rmse_ratio']:.3f} of that of predicting 0, the next best ({second.name}) "
-        f"{second['rmse_ratio']:.3f}."
+        f"{best.name} is chosen: at {len(windows)} earlier origin{'s' * (len(windows) > 1)} ({days}; {windows[0].horizon} days "
+        f"ahead) its root mean squared error of {_UNITS[by]} was {best['rmse_ratio']:.3f} of that of predicting 0, the next "
+        f"best ({second.name}) {second['rmse_ratio']:.3f}.{chance}"
     )

@@ -1,65 +1,149 @@
-"""Lifetime value at past origins."""
+"""Lifetime value at past origins: a model, the rules that need none, and how sure the difference is."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from crmkit._types import Floats, Interval
 from crmkit.evaluation import metrics
-from crmkit.evaluation.backtest import Backtest, backtest_of
+from crmkit.evaluation.backtest import Backtest, backtest_of, in_words
+from crmkit.evaluation.baselines import RULES
 from crmkit.evaluation.displays import FrequencyDisplay
+from crmkit.exceptions import CrmkitWarning
 from crmkit.models.lifetime_value import CustomerLifetimeValue
-from crmkit.summaries.customers import btyd_summary, holdout_summary, rfm_table
+from crmkit.summaries.customers import btyd_summary, holdout_summary, recent_spend
 from crmkit.transactions.log import Transactions
 
+__all__ = ["ValueBacktest", "known_at", "value_scores", "warn_if_implausible"]
+
 OFTEN = 30
+SAME = "the same for all"
+_IMPLAUSIBLE, _ENOUGH = 0.1, 100
 
 
-# -- Lifetime value --------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, kw_only=True)
+class ValueBacktest(Backtest):
+    """A backtest of lifetime value: of the model, and of rules that need none.
+
+    ``scores`` has rmse_value, which decides, mae_value, correlation_value, bias_of_total_value (the predicted total over
+    what was spent, less 1), rmse_purchases, mae_purchases, correlation_purchases and top_decile_share_of_value. The rules:
+    predict zero; own rate (frequency / T, times the mean spend of repeat purchases); the same for whoever bought in the last
+    91 days, 0 for the others; the recent rate, in which spend of age a counts exp(-a / 60 days); and the model's own total
+    shared equally, which is what a model is worth that cannot tell customers apart.
+
+    Attributes
+    ----------
+    difference, difference_mae : Interval
+        Root mean squared error, and mean absolute error, of the model less that of the rule with the smallest rmse_value.
+    predictions : DataFrame
+        origin, customer_id, spent and bought (what happened), and the money predicted by each.
+    """
+
+    difference_mae: Interval
+    predictions: pd.DataFrame = field(repr=False)
+
+    @property
+    def verdict(self) -> str:
+        """The sentence of every backtest, and the same in mean absolute errors."""
+        mean, rival = self.mean["mae_value"], self.rival
+        return (
+            f"{super().verdict} Mean absolute error {mean.iloc[0]:.2f} against {mean[rival]:.2f}, difference "
+            f"{in_words(self.difference_mae, 2)}."
+        )
 
 
 @backtest_of.register
-def _lifetime_value(model: CustomerLifetimeValue, log: Transactions, origins: list[date], ahead: int) -> Backtest:
-    name = model.purchases.label
-    rows, known = [], pd.DataFrame()
-    for origin in origins:
-        known = _lifetime_value_at(model, log, origin, ahead)
-        for label, who in ((name, "model"), ("own past rate", "past")):
-            rows.append({"origin": origin, "model": label, **_value_scores(known, who)})
-    return Backtest("Lifetime value", ahead, pd.DataFrame(rows), _by_frequency(known, name), "mae_value")
+def _lifetime_value(model: CustomerLifetimeValue, log: Transactions, origins: list[date], ahead: int) -> ValueBacktest:
+    name, tables = model.purchases.label, [_predictions_at(model, log, origin, ahead) for origin in origins]
+    names = [name, *RULES, SAME]
+    rows = [
+        {"origin": origin, "model": who, **value_scores(table, table[who], table[f"{who} purchases"])}
+        for origin, table in zip(origins, tables, strict=True)
+        for who in names
+    ]
+    scores, predictions = pd.DataFrame(rows), pd.concat(tables, ignore_index=True)
+    warn_if_implausible(predictions["bought"], predictions[f"{name} purchases"], name)
+    rival = str(scores.groupby("model")["rmse_value"].mean()[names[1:]].idxmin())
+    return ValueBacktest(
+        "Lifetime value",
+        ahead,
+        scores,
+        _by_frequency(tables[-1], name),
+        "rmse_value",
+        difference=_difference(predictions, name, rival, root=True),
+        difference_mae=_difference(predictions, name, rival, root=False),
+        predictions=predictions[["origin", "customer_id", "spent", "bought", *names]],
+    )
 
 
-def _lifetime_value_at(model: CustomerLifetimeValue, log: Transactions, origin: date, ahead: int) -> pd.DataFrame:
-    known = btyd_summary(log, origin)
+def known_at(log: Transactions, origin: date) -> pd.DataFrame:
+    """All that a candidate may know at an origin: `btyd_summary` and `recent_spend`, and nothing of what came after."""
+    return btyd_summary(log, origin).merge(recent_spend(log, origin), on="customer_id")
+
+
+def _predictions_at(model: CustomerLifetimeValue, log: Transactions, origin: date, ahead: int) -> pd.DataFrame:
+    known, name = known_at(log, origin), model.purchases.label
     fitted = clone(model).set_params(horizon=ahead, annual_discount=0.0, margin=1.0).fit(known)
-    known["model_purchases"] = fitted.purchases_.expected_purchases(known, ahead)
-    known["model_value"] = fitted.predict(known)
-    spent = rfm_table(log, origin).set_index("customer_id")
-    bought, days = known["frequency"] + 1, known["T"] + 1
-    known["past_purchases"] = bought / days.clip(lower=ahead) * ahead
-    known["past_value"] = known["customer_id"].map(spent["total_spend"]) / days.clip(lower=ahead) * ahead
-    return known.merge(holdout_summary(log, origin, origin + timedelta(days=ahead)), on="customer_id")
+    table = known[["customer_id", "frequency"]].assign(
+        **{name: fitted.predict(known), f"{name} purchases": fitted.purchases_.expected_purchases(known, ahead)}
+    )
+    for rule, what in RULES.items():
+        table[rule], table[f"{rule} purchases"] = (
+            what.expected_spend(known, ahead),
+            what.expected_purchases(known, ahead),
+        )
+    table[SAME], table[f"{SAME} purchases"] = table[name].mean(), table[f"{name} purchases"].mean()
+    after = holdout_summary(log, origin, origin + timedelta(days=ahead))
+    after = after.rename(columns={"holdout_spend": "spent", "holdout_purchases": "bought"})
+    return table.merge(after, on="customer_id").assign(origin=origin)
 
 
-def _value_scores(known: pd.DataFrame, who: str) -> dict[str, float]:
-    actual, value = known["holdout_spend"], known[f"{who}_value"]
-    purchases, bought = known[f"{who}_purchases"], known["holdout_purchases"]
+def value_scores(table: pd.DataFrame, value: pd.Series[float], purchases: pd.Series[float]) -> Mapping[str, float]:
+    """Scores of predicted money and purchases against the ``spent`` and ``bought`` of a table."""
+    spent, bought = table["spent"], table["bought"]
     top = value.rank(method="first", ascending=False) <= max(1, len(value) // 10)
     return {
-        "n": len(known),
-        "mae_value": metrics.mean_absolute_error(actual, value),
-        "rmse_value": float(np.sqrt(((value - actual) ** 2).mean())),
-        "correlation_value": _correlation(actual, value),
-        "bias_of_total_value": metrics.bias_of_total(actual, value) if actual.sum() else np.nan,
-        "mae_purchases": metrics.mean_absolute_error(bought, purchases),
+        "n": len(table),
+        "rmse_value": float(np.sqrt(((value - spent) ** 2).mean())),
+        "mae_value": metrics.mean_absolute_error(spent, value),
+        "correlation_value": _correlation(spent, value),
+        "bias_of_total_value": metrics.bias_of_total(spent, value) if spent.sum() else np.nan,
         "rmse_purchases": float(np.sqrt(((purchases - bought) ** 2).mean())),
+        "mae_purchases": metrics.mean_absolute_error(bought, purchases),
         "correlation_purchases": _correlation(bought, purchases),
-        "top_decile_share_of_value": float(actual[top].sum() / actual.sum()) if actual.sum() else np.nan,
+        "top_decile_share_of_value": float(spent[top].sum() / spent.sum()) if spent.sum() else np.nan,
     }
+
+
+def _difference(predictions: pd.DataFrame, name: str, rival: str, root: bool) -> Interval:
+    errors = [predictions[who].to_numpy() - predictions["spent"].to_numpy() for who in (name, rival)]
+    one, other = (error**2 if root else np.abs(error) for error in errors)
+    return metrics.loss_difference(one, other, predictions["origin"], predictions["customer_id"], root=root)
+
+
+def warn_if_implausible(bought: pd.Series[float], expected: pd.Series[float], name: str) -> None:
+    """Warn where purchases were predicted better than chance allows.
+
+    Even where every customer's rate is known, the number of purchases varies: by its mean where purchases come at random,
+    by a k-th of it where k stages lie between two of them. Squared errors of less than a tenth of the purchases expected
+    point to a candidate that has seen the outcome.
+    """
+    error, chance = float(((bought - expected) ** 2).sum()), float(expected.sum())
+    if chance > _ENOUGH and error < _IMPLAUSIBLE * chance:
+        warnings.warn(
+            f"The purchases predicted by {name} are implausibly accurate (squared errors are {error / chance:.0%} of what "
+            "chance alone leaves), which suggests target leakage. Check that nothing in the customer table was recorded "
+            "after its as-of date.",
+            CrmkitWarning,
+            stacklevel=2,
+        )
 
 
 def _correlation(actual: pd.Series[float], predicted: pd.Series[float]) -> float:
@@ -68,22 +152,22 @@ def _correlation(actual: pd.Series[float], predicted: pd.Series[float]) -> float
     return metrics.correlation(actual, predicted) if varies else np.nan
 
 
-def _by_frequency(known: pd.DataFrame, name: str) -> FrequencyDisplay:
+def _by_frequency(table: pd.DataFrame, name: str) -> FrequencyDisplay:
     """Mean purchases after the newest origin, for at most eight groups of about equal size by purchases before it."""
-    edges = np.unique(np.quantile(known["frequency"], np.linspace(0, 1, 9), method="inverted_cdf"))
-    group = np.searchsorted(edges, known["frequency"], side="left")
+    edges = np.unique(np.quantile(table["frequency"], np.linspace(0, 1, 9), method="inverted_cdf"))
+    group = np.searchsorted(edges, table["frequency"], side="left")
     labels = [
         f"{low}" if low == edge else f"{low}–{edge}" for low, edge in zip(_lows(edges), map(int, edges), strict=True)
     ]
-    table = known.groupby(group).agg(
+    means = table.groupby(group).agg(
         customers=("frequency", "size"),
-        actual=("holdout_purchases", "mean"),
-        model=("model_purchases", "mean"),
-        past=("past_purchases", "mean"),
+        actual=("bought", "mean"),
+        model=(f"{name} purchases", "mean"),
+        rule=("own rate purchases", "mean"),
     )
-    table.insert(0, "frequency", [labels[place] for place in table.index])
-    return FrequencyDisplay(table.rename(columns={"model": name, "past": "own past rate"}).reset_index(drop=True))
+    means.insert(0, "frequency", [labels[place] for place in means.index])
+    return FrequencyDisplay(means.rename(columns={"model": name, "rule": "own rate"}).reset_index(drop=True))
 
 
-def _lows(edges: Any) -> list[int]:
+def _lows(edges: Floats) -> list[int]:
     return [int(edges[0]), *(int(edge) + 1 for edge in edges[:-1])]

@@ -17,7 +17,7 @@ from crmkit.transactions.log import Transactions
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["btyd_summary", "holdout_summary", "rfm_table", "weekly_spend"]
+__all__ = ["btyd_summary", "holdout_summary", "recent_spend", "rfm_table", "weekly_spend"]
 
 
 def rfm_table(log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:
@@ -102,6 +102,28 @@ def holdout_summary(log: Transactions, split: str | date, until: str | date | No
     if first >= last:
         raise LeakError(f"split={split} leaves no observed day after it (the window ends {until or log.until}).")
     return _over_days(log, "holdout_summary", {"split": first, "until": last})
+
+
+def recent_spend(log: Transactions, as_of: str | date | None = None, decay_days: int = 60) -> pd.DataFrame:
+    """Purchase days and money per day in the recent past: each counts exp(−age / ``decay_days``), and the sum is divided by it.
+
+    Returns
+    -------
+    DataFrame
+        customer_id, recent_purchases, recent_spend (returns taken off), both per day. One row per customer with a
+        purchase, as in `rfm_table`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> till = pd.DataFrame({"customer_id": ["a", "a"], "purchased_at": ["2017-01-01", "2017-03-02"],
+    ...                      "amount": [10, 20]})
+    >>> recent_spend(Transactions.from_extract(till, until="2017-03-02")).round(4)
+      customer_id  recent_purchases  recent_spend
+    0           a            0.0228        0.3946
+    """
+    values = {"as_of": log.close_of(as_of), "decay_days": decay_days}
+    return _over_days(log, "recent_spend", values)
 
 
 def _over_days(log: Transactions, name: str, values: Mapping[str, int]) -> pd.DataFrame:

@@ -78,7 +78,7 @@ def test_a_window_past_the_end_of_the_data_is_refused(log: Transactions) -> None
 
 
 def test_too_little_history_is_said(log: Transactions) -> None:
-    with pytest.raises(LeakError, match="too few to look 200 days ahead"):
+    with pytest.raises(LeakError, match="too short for a 200-day backtest"):
         backtest(ChurnModel(horizon=200), log)
 
 
@@ -90,7 +90,8 @@ def test_a_model_without_a_backtest_is_said(log: Transactions) -> None:
 def test_the_verdict_says_when_the_baseline_is_better(log: Transactions) -> None:
     check = backtest(MODELS["churn"], log)
     worse = check.scores.assign(log_loss=np.where(check.scores["model"] == "churn model", 9.0, 0.1))
-    assert "does not beat " in replace(check, scores=worse).verdict
+    worst = replace(check, scores=worse, difference=check.difference._replace(low=8.0, high=9.0))
+    assert "churn model is worse than " in worst.verdict
 
 
 # -- Churn in every score --------------------------------------------------------------------------------------------

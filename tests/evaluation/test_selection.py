@@ -10,10 +10,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crmkit import LeakError, ModelError, Transactions, btyd_summary, holdout_summary
-from crmkit.evaluation.baselines import LastSeason, OwnPastRate, PredictZero
+from crmkit import (
+    ConfigError,
+    CrmkitWarning,
+    LeakError,
+    ModelError,
+    Transactions,
+    backtest,
+    btyd_summary,
+    holdout_summary,
+)
+from crmkit.evaluation.baselines import OwnRate, OwnRateIfSeenLately, PredictZero
 from crmkit.evaluation.selection import choose_model, default_candidates
-from crmkit.models import BGNBD, load_model
+from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma, load_model
 from crmkit.testing import generated_log, generated_sales
 
 GROCERY = Path(__file__).parents[3] / "shared" / "data" / "btyd_small" / "groceryElog.parquet"
@@ -72,7 +81,7 @@ def test_no_measure_stands_alone_and_predicting_zero_stands_beside(log: Transact
 
 
 def test_scores_are_what_they_say(log: Transactions) -> None:
-    choice = choose_model(log, {"rate": OwnPastRate()}, horizon=60)
+    choice = choose_model(log, {"rate": OwnRate()}, horizon=60, by="purchases")
     known = btyd_summary(log, "2017-11-01")
     bought = holdout_summary(log, "2017-11-01")["holdout_purchases"]
     expected = known["frequency"] / known["T"].clip(lower=91) * 60
@@ -124,7 +133,7 @@ def test_a_candidate_that_fails_is_named_and_left_out(log: Transactions) -> None
 
 
 def test_too_little_history_is_said(log: Transactions) -> None:
-    with pytest.raises(LeakError, match="too few to choose"):
+    with pytest.raises(LeakError, match="too short to choose"):
         choose_model(log, horizon=364)
     with pytest.raises(ModelError, match="whole number of days"):
         choose_model(log, horizon=2.5)  # type: ignore[arg-type]
@@ -133,14 +142,16 @@ def test_too_little_history_is_said(log: Transactions) -> None:
 def test_rules_of_thumb() -> None:
     table = pd.DataFrame({"frequency": [0, 4, 4, 1], "recency": [0, 200, 300, 1], "T": [9, 365, 365, 10]})
     assert PredictZero().fit(table).expected_purchases(table, 90).tolist() == [0, 0, 0, 0]
-    rate = OwnPastRate().fit(table).expected_purchases(table, 365)
+    rate = OwnRate().fit(table).expected_purchases(table, 365)
     assert rate.tolist() == pytest.approx([0, 4, 4, 365 / 91])
-    assert LastSeason().fit(table).expected_purchases(table, 365).tolist() == pytest.approx([0, 0, 4, 365 / 91])
+    assert OwnRateIfSeenLately().fit(table).expected_purchases(table, 365).tolist() == pytest.approx(
+        [0, 0, 4, 365 / 91]
+    )
 
 
 def test_cdnow(cdnow: Transactions) -> None:
     """39 weeks ahead of 39 weeks, 2,357 customers: the published comparison, and an honest choice."""
-    choice = choose_model(cdnow, horizon=273)
+    choice = choose_model(cdnow, horizon=273, by="purchases")
     held = choice.holdout
     assert held.loc["BG/NBD", ["mae", "rmse", "correlation", "bias_of_total"]].round(4).tolist() == pytest.approx(
         [0.7855, 1.6080, 0.6256, -0.1215], abs=1e-4
@@ -160,14 +171,66 @@ def test_online_grocery_is_regular() -> None:
     orders.columns = ["customer_id", "purchased_at", *orders.columns[2:]]
     orders = orders.assign(customer_id=orders["customer_id"].astype(str), amount=1.0, order_id=range(len(orders)))
     log = Transactions.from_extract(orders[["customer_id", "purchased_at", "amount", "order_id"]], until="2007-12-30")
-    choice = choose_model(log, horizon=364)
+    choice = choose_model(log, horizon=364, by="purchases")
     assert choice.name == "MBG/CNBD-k"
     assert choice.model_.k_ == 2
     assert choice.holdout.loc[choice.name, "mae"] <= 1.40
     assert choice.holdout.loc[choice.name, "correlation"] > 0.828
 
 
+def test_money_decides_as_in_a_backtest(log: Transactions) -> None:
+    """The score that chooses is the one by which a lifetime value is compared with its baselines."""
+    choice = choose_model(log, {"BG/NBD": BGNBD(), "own rate": OwnRate()}, horizon=60)
+    check = backtest(CustomerLifetimeValue(BGNBD(), GammaGamma()), log, split="2017-11-01", horizon=60)
+    assert check.metric == "rmse_value"
+    assert choice.by == "value"
+    for name in ("BG/NBD", "own rate"):
+        assert choice.holdout.loc[name, "rmse"] == pytest.approx(check.mean.loc[name, "rmse_value"])
+        assert choice.holdout.loc[name, "mae"] == pytest.approx(check.mean.loc[name, "mae_value"])
+    assert choice.difference is not None
+    assert choice.difference.estimate == pytest.approx(choice.table["rmse"].iloc[0] - choice.table["rmse"].iloc[1])
+    with pytest.raises(ConfigError, match="'value' or 'purchases'"):
+        choose_model(log, horizon=60, by="money")  # type: ignore[arg-type]
+
+
+class Peeking(PredictZero):
+    """Looks for the outcome in the table that it is given."""
+
+    def expected_purchases(self, customers: pd.DataFrame, horizon: float) -> pd.Series[float]:
+        assert not [name for name in customers.columns if name.startswith("holdout")]
+        return super().expected_purchases(customers, horizon)
+
+
+def test_no_candidate_is_shown_the_outcome(log: Transactions) -> None:
+    assert choose_model(log, {"peeking": Peeking()}, horizon=60).failed == {}
+
+
+class Leaking(PredictZero):
+    """Has seen the outcome: what a customer table does that was made after the fact."""
+
+    log: Transactions
+
+    def expected_purchases(self, customers: pd.DataFrame, horizon: float) -> pd.Series[float]:
+        origin = date(2017, 1, 1) + timedelta(days=int((customers["T"] + customers["first"]).iloc[0]))
+        after = holdout_summary(self.log, origin, origin + timedelta(days=int(horizon)))
+        return customers[["customer_id"]].merge(after, on="customer_id")["holdout_purchases"].astype(float)
+
+
+def test_a_planted_leak_is_found(log: Transactions, monkeypatch: pytest.MonkeyPatch) -> None:
+    from crmkit.evaluation import selection
+
+    Leaking.log, known_at = log, selection.known_at
+
+    def dated(log: Transactions, origin: date) -> pd.DataFrame:
+        known = known_at(log, origin)
+        return known.assign(first=(origin - date(2017, 1, 1)).days - known["T"])
+
+    monkeypatch.setattr(selection, "known_at", dated)
+    with pytest.warns(CrmkitWarning, match="predicted by leak are implausibly accurate .*target leakage"):
+        choose_model(log, {"leak": Leaking(), "own rate": OwnRate()}, horizon=60)
+
+
 def test_the_candidates_hold_models_and_rules_of_thumb() -> None:
-    assert {"BG/NBD", "MBG/NBD", "Pareto/NBD", "NBD", "MBG/CNBD-k", "own past rate", "predict zero"} <= set(
+    assert {"BG/NBD", "MBG/NBD", "Pareto/NBD", "NBD", "MBG/CNBD-k", "own rate", "predict zero"} <= set(
         default_candidates()
     )

@@ -1,7 +1,13 @@
 """Scores of predictions, by what is predicted: probabilities, rankings, waiting times, money; and their intervals."""
 
 from crmkit._types import Interval
-from crmkit.evaluation.metrics.intervals import bootstrap_draws, bootstrap_interval, jeffreys_share, paired_difference
+from crmkit.evaluation.metrics.intervals import (
+    bootstrap_draws,
+    bootstrap_interval,
+    jeffreys_share,
+    loss_difference,
+    paired_difference,
+)
 from crmkit.evaluation.metrics.money import (
     MaximumProfit,
     bias_of_total,
@@ -44,6 +50,7 @@ __all__ = [
     "jeffreys_share",
     "lift_at",
     "log_loss",
+    "loss_difference",
     "mean_absolute_error",
     "ndcg_at_k",
     "paired_difference",
