@@ -106,10 +106,10 @@ def in_words(difference: Interval, digits: int) -> str:
     """A difference with its interval.
 
     >>> in_words(Interval(-1.5, -2.25, -0.75), digits=2)
-    '-1.50 (95% interval -2.25 to -0.75)'
+    '-1.50, 95% interval -2.25 to -0.75'
     """
     estimate, low, high = (f"{number:.{digits}f}" for number in difference)
-    return f"{estimate} (95% interval {low} to {high})"
+    return f"{estimate}, 95% interval {low} to {high}"
 
 
 def backtest(

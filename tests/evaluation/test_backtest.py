@@ -136,7 +136,7 @@ def test_an_interval_is_the_one_of_scoring_at_one_origin(log: Transactions) -> N
     best = check.mean["log_loss"].iloc[1:].idxmin()
     expected = metrics.paired_difference(metrics.log_loss, known["churned"], known["churn model"], known[best])
     assert list(check.difference) == pytest.approx(list(expected), abs=1e-12)
-    assert f"(95% interval {expected.low:.4f} to {expected.high:.4f})" in check.verdict
+    assert f"95% interval {expected.low:.4f} to {expected.high:.4f}" in check.verdict
 
 
 def test_rows_of_a_customer_at_several_days_are_drawn_together(log: Transactions) -> None:
