@@ -166,6 +166,50 @@ def test_load_refuses_what_it_did_not_write(change, message, tmp_path):
         load_model(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (replace("fitted", "params_", "r", by=10**400), "fitted.params_ must be numbers by name"),
+        (replace("fitted", "params_", "r", by=True), "fitted.params_ must be numbers by name"),
+        (replace("fitted", "params_", by="x"), "fitted.params_ must be numbers by name; it is 'x'"),
+        (replace("fitted", "covariance_", by=[[1.0]]), "fitted.covariance_ must have 4 rows"),
+        (replace("fitted", "covariance_", by=[[1.0, 2.0]]), "fitted.covariance_ must be a square of numbers"),
+        (replace("fitted", "n_customers_", by=-1), "fitted.n_customers_ must be a whole number"),
+        (replace("fitted", "n_customers_", by="many"), "fitted.n_customers_ must be a whole number"),
+        (replace("fitted", "converged_", by="yes"), "fitted.converged_ must be true or false"),
+        (replace("fitted", "feature_names_in_", by=[1]), "fitted.feature_names_in_ must be a list of names"),
+        (replace("settings", "rate_covariates", by="age"), "settings.rate_covariates must be a list of names"),
+        (replace("settings", by=[]), "settings must be an object"),
+        (replace("fitted", by="x"), "fitted must be an object"),
+    ],
+)
+def test_every_field_of_a_document_is_typed(change, message, tmp_path):
+    test_load_refuses_what_it_did_not_write(change, message, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (replace("fitted", "purchases_", by="x"), "fitted.purchases_ must be a saved PurchaseModel; it is 'x'"),
+        (
+            replace("settings", "spend", by={"format": "crmkit model 2", "class": "BGNBD"}),
+            "settings.spend must be a saved Gamma",
+        ),
+        (replace("settings", "horizon", by=0), "settings.horizon must be a number above 0 or 'inf'; it is 0"),
+        (replace("settings", "annual_discount", by=10**400), "settings.annual_discount .* a number too large"),
+        (replace("fitted", "spend_", "fitted", "params_", "p", by=None), "fitted.params_ must be numbers by name"),
+        (replace("fitted", "log_covariance_", by=[1.0]), "fitted.log_covariance_ must be a square of numbers, or null"),
+    ],
+)
+def test_nested_models_and_settings_are_typed(change, message, tmp_path):
+    path = fitted(CustomerLifetimeValue(BGNBD(), GammaGamma())).save(tmp_path / "model.json")
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(ContractError, match=message):
+        load_model(path)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "not json", '{"format": "crmkit model 1"}', "[" * 100_000])
 def test_load_refuses_other_files(text, tmp_path):
     (tmp_path / "model.json").write_text(text)
