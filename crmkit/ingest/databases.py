@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_plus
 
 from crmkit._optional import require
 from crmkit.exceptions import ConfigError, CrmkitError, ExtractError
 from crmkit.ingest.json_lines import write_rows
 from crmkit.ingest.worksheets import cell_text
 
-__all__ = ["copy_query", "is_url", "source_name", "without_password"]
+__all__ = ["copy_query", "is_url", "secrets_of", "source_name", "without_password"]
 
 _BATCH = 50_000
+_SECRET = re.compile("(?i)pass|pwd|token|secret|key|credential|signature|^sig$|^auth")
 _AS_THEY_ARE = {"int2", "int4", "int8", "float4", "float8", "bool", "text", "varchar", "bpchar", "date"}
 _AS_THEY_ARE |= {"timestamp", "timestamptz"}
 _READ_ONLY = ("set transaction isolation level repeatable read, read only", "set timezone to 'UTC'")
@@ -36,12 +37,38 @@ def is_url(source: object) -> bool:
 
 
 def without_password(url: str) -> str:
-    """An address that may be shown.
+    """An address that may be shown: nothing of its parameters is, as drivers take secrets there under many names.
 
-    >>> without_password("postgresql://till:secret@db/shop")
-    'postgresql://till:***@db/shop'
+    >>> without_password("postgresql://till:secret@db/shop?sslmode=require&password=secret")
+    'postgresql://till:***@db/shop?***'
     """
-    return re.sub(r"(?i)(password=)[^&\\s]*", r"\1***", re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url))
+    return re.sub(r"(?s)\?.*", "?***", re.sub(r"(?s)(://[^:/@?]*):.*@", r"\1:***@", url))
+
+
+def secrets_of(url: str) -> list[str]:
+    """Passwords, keys and tokens that an address states, before its host or among its parameters.
+
+    >>> secrets_of("mssql+pyodbc:///?odbc_connect=DRIVER%3DSQL%3BUID%3Dtill%3BPWD%3Dsecret&TOKEN=t1")
+    ['secret', 't1']
+    """
+    login = re.match(r"(?s)[^:]*://[^:/@?]*:(.*)@", url)
+    found = [login[1]] if login else []
+    return [secret for secret in [*found, *_parameters(url.partition("?")[2])] if secret]
+
+
+def _parameters(text: str) -> list[str]:
+    """Values of parameters with a secret's name; a value may hold parameters of its own (``odbc_connect``), in any coding."""
+    found = []
+    for piece in re.split("[&;]", text):
+        name, sign, value = piece.partition("=")
+        plain = unquote_plus(value)
+        if not sign:
+            found += _parameters(unquote_plus(piece)) if unquote_plus(piece) != piece else []
+        elif _SECRET.search(unquote_plus(name)):
+            found += dict.fromkeys((plain, value))
+        elif "=" in plain or "%3d" in plain.casefold():
+            found += _parameters(plain)
+    return found
 
 
 def source_name(table: str | None, query: str | None) -> str:
@@ -138,10 +165,7 @@ def _without_secrets(url: str, name: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
-        try:
-            password = urlsplit(url).password or ""
-        except ValueError:
-            password = ""
-        for secret in filter(None, {url, password, unquote(password)}):
+        secrets = secrets_of(url)
+        for secret in sorted({url, *secrets, *map(unquote, secrets)}, key=len, reverse=True):
             reason = reason.replace(secret, "***")
         raise ExtractError(f"{name} of {without_password(url)} cannot be read: {reason}") from None

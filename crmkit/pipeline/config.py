@@ -12,12 +12,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_type_hints
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
 
 from crmkit.exceptions import ConfigError
-from crmkit.ingest.databases import is_url
+from crmkit.ingest.databases import is_url, secrets_of
 from crmkit.ingest.layouts import settings_of
 from crmkit.ingest.parts import Reading
 from crmkit.ingest.row_meaning import RowMeaning
@@ -92,7 +91,7 @@ class TableSource(_Readable):
     def _sound(self) -> Self:
         self.read_options("")
         for file in self._listed():
-            if is_url(file) and "$" not in (urlsplit(file).password or "$"):
+            if is_url(file) and any("${" not in secret for secret in secrets_of(file)):
                 raise ConfigError("the password stands in the file. Write ${NAME} and set NAME in the environment.")
         return self
 

@@ -19,7 +19,7 @@ import pytest
 
 from crmkit import ConfigError, ContractError, ExtractError, Transactions, read_extract
 from crmkit.exceptions import CrmkitError
-from crmkit.ingest.databases import without_password
+from crmkit.ingest.databases import secrets_of, without_password
 from crmkit.pipeline.config import read_config
 
 SECRET = "p@ss word"
@@ -187,6 +187,32 @@ def test_no_message_name_or_repr_shows_the_password(server: str, driver: str) ->
     assert caught.value.__suppress_context__
     assert SECRET not in repr(read_extract(server, query="select 1 as one"))
     assert without_password(server).count("***") == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "password=CANARY",
+        "passwd=CANARY",
+        "PWD=CANARY",
+        "sslmode=require&Token=CANARY",
+        "odbc_connect=DRIVER%3DSQL%3BUID%3Dtill%3BPWD%3DCANARY",
+        "odbc_connect=DRIVER%253DSQL%253BPWD%253DCANARY",
+        "api_key=CANARY",
+        "p%61ssword=CANARY",
+    ],
+)
+def test_a_secret_among_the_parameters_is_found_whatever_its_spelling(query: str) -> None:
+    url = f"mysql+nodriver://till@db/shop?{query}"
+    assert "CANARY" in secrets_of(url)
+    assert "CANARY" not in without_password(url)
+    with pytest.raises(CrmkitError) as caught:
+        read_extract(url, table="sales")
+    assert "CANARY" not in str(caught.value)
+
+
+def test_an_address_without_a_secret_has_none() -> None:
+    assert secrets_of("postgresql://till@db/shop?sslmode=require&application_name=crmkit") == []
 
 
 # -- SQLite ----------------------------------------------------------------------------------------------------------
