@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,19 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from crmkit.exceptions import PublishError
+from crmkit._checks import as_text
+from crmkit.exceptions import CrmkitError, PublishError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["replacing", "sync", "to_disk", "write_csv"]
+__all__ = ["full_disk_told", "is_full_disk", "replacing", "sync", "to_disk", "write_csv"]
 
+_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A file to write beside ``path``; it takes the place of ``path`` when it is whole and on the disk, or not at all.
+
+    Owner and group may read it, nobody else.
 
     Raises
     ------
@@ -31,6 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{uuid4().hex}.part")
     try:
         yield part
+        part.chmod(0o640)
         sync(part)
         part.replace(path)
     except OSError as error:
@@ -55,7 +61,23 @@ def write_csv(frame: pd.DataFrame, path: Path, for_spreadsheets: bool = False) -
 def _without_formulas(column: pd.Series[Any]) -> pd.Series[Any]:
     if column.dtype.kind in "iufbM":
         return column
-    return column.astype("str").map(lambda text: "'" + text if text.startswith(_FORMULA) else text, na_action="ignore")
+    return as_text(column).map(lambda text: "'" + text if text.startswith(_FORMULA) else text, na_action="ignore")
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error, an engine's own too, says that a disk takes no more."""
+    return not isinstance(error, CrmkitError) and any(text in str(error) for text in _FULL)
+
+
+@contextmanager
+def full_disk_told(folder: Path, advice: str) -> Iterator[None]:
+    """The error of a full disk, an engine's own too, as one of an output."""
+    try:
+        yield
+    except Exception as error:
+        if not is_full_disk(error):
+            raise
+        raise PublishError(f"No space left on the disk of {folder} or of the temporary files. {advice}") from error
 
 
 def to_disk(folder: Path) -> None:

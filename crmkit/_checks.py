@@ -12,7 +12,7 @@ import pandas as pd
 from crmkit._types import Floats
 from crmkit.exceptions import ContractError
 
-__all__ = ["as_table", "customer_index", "nearest", "numbers", "remember", "require_columns"]
+__all__ = ["as_table", "as_text", "customer_index", "nearest", "numbers", "remember", "require_columns"]
 
 
 def require_columns(table: Any, names: Iterable[str], what: str = "The table", advice: str = "") -> None:
@@ -66,6 +66,15 @@ def remember(estimator: Any, table: pd.DataFrame, *, reset: bool) -> None:
         raise ContractError(str(error)) from None
     if reset and not len(table):
         raise ContractError("Found array with 0 sample(s); at least one customer is needed to fit.")
+
+
+def as_text(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Values as text; missing ones stay missing, which the oldest pandas that is supported would write as ``None``.
+
+    >>> as_text(pd.Series([1, None], dtype="Int64")).isna().tolist()
+    [False, True]
+    """
+    return column.astype("str").where(column.notna())
 
 
 def numbers(column: pd.Series[Any]) -> Floats:

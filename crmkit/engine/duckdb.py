@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crmkit._atomic import is_full_disk
 from crmkit.engine.base import NO_VALUES, SqlEngine
 from crmkit.engine.frames import arrow_if_foreign, is_spark, listed, streamed
 from crmkit.engine.texts import (
@@ -97,6 +98,8 @@ class DuckDBEngine(SqlEngine):
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error as error:
+            if is_full_disk(error):
+                raise
             reason = str(error).partition("\n")[0]
             if isinstance(error, duckdb.DataError):
                 reason = re.sub("'.*'", "a value", reason)  # it is somebody's

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crmkit._checks import as_text
 from crmkit._types import Bools, Floats, Ints
 from crmkit.offers.redemption import RedemptionHabits
 from crmkit.offers.solver.market import Candidates, Figures
@@ -144,8 +145,8 @@ class Catalogue:
         values = [deals[f"value_{level}"].to_numpy(float) for level in _LEVELS]
         values[1] = np.where(np.isnan(values[1]), base, values[1])
         values = [np.where(np.isnan(value), values[1], value) for value in values]
-        conflicts = deals["conflicts"].astype("str")
-        places = ("conflict " + conflicts).where(conflicts.notna(), "category " + deals["category"].astype("str"))
+        conflicts = as_text(deals["conflicts"])
+        places = ("conflict " + conflicts).where(conflicts.notna(), "category " + as_text(deals["category"]))
         measured = deals["response"].notna().to_numpy()
         return cls(
             deal_id=deals["deal_id"].to_numpy(object),

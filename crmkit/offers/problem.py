@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
+from crmkit._checks import as_text
 from crmkit._types import Bools, Floats, Ints
 from crmkit.exceptions import ContractError
 from crmkit.offers.candidates import Batch, Catalogue, Habits, candidates_of
@@ -192,16 +193,13 @@ class Problem:
         offers = pd.DataFrame(
             {
                 "customer_id": self.people["customer_id"].take(member).reset_index(drop=True),
-                "deal_id": pd.Series(self.catalogue.deal_id)
-                .astype("str")
-                .take(found.deal[order])
-                .reset_index(drop=True),
+                "deal_id": as_text(pd.Series(self.catalogue.deal_id)).take(found.deal[order]).reset_index(drop=True),
                 "slot": slot,
                 "expected_gain": found.figures.gain[order],
                 "p_purchase": found.figures.p_anyway[order],
                 "p_with_deal": found.figures.p_with_deal[order],
                 "expected_cost": found.figures.cost[order],
-                "item": pd.Series(self.catalogue.items).astype("str").take(place).reset_index(drop=True),
+                "item": as_text(pd.Series(self.catalogue.items)).take(place).reset_index(drop=True),
                 "value": self.catalogue.level_value[found.level, found.deal][order],
                 "worth": found.worth[order],
             }

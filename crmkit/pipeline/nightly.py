@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crmkit import __version__
+from crmkit._atomic import full_disk_told
 from crmkit._days import as_day
 from crmkit._locks import owned
 from crmkit.engine.duckdb import engine_limits
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["RunResult", "plan", "run"]
+
+_KEPT = "The published run is unchanged, and what this one has made is kept. Free some space and run again: it goes on from there."
 
 
 @dataclass(frozen=True)
@@ -234,7 +237,7 @@ class _Night:
         """Do the work in a folder nobody looks into, and give it its name when it is complete."""
         done, part, runner = self.done, self.part, self.runner(wishes, progress)
         part.mkdir(mode=0o700, exist_ok=True)
-        with publish.full_disk_told(part.parent), engine_limits(**self.config.engine.model_dump()):
+        with full_disk_told(part.parent, _KEPT), engine_limits(**self.config.engine.model_dump()):
             runner.run()
         if self.delivery.files() != self.inputs:
             raise SourceChangedError("A file changed while it was read. Run again when the delivery is complete.")

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from crmkit._atomic import sync, to_disk
-from crmkit.exceptions import CrmkitError, ExtractError, PublishError
+from crmkit.exceptions import ExtractError
 from crmkit.pipeline.artefacts import file_hash
 from crmkit.pipeline.history import manifest_of
 from crmkit.pipeline.records import records_of
 
-__all__ = ["finish", "full_disk_told", "is_whole", "newest_day", "next_name", "point_current", "sweep"]
-
-_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+__all__ = ["finish", "is_whole", "newest_day", "next_name", "point_current", "sweep"]
 
 
 def is_whole(folder: Path) -> bool:
@@ -99,17 +94,3 @@ def sweep(out: Path, *kept: Path) -> None:
     for home in (out / "work").glob("*"):
         if not any(folder.is_relative_to(home.resolve()) for folder in wanted):
             shutil.rmtree(home, ignore_errors=True)
-
-
-@contextmanager
-def full_disk_told(folder: Path) -> Iterator[None]:
-    """The engine's own error of a full disk, as one of an output."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, CrmkitError) or not any(told in str(error) for told in _FULL):
-            raise
-        raise PublishError(
-            f"No space left on the disk of {folder} or of the temporary files. The published run is unchanged, and what "
-            "this one has made is kept. Free some space and run again: it goes on from there."
-        ) from error

@@ -13,6 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crmkit._atomic import full_disk_told
 from crmkit._days import as_day, day_number
 from crmkit._temporary import temporary_folder
 from crmkit.engine.choose import engine_for, engine_of
@@ -229,7 +230,8 @@ class Transactions:
         last = as_day(until)
         home = Path(folder) if folder is not None else temporary_folder("log")
         home.mkdir(parents=True, exist_ok=True)
-        with engine_of(*(part.table for part in source.parts)) as engine:
+        full = full_disk_told(home, "Free some space and try again.")
+        with full, engine_of(*(part.table for part in source.parts)) as engine:
             received = collect_lines(engine, source, columns, time_rules, meaning, last, progress=progress)
             match_returns(engine, received.lines, meaning, home)
             stored = engine.parquet(home / "lines.parquet")

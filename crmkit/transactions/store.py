@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from crmkit._atomic import full_disk_told
 from crmkit._days import as_day
 from crmkit._locks import owned
 from crmkit._temporary import temporary_folder
@@ -238,7 +239,8 @@ class Store:
         source = extract if isinstance(extract, Extract) else read_extract(extract)
         time_rules, meaning, columns = stated(options)
         delivery = Delivery(source, columns, time_rules, meaning, as_day(until), corrects)
-        with owned(self.path, "load", self.wait), DuckDBEngine() as engine:
+        full = full_disk_told(self.path, "The store is as it was before. Free some space and load again.")
+        with owned(self.path, "load", self.wait), full, DuckDBEngine() as engine:
             number, found, said = load_delivery(engine, self._tables, delivery)
             if number % _VACUUM == 0:
                 self._tables.vacuum(24 * self.keep_days)

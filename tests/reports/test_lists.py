@@ -246,9 +246,10 @@ def test_the_web_page_says_the_same_and_asks_nobody(tmp_path: Path) -> None:
     for words in ("Riverside", "For Ada", "card ending in 1609", "was 2.50, now 1.50", "L-42", *codes(2)):
         assert words in page
     assert hostile not in page
-    assert "http" not in page
+    assert "://" not in page
     assert page.count("<svg") == 3
-    assert [found.name for found in tmp_path.iterdir()] == ["lists.html"]
+    assert "default-src 'none'" in page.partition("</head>")[0]
+    assert [(found.name, found.stat().st_mode & 0o777) for found in tmp_path.iterdir()] == [("lists.html", 0o640)]
 
 
 def test_bars_on_the_web_page_are_those_in_print(tmp_path: Path) -> None:

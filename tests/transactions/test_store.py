@@ -476,6 +476,28 @@ def test_a_failed_load_leaves_the_store_as_it_was(store: Store, sales: pd.DataFr
     assert len(pd.read_parquet(store.transactions(UNTIL).lines)) == 200
 
 
+FULL = """
+import resource, sys, pandas as pd, crmkit as ck
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+try:
+    ck.Store(sys.argv[1]).load(pd.read_parquet(sys.argv[2]), until="2017-12-31")
+except ck.PublishError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of a file's size are POSIX")
+def test_a_full_disk_is_said_and_leaves_the_store_as_it_was(store: Store, tmp_path: Path) -> None:
+    sales = generated_sales(n_customers=3000, days=365, seed=9)
+    store.load(sales.iloc[:100], until=UNTIL)
+    sales.iloc[100:].to_parquet(tmp_path / "rows.parquet")
+    command = [sys.executable, "-c", FULL, str(store.path), str(tmp_path / "rows.parquet")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("No space left on the disk")
+    assert store.loads["rows_used"].tolist() == [100]
+    assert store.check().is_whole
+
+
 LOAD = """
 import sys, pandas as pd
 from crmkit.transactions.store import Store
