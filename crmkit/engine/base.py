@@ -94,7 +94,7 @@ class SqlEngine(ABC):
         """Compute a query now, and keep its result under a name until the engine is closed."""
 
     @abstractmethod
-    def keep(self, select: str) -> str:
+    def keep(self, select: str, values: Mapping[str, object] = NO_VALUES) -> str:
         """As `stage`, but on disk where that saves memory, in the order that the query states."""
 
     @abstractmethod
@@ -118,6 +118,14 @@ class SqlEngine(ABC):
     @abstractmethod
     def arrow(self, text: str, values: Mapping[str, object] = NO_VALUES) -> pa.Table:
         """Run a query and collect it as an Arrow table."""
+
+    def split(self, text: str, key: str, n: int, values: Mapping[str, object] = NO_VALUES) -> list[str]:
+        """Queries for ``n`` parts of another one's rows, each of which has all rows of its keys; they are kept on disk."""
+        if n == 1:
+            return [text]
+        part = f"{self.number_of(key)} % {n}"
+        kept = self.keep(f"select *, {part} as part from ({text}) as rows order by part", values)
+        return [f"select * from {kept} where part = {place}" for place in range(n)]
 
     @abstractmethod
     def save(self, text: str, path: str | Path, values: Mapping[str, object] = NO_VALUES) -> None:

@@ -148,9 +148,9 @@ class DuckDBEngine(SqlEngine):
         self._session.execute(*bound(f"create temp table {name} as {select}", values, "$"))
         return name
 
-    def keep(self, select: str) -> str:
+    def keep(self, select: str, values: Mapping[str, object] = NO_VALUES) -> str:
         path = self.scratch_file(".parquet")
-        self._write(select, path, "lz4_raw", NO_VALUES)
+        self._write(select, path, "lz4_raw", values)
         return self.parquet(path)
 
     def view(self, select: str) -> str:

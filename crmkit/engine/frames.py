@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["is_spark", "map_columns", "map_partitions", "map_rows", "to_pandas"]
+__all__ = ["is_spark", "map_columns", "map_keys", "map_partitions", "map_rows", "to_pandas"]
 _GROUP = 200_000
 
 
@@ -126,6 +126,37 @@ def map_partitions(table: Any, answer: Callable[[pa.Table], pa.Table], kinds: An
             yield from answer(pa.Table.from_batches(there)).combine_chunks().to_batches()
 
     return table.mapInArrow(answered, kinds)
+
+
+def map_keys(table: Any, key: str, answer: Callable[[pa.Table], pd.DataFrame], kinds: Any, most: int) -> Any:
+    """The answers to a Spark DataFrame, given where the rows are, about ``most`` rows at a time with all rows of their keys."""
+    schema = arrow_schema(table, kinds)
+
+    def answered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        for rows in _whole_keys(batches, key, most):
+            yield from pa.Table.from_pandas(answer(rows), schema=schema, preserve_index=False).to_batches()
+
+    return table.repartition(key).sortWithinPartitions(key).mapInArrow(answered, kinds)
+
+
+def _whole_keys(batches: Iterator[pa.RecordBatch], key: str, most: int) -> Iterator[pa.Table]:
+    """Tables of about ``most`` rows, cut where a key ends; the rows of a key follow each other."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(part.num_rows for part in waiting) >= most:
+            rows = pa.Table.from_batches(waiting)
+            end = pc.index(rows[key], rows[key][-1]).as_py()
+            if end:
+                yield rows.slice(0, end)
+            waiting = rows.slice(end).to_batches()
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
 def arrow_schema(table: Any, kinds: Any) -> pa.Schema:

@@ -9,12 +9,13 @@ of p replaced by free weights on six values).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from scipy.special import gammaln, polygamma, psi
+from scipy.special import gammaln, psi
 
 from crmkit._types import Floats, Ints
-from crmkit.repurchase._newton import newton_step
+from crmkit.repurchase._newton import Curvature, maximise_groups
 
 STOPPING = np.array([0.002, 0.01, 0.03, 0.08, 0.2, 0.5])
 OWN_PAIRS = 20.0
@@ -113,17 +114,29 @@ def gamma_log_likelihood(cells: GammaCells, log_r: Floats, log_alpha: Floats) ->
     return rising + spread - cells.by_t(cells.t_purchases) * log_alpha
 
 
-def _derivatives(cells: GammaCells, log_r: Floats, log_alpha: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Gradient and Hessian of `gamma_log_likelihood` in (ln r, ln α), per group."""
+def gamma_curvature(cells: GammaCells, log_r: Floats, log_alpha: Floats) -> Curvature:
+    """Derivatives of `gamma_log_likelihood` in (ln r, ln α), per group."""
     r, alpha = np.exp(log_r), np.exp(log_alpha)
     r_x, r_t, alpha_t = r[cells.x_group], r[cells.t_group], alpha[cells.t_group]
     mass = cells.t_count * r_t + cells.t_purchases
     d_r = cells.by_x(psi(r_x + cells.x) - psi(r_x)) - cells.by_t(cells.t_count * np.log1p(cells.t / alpha_t))
-    d_rr = cells.by_x(polygamma(1, r_x + cells.x) - polygamma(1, r_x))
+    d_rr = cells.by_x(trigamma(r_x + cells.x) - trigamma(r_x))
     d_a = cells.by_t(cells.t_count * r_t / alpha_t - mass / (alpha_t + cells.t))
     d_aa = cells.by_t(mass / (alpha_t + cells.t) ** 2 - cells.t_count * r_t / alpha_t**2)
     d_ra = cells.by_t(cells.t_count * (1 / alpha_t - 1 / (alpha_t + cells.t)))
-    return r * d_r, alpha * d_a, r * (r * d_rr + d_r), alpha * (alpha * d_aa + d_a), r * alpha * d_ra
+    return Curvature(r * d_r, alpha * d_a, r * (r * d_rr + d_r), alpha * (alpha * d_aa + d_a), r * alpha * d_ra)
+
+
+def trigamma(x: Floats) -> Floats:
+    """The second derivative of ln Γ, of positive numbers, to fourteen digits (Abramowitz & Stegun 6.4.6 and 6.4.12)."""
+    total = np.zeros_like(x)
+    for step in range(10):
+        total += 1 / (x + step) ** 2
+    y = 1 / (x + 10)
+    square = y * y
+    series = square * (1 / 6 - square * (1 / 30 - square * (1 / 42 - square * (1 / 30 - square * (5 / 66)))))
+    total += y * (1 + y / 2 + series)
+    return total
 
 
 def fit_gamma_rates(
@@ -147,27 +160,16 @@ def fit_gamma_rates(
     steps : int
         Newton steps at most.
     """
-    log_r, log_alpha = start or tuple(np.full(cells.n_groups, value) for value in centre)
-    damping = np.full(cells.n_groups, 1e-3)
-
-    def objective(u: Floats, v: Floats) -> Floats:
-        penalty = 0.5 * strength * ((u - centre[0]) ** 2 + (v - centre[1]) ** 2)
-        return gamma_log_likelihood(cells, u, v) - penalty
-
-    best = objective(log_r, log_alpha)
-    for _ in range(steps):
-        g_u, g_v, h_uu, h_vv, h_uv = _derivatives(cells, log_r, log_alpha)
-        g_u, g_v = g_u - strength * (log_r - centre[0]), g_v - strength * (log_alpha - centre[1])
-        step_u, step_v = newton_step(g_u, g_v, h_uu - strength, h_vv - strength, h_uv, damping)
-        moved = objective(log_r + step_u, log_alpha + step_v)
-        better = moved >= best
-        log_r = np.where(better, log_r + step_u, log_r)
-        log_alpha = np.where(better, log_alpha + step_v, log_alpha)
-        settled = np.abs(moved - best) <= _TOLERANCE * (1 + np.abs(best))
-        best, damping = np.where(better, moved, best), np.where(better, damping / 10, damping * 10)
-        if settled.all():
-            break
-    return log_r, log_alpha
+    first = start or (np.full(cells.n_groups, centre[0]), np.full(cells.n_groups, centre[1]))
+    return maximise_groups(
+        partial(gamma_log_likelihood, cells),
+        partial(gamma_curvature, cells),
+        first,
+        centre,
+        strength,
+        steps,
+        _TOLERANCE,
+    )
 
 
 def stop_log_odds(r: Floats, alpha: Floats, x: Floats, t_x: Floats, T: Floats, weights: Floats) -> Floats:

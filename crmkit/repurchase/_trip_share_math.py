@@ -1,23 +1,24 @@
 """A member's shopping trips, and the share of them on which an item is bought, as formulas on arrays.
 
 Trips come as a Poisson process of rate λ ~ Gamma, an item is on the list of a trip with probability q ~ Beta (the
-trips and the shares of Ehrenberg 1959 and of Skellam 1948). Past days are faded: a day of age a counts exp(−a / τ), and the
+trips and the shares of Ehrenberg 1959 and of Skellam 1948). Past days are decayed: a day of age a counts exp(−a / τ), and the
 days that were watched count as much, so that both posteriors keep their closed form and forget.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import betaln, gammaln, polygamma, psi
+from scipy.special import betaln, gammaln, psi
 
 from crmkit._types import Floats, Ints
-from crmkit.repurchase._newton import newton_step
-from crmkit.repurchase._rates_math import summed
+from crmkit.repurchase._newton import Curvature, maximise_groups
+from crmkit.repurchase._rates_math import summed, trigamma
 
-__all__ = ["GammaRate", "faded_days", "fit_beta_shares", "fit_gamma_counts", "purchase_rate", "runs", "waits_longer"]
+__all__ = ["GammaRate", "decayed_days", "fit_beta_shares", "fit_gamma_counts", "purchase_rate", "runs", "waits_longer"]
 
 _STEPS = 40
 _TOLERANCE = 1e-7
@@ -30,7 +31,7 @@ class GammaRate(NamedTuple):
     rate: Floats
 
 
-def faded_days(T: Floats, tau: float) -> Floats:
+def decayed_days(T: Floats, tau: float) -> Floats:
     """∫₀ᵀ exp(−a / τ) da: how much T watched days weigh."""
     days: Floats = -tau * np.expm1(-T / tau)
     return days
@@ -49,7 +50,7 @@ def runs(*columns: Floats) -> tuple[Ints, Ints]:
 
 
 def fit_gamma_counts(x: Floats, t: Floats, weight: Floats | None = None) -> tuple[float, float]:
-    """Shape and rate of highest likelihood of Poisson counts ``x``, whole or faded, over exposures ``t``.
+    """Shape and rate of highest likelihood of Poisson counts ``x``, whole or decayed, over exposures ``t``.
 
     A weak normal prior of standard deviation 3 on the logarithms keeps them finite where counts do not vary.
     """
@@ -72,48 +73,32 @@ def fit_gamma_counts(x: Floats, t: Floats, weight: Floats | None = None) -> tupl
 def fit_beta_shares(
     group: Ints, k: Floats, n: Floats, n_groups: int, centre: tuple[float, float], strength: float = 1.0
 ) -> tuple[Floats, Floats]:
-    """ln a and ln b of every group at once, of k purchases on n trips, whole or faded, by damped Newton steps.
+    """ln a and ln b of every group at once, of k purchases on n trips, whole or decayed, by damped Newton steps.
 
     Each group is shrunk to ``centre`` (ln a, ln b) by a normal prior of precision ``strength``.
     """
-    log_a, log_b = (np.full(n_groups, value) for value in centre)
-    damping = np.full(n_groups, 1e-3)
     k = np.minimum(k, n)
+    start = np.full(n_groups, centre[0]), np.full(n_groups, centre[1])
 
-    def objective(u: Floats, v: Floats) -> Floats:
-        a, b = np.exp(u)[group], np.exp(v)[group]
-        value = summed(group, betaln(a + k, b + n - k) - betaln(a, b), n_groups)
-        return value - 0.5 * strength * ((u - centre[0]) ** 2 + (v - centre[1]) ** 2)
+    def value(log_a: Floats, log_b: Floats) -> Floats:
+        a, b = np.exp(log_a)[group], np.exp(log_b)[group]
+        return summed(group, betaln(a + k, b + n - k) - betaln(a, b), n_groups)
 
-    best = objective(log_a, log_b)
-    for _ in range(_STEPS):
-        g_u, g_v, h_uu, h_vv, h_uv = _beta_derivatives(group, k, n, log_a, log_b)
-        g_u, g_v = g_u - strength * (log_a - centre[0]), g_v - strength * (log_b - centre[1])
-        step_u, step_v = newton_step(g_u, g_v, h_uu - strength, h_vv - strength, h_uv, damping)
-        moved = objective(log_a + step_u, log_b + step_v)
-        better = moved >= best
-        log_a, log_b = np.where(better, log_a + step_u, log_a), np.where(better, log_b + step_v, log_b)
-        settled = np.abs(moved - best) <= _TOLERANCE * (1 + np.abs(best))
-        best, damping = np.where(better, moved, best), np.where(better, damping / 10, damping * 10)
-        if settled.all():
-            break
-    return log_a, log_b
+    return maximise_groups(value, partial(_curvature, group, k, n), start, centre, strength, _STEPS, _TOLERANCE)
 
 
-def _beta_derivatives(
-    group: Ints, k: Floats, n: Floats, log_a: Floats, log_b: Floats
-) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Gradient and Hessian of the beta-binomial log-likelihood in (ln a, ln b), per group."""
+def _curvature(group: Ints, k: Floats, n: Floats, log_a: Floats, log_b: Floats) -> Curvature:
+    """Derivatives of the beta-binomial log-likelihood in (ln a, ln b), per group."""
     a_, b_ = np.exp(log_a), np.exp(log_b)
     n_groups, a, b = len(a_), a_[group], b_[group]
     count = np.bincount(group, minlength=n_groups)
     both = summed(group, psi(a + b + n), n_groups) - count * psi(a_ + b_)
-    both_2 = summed(group, polygamma(1, a + b + n), n_groups) - count * polygamma(1, a_ + b_)
+    both_2 = summed(group, trigamma(a + b + n), n_groups) - count * trigamma(a_ + b_)
     d_a = summed(group, psi(a + k), n_groups) - count * psi(a_) - both
     d_b = summed(group, psi(b + n - k), n_groups) - count * psi(b_) - both
-    d_aa = summed(group, polygamma(1, a + k), n_groups) - count * polygamma(1, a_) - both_2
-    d_bb = summed(group, polygamma(1, b + n - k), n_groups) - count * polygamma(1, b_) - both_2
-    return a_ * d_a, b_ * d_b, a_ * (a_ * d_aa + d_a), b_ * (b_ * d_bb + d_b), -a_ * b_ * both_2
+    d_aa = summed(group, trigamma(a + k), n_groups) - count * trigamma(a_) - both_2
+    d_bb = summed(group, trigamma(b + n - k), n_groups) - count * trigamma(b_) - both_2
+    return Curvature(a_ * d_a, b_ * d_b, a_ * (a_ * d_aa + d_a), b_ * (b_ * d_bb + d_b), -a_ * b_ * both_2)
 
 
 def purchase_rate(trips: GammaRate, a: Floats, b: Floats) -> GammaRate:

@@ -1,6 +1,6 @@
 """What a model of the next purchase must beat: rules that need no model, and the published ones.
 
-Each gives P(bought within the horizon) for the rows of `features.item_state`, in their order, from that table alone, or
+Each gives P(bought within the horizon) for the rows of `summaries.items.item_state`, in their order, from that table alone, or
 from such a table a horizon earlier where it says so.
 """
 
@@ -23,7 +23,7 @@ def base_rate(state: pd.DataFrame, horizon: int, past: pd.DataFrame) -> Floats:
     Parameters
     ----------
     past : DataFrame
-        From `features.item_panel` at least a horizon earlier: it has wait. One pair of the overall share is added to each
+        From `summaries.items.item_panel` at least a horizon earlier: it has wait. One pair of the overall share is added to each
         item's own, so that no item is called impossible or certain.
     """
     bought = past["wait"] <= horizon

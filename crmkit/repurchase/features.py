@@ -1,6 +1,6 @@
 """What a weekly hazard is told of each member and item: logarithms of rates, counts and days.
 
-Counts and days come from `features.item_state`. A faded count over the faded days since the first purchase is a rate
+Counts and days come from `summaries.items.item_state`. A decayed count over the decayed days since the first purchase is a rate
 that counts the open spell since the last purchase as watched, and forgets.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from crmkit._types import Floats
-from crmkit.repurchase._trip_share_math import faded_days, runs
+from crmkit.repurchase._trip_share_math import decayed_days, runs
 
 __all__ = ["LAYERS", "names", "needs", "summaries", "themes"]
 
@@ -24,27 +24,27 @@ _PAIR: dict[str, Callable[[Columns], Floats]] = {
     "regularity": lambda c: _regularity(c["recency"], c["frequency"], c["sum_log_gap"], 0.0),
     "purchase days in 28 days": lambda c: np.log1p(c["recent_28"]),
     "purchase days in 84 days": lambda c: np.log1p(c["recent_84"]),
-    "rate, fading in 45 days": lambda c: _rate(c["faded_45"], c["T"], 45.0),
-    "rate, fading in 150 days": lambda c: _rate(c["faded_150"], c["T"], 150.0),
-    "rate, fading in 250 days": lambda c: _rate(c["faded_250"], c["T"], 250.0),
-    "trips since last purchase": lambda c: np.log1p(c["trips_since_last"]),
+    "decayed rate (45 days)": lambda c: _rate(c["decayed_45"], c["T"], 45.0),
+    "decayed rate (150 days)": lambda c: _rate(c["decayed_150"], c["T"], 150.0),
+    "decayed rate (250 days)": lambda c: _rate(c["decayed_250"], c["T"], 250.0),
+    "trips since last purchase": lambda c: np.log1p(c["visits_since_last"]),
 }
 _MEMBER: dict[str, Callable[[Columns], Floats]] = {
-    "days since last trip": lambda c: np.log1p(c["trip_T"] - c["trip_recency"]),
-    "days since first trip": lambda c: np.log1p(c["trip_T"]),
-    "trips in 14 days": lambda c: np.log1p(c["trips_14"]),
-    "trips in 28 days": lambda c: np.log1p(c["trips_28"]),
-    "trip rate, fading in 60 days": lambda c: _rate(c["trips_faded_60"] + 0.5, c["trip_T"], 60.0),
-    "trip rate, fading in 250 days": lambda c: _rate(c["trips_faded_250"] + 0.5, c["trip_T"], 250.0),
+    "days since last trip": lambda c: np.log1p(c["visit_T"] - c["visit_recency"]),
+    "days since first trip": lambda c: np.log1p(c["visit_T"]),
+    "trips in 14 days": lambda c: np.log1p(c["visit_days_14"]),
+    "trips in 28 days": lambda c: np.log1p(c["visit_days_28"]),
+    "decayed trip rate (60 days)": lambda c: _rate(c["visits_decayed_60"] + 0.5, c["visit_T"], 60.0),
+    "decayed trip rate (250 days)": lambda c: _rate(c["visits_decayed_250"] + 0.5, c["visit_T"], 250.0),
     "mean log gap of trips": lambda c: np.where(
-        c["trips"] > 1, c["sum_log_trip_gap"] / np.maximum(c["trips"] - 1, 1), 2.0
+        c["visit_days"] > 1, c["sum_log_visit_gap"] / np.maximum(c["visit_days"] - 1, 1), 2.0
     ),
-    "regularity of trips": lambda c: _regularity(c["trip_recency"], c["trips"] - 1, c["sum_log_trip_gap"], 2.0),
+    "regularity of trips": lambda c: _regularity(c["visit_recency"], c["visit_days"] - 1, c["sum_log_visit_gap"], 2.0),
     "items of the member": lambda c: np.log(c["n_items"]),
     "repeats among the member's purchases": lambda c: np.log(
         (c["n_item_days"] - c["n_items"] + 1) / (c["n_item_days"] + 2)
     ),
-    "items of late": lambda c: np.log1p(c["items_faded_45"]),
+    "items of late": lambda c: np.log1p(c["items_decayed_45"]),
 }
 _ITEM: dict[str, Callable[[Columns], Floats]] = {
     "recent share of the item's purchases": lambda c: np.log((c["item_recent_28"] + 5) / (c["item_recent_84"] + 15)),
@@ -52,11 +52,11 @@ _ITEM: dict[str, Callable[[Columns], Floats]] = {
 _ABOVE: dict[str, Callable[[Columns, str], Floats]] = {
     "days since last purchase": lambda c, up: np.log1p(c[f"{up}_T"] - c[f"{up}_recency"]),
     "purchase days in 28 days": lambda c, up: np.log1p(c[f"{up}_recent_28"]),
-    "rate, fading in 45 days": lambda c, up: _rate(c[f"{up}_faded_45"], c[f"{up}_T"], 45.0),
-    "rate, fading in 150 days": lambda c, up: _rate(c[f"{up}_faded_150"], c[f"{up}_T"], 150.0),
+    "decayed rate (45 days)": lambda c, up: _rate(c[f"{up}_decayed_45"], c[f"{up}_T"], 45.0),
+    "decayed rate (150 days)": lambda c, up: _rate(c[f"{up}_decayed_150"], c[f"{up}_T"], 150.0),
     "share of its purchase days": lambda c, up: np.log((c["frequency"] + 1) / (c[f"{up}_frequency"] + 1)),
     "share of it of late": lambda c, up: (
-        np.log(np.maximum(c["faded_45"], 1e-9) + 0.1) - np.log(c[f"{up}_faded_45"] + 0.1)
+        np.log(np.maximum(c["decayed_45"], 1e-9) + 0.1) - np.log(c[f"{up}_decayed_45"] + 0.1)
     ),
 }
 LAYERS = (
@@ -64,15 +64,15 @@ LAYERS = (
     "log rate of trips × share",
 )  # fmt: skip
 _OF_THE_MEMBER = (
-    "trips", "trip_recency", "trip_T", "sum_log_trip_gap", "trips_14", "trips_28", "trips_faded_60", "trips_faded_250", "n_items",
-    "n_item_days", "items_faded_45",
+    "visit_days", "visit_recency", "visit_T", "sum_log_visit_gap", "visit_days_14", "visit_days_28", "visits_decayed_60", "visits_decayed_250", "n_items",
+    "n_item_days", "items_decayed_45",
 )  # fmt: skip
 _OWN = (
-    "frequency", "recency", "T", "sum_log_gap", "recent_28", "recent_84", "faded_45", "faded_150", "faded_250", "trips",
-    "trip_recency", "trip_T", "sum_log_trip_gap", "trips_14", "trips_28", "trips_faded_60", "trips_faded_250",
-    "trips_since_last", "trips_faded_since_first", "n_items", "n_item_days", "items_faded_45", "item_recent_28", "item_recent_84",
+    "frequency", "recency", "T", "sum_log_gap", "recent_28", "recent_84", "decayed_45", "decayed_150", "decayed_250", "visit_days",
+    "visit_recency", "visit_T", "sum_log_visit_gap", "visit_days_14", "visit_days_28", "visits_decayed_60", "visits_decayed_250",
+    "visits_since_last", "visits_decayed_since_first", "n_items", "n_item_days", "items_decayed_45", "item_recent_28", "item_recent_84",
 )  # fmt: skip
-_OF_THE_LEVEL = ("frequency", "recency", "T", "recent_28", "faded_45", "faded_150")
+_OF_THE_LEVEL = ("frequency", "recency", "T", "recent_28", "decayed_45", "decayed_150")
 
 
 def needs(above: Sequence[str] = ()) -> tuple[str, ...]:
@@ -120,8 +120,8 @@ def summaries(columns: Columns, above: Sequence[str], layers: Sequence[Floats]) 
 
 
 def _rate(count: Floats, days: Floats, tau: float) -> Floats:
-    """ln of a faded count over the faded days watched; a count of its last purchase alone is not a rate of once a day."""
-    return np.log(np.maximum(count, 1e-9)) - np.log(faded_days(days + 1, tau) + 20)
+    """ln of a decayed count over the decayed days watched; a count of its last purchase alone is not a rate of once a day."""
+    return np.log(np.maximum(count, 1e-9)) - np.log(decayed_days(days + 1, tau) + 20)
 
 
 def _regularity(span: Floats, gaps: Floats, sum_log_gap: Floats, unknown: float) -> Floats:

@@ -63,7 +63,7 @@ class WeeklyHazard(Waiting):
         Parameters
         ----------
         pairs : DataFrame
-            From `features.item_state` at past days.
+            From `summaries.items.item_state` at past days.
         waits : DataFrame
             ``wait``: days from there to the next purchase, missing where there was none; ``follow``: days watched.
         """

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 
 from crmkit._types import Floats, Ints
-from crmkit.repurchase._trip_share_math import faded_days
+from crmkit.repurchase._trip_share_math import decayed_days
 
 __all__ = ["new_items", "recommended", "trip_rates"]
 
 
 def trip_rates(state: pd.DataFrame) -> Floats:
-    """Trips a day of each row's customer, fading in 60 days, with half a trip in ten days for those just come."""
-    days = faded_days(state["trip_T"].to_numpy(dtype=np.float64) + 1, 60.0)
-    rate: Floats = (state["trips_faded_60"].to_numpy() + 0.5) / (days + 10)
+    """Trips a day of each row's customer, decaying in 60 days, with half a trip in ten days for those just come."""
+    days = decayed_days(state["visit_T"].to_numpy(dtype=np.float64) + 1, 60.0)
+    rate: Floats = (state["visits_decayed_60"].to_numpy() + 0.5) / (days + 10)
     return rate
 
 
@@ -24,7 +24,7 @@ def new_items(state: pd.DataFrame, days: int = 84) -> pd.DataFrame:
     Parameters
     ----------
     state : DataFrame
-        From `features.item_state`.
+        From `summaries.items.item_state`.
     days : int
         First purchases of the last so many days count.
 
@@ -34,7 +34,7 @@ def new_items(state: pd.DataFrame, days: int = 84) -> pd.DataFrame:
         item, buyers (customers who ever bought it), per_trip; most first purchases first.
     """
     members = state.drop_duplicates("customer_id")
-    trips = float(members["trips_84"].sum()) if days == 84 else float(members["trips"].sum())
+    trips = float(members["visit_days_84"].sum()) if days == 84 else float(members["visit_days"].sum())
     mine = state.assign(first=state["T"] < days)
     items = mine.groupby("item", as_index=False).agg(buyers=("customer_id", "size"), first=("first", "sum"))
     open_share = 1 - (items["buyers"] - items["first"]) / max(len(members), 1)
@@ -48,7 +48,7 @@ def recommended(state: pd.DataFrame, p: Floats, new: pd.DataFrame, k: int, explo
     Parameters
     ----------
     state : DataFrame
-        From `features.item_state`; ``p`` is P(bought again within the horizon) of its rows.
+        From `summaries.items.item_state`; ``p`` is P(bought again within the horizon) of its rows.
     new : DataFrame
         From `new_items`.
 

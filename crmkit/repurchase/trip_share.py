@@ -14,15 +14,15 @@ from crmkit.repurchase import _trip_share_math as trip
 from crmkit.repurchase.rates import Waiting, feature_matrix, item_codes, place_in, sample_of
 
 __all__ = ["TripShare"]
-_TRIPS = ("T", "faded_250", "trips_faded_since_first", "trips_faded_60", "trip_T", "n_items")
+_TRIPS = ("T", "decayed_250", "visits_decayed_since_first", "visits_decayed_60", "visit_T", "n_items")
 
 
 class TripShare(Waiting):
     """A member's trips, at a gamma-distributed rate, times the share of trips on which the item is bought, beta-distributed.
 
-    Past trips are faded, with a time constant of 60 days for how often the member comes and of 250 days for what is
-    bought then, so that both forget. Reads the columns ``item``, ``T``, ``faded_250``, ``trips_faded_since_first``,
-    ``trips_faded_60``, ``trip_T`` and ``n_items`` of `features.item_state`.
+    Past trips are decayed, with a time constant of 60 days for how often the member comes and of 250 days for what is
+    bought then, so that both forget. Reads the columns ``item``, ``T``, ``decayed_250``, ``visits_decayed_since_first``,
+    ``visits_decayed_60``, ``visit_T`` and ``n_items`` of `summaries.items.item_state`.
 
     Attributes
     ----------
@@ -36,11 +36,11 @@ class TripShare(Waiting):
 
     def fit(self, pairs: Any, y: object = None) -> Self:
         """Fit the priors, by likelihood; those of an item are shrunk to those of all."""
-        item, (T, faded, trips, came, since, n_items) = sample_of(item_codes(pairs)), feature_matrix(pairs, _TRIPS)
+        item, (T, decayed, trips, came, since, n_items) = sample_of(item_codes(pairs)), feature_matrix(pairs, _TRIPS)
         shape, rate = trip.fit_gamma_counts(*_repeats(came, since), 1 / np.maximum(n_items, 1))
         self.trips_ = {"shape": shape, "rate": rate}
         codes, items = pd.factorize(item, sort=True)
-        bought, codes = np.maximum(faded - np.exp(-T / 250), 0), codes.astype(np.int64)
+        bought, codes = np.maximum(decayed - np.exp(-T / 250), 0), codes.astype(np.int64)
         whole = trip.fit_beta_shares(np.zeros_like(codes), bought, trips, 1, (0.0, 2.0))
         centre = (float(whole[0][0]), float(whole[1][0]))
         log_a, log_b = trip.fit_beta_shares(codes, bought, trips, len(items), centre)
@@ -55,11 +55,11 @@ class TripShare(Waiting):
         check_is_fitted(self, "priors_")
         place = place_in(self.priors_["item"], item_codes(pairs))
         a, b = (np.append(self.priors_[name].to_numpy(), self.pooled_[name])[place] for name in "ab")
-        T, faded, trips, came, since, _ = feature_matrix(pairs, _TRIPS)
+        T, decayed, trips, came, since, _ = feature_matrix(pairs, _TRIPS)
         start, length = trip.runs(came, since)
         repeats, watched = (np.repeat(values, length) for values in _repeats(came[start], since[start]))
         members = trip.GammaRate(self.trips_["shape"] + repeats, self.trips_["rate"] + watched)
-        bought = np.clip(faded - np.exp(-T / 250), 0, trips)
+        bought = np.clip(decayed - np.exp(-T / 250), 0, trips)
         return trip.purchase_rate(members, a + bought, b + trips - bought)
 
     def weekly_survival(self, pairs: Any, weeks: int = hazard.WEEKS) -> Floats:
@@ -69,5 +69,5 @@ class TripShare(Waiting):
 
 
 def _repeats(came: Floats, since: Floats) -> tuple[Floats, Floats]:
-    """Faded trips after the first, and the days watched for them."""
-    return np.maximum(came - np.exp(-since / 60), 0), trip.faded_days(since, 60.0)
+    """Decayed trips after the first, and the days watched for them."""
+    return np.maximum(came - np.exp(-since / 60), 0), trip.decayed_days(since, 60.0)

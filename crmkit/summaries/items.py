@@ -1,4 +1,4 @@
-"""Point-in-time features and labels: what was known at the close of a day, and what happened on the days after it.
+"""What was known of customers and items at the close of a day, and what happened on the days after it.
 
 Tables are pandas; for a log that is `on_spark` they are Spark DataFrames, computed when they are used.
 """
@@ -7,31 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from crmkit.engine.choose import engine_for
 from crmkit.engine.frames import to_pandas
-from crmkit.exceptions import LeakError
-from crmkit.transactions.log import Transactions, check_item, names
+from crmkit.summaries.purchase_history import as_text, purchase_history
+from crmkit.transactions.log import Transactions, check_item
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["item_bought", "item_panel", "item_state", "n_pairs", "purchase_days", "purchase_gaps"]
-
-_OF_THE_PAIR = (
-    "frequency",
-    "recency",
-    "T",
-    "sum_log_gap",
-    "recent_28",
-    "recent_84",
-    "faded_45",
-    "faded_150",
-    "faded_250",
-)
 
 
 def item_state(
@@ -54,12 +40,12 @@ def item_state(
     DataFrame
         customer_id, item; of the pair: frequency (repeat purchase days), recency and T (days from the first purchase
         to the last, and to ``as_of``), spend (mean money per purchase day), sum_log_gap (ln days between purchase days),
-        recent_28 and recent_84 (purchase days in that many days), faded_45, faded_150, faded_250 (purchase days, one of
-        age a counting exp(−a / 45) and so on), trips_since_last and trips_faded_since_first (the customer's trips after
-        the pair's last purchase, and after its first, fading in 250 days); of the customer: trips (days with a purchase
-        of anything), trip_recency, trip_T, sum_log_trip_gap, trips_14 … trips_84, trips_faded_20 … trips_faded_250,
-        n_items, n_item_days (their purchase days), items_faded_45, items_faded_250; of the item: item_recent_28,
-        item_recent_84.
+        recent_28 and recent_84 (purchase days in that many days), decayed_45, decayed_150, decayed_250 (purchase days, one
+        of age a counting exp(−a / 45) and so on), visits_since_last and visits_decayed_since_first (the customer's visits
+        after the pair's last purchase, and after its first, decaying over 250 days); of the customer: visit_days (days
+        with a purchase of anything), visit_recency, visit_T, sum_log_visit_gap, visit_days_14, visit_days_28,
+        visit_days_84, visits_decayed_60, visits_decayed_250, n_items, n_item_days (their purchase days),
+        items_decayed_45; of the item: item_recent_28, item_recent_84.
 
     Examples
     --------
@@ -70,9 +56,8 @@ def item_state(
       customer_id  item  frequency  recency   T  spend
     0           a  Milk          1        4  19    1.5
     """
-    levels = _levels(log, by)
-    with engine_for(log) as engine:
-        state: pd.DataFrame = _state(engine, levels, log.close_of(as_of), *_sources(engine, log, exclude))
+    with purchase_history(log, by, exclude, as_of) as history:
+        state: pd.DataFrame = history.state()
         return state
 
 
@@ -103,20 +88,9 @@ def item_panel(
     DataFrame
         The columns of `item_state`; wait, days to the next purchase (missing where there was none); follow, days watched.
     """
-    levels, day = _levels(log, by), log.close_of(as_of)
-    with engine_for(log) as engine:
-        lines, trips, excluded = _sources(engine, log, exclude)
-        if share < 1:
-            few = f"customer_id is not null and substr(md5('panel:' || customer_id), 1, 8) < '{int(share * 16**8):08x}'"
-            columns = ", ".join(["customer_id, day, buy_day, units, amount", *map(engine.quoted, levels)])
-            lines = engine.stage(f"select {columns} from {lines} where {few}")
-            trips = engine.stage(f"select customer_id, day, n_bought from {trips} where {few}")
-        for age in ages:
-            state = to_pandas(_state(engine, levels, day - age, lines, trips, excluded))
-            waits = to_pandas(
-                engine.summary("summaries/item_waits", {"until": day, "as_of": day - age}, item=levels[0], lines=lines)
-            )
-            yield state.merge(waits, how="left", on=["customer_id", "item"]).assign(follow=age)
+    with purchase_history(log, by, exclude, as_of) as history:
+        for panel in history.panel(None, ages, share):
+            yield as_text(panel)
 
 
 def n_pairs(log: Transactions, by: str, as_of: str | date | None = None) -> int:
@@ -147,36 +121,6 @@ def purchase_days(
         return to_pandas(engine.summary("summaries/purchase_days", values, item=by, lines=engine.parquet(log.lines)))
 
 
-def _sources(engine: Any, log: Transactions, exclude: Sequence[str]) -> tuple[str, str, str]:
-    """Names of the lines, the trips, and the items to leave out."""
-    excluded = engine.register(pa.table({"item": pa.array(list(exclude), pa.string())}))
-    return engine.parquet(log.lines), engine.parquet(log.trips), excluded
-
-
-def _levels(log: Transactions, by: str | Sequence[str]) -> list[str]:
-    levels = names(by)
-    for level in levels or [str(by)]:
-        check_item(log, level)
-    return levels
-
-
-def _state(engine: Any, levels: list[str], day: int, lines: str, trips: str, excluded: str) -> Any:
-    """The state of the finest level, with columns of the levels above it beside."""
-    state = engine.summary(
-        "summaries/item_state", {"as_of": day}, item=levels[0], lines=lines, trips=trips, excluded=excluded
-    )
-    for level in levels[1:]:
-        above = engine.summary(
-            "summaries/item_state", {"as_of": day}, item=level, lines=lines, trips=trips, excluded=excluded
-        )
-        columns = [f"coalesce(a.{name}, s.{name}) as {engine.quoted(f'{level}_{name}')}" for name in _OF_THE_PAIR]
-        state = engine.summary(
-            "summaries/item_level", {"as_of": day}, item=levels[0], parent=engine.quoted(level), columns=", ".join(columns),
-            state=engine.register(state), above=engine.register(above), lines=lines,
-        )  # fmt: skip
-    return state
-
-
 def item_bought(log: Transactions, by: str, as_of: str | date, horizon: int) -> pd.DataFrame:
     """Customer and item pairs that were bought on days as_of + 1 … as_of + horizon, and not taken back by their close.
 
@@ -185,14 +129,9 @@ def item_bought(log: Transactions, by: str, as_of: str | date, horizon: int) -> 
     LeakError
         Those days are not all observed.
     """
-    check_item(log, by)
-    day = log.close_of(as_of)
-    if day + horizon > log.close_of(None):
-        raise LeakError(f"The {horizon} days after {as_of} are not all observed: the log ends on {log.until}.")
-    with engine_for(log) as engine:
-        return engine.summary(
-            "summaries/item_bought", {"as_of": day, "until": day + horizon}, item=by, lines=engine.parquet(log.lines)
-        )
+    with purchase_history(log, by) as history:
+        bought: pd.DataFrame = history.bought(as_of, horizon)
+        return bought
 
 
 def purchase_gaps(log: Transactions, by: str, as_of: str | date | None = None) -> pd.DataFrame:
@@ -208,7 +147,7 @@ def purchase_gaps(log: Transactions, by: str, as_of: str | date | None = None) -
     Returns
     -------
     DataFrame
-        customer_id, the item column, n_purchases (days), first_day, last_day, elapsed (days from the last to
+        customer_id, the item column, n_purchases (days), first_day, last_day, days_since_last (from the last to
         ``as_of``), mean_gap, sd_gap, mean_log_gap (of the days between purchase days; missing when there are too few).
 
     Examples
@@ -217,9 +156,9 @@ def purchase_gaps(log: Transactions, by: str, as_of: str | date | None = None) -
     >>> till = pd.DataFrame({"customer_id": ["a"] * 3, "category": ["Milk"] * 3, "amount": [1, 1, 1],
     ...                      "purchased_at": ["2017-01-01", "2017-01-05", "2017-01-11"]})
     >>> gaps = purchase_gaps(Transactions.from_extract(till, until="2017-01-20"), by="category")
-    >>> gaps[["category", "n_purchases", "elapsed", "mean_gap"]]
-      category  n_purchases  elapsed  mean_gap
-    0     Milk            3        9       5.0
+    >>> gaps[["category", "n_purchases", "days_since_last", "mean_gap"]]
+      category  n_purchases  days_since_last  mean_gap
+    0     Milk            3                9       5.0
     """
     check_item(log, by)
     day = log.close_of(as_of)

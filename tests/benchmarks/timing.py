@@ -224,7 +224,7 @@ def product(options: argparse.Namespace) -> None:
     for by in ("product_id", ["product_id", "category"]):
         rows = answers(complete_journey(), NextPurchase(by=by, exclude=no_products()), origin(280), HORIZON)[0]
         models = MODELS
-        if "category_faded_150" in rows:
+        if "category_decayed_150" in rows:
             rows["of_category"], models = of_category(rows), (*MODELS, "of_category")
         regular, new = rows[rows["n"] >= REGULAR], rows[rows["n"] < REGULAR]
         show(f"Household × {by}, 3 purchase days or more, day 280", list(scores(regular, models)))
@@ -239,7 +239,7 @@ def of_category(rows: pd.DataFrame) -> pd.Series:
     names = products().astype({"product_id": str}).set_index("product_id")["product_category"]
     keys = pd.MultiIndex.from_arrays([rows["customer_id"], rows["item"].map(names)])
     p = due.set_index(["customer_id", "category"])["p_purchase"].reindex(keys).to_numpy()
-    return pd.Series(p * (rows["faded_150"] / rows["category_faded_150"]).to_numpy(), index=rows.index)
+    return pd.Series(p * (rows["decayed_150"] / rows["category_decayed_150"]).to_numpy(), index=rows.index)
 
 
 def basket(options: argparse.Namespace) -> None:
@@ -255,7 +255,9 @@ def basket(options: argparse.Namespace) -> None:
     print(
         f"\nLast basket: {len(wanted):,} households, {len(truth):,} products, {repeat.mean():.0%} of them bought before"
     )
-    often = state.rename(columns={"item": "product_id"}).assign(p_purchase=state["frequency"] + state["faded_45"] / 1e3)
+    often = state.rename(columns={"item": "product_id"}).assign(
+        p_purchase=state["frequency"] + state["decayed_45"] / 1e3
+    )
     lists = {"p_topfreq": often.sort_values(["customer_id", "p_purchase"], ascending=[True, False], kind="stable")}
     model = NextPurchase(by=["product_id", "category"]).fit(past)
     lists |= {f"recommend, explore={explore}": model.recommend(past, K, explore) for explore in (0, 1, 2)}

@@ -150,9 +150,9 @@ def test_faulty_pairs_are_counted() -> None:
 # -- Trips and shares ------------------------------------------------------------------------------------------------
 
 
-def test_faded_days_are_the_integral() -> None:
+def test_decayed_days_are_the_integral() -> None:
     expected = quad(lambda age: np.exp(-age / 60), 0, 90)[0]
-    assert trip.faded_days(np.array([90.0]), 60.0)[0] == pytest.approx(expected)
+    assert trip.decayed_days(np.array([90.0]), 60.0)[0] == pytest.approx(expected)
 
 
 def test_gamma_counts_are_the_maximum_of_the_negative_binomial() -> None:
@@ -282,8 +282,8 @@ def state(n: int, seed: int = 11) -> pd.DataFrame:
     recency = np.where(x > 0, rng.integers(20, 90, n), 0)
     table = {name: np.ones(n) for name in summary.needs()}
     return pd.DataFrame(
-        table | {"item": rng.choice(["a", "b"], n), "frequency": x, "recency": recency, "T": recency + 10, "trip_T": 120,
-                 "trip_recency": 110, "faded_250": x / 2 + 1, "trips_faded_since_first": x + 2.0, "trips": 9, "n_item_days": 5}
+        table | {"item": rng.choice(["a", "b"], n), "frequency": x, "recency": recency, "T": recency + 10, "visit_T": 120,
+                 "visit_recency": 110, "decayed_250": x / 2 + 1, "visits_decayed_since_first": x + 2.0, "visit_days": 9, "n_item_days": 5}
     )  # fmt: skip
 
 

@@ -120,12 +120,12 @@ def test_state_agrees_with_counting_by_hand(sales: pd.DataFrame, log: Transactio
         assert (row.frequency, row.recency, row.T) == (len(days) - 1, age.max() - age.min(), age.max())
         assert row.sum_log_gap == pytest.approx(np.log(days.diff().dt.days.dropna()).sum())
         assert (row.recent_28, row.recent_84) == ((age < 28).sum(), (age < 84).sum())
-        assert row.faded_45 == pytest.approx(np.exp(-age / 45).sum())
-        assert row.faded_250 == pytest.approx(np.exp(-age / 250).sum())
-        assert (row.trips, row.trip_T) == (len(trips), trip_age.max())
-        assert row.trips_faded_60 == pytest.approx(np.exp(-trip_age / 60).sum())
-        assert row.trips_since_last == (trips > days.max()).sum()
-        assert row.trips_faded_since_first == pytest.approx(np.exp(-trip_age[trips > days.min()] / 250).sum())
+        assert row.decayed_45 == pytest.approx(np.exp(-age / 45).sum())
+        assert row.decayed_250 == pytest.approx(np.exp(-age / 250).sum())
+        assert (row.visit_days, row.visit_T) == (len(trips), trip_age.max())
+        assert row.visits_decayed_60 == pytest.approx(np.exp(-trip_age / 60).sum())
+        assert row.visits_since_last == (trips > days.max()).sum()
+        assert row.visits_decayed_since_first == pytest.approx(np.exp(-trip_age[trips > days.min()] / 250).sum())
     assert (state["n_items"] == state.groupby("customer_id")["item"].transform("size")).all()
     assert (state["item_recent_28"] == state.groupby("item")["recent_28"].transform("sum")).all()
 
@@ -304,7 +304,7 @@ def test_weights_and_thousandths_are_one_purchase() -> None:
     )
     state = item_state(fuel, "category")
     assert state["frequency"].tolist() == [1, 0]
-    assert state["faded_45"].max() < 2
+    assert state["decayed_45"].max() < 2
 
 
 def test_repeats_on_a_day_are_one_purchase_and_what_is_returned_is_none() -> None:

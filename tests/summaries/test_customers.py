@@ -115,7 +115,7 @@ def test_purchase_gaps_are_what_pandas_says(sold_log: Transactions, sold: pd.Dat
         n_purchases=("day", "size"), first_day=("day", "min"), last_day=("day", "max"),
         mean_gap=("gap", "mean"), sd_gap=("gap", "std"), mean_log_gap=("gap", lambda gap: np.log(gap).mean()),
     )  # fmt: skip
-    table.insert(3, "elapsed", (pd.Timestamp(day) - table["last_day"]).dt.days)
+    table.insert(3, "days_since_last", (pd.Timestamp(day) - table["last_day"]).dt.days)
     same(purchase_gaps(sold_log, by="category", as_of=day), table.reset_index())
 
 

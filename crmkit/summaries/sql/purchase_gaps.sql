@@ -24,7 +24,7 @@ select
     cast(n as bigint) as n_purchases,
     cast(date '1970-01-01' + cast(first as integer) as timestamp_ntz) as first_day,
     cast(date '1970-01-01' + cast(last as integer) as timestamp_ntz) as last_day,
-    cast(:as_of - last as bigint) as elapsed,
+    cast(:as_of - last as bigint) as days_since_last,
     cast(last - first as double) / nullif(n - 1, 0) as mean_gap,
     case when n > 2 then
         sqrt(cast((n - 1) * squares - (last - first) * (last - first) as double) / ((n - 1) * (n - 2)))

@@ -1,0 +1,265 @@
+"""The purchases of a log, fetched once, to be looked at as of many days."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from crmkit._days import day_of
+from crmkit.engine.base import SqlEngine
+from crmkit.engine.choose import engine_for
+from crmkit.engine.frames import map_keys
+from crmkit.engine.texts import sql_text
+from crmkit.exceptions import LeakError
+from crmkit.summaries._members import Facts, Members
+from crmkit.transactions.log import Transactions, check_item, names
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["PurchaseHistory", "as_text", "purchase_history"]
+
+_LINES = 1_500_000
+"""Lines that are held in memory together, which does not grow with customers."""
+_EVERYBODY = "true"
+
+
+@dataclass(frozen=True)
+class PurchaseHistory:
+    """A log whose purchases are looked at as of several days; made by `purchase_history`.
+
+    Attributes
+    ----------
+    log : Transactions
+    levels : tuple of str
+        Item columns, the finest first.
+    exclude : tuple of str
+        Items that are left out.
+    until : int
+        Number of the last day that can be looked at.
+    """
+
+    log: Transactions
+    levels: tuple[str, ...]
+    exclude: tuple[str, ...]
+    until: int
+    _engine: SqlEngine
+    _lines: str
+    _customer_id: str | None = None
+
+    def day(self, as_of: str | date | None) -> int:
+        """Number of a day that has been observed; the last one when none is given."""
+        day = self.until if as_of is None else self.log.close_of(as_of)
+        if day > self.until:
+            raise LeakError(f"as_of={as_of} is after {day_of(self.until)}, the last day of this history.")
+        return day
+
+    def state(self, as_of: str | date | None = None) -> Any:
+        """The table of `items.item_state`."""
+        columns = Members.of(_no_rows(self.levels), self.levels).state(0, Facts([_NO_HOMES] * len(self.levels[1:])))
+        kinds = ", ".join(f"`{name}` {_kind(of)}" for name, of in columns.dtypes.items())
+        return self._sorted(self.answers(as_of, as_text, kinds))
+
+    def answers(self, as_of: str | date | None, answer: Callable[[pd.DataFrame], pd.DataFrame], kinds: str) -> Any:
+        """What a function makes of the state of all pairs, a part of the customers at a time.
+
+        Parameters
+        ----------
+        as_of : date, optional
+        answer : callable
+            Takes the columns of `items.item_state`, with customer_id and item as categories.
+        kinds : str
+            Columns of the answer and their types, as Spark writes them.
+
+        Returns
+        -------
+        DataFrame
+            Sorted as the state is, by customer and item; of a log that is `on_spark` a Spark DataFrame, in no order,
+            computed where the rows are when it is used.
+        """
+        if self.log.on_spark:
+            return self._far_answers(self.day(as_of), answer, kinds)
+        parts = list(self.each_answer(as_of, answer))
+        if len(parts) == 1:
+            return parts[0]
+        return pd.concat(parts).sort_values("customer_id", kind="stable", ignore_index=True)
+
+    def each_answer(
+        self, as_of: str | date | None, answer: Callable[[pd.DataFrame], pd.DataFrame]
+    ) -> Iterator[pd.DataFrame]:
+        """The `answers`, a part at a time."""
+        day = self.day(as_of)
+        facts = self._facts(day)
+        for members in self._parts():
+            yield answer(members.state(day, facts))
+
+    def panel(self, as_of: str | date | None, ages: Sequence[int], share: float = 1.0) -> Iterator[pd.DataFrame]:
+        """`state` at past days with waits, as `items.item_panel` describes it, with customer_id and item as categories."""
+        day = self.day(as_of)
+        members = self._some(share)
+        for age in ages:
+            yield members.panel(day - age, day, Facts(self._homes(day - age)))
+
+    def bought(self, as_of: str | date, horizon: int) -> Any:
+        """The table of `items.item_bought`."""
+        day = self.day(as_of)
+        if day + horizon > self.until:
+            raise LeakError(f"The {horizon} days after {as_of} are not all observed: the log ends on {self.log.until}.")
+
+        def bought(members: Members) -> pd.DataFrame:
+            return as_text(members.bought(day, day + horizon))
+
+        if self.log.on_spark:
+            return self._sorted(self._far(bought, "customer_id string, item string"))
+        found = pd.concat([bought(members) for members in self._parts()])
+        return found.sort_values("customer_id", kind="stable", ignore_index=True)
+
+    def _facts(self, day: int) -> Facts:
+        """Of all customers; where they are in one part, it counts its own."""
+        alone = self._customer_id is None and self._n_parts == 1 and not self.log.on_spark
+        recent = None if alone else self._recent(day)
+        return Facts(self._homes(day), recent)
+
+    def _recent(self, day: int) -> pd.DataFrame:
+        item = self._engine.quoted(self.levels[0])
+        text = sql_text("summaries/recent_purchases", item=item, lines=self._lines)
+        return self._engine.frame(text, {"as_of": day})
+
+    def _homes(self, day: int) -> list[pd.DataFrame]:
+        """Where each item belongs by the close of a day: of several items of a level, the last by name."""
+        known = (homes[homes["since"] <= day] for homes in self._all_homes)
+        return [homes.drop_duplicates("item", keep="last") for homes in known]
+
+    @cached_property
+    def _all_homes(self) -> list[pd.DataFrame]:
+        own, *above = map(self._engine.quoted, self.levels)
+        texts = [sql_text("summaries/item_homes", item=own, parent=level, lines=self._lines) for level in above]
+        return [self._engine.frame(text, {"until": self.until}) for text in texts]
+
+    def _text(self, customers: str) -> str:
+        items = ", ".join(f"{self._engine.quoted(name)} as item_{place}" for place, name in enumerate(self.levels))
+        return sql_text("summaries/purchase_history", items=items, lines=self._lines, customers=customers)
+
+    @property
+    def _values(self) -> dict[str, object]:
+        return {"until": self.until, "customer_id": self._customer_id}
+
+    @property
+    def _customers(self) -> str:
+        return _EVERYBODY if self._customer_id is None else "customer_id = :customer_id"
+
+    @cached_property
+    def _n_parts(self) -> int:
+        if self._customer_id is not None:
+            return 1
+        found = self._engine.frame(f"select count(*) as n from {self._lines}")
+        return max(1, -(-int(found["n"][0]) // _LINES))
+
+    def _parts(self) -> Iterator[Members]:
+        """All customers; those of one part stay in memory."""
+        if self._n_parts == 1:
+            yield self._whole
+            return
+        for text in self._split:
+            yield Members.of(self._engine.arrow(text), self.levels, self.exclude)
+
+    @cached_property
+    def _split(self) -> list[str]:
+        return self._engine.split(self._text(self._customers), "customer_id", self._n_parts, self._values)
+
+    @cached_property
+    def _whole(self) -> Members:
+        return Members.of(self._engine.arrow(self._text(self._customers), self._values), self.levels, self.exclude)
+
+    def _some(self, share: float) -> Members:
+        """A share of the customers, the same ones on all days, chosen by a hash of the id."""
+        if share >= 1 and not self.log.on_spark and self._n_parts == 1:
+            return self._whole
+        few = f"substr(md5('panel:' || customer_id), 1, 8) < '{int(share * 16**8):08x}'" if share < 1 else _EVERYBODY
+        return Members.of(self._engine.arrow(self._text(few), self._values), self.levels, self.exclude)
+
+    def _sorted(self, pairs: Any) -> Any:
+        return pairs.orderBy("customer_id", "item") if self.log.on_spark else pairs
+
+    def _far_answers(self, day: int, answer: Callable[[pd.DataFrame], pd.DataFrame], kinds: str) -> Any:
+        facts = self._facts(day)
+        return self._far(lambda members: answer(members.state(day, facts)), kinds)
+
+    def _far(self, answer: Callable[[Members], pd.DataFrame], kinds: str) -> Any:
+        """The answers to parts of a log that is `on_spark`, where the rows are."""
+        levels, exclude = self.levels, self.exclude
+
+        def answered(rows: pa.Table) -> pd.DataFrame:
+            return answer(Members.of(rows, levels, exclude))
+
+        table = self._engine.table(self._text(self._customers), self._values)
+        return map_keys(table, "customer_id", answered, kinds, _LINES)
+
+
+@contextmanager
+def purchase_history(
+    log: Transactions | PurchaseHistory,
+    by: str | Sequence[str],
+    exclude: Sequence[str] = (),
+    as_of: str | date | None = None,
+    customer_id: str | None = None,
+) -> Iterator[PurchaseHistory]:
+    """Open a log to be looked at as of several days; its purchases are fetched once, when the first is asked for.
+
+    Parameters
+    ----------
+    log : Transactions or PurchaseHistory
+        A history that is open already is taken as it is.
+    by : str or sequence of str
+        Item column; several are levels, the finest first.
+    exclude : sequence of str
+        Items to leave out.
+    as_of : date, optional
+        Last day to look at; the log's ``until`` when not given.
+    customer_id : str, optional
+        The one customer to look at; all when not given.
+
+    Examples
+    --------
+    >>> till = pd.DataFrame({"customer_id": ["a"] * 2, "category": ["Milk"] * 2, "amount": [1, 2],
+    ...                      "purchased_at": ["2017-01-01", "2017-01-05"]})
+    >>> with purchase_history(Transactions.from_extract(till, until="2017-01-20"), by="category") as history:
+    ...     [int(history.state(day)["T"].iloc[0]) for day in ("2017-01-03", "2017-01-20")]
+    [2, 19]
+    """
+    if isinstance(log, PurchaseHistory):
+        yield log
+        return
+    levels = tuple(names(by))
+    for level in levels or (str(by),):
+        check_item(log, level)
+    with engine_for(log) as engine:
+        lines = engine.parquet(log.lines)
+        yield PurchaseHistory(log, levels, tuple(exclude), log.close_of(as_of), engine, lines, customer_id)
+
+
+def as_text(state: pd.DataFrame) -> pd.DataFrame:
+    """The table with its categories as text."""
+    text = {str(name): of for name, of in state.items() if isinstance(of.dtype, pd.CategoricalDtype)}
+    return state.assign(**{name: of.cat.categories.take(of.cat.codes.to_numpy()) for name, of in text.items()})
+
+
+_NO_HOMES = pd.DataFrame({"item": pd.Series(dtype="str"), "parent": pd.Series(dtype="str")})
+
+
+def _no_rows(levels: Sequence[str]) -> pa.Table:
+    import pyarrow as pa
+
+    text = dict.fromkeys(["customer_id", *(f"item_{place}" for place in range(len(levels)))], pa.string())
+    whole = dict.fromkeys(["buy_day", "day", "units", "amount"], pa.int64())
+    return pa.schema([*text.items(), *whole.items()]).empty_table()
+
+
+def _kind(dtype: Any) -> str:
+    return {"int64": "bigint", "float64": "double"}.get(str(dtype), "string")
