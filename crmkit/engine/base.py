@@ -124,8 +124,8 @@ class SqlEngine(ABC):
         if n == 1:
             return [text]
         part = f"{self.number_of(key)} % {n}"
-        kept = self.keep(f"select *, {part} as part from ({text}) as rows order by part", values)
-        return [f"select * from {kept} where part = {place}" for place in range(n)]
+        kept = self.keep(f"select *, {part} as _part from ({text}) as rows order by _part", values)
+        return [f"select * from {kept} where _part = {place}" for place in range(n)]
 
     @abstractmethod
     def save(self, text: str, path: str | Path, values: Mapping[str, object] = NO_VALUES) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from crmkit._types import Ints
 from crmkit.summaries import _pair_math as pairs
 from crmkit.summaries._exact_math import kept
+from crmkit.summaries._partitions import coded
 
 __all__ = ["ABOVE", "Facts", "Members"]
 
@@ -77,13 +77,13 @@ class Members:
 
         A purchase of an item to ``exclude`` is a visit alone.
         """
-        customer, customers = _codes(rows["customer_id"])
+        customer, customers = coded(rows["customer_id"])
         lines = [rows[name].to_numpy().astype(np.int64) for name in ("buy_day", "day", "units", "amount")]
         bought = lines[2] > 0
         visits = pairs.visits_of(customer[bought], lines[0][bought])
         levels = []
         for place, name in enumerate(names):
-            item, items = _codes(rows[f"item_{place}"], exclude)
+            item, items = coded(rows[f"item_{place}"], exclude)
             mine = kept(item >= 0, customer, item, *lines)
             levels.append(Level(name, items, pairs.purchases_of(visits, *mine)))
         return cls(customers, visits, levels)
@@ -139,14 +139,3 @@ class Members:
             name: np.where(found, above.columns[name][row], state.columns[name]) if len(there) else state.columns[name]
             for name in ABOVE
         }
-
-
-def _codes(column: pa.ChunkedArray, exclude: Sequence[str] = ()) -> tuple[Ints, pd.Index[str]]:
-    """Text as numbers, in the order of the names, and the names; missing and excluded ones are −1."""
-    coded = pc.dictionary_encode(column).combine_chunks()
-    names, codes = coded.dictionary, coded.indices.fill_null(len(coded.dictionary)).to_numpy()
-    order = pc.sort_indices(names).to_numpy().astype(np.int64)
-    order = order[~pc.is_in(names, pa.array(exclude, names.type)).to_numpy(zero_copy_only=False)[order]]
-    rank = np.full(len(names) + 1, -1)
-    rank[order] = np.arange(len(order))
-    return rank[codes], pd.Index(names.take(pa.array(order)).to_pandas())

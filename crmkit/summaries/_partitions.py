@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,46 +14,57 @@ import pyarrow.compute as pc
 
 from crmkit._types import Ints
 from crmkit.engine.base import SqlEngine
-from crmkit.engine.frames import map_partitions
+from crmkit.engine.frames import map_keys
 
-__all__ = ["Partitions", "coded"]
+__all__ = ["Partitions", "coded", "some"]
 
-_ROWS, _MOST = 2_000_000, 16
+_ROWS = 2_000_000
 
 
 @dataclass(frozen=True)
 class Partitions:
-    """The rows of a query, all of a customer's together: two million at a time, or on Spark a partition at a time.
+    """The rows of a query, all of a customer's together, about two million at a time.
 
     Attributes
     ----------
     engine : SqlEngine
     select : str
         Query with a column customer_id.
+    values : mapping
+        Values that it names.
     """
 
     engine: SqlEngine
     select: str
+    values: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property
     def number(self) -> int:
-        """How many parts there are on this machine; no more than 16, since each takes a pass over the rows."""
-        n = int(self.engine.arrow(f"select count(*) as n from ({self.select}) as t")["n"][0].as_py())
-        return min(max(1, -(-n // _ROWS)), _MOST)
+        """How many parts there are on this machine."""
+        n = int(self.engine.frame(f"select count(*) as n from ({self.select}) as t", self.values)["n"].iloc[0])
+        return max(1, -(-n // _ROWS))
+
+    @cached_property
+    def _queries(self) -> list[str]:
+        return self.engine.split(self.select, "customer_id", self.number, self.values)
 
     def __iter__(self) -> Iterator[pa.Table]:
         """The parts, brought to this machine one after another."""
-        if self.number == 1:
-            yield self.engine.arrow(self.select)
-            return
-        which = f"{self.engine.number_of('customer_id')} % {self.number}"
-        for part in range(self.number):
-            yield self.engine.arrow(f"select * from ({self.select}) as t where {which} = {part}")
+        for query in self._queries:
+            yield self.engine.arrow(query, self.values)
 
-    def spread(self, answer: Callable[[pa.Table], pa.Table], kinds: str) -> Any:
+    def whole(self, condition: str = "true") -> pa.Table:
+        """All rows that meet a condition, brought to this machine together."""
+        return self.engine.arrow(f"select * from ({self.select}) as t where {condition}", self.values)
+
+    def spread(self, answer: Callable[[pa.Table], pd.DataFrame], kinds: str) -> Any:
         """The answers to all parts as a Spark DataFrame, not computed yet; ``kinds`` are its columns and their types."""
-        rows: Any = self.engine.table(self.select)
-        return map_partitions(rows.repartition("customer_id"), answer, kinds)
+        return map_keys(self.engine.table(self.select, self.values), "customer_id", answer, kinds, _ROWS)
+
+
+def some(share: float) -> str:
+    """A condition that a share of the customers meets, the same ones on all days, by a hash of the id."""
+    return f"substr(md5('panel:' || customer_id), 1, 8) < '{int(share * 16**8):08x}'" if share < 1 else "true"
 
 
 def coded(column: pa.ChunkedArray, exclude: Sequence[str] = ()) -> tuple[Ints, pd.Index[str]]:

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from crmkit._days import day_of
-from crmkit.engine.base import SqlEngine
 from crmkit.engine.choose import engine_for
-from crmkit.engine.frames import map_keys
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import LeakError
 from crmkit.summaries._members import Facts, Members
+from crmkit.summaries._partitions import Partitions, some
 from crmkit.transactions.log import Transactions, check_item, names
 
 if TYPE_CHECKING:
@@ -25,9 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PurchaseHistory", "as_text", "purchase_history"]
 
-_LINES = 1_500_000
-"""Lines that are held in memory together, which does not grow with customers."""
-_EVERYBODY = "true"
+Answer = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -49,9 +46,9 @@ class PurchaseHistory:
     levels: tuple[str, ...]
     exclude: tuple[str, ...]
     until: int
-    _engine: SqlEngine
+    _rows: Partitions
     _lines: str
-    _customer_id: str | None = None
+    _everybody: bool = True
 
     def day(self, as_of: str | date | None) -> int:
         """Number of a day that has been observed; the last one when none is given."""
@@ -66,7 +63,7 @@ class PurchaseHistory:
         kinds = ", ".join(f"`{name}` {_kind(of)}" for name, of in columns.dtypes.items())
         return self._sorted(self.answers(as_of, as_text, kinds))
 
-    def answers(self, as_of: str | date | None, answer: Callable[[pd.DataFrame], pd.DataFrame], kinds: str) -> Any:
+    def answers(self, as_of: str | date | None, answer: Answer, kinds: str) -> Any:
         """What a function makes of the state of all pairs, a part of the customers at a time.
 
         Parameters
@@ -90,9 +87,7 @@ class PurchaseHistory:
             return parts[0]
         return pd.concat(parts).sort_values("customer_id", kind="stable", ignore_index=True)
 
-    def each_answer(
-        self, as_of: str | date | None, answer: Callable[[pd.DataFrame], pd.DataFrame]
-    ) -> Iterator[pd.DataFrame]:
+    def each_answer(self, as_of: str | date | None, answer: Answer) -> Iterator[pd.DataFrame]:
         """The `answers`, a part at a time."""
         day = self.day(as_of)
         facts = self._facts(day)
@@ -122,14 +117,13 @@ class PurchaseHistory:
 
     def _facts(self, day: int) -> Facts:
         """Of all customers; where they are in one part, it counts its own."""
-        alone = self._customer_id is None and self._n_parts == 1 and not self.log.on_spark
-        recent = None if alone else self._recent(day)
-        return Facts(self._homes(day), recent)
+        alone = self._everybody and not self.log.on_spark and self._rows.number == 1
+        return Facts(self._homes(day), None if alone else self._recent(day))
 
     def _recent(self, day: int) -> pd.DataFrame:
-        item = self._engine.quoted(self.levels[0])
-        text = sql_text("summaries/recent_purchases", item=item, lines=self._lines)
-        return self._engine.frame(text, {"as_of": day})
+        engine = self._rows.engine
+        text = sql_text("summaries/recent_purchases", item=engine.quoted(self.levels[0]), lines=self._lines)
+        return engine.frame(text, {"as_of": day})
 
     def _homes(self, day: int) -> list[pd.DataFrame]:
         """Where each item belongs by the close of a day: of several items of a level, the last by name."""
@@ -138,68 +132,40 @@ class PurchaseHistory:
 
     @cached_property
     def _all_homes(self) -> list[pd.DataFrame]:
-        own, *above = map(self._engine.quoted, self.levels)
+        engine = self._rows.engine
+        own, *above = map(engine.quoted, self.levels)
         texts = [sql_text("summaries/item_homes", item=own, parent=level, lines=self._lines) for level in above]
-        return [self._engine.frame(text, {"until": self.until}) for text in texts]
+        return [engine.frame(text, {"until": self.until}) for text in texts]
 
-    def _text(self, customers: str) -> str:
-        items = ", ".join(f"{self._engine.quoted(name)} as item_{place}" for place, name in enumerate(self.levels))
-        return sql_text("summaries/purchase_history", items=items, lines=self._lines, customers=customers)
-
-    @property
-    def _values(self) -> dict[str, object]:
-        return {"until": self.until, "customer_id": self._customer_id}
-
-    @property
-    def _customers(self) -> str:
-        return _EVERYBODY if self._customer_id is None else "customer_id = :customer_id"
-
-    @cached_property
-    def _n_parts(self) -> int:
-        if self._customer_id is not None:
-            return 1
-        found = self._engine.frame(f"select count(*) as n from {self._lines}")
-        return max(1, -(-int(found["n"][0]) // _LINES))
+    def _members(self, rows: pa.Table) -> Members:
+        return Members.of(rows, self.levels, self.exclude)
 
     def _parts(self) -> Iterator[Members]:
         """All customers; those of one part stay in memory."""
-        if self._n_parts == 1:
-            yield self._whole
-            return
-        for text in self._split:
-            yield Members.of(self._engine.arrow(text), self.levels, self.exclude)
+        if self._rows.number == 1:
+            yield self._all
+        else:
+            yield from map(self._members, self._rows)
 
     @cached_property
-    def _split(self) -> list[str]:
-        return self._engine.split(self._text(self._customers), "customer_id", self._n_parts, self._values)
-
-    @cached_property
-    def _whole(self) -> Members:
-        return Members.of(self._engine.arrow(self._text(self._customers), self._values), self.levels, self.exclude)
+    def _all(self) -> Members:
+        return self._members(self._rows.whole())
 
     def _some(self, share: float) -> Members:
-        """A share of the customers, the same ones on all days, chosen by a hash of the id."""
-        if share >= 1 and not self.log.on_spark and self._n_parts == 1:
-            return self._whole
-        few = f"substr(md5('panel:' || customer_id), 1, 8) < '{int(share * 16**8):08x}'" if share < 1 else _EVERYBODY
-        return Members.of(self._engine.arrow(self._text(few), self._values), self.levels, self.exclude)
+        alone = share >= 1 and not self.log.on_spark and self._rows.number == 1
+        return self._all if alone else self._members(self._rows.whole(some(share)))
 
-    def _sorted(self, pairs: Any) -> Any:
-        return pairs.orderBy("customer_id", "item") if self.log.on_spark else pairs
-
-    def _far_answers(self, day: int, answer: Callable[[pd.DataFrame], pd.DataFrame], kinds: str) -> Any:
+    def _far_answers(self, day: int, answer: Answer, kinds: str) -> Any:
         facts = self._facts(day)
         return self._far(lambda members: answer(members.state(day, facts)), kinds)
 
     def _far(self, answer: Callable[[Members], pd.DataFrame], kinds: str) -> Any:
         """The answers to parts of a log that is `on_spark`, where the rows are."""
         levels, exclude = self.levels, self.exclude
+        return self._rows.spread(lambda rows: answer(Members.of(rows, levels, exclude)), kinds)
 
-        def answered(rows: pa.Table) -> pd.DataFrame:
-            return answer(Members.of(rows, levels, exclude))
-
-        table = self._engine.table(self._text(self._customers), self._values)
-        return map_keys(table, "customer_id", answered, kinds, _LINES)
+    def _sorted(self, pairs: Any) -> Any:
+        return pairs.orderBy("customer_id", "item") if self.log.on_spark else pairs
 
 
 @contextmanager
@@ -241,7 +207,12 @@ def purchase_history(
         check_item(log, level)
     with engine_for(log) as engine:
         lines = engine.parquet(log.lines)
-        yield PurchaseHistory(log, levels, tuple(exclude), log.close_of(as_of), engine, lines, customer_id)
+        items = ", ".join(f"{engine.quoted(name)} as item_{place}" for place, name in enumerate(levels))
+        customers = "true" if customer_id is None else "customer_id = :customer_id"
+        select = sql_text("summaries/purchase_history", items=items, lines=lines, customers=customers)
+        until = log.close_of(as_of)
+        rows = Partitions(engine, select, {"until": until, "customer_id": customer_id})
+        yield PurchaseHistory(log, levels, tuple(exclude), until, rows, lines, customer_id is None)
 
 
 def as_text(state: pd.DataFrame) -> pd.DataFrame:

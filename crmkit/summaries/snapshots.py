@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from crmkit._types import Floats
 from crmkit.engine.choose import engine_for
@@ -19,7 +18,7 @@ from crmkit.engine.frames import to_pandas
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import LeakError
 from crmkit.summaries._history import LINES, STATE, WINDOW, CustomerHistory
-from crmkit.summaries._partitions import Partitions
+from crmkit.summaries._partitions import Partitions, some
 from crmkit.transactions.log import Transactions
 
 __all__ = ["LINES", "STATE", "WINDOW", "CustomerHistory", "Snapshots", "snapshots"]
@@ -97,7 +96,7 @@ class Snapshots:
             rows are when it is used.
         """
         if self._rows.engine.on_spark:
-            return self._rows.spread(lambda rows: _as_arrow(answer(CustomerHistory.of(rows))), kinds)
+            return self._rows.spread(lambda rows: answer(CustomerHistory.of(rows)), kinds)
         answers = [answer(history) for history in self._histories()]
         if len(answers) == 1:
             return answers[0]
@@ -125,13 +124,8 @@ class Snapshots:
 
     def some(self, share: float) -> Snapshots:
         """The same of a share of the customers, the same ones on all days, chosen by a hash of the id."""
-        few = f"substr(md5('panel:' || customer_id), 1, 8) < '{int(share * 16**8):08x}'"
-        rows = Partitions(self._rows.engine, f"select * from ({self._rows.select}) as t where {few}")
+        rows = Partitions(self._rows.engine, f"select * from ({self._rows.select}) as t where {some(share)}")
         return Snapshots(self.log, rows)
-
-
-def _as_arrow(table: pd.DataFrame) -> pa.Table:
-    return pa.Table.from_pandas(table, preserve_index=False)
 
 
 @contextmanager

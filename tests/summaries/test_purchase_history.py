@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from crmkit import LeakError, Transactions
-from crmkit.summaries import purchase_history as histories
+from crmkit.summaries import _partitions
 from crmkit.summaries._exact_math import Exact, decayed
 from crmkit.summaries.items import item_bought, item_panel, item_state
 from crmkit.summaries.purchase_history import purchase_history
@@ -90,7 +90,7 @@ def test_parts_of_the_customers_give_what_all_of_them_give(log: Transactions, mo
         return [item_state(log, LEVELS, "2017-06-01"), item_bought(log, "category", "2017-06-01", 30)]
 
     whole = tables()
-    monkeypatch.setattr(histories, "_LINES", 900)
+    monkeypatch.setattr(_partitions, "_ROWS", 900)
     for one, other in zip(whole, tables(), strict=True):
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
