@@ -98,7 +98,7 @@ def _in_words(table: pd.DataFrame, past: TrainingTable, held_out: bool) -> str:
     if held_out:
         where = f"for held-out customers {where} (the log is too short for enough earlier origins)"
     level = "" if past.season else ", each mean moved to the observed one"
-    low = str(table.loc[table["judged_by"].idxmin(), "candidate"])
+    low = str(table["candidate"].iloc[int(table["judged_by"].argmin())])
     why = "" if low == chosen else f" The gain of {low} is within a standard error."
     return f"{chosen}: log-loss {where}{level}: {losses}.{why}"
 

@@ -233,11 +233,13 @@ def test_value_at_risk_is_the_probability_times_money_given_that_they_come(
     assert risk["value_at_risk"].to_numpy() == pytest.approx(expected.to_numpy())
 
 
-def test_value_given_that_they_come_is_what_those_who_came_spent(log: Transactions) -> None:
-    check = backtest(ChurnModel(30), log)
+def test_value_is_scored_against_what_those_who_came_spent(log: Transactions) -> None:
+    check = backtest(ChurnModel(30), log, split="2017-09-27")
     came = check.predictions["churned"] == 0
     assert (check.predictions.loc[~came, "spent"] == 0).all()
-    assert check.value_ratio.between(0.75, 1.15).all()
+    sums = check.predictions.loc[came, ["value", "spent"]].sum()
+    assert check.value_ratio.tolist() == [pytest.approx(sums["value"] / sums["spent"])]
+    assert 0.75 < check.value_ratio.iloc[0] < 1.15
 
 
 # -- The choice ------------------------------------------------------------------------------------------------------
