@@ -45,7 +45,7 @@ def churn_predictions(
     -------
     DataFrame
         origin, customer_id; churned, 1.0 where nothing was bought within the horizon; value, the money expected of the
-        customer if active; and P(no purchase) by each of ``CHURN_MODELS``, in a column of its name.
+        customer given that they come; spent, what they did spend; and P(no purchase) by each of ``CHURN_MODELS``, in a column of its name.
     """
     with snapshots(log) as shop:
         return pd.concat([_predictions_at(model, shop, origin, service) for origin in origins], ignore_index=True)
@@ -59,7 +59,12 @@ def _predictions_at(model: ChurnModel, shop: Snapshots, origin: date, service: S
         BGNBD().fit(state).probability_no_purchase(state, horizon).to_numpy(),
         _recency_only(shop, state, origin, horizon),
     )
-    known = {"churned": shop.labels(state, origin, horizon), "value": scores.value_if_active.to_numpy()}
+    after = shop.after(origin, horizon).set_index("customer_id").reindex(state["customer_id"], fill_value=0)
+    known = {
+        "churned": (after["purchases"] == 0).to_numpy(dtype=np.float64),
+        "value": scores.value_if_coming.to_numpy(),
+        "spent": after["spend"].to_numpy(dtype=np.float64),
+    }
     return state[["customer_id"]].assign(origin=origin, **known, **dict(zip(CHURN_MODELS, predicted, strict=True)))
 
 
@@ -194,7 +199,7 @@ class ChurnBacktest(Backtest):
     difference : Interval
         log_loss of the model less that of the better baseline, with a bootstrap interval by customer.
     predictions : DataFrame
-        origin, customer_id, churned (what happened), value (money expected if active), and P(no purchase) by each model.
+        origin, customer_id, churned (what happened), value (money expected given that they come), spent, and P(no purchase) by each model.
     campaign : mapping
         What empc rests on.
     """
@@ -214,6 +219,18 @@ class ChurnBacktest(Backtest):
             difference_high.
         """
         return churn_intervals(self.predictions, self.campaign, n, seed, level)
+
+    @property
+    def value_ratio(self) -> pd.Series[float]:
+        """At each origin, the value that was expected of those who came, given that they come, over what they spent.
+
+        What churners would have spent is never seen; this is what value_at_risk takes it for, measured where it is seen.
+        Missing where those who came spent nothing.
+        """
+        came = self.predictions[self.predictions["churned"] == 0]
+        sums = came.groupby("origin")[["value", "spent"]].sum()
+        ratio: pd.Series[float] = (sums["value"] / sums["spent"].where(sums["spent"] > 0)).rename("value_ratio")
+        return ratio
 
 
 @backtest_of.register

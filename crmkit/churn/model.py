@@ -60,8 +60,8 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
     estimator_ : ChurnClassifier or a buy-till-you-die model
         The estimator over the table of features (``features(log)``), or over that of `btyd_summary`.
     choice_ : DataFrame
-        candidate, log_loss, auc, ece, gain (in log-loss over the best buy-till-you-die model; without a whole year of days,
-        every mean is moved to what was observed first), standard_error, chosen.
+        candidate, log_loss, auc, ece, judged_by (log-loss; without a whole year of origins, after the candidate's mean is
+        moved to the observed one), gain (over the best buy-till-you-die model, in judged_by), standard_error, chosen.
     note_ : str
         What was chosen, and why.
     purchases_ : BGNBD, MBGNBD or ParetoNBD
@@ -159,7 +159,9 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
     def _start_from_btyd(self) -> None:
         self.estimator_: Any = self.purchases_
         self.note_ = ""
-        self.choice_ = pd.DataFrame(columns=["candidate", "log_loss", "auc", "ece", "gain", "standard_error", "chosen"])
+        self.choice_ = pd.DataFrame(
+            columns=["candidate", "log_loss", "auc", "ece", "judged_by", "gain", "standard_error", "chosen"]
+        )
         self.base_rates_ = pd.DataFrame(columns=["day", "n", "observed", "predicted", "shift"])
         self.effects_ = pd.DataFrame(columns=["term", "coefficient", "low", "high"])
         self.service_effects_ = self.effects_
@@ -201,8 +203,8 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         DataFrame
-            customer_id; p_churn in [0, 1]; value_at_risk, p_churn × the money expected within the horizon if the
-            customer is active; reason_1 … reason_3 in words, empty where there is none. Of a log that is `on_spark` a
+            customer_id; p_churn in [0, 1]; value_at_risk, p_churn × the money expected within the horizon given that the
+            customer comes; reason_1 … reason_3 in words, empty where there is none. Of a log that is `on_spark` a
             Spark DataFrame, computed where the rows are when it is used; executors need crmkit.
         """
         check_is_fitted(self, "estimator_")

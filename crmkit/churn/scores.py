@@ -117,11 +117,16 @@ class ChurnScores:
     # -- money -------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def value_if_active(self) -> pd.Series[float]:
-        """Money within the horizon of a customer who has not dropped out: (r + x)/(α + T) × H × spend."""
-        params, state = self.model.purchases_.params_, self.state
-        purchases = (params["r"] + state["frequency"]) / (params["alpha"] + state["T"]) * self.model.horizon
-        value: pd.Series[float] = purchases * self.model.spend_.expected_value(state)
+    def value_if_coming(self) -> pd.Series[float]:
+        """Money within the horizon of a customer, given that they come: what churn would cost.
+
+        (r + x)/(α + T) × H × spend is the money expected of a customer who has not dropped out, who may not come all the
+        same; it is divided by P(comes | has not dropped out) = 1 − (1 + H/(α + T))^−(r + x).
+        """
+        params, state, horizon = self.model.purchases_.params_, self.state, self.model.horizon
+        shape, time = params["r"] + state["frequency"], params["alpha"] + state["T"]
+        comes = -np.expm1(-shape * np.log1p(horizon / time))
+        value: pd.Series[float] = shape / time * horizon / comes * self.model.spend_.expected_value(state)
         return value
 
     # -- tables ------------------------------------------------------------------------------------------------------
@@ -134,7 +139,7 @@ class ChurnScores:
         return {
             "customer_id": self.state["customer_id"],
             "p_churn": self.p,
-            "value_at_risk": self.p * self.value_if_active,
+            "value_at_risk": self.p * self.value_if_coming,
         }
 
     def explanation(self) -> pd.DataFrame:

@@ -79,17 +79,28 @@ def choose(past: TrainingTable, n_customers: int, booster: str) -> Choice:
     for name in scores:
         gain, error = scores[best].gain(scores[name])
         best = name if name in BTYD and gain > error else best
-    rows = [(name, *score.figures, *scores[best].gain(score)) for name, score in scores.items()]
-    table = pd.DataFrame(rows, columns=["candidate", "log_loss", "auc", "ece", "gain", "standard_error"])
+    rows = [
+        (name, *score.figures, float(score.losses.mean()), *scores[best].gain(score)) for name, score in scores.items()
+    ]
+    table = pd.DataFrame(rows, columns=["candidate", "log_loss", "auc", "ece", "judged_by", "gain", "standard_error"])
     better = table[table["candidate"].isin(trained.models) & (table["gain"] > table["standard_error"])]
     chosen = str(better.sort_values("gain")["candidate"].iloc[-1]) if len(better) else best
     table["chosen"] = table["candidate"] == chosen
-    losses = ", ".join(f"{name} {loss:.4f}" for name, loss in zip(table["candidate"], table["log_loss"], strict=True))
-    where = f"at {past.date(past.newest)}"
-    if trained.held_out:
-        where = f"for held-out customers {where} (the log is too short for enough earlier origins)"
     fitted = trained.models.get(chosen) if trained.held_out else None
-    return Choice(chosen, table, f"{chosen}: log-loss {where}: {losses}.", fitted)
+    return Choice(chosen, table, _in_words(table, past, trained.held_out), fitted)
+
+
+def _in_words(table: pd.DataFrame, past: TrainingTable, held_out: bool) -> str:
+    """What was chosen, by the losses that it was chosen by, and why a lower one was not."""
+    chosen = str(table.loc[table["chosen"], "candidate"].iloc[0])
+    losses = ", ".join(f"{name} {loss:.4f}" for name, loss in zip(table["candidate"], table["judged_by"], strict=True))
+    where = f"at {past.date(past.newest)}"
+    if held_out:
+        where = f"for held-out customers {where} (the log is too short for enough earlier origins)"
+    level = "" if past.season else ", each mean moved to the observed one"
+    low = str(table["candidate"].iloc[int(table["judged_by"].argmin())])
+    why = "" if low == chosen else f" The gain of {low} is within a standard error."
+    return f"{chosen}: log-loss {where}{level}: {losses}.{why}"
 
 
 def _trained(past: TrainingTable, n_customers: int, booster: str) -> _Trained:

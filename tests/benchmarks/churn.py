@@ -129,7 +129,7 @@ def measure(name: str, log: Transactions, horizon: int, as_of: str, booster: str
         y, answers = shop.labels(state, as_of, horizon), {"ChurnModel": risk["p_churn"].to_numpy()}
         answers |= baselines(shop, as_of, horizon)
     print(f"\n{name}: {len(y):,} customers, {y.mean():.1%} churned\n{model.note_}")
-    value = ChurnScores(model, state, as_day(as_of)).value_if_active.to_numpy()
+    value = ChurnScores(model, state, as_day(as_of)).value_if_coming.to_numpy()
     table = pd.DataFrame({who: scores(y, p, value) for who, p in answers.items()}).T
     print(table.round(4).to_string())
     if name in TARGETS:

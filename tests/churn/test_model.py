@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from crmkit import ChurnModel, ContractError, CrmkitWarning, LeakError, ModelError, Transactions, btyd_summary
+from crmkit import ChurnModel, ContractError, CrmkitWarning, LeakError, ModelError, Transactions, backtest, btyd_summary
 from crmkit.churn.base_rates import year_ago
 from crmkit.churn.estimators import ChurnClassifier, LightGBMTrees
 from crmkit.churn.flags import FLAGS, flags_of
@@ -220,12 +220,26 @@ def test_as_of_after_the_log_and_a_horizon_of_nothing_are_refused(log: Transacti
         ChurnModel(2.5).fit(log)  # type: ignore[arg-type]
 
 
-def test_value_at_risk_is_the_probability_times_money_if_active(model: ChurnModel, log: Transactions) -> None:
+def test_value_at_risk_is_the_probability_times_money_given_that_they_come(
+    model: ChurnModel, log: Transactions
+) -> None:
     customers, risk = btyd_summary(log), model.predict(log)
     params = model.purchases_.params_
     rate = (params["r"] + customers["frequency"]) / (params["alpha"] + customers["T"])
-    expected = risk["p_churn"] * rate * 30 * model.spend_.expected_value(customers)
+    comes = 1 - ((params["alpha"] + customers["T"]) / (params["alpha"] + customers["T"] + 30)) ** (
+        params["r"] + customers["frequency"]
+    )
+    expected = risk["p_churn"] * rate * 30 / comes * model.spend_.expected_value(customers)
     assert risk["value_at_risk"].to_numpy() == pytest.approx(expected.to_numpy())
+
+
+def test_value_is_scored_against_what_those_who_came_spent(log: Transactions) -> None:
+    check = backtest(ChurnModel(30), log, split="2017-09-27")
+    came = check.predictions["churned"] == 0
+    assert (check.predictions.loc[~came, "spent"] == 0).all()
+    sums = check.predictions.loc[came, ["value", "spent"]].sum()
+    assert check.value_ratio.tolist() == [pytest.approx(sums["value"] / sums["spent"])]
+    assert 0.75 < check.value_ratio.iloc[0] < 1.15
 
 
 # -- The choice ------------------------------------------------------------------------------------------------------
@@ -238,6 +252,17 @@ def test_gaps_that_a_rate_cannot_see_make_the_panel_win(chosen: ChurnModel) -> N
     assert list(winner) in (["logistic"], ["average of logistic and trees"])
     assert (table.loc[winner, "gain"] > table.loc[winner, "standard_error"]).all()
     assert winner[0] in chosen.note_
+
+
+@pytest.mark.parametrize("kind", ["model", "chosen"])
+def test_the_note_prints_the_losses_that_the_choice_was_made_by(kind: str, request: pytest.FixtureRequest) -> None:
+    fitted: ChurnModel = request.getfixturevalue(kind)
+    table = fitted.choice_.set_index("candidate")
+    for name, loss in table["judged_by"].items():
+        assert f"{name} {loss:.4f}" in fitted.note_
+    lowest, (winner,) = table["judged_by"].idxmin(), table.index[table["chosen"]]
+    assert fitted.note_.startswith(f"{winner}: ")
+    assert (f"The gain of {lowest} is within a standard error." in fitted.note_) == (lowest != winner)
 
 
 def test_too_few_earlier_days_are_made_up_for_by_customers_held_out(
