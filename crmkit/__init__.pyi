@@ -103,6 +103,9 @@ from crmkit.summaries.items import purchase_gaps as purchase_gaps
 from crmkit.summaries.sales import sales_summary as sales_summary
 from crmkit.summaries.service import satisfaction_index as satisfaction_index
 from crmkit.summaries.service import service_signals as service_signals
+from crmkit.transactions.delivery_folder import FolderLoad as FolderLoad
+from crmkit.transactions.delivery_folder import Incoming as Incoming
+from crmkit.transactions.delivery_folder import load_folder as load_folder
 from crmkit.transactions.log import Transactions as Transactions
 from crmkit.transactions.rejections import Rejections as Rejections
 from crmkit.transactions.store import Store as Store

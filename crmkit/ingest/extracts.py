@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from crmkit._temporary import temporary_folder
 from crmkit.engine.duckdb import DuckDBEngine
-from crmkit.exceptions import ConfigError, ExtractError
+from crmkit.exceptions import ConfigError, ExtractError, NoInputError
 from crmkit.ingest.databases import copy_query, is_url, source_name
 from crmkit.ingest.files import matching
 from crmkit.ingest.headers import file_part, parquet_names
@@ -75,6 +75,7 @@ def read_extract(
     table: str | None = None,
     query: str | None = None,
     skip_rows: int = 0,
+    accept: Callable[[Path], bool] | None = None,
 ) -> Extract:
     """Name the parts of an extract; nothing is read but column names.
 
@@ -110,6 +111,8 @@ def read_extract(
         What to read from a database, one of the two. It is copied once, when ``read_extract`` is called.
     skip_rows : int
         Lines above the line of column names.
+    accept : callable, optional
+        Called with the path of each file that is found; one for which it is false is not opened.
 
     Returns
     -------
@@ -149,6 +152,8 @@ def read_extract(
         return Extract((_frame_part(source, reading),), reading)
     if not found:
         raise ExtractError("The list of files is empty. Name at least one file.")
+    if accept is not None and not (found := [(path, stated) for path, stated in found if accept(path)]):
+        raise NoInputError("None of the files that were found is accepted.")
     parts = tuple(_partitioned(file_part(path, reading), constants) for path, constants in found)
     _check_used(reading, parts)
     return Extract(parts, reading)

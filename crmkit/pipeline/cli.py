@@ -17,6 +17,8 @@ import typer
 
 from crmkit import __version__
 from crmkit.exceptions import BusyError, ConfigError, CrmkitError, NoInputError, PublishError, SourceChangedError
+from crmkit.pipeline import store_commands
+from crmkit.pipeline.terminal import say
 
 if TYPE_CHECKING:
     from crmkit.pipeline.nightly import RunResult
@@ -39,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(store_commands.app, name="store")
 
 Day = Annotated[
     datetime | None,
@@ -108,6 +111,20 @@ def demo(out: Out = Path("out"), fresh: Fresh = False, as_json: Json = False, qu
 
 
 @app.command()
+def load(config: Annotated[Path, typer.Argument(help="Configuration file (TOML) with a [store] folder.")]) -> None:
+    """Load the new files of the delivery into the store, and say of each what became of it; safe to repeat.
+
+    Ends with 65 when a file was refused; those that are not complete yet wait for the next load.
+
+    Example: crmkit load crmkit.toml
+    """
+    done, notes = store_commands.load_new_files(config)
+    say("\n".join([str(done), *(f"Note: {note}" for note in notes)]))
+    if done.n_refused:
+        raise typer.Exit(65)
+
+
+@app.command()
 def check(
     files: Annotated[list[str], typer.Argument(help="Files, folders, globs, or one database address.")],
     config: Annotated[Path | None, typer.Option("--config", help="Read them as its [transactions] say.")] = None,
@@ -126,7 +143,7 @@ def check(
     from crmkit.pipeline.config import read_config
 
     report = check_files(files, read_config(config) if config else None, layout, table=table, query=query)
-    typer.echo(str(report))
+    say(str(report))
     if not report.is_loadable:
         raise typer.Exit(65)
 
@@ -160,7 +177,7 @@ def _publish(
 
     with _progress(quiet) as progress:
         result = run_night(config, out, as_of=as_of.date() if as_of else None, progress=progress, **asked)
-    typer.echo(_as_json(result) if as_json else _in_words(result))
+    say(_as_json(result) if as_json else _in_words(result))
 
 
 def _plan(config: Path, out: Path, as_of: datetime | None, as_json: bool, asked: dict[str, Any]) -> None:
@@ -251,7 +268,7 @@ def main() -> None:
     try:
         app()
     except CrmkitError as error:
-        typer.echo("\n".join([f"crmkit: {error}", *getattr(error, "__notes__", [])]), err=True)
+        say("\n".join([f"crmkit: {error}", *getattr(error, "__notes__", [])]), err=True)
         raise SystemExit(_exit_code(error)) from None
     except PermissionError as error:
         typer.echo(f"crmkit: not permitted: {error.filename}", err=True)

@@ -179,6 +179,15 @@ class Engine(Section):
 
 
 class StoreFolder(Section):
-    """A `Store` that deliveries are loaded into: a night then reads the files that are new, and nothing else."""
+    """A `Store` that deliveries are loaded into: a night then reads the files that are new, and nothing else.
+
+    ``done``, ``checksum``, ``quiet_seconds`` and ``corrections`` are those of `Incoming`; ``wait`` is how many seconds
+    ``crmkit load`` waits for another load.
+    """
 
     folder: str | None = None
+    done: str | None = Field(None, min_length=1)
+    checksum: str | None = Field(None, min_length=1)
+    quiet_seconds: Number = Field(0, ge=0)
+    corrections: list[str] = Field(default_factory=list)
+    wait: Number = Field(600, ge=0)

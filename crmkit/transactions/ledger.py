@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 
 from crmkit._days import day_of
 from crmkit.ingest.rules import NON_MEMBER_REASONS, REJECTED
+from crmkit.transactions.delta import digest_of
 from crmkit.transactions.rejections import Rejections
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ COLUMNS = {
     "corrects": "boolean",
     "files": "string[]",
     "sha256": "string[]",
+    "file_sha256": "string[]",
     "read": "bigint[]",
     "used": "bigint[]",
     "left_out": "bigint[]",
@@ -48,13 +51,14 @@ COLUMNS = {
     "no_store": "boolean",
     "classes": "string",
 }
-_OF_FILES = ("sha256", "read", "used", "left_out", "duplicate", "lost")
+_OF_FILES = ("sha256", "file_sha256", "read", "used", "left_out", "duplicate", "lost")
 
 
 @dataclass(frozen=True)
 class Load:
     """One load, as the ledger keeps it; the lists have one entry for each file.
 
+    ``sha256`` is of a file's unpacked content with what its sheet or folders state, ``file_sha256`` of the file as it lies there;
     ``used`` counts rows kept (non-members' too), ``lost`` those rejected for another reason than being a non-member's;
     ``no_store`` says that a line with order_id and line_id names no store.
     """
@@ -66,6 +70,7 @@ class Load:
     corrects: bool
     files: list[str]
     sha256: list[str]
+    file_sha256: list[str]
     read: list[int]
     used: list[int]
     left_out: list[int]
@@ -90,6 +95,7 @@ class Load:
         until: date,
         corrects: bool,
         found: Rejections,
+        paths: Sequence[Path | None],
         lines: pd.DataFrame,
         rows_replaced: int,
         classes: Mapping[str, Sequence[str]],
@@ -107,6 +113,7 @@ class Load:
             corrects=corrects,
             files=found.files["file"].tolist(),
             sha256=found.files["sha256"].tolist(),
+            file_sha256=[digest_of(path) if path else "" for path in paths],
             read=found.files["rows_read"].tolist(),
             used=kept["n"].fillna(0).astype("int64").tolist(),
             left_out=found.files["rows_left_out"].tolist(),
@@ -167,7 +174,7 @@ class Ledger:
         names = ["files", *_OF_FILES]
         frame: pd.DataFrame = self.table.select(["number", "loaded_at", "corrects", *names]).to_pandas()
         frame = frame.explode(names, ignore_index=True).dropna(subset=["sha256"]).rename(columns={"files": "file"})
-        frame = frame.astype(dict.fromkeys(_OF_FILES[1:], "int64"))
+        frame = frame.astype(dict.fromkeys(_OF_FILES[2:], "int64"))
         return frame.assign(place=frame.groupby("number").cumcount())
 
     def history(self) -> pd.DataFrame:
@@ -193,6 +200,12 @@ class Ledger:
         """Hashes of the files of which any row was kept."""
         hashes, used = (pc.list_flatten(self.table[name]) for name in ("sha256", "used"))
         return set(hashes.filter(pc.greater(used, 0)).to_pylist()) - {""}
+
+    def settled(self) -> set[str]:
+        """Hashes of the files as they lie there that need not be read again: not those of which every row was rejected."""
+        files = self.files
+        lost = files["used"].eq(0) & files["lost"].gt(0)
+        return set(files.loc[~lost, "file_sha256"]) - {""}
 
     def until(self, number: int) -> Ledger:
         """The ledger as it was after a load."""

@@ -151,8 +151,17 @@ class _Step:
         )
         replaced = int(self.engine.frame(f"select count(*) as n from {gone}")["n"][0])
         one = self.delivery
+        paths = [part.path for part in one.source.parts]
         return Load.of(
-            self.number, self.tables.token, one.until, one.corrects, found, kept, replaced, meaning.lines.classes or {}
+            self.number,
+            self.tables.token,
+            one.until,
+            one.corrects,
+            found,
+            paths,
+            kept,
+            replaced,
+            meaning.lines.classes or {},
         )
 
     def warnings(self, found: Rejections, new: str) -> list[str]:

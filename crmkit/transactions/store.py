@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ContractError, CrmkitWarning, LeakError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.transactions.deliveries import filled_items
+from crmkit.transactions.delta import digest_of
 from crmkit.transactions.ledger import Ledger, first_file
 from crmkit.transactions.line_meaning import LineMeaning, stated
 from crmkit.transactions.loading import Delivery, load_delivery, products_of
@@ -121,6 +123,16 @@ class Store:
             More than one row in a hundred is rejected (non-members' aside), or none is valid: the days would be lost.
         """
         return self._add(extract, until, True, **options)
+
+    def new_parts(self, extract: Extract) -> Extract:
+        """The files of an extract that the store has not been given, told by their content; a file of which every row was
+        rejected may come again. Nothing but their hash is read.
+        """
+        known = self._tables.state().ledger.settled()
+        return replace(
+            extract,
+            parts=tuple(part for part in extract.parts if part.path is None or digest_of(part.path) not in known),
+        )
 
     def transactions(
         self, until: str | date | None = None, *, version: int | None = None, folder: str | Path | None = None

@@ -225,9 +225,11 @@ class StoreTables:
 
     def _advice(self, faults: list[str]) -> str:
         if faults and all(fault.partition("/")[0].partition(":")[0] in DERIVED for fault in faults):
-            return "Nothing was changed. These are computed from the lines: run store.rebuild()."
+            return (
+                "Nothing was changed. These are computed from the lines: run store.rebuild(), or crmkit store rebuild."
+            )
         return (
-            "Nothing was changed. Put the folder back from a copy; or run store.rebuild(), which keeps every delivery whose "
+            "Nothing was changed. Put the folder back from a copy; or run store.rebuild() (crmkit store rebuild), which keeps every delivery whose "
             "lines are all there and says which files to load again."
         )
 

@@ -10,11 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from crmkit._days import as_day
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.tables import Products
-from crmkit.pipeline.artefacts import file_hash
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import check_categories, check_last_days, check_rejected
 from crmkit.pipeline.stage import stage
@@ -63,15 +61,14 @@ def _through_store(
 ) -> tuple[Transactions, Rejections]:
     """Load the files that the store has not been given, and take its log; rows are those of tonight's files."""
     store = Store(path)
-    known = {digest for load in store.loads["sha256"] for digest in load}
-    parts = tuple(part for part in files.parts if part.path is None or file_hash(part.path) not in known)
-    if not parts:
+    new = store.new_parts(files)
+    if not new.parts:
         nothing = pd.DataFrame({"customer_id": [], "purchased_at": [], "amount": []}, dtype="str")
         _, rejections = Transactions.split_extract(nothing, until=until, folder=folder / "nothing")
     else:
-        rejections = store.load(replace(files, parts=parts), until=until, **options)
-    seen = max(store.loads["until"])
-    return store.transactions(until=min(until, as_day(seen))), rejections
+        rejections = store.load(new, until=until, **options)
+    log = store.transactions()
+    return log.up_to(min(until, log.until)), rejections
 
 
 @stage("log", "read", "delivery_block")
