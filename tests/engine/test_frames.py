@@ -30,6 +30,11 @@ def answer(rows: pd.DataFrame) -> pd.DataFrame:
     return found.assign(at=rows["at"] + pd.Timedelta(days=1))
 
 
+def given(spark: Any) -> Any:
+    kinds = "customer_id string, `a ``b``.c` double, n bigint, at timestamp_ntz"
+    return spark.createDataFrame(pa.Table.from_pandas(TABLE, preserve_index=False), kinds)
+
+
 def in_order(table: Any) -> pd.DataFrame:
     return to_pandas(table).sort_values("customer_id", ignore_index=True)
 
@@ -37,9 +42,7 @@ def in_order(table: Any) -> pd.DataFrame:
 def test_rows_are_answered_where_they_are(spark: Any) -> None:
     here, there = (
         map_rows(TABLE, answer, KINDS),
-        map_rows(
-            spark.createDataFrame(pa.Table.from_pandas(TABLE, preserve_index=False)).repartition(3), answer, KINDS
-        ),
+        map_rows(given(spark).repartition(3), answer, KINDS),
     )
     assert not isinstance(there, pd.DataFrame)
     mine, theirs = in_order(here), in_order(there)
@@ -49,9 +52,9 @@ def test_rows_are_answered_where_they_are(spark: Any) -> None:
 
 def test_columns_are_added_and_the_others_untouched(spark: Any) -> None:
     answers = {"a score": (["a `b`.c", "n"], lambda rows: rows["a `b`.c"] + rows["n"]), "one": (["n"], len_of)}
-    given = spark.createDataFrame(pa.Table.from_pandas(TABLE, preserve_index=False)).coalesce(1)
-    there = map_columns(given, answers)
-    assert there.dtypes[:4] == given.dtypes
+    one = given(spark).coalesce(1)
+    there = map_columns(one, answers)
+    assert there.dtypes[:4] == one.dtypes
     pd.testing.assert_frame_equal(in_order(there), in_order(map_columns(TABLE, answers)), check_dtype=False)
 
 
