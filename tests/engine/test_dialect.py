@@ -50,7 +50,7 @@ SCALARS = [
     "sqrt(cast(9 * 5 - 3 * 3 as double) / (3 * 2))",
     "ln(7)",
     "floor(log2(1.0 + 12))",
-    "power(1.0 + cast(0.1 as double), 30 / 365.25)",
+    "exp(-ln(1.0 + cast(0.1 as double)) * 30 / 365.25)",
     "case when 0 > 0 then ln(0) end",
     "cast(ln(2) as decimal(18, 12))",
     "cast(cast(12.345 as decimal(18, 4)) as double)",

@@ -22,6 +22,7 @@ from crmkit.summaries.customers import weekly_spend
 from crmkit.summaries.items import item_bought, item_state
 from crmkit.summaries.sales import sales_summary, weekly_sales
 from crmkit.summaries.snapshots import STATE, WINDOW, snapshots
+from crmkit.transactions.returns import spent_days
 
 N_LINES, UNTIL, SPLIT = 1_000_000, "2025-12-31", "2025-06-30"
 
@@ -104,7 +105,11 @@ def test_what_is_told_of_customers_is_the_same_to_the_last_bit(
 )
 def test_lines_fold_into_the_same_rows(log: Transactions, there: Other, tmp_path: Path, fold: str, order: str) -> None:
     with there.engine() as engine:
-        engine.save(sql_text(f"transactions/{fold}", lines=engine.parquet(log.lines)), tmp_path / f"{fold}.parquet")
+        lines = engine.parquet(*log.lines)
+        text = sql_text("transactions/trips", lines=lines)
+        if fold == "days":
+            text = spent_days(sql_text("transactions/spent", lines=lines))
+        engine.save(text, tmp_path / f"{fold}.parquet")
     with DuckDBEngine() as near:
         mine = near.frame(f"select * from {near.parquet(log.folder / f'{fold}.parquet')} order by {order}")
         theirs = near.frame(f"select * from {near.parquet(tmp_path / f'{fold}.parquet')} order by {order}")
@@ -162,7 +167,7 @@ def test_day_numbers_of_a_spreadsheet_are_read_alike(there: Other, tmp_path: Pat
     found = []
     for place, given in (("near", table), ("far", there.table(table))):
         log, told = Transactions.split_extract(given, until="2026-12-31", time_format="excel", folder=tmp_path / place)
-        lines = pd.read_parquet(log.lines).sort_values("hour")
+        lines = pd.concat(map(pd.read_parquet, log.lines)).sort_values("hour")
         found.append((str(told), lines["day"].tolist(), lines["hour"].fillna(-1).tolist()))
     assert found[1] == found[0]
     assert found[0][2] == [10, 23, -1], "a day without a fraction has no hour"

@@ -127,7 +127,7 @@ def test_the_plan_is_as_good_as_that_of_one_machine(
 ) -> None:
     plan, _ = cut
     assert 0 <= plan.gap < 0.005
-    assert f"(gap {plan.gap:.2%})" in str(plan)
+    assert f"(optimality gap {plan.gap:.2%})" in str(plan)
     assert plan.objective <= near.bound
     assert near.objective <= plan.bound
     assert plan.objective == pytest.approx(near.objective, rel=plan.gap + near.gap)

@@ -51,7 +51,11 @@ def test_the_users_own_table_is_read_where_it_is(spark: Any, tmp_path: Path) -> 
                 table, until="2017-12-31", time_zone="America/New_York", recorded_in="Europe/Berlin",
                 non_members=["till's own"], classes={"gift card": ["gift_%"]}, folder=tmp_path / str(place),
             )  # fmt: skip
-            lines = pd.read_parquet(log.lines).drop(columns="record").sort_values(["order_id", "day", "hour"])
+            lines = (
+                pd.concat(map(pd.read_parquet, log.lines))
+                .drop(columns="record")
+                .sort_values(["order_id", "day", "hour"])
+            )
             rows = told.rows.drop(columns=["record", "file"]).sort_values(["reason", "value"])
             money = (told.amount_read, told.amount_used, told.amount_rejected, told.amount_duplicate)
             found.append((str(told), money, told.kinds, rows.reset_index(drop=True), lines.reset_index(drop=True)))

@@ -1,4 +1,4 @@
--- values: as_of, fade (days), weight. One row per member and deal of a category that the member has bought: purchase
+-- values: as_of, weight, fade (days). One row per member and deal of a category that the member has bought: purchase
 -- days of the category and of the deal's goods, fading with age, and the share of the latter, shrunk towards that of all.
 -- Days count in millionths, as whole numbers, so that sums are the same in any order.
 with bought as (
