@@ -143,5 +143,5 @@ def _sheet_name(topic: str) -> str:
 
 
 def _width(name: str, column: pd.Series[Any]) -> int:
-    longest = column.head(_LOOKED_AT).astype("str").str.len().max() if len(column) else 0
+    longest = max((len(str(value)) for value in column.head(_LOOKED_AT).dropna()), default=0)
     return int(min(max(longest + 2, len(name) + 2, _NARROWEST), _WIDEST))
