@@ -265,7 +265,7 @@ def test_bars_on_the_web_page_are_those_in_print(tmp_path: Path) -> None:
 def test_the_days_come_from_due_when_it_has_them(tmp_path: Path) -> None:
     dated = due(as_of=pd.Timestamp("2017-12-31"), horizon=7)
     assert "1 to 7 January 2018" in text_of(print_lists(offers(), deals(), dated, tmp_path))
-    with pytest.raises(ConfigError, match="State them"):
+    with pytest.raises(ConfigError, match="Pass them"):
         print_lists(offers(), deals(), due(), tmp_path)
 
 

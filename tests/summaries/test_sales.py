@@ -134,7 +134,8 @@ def test_any_sales_by_anything(sold: list[tuple], by: list[str], period: str, as
     }
     frame = pd.concat([pd.DataFrame([anchor]), frame], ignore_index=True)
     frame = frame.assign(
-        purchased_at=pd.to_datetime(frame["purchased_at"]), quantity=np.where(frame["amount"] < 0, -1, 1)
+        purchased_at=pd.to_datetime(frame["purchased_at"]) + pd.Timedelta(hours=9),
+        quantity=np.where(frame["amount"] < 0, -1, 1),
     )
     same(sales_summary(log_of(frame, "2025-04-10"), by, period, as_of), plain(frame, by, period, str(as_of)))
 
