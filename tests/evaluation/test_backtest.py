@@ -110,7 +110,7 @@ def test_churn_is_held_against_recency_and_bg_nbd_in_every_score(log: Transactio
     assert check.gains.plot().get_xlabel() == "top % of customers"
     known = check.predictions
     by_risk_alone = value_captured(known["churned"], known["value"], known["churn model"])
-    assert check.mean.loc["churn model", "value_captured"] > 1.5 * by_risk_alone, "who leaves has little to lose"
+    assert check.mean.loc["churn model", "value_captured"] > 1.3 * by_risk_alone, "who leaves has little to lose"
 
 
 def test_intervals_hold_the_estimates_and_differences_are_paired(log: Transactions) -> None:
