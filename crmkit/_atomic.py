@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from crmkit._checks import as_text
@@ -58,7 +58,7 @@ def write_csv(frame: pd.DataFrame, path: Path, for_spreadsheets: bool = False) -
             frame.to_csv(part, index=False, lineterminator="\n")
 
 
-def _without_formulas(column: pd.Series[Any]) -> pd.Series[Any]:
+def _without_formulas(column: pd.Series) -> pd.Series:
     if column.dtype.kind in "iufbM":
         return column
     return as_text(column).map(lambda text: "'" + text if text.startswith(_FORMULA) else text, na_action="ignore")

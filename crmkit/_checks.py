@@ -68,7 +68,7 @@ def remember(estimator: Any, table: pd.DataFrame, *, reset: bool) -> None:
         raise ContractError("Found array with 0 sample(s); at least one customer is needed to fit.")
 
 
-def as_text(column: pd.Series[Any]) -> pd.Series[Any]:
+def as_text(column: pd.Series) -> pd.Series:
     """Values as text; missing ones stay missing, which the oldest pandas that is supported would write as ``None``.
 
     >>> as_text(pd.Series([1, None], dtype="Int64")).isna().tolist()
@@ -77,7 +77,7 @@ def as_text(column: pd.Series[Any]) -> pd.Series[Any]:
     return column.astype("str").where(column.notna())
 
 
-def numbers(column: pd.Series[Any]) -> Floats:
+def numbers(column: pd.Series) -> Floats:
     """A column as finite floats."""
     name = column.name if isinstance(column.name, str) else "The column"
     if column.dtype.kind == "c":

@@ -64,7 +64,7 @@ class CampaignEffect:
 
 
 def campaign_effect(
-    outcome: pd.Series[Any], planned: Any, control: Any, before: pd.Series[Any] | None = None, level: float = 0.95
+    outcome: pd.Series, planned: Any, control: Any, before: pd.Series | None = None, level: float = 0.95
 ) -> CampaignEffect:
     """Difference in means between the members in the plan and those held back.
 
@@ -123,15 +123,15 @@ def campaign_effect(
     return CampaignEffect(effect, low, high, mean, len(groups[0]), len(groups[1]), level, correlation)
 
 
-def group_of(name: str, given: Any) -> pd.Index[Any]:
+def group_of(name: str, given: Any) -> pd.Index:
     """The members of a group, a table with customer_id or their ids; two at least."""
-    ids: pd.Index[Any] = pd.Index(given["customer_id"] if isinstance(given, pd.DataFrame) else given).unique()
+    ids: pd.Index = pd.Index(given["customer_id"] if isinstance(given, pd.DataFrame) else given).unique()
     if len(ids) < 2:
         raise ContractError(f"{name} has {len(ids)} members; at least two are needed to estimate the variance.")
     return ids
 
 
-def _of_members(name: str, values: pd.Series[Any], ids: pd.Index[Any]) -> Floats:
+def _of_members(name: str, values: pd.Series, ids: pd.Index) -> Floats:
     found = values.groupby(level=0).sum(min_count=1).reindex(ids, fill_value=0).to_numpy(float)
     if not np.isfinite(found).all():
         raise ContractError(f"{name} is missing or infinite for {int((~np.isfinite(found)).sum()):,} members.")

@@ -155,7 +155,7 @@ class _Experiment:
 
     pairs: pd.DataFrame
     offers: pd.DataFrame
-    groups: list[pd.Index[Any]]
+    groups: list[pd.Index]
 
     def of(self, item: str, name: Any) -> _Experiment:
         """What concerns one item."""

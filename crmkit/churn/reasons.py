@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ _INTERVALS = 2
 """From so many intervals on one of them is called usual."""
 
 
-def _days(count: pd.Series[Any]) -> pd.Series[str]:
+def _days(count: pd.Series) -> pd.Series[str]:
     return count.astype("str") + np.where(count == 1, " day", " days")
 
 
@@ -115,7 +114,7 @@ WORDS = {
 }
 
 
-def strongest(size: Floats, words: Mapping[str, pd.Series[str]], index: pd.Index[Any]) -> dict[str, pd.Series[str]]:
+def strongest(size: Floats, words: Mapping[str, pd.Series[str]], index: pd.Index) -> dict[str, pd.Series[str]]:
     """Words of the two themes that add most to the log-odds, in columns of ``size``; empty where they add less than 0.1."""
     order = np.argsort(-size, axis=1, kind="stable")[:, :2]
     reasons = {}

@@ -162,7 +162,7 @@ def unless_sales(guess: Guess, delivered: Sequence[str]) -> list[str]:
     return Guess("transactions", sales).missing if unused else []
 
 
-def _values(head: pd.DataFrame, guess: Guess, kinds: tuple[str, ...]) -> dict[str, pd.Series[Any]]:
+def _values(head: pd.DataFrame, guess: Guess, kinds: tuple[str, ...]) -> dict[str, pd.Series]:
     """The values of the columns of some kinds, of those that the first part has."""
     contract = CONTRACTS[guess.table]
     named = {name: given for name, given in guess.columns.items() if contract.columns[name] in kinds and given in head}

@@ -109,11 +109,11 @@ class Catalogue:
     """
 
     deal_id: NDArray[np.object_]
-    items: pd.Index[Any]
+    items: pd.Index
     start: Ints
     deals: Ints
     category: Ints
-    categories: pd.Index[Any]
+    categories: pd.Index
     place: Ints
     level_value: Floats
     unit: Floats
@@ -198,7 +198,7 @@ class Habits:
 
     @classmethod
     def of(
-        cls, members: pd.Index[Any], catalogue: Catalogue, usage: pd.DataFrame | None, received: pd.DataFrame | None
+        cls, members: pd.Index, catalogue: Catalogue, usage: pd.DataFrame | None, received: pd.DataFrame | None
     ) -> Self:
         nothing = pd.DataFrame({name: [] for name in ("customer_id", "category", "brand_group", "usage", "deal_id")})
         usage = nothing if usage is None else usage
@@ -237,7 +237,7 @@ class Habits:
         return np.where(known, self.received[at], 0)
 
 
-def _pair(left: pd.Index[Any], one: pd.Series[Any], right: pd.Index[Any], other: pd.Series[Any]) -> Ints:
+def _pair(left: pd.Index, one: pd.Series, right: pd.Index, other: pd.Series) -> Ints:
     """One number for each pair of places, -1 where either is not there."""
     first, second = left.get_indexer(pd.Index(one)), right.get_indexer(pd.Index(other))
     return np.where((first < 0) | (second < 0), -1, first * len(right) + second).astype(np.int64)

@@ -94,5 +94,5 @@ def list_terms(
     return np.maximum(room, 0).astype(np.int64), worth
 
 
-def _marked(flag: pd.Series[Any]) -> pd.Series[Any]:
+def _marked(flag: pd.Series) -> pd.Series:
     return ~(flag.isna() | flag.isin([False, ""]))

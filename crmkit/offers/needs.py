@@ -94,7 +94,7 @@ class Needs:
             for piece in file.iter_batches(_ROWS, columns=columns):
                 yield pa.table([_decoded(piece[name]) for name in columns], columns).to_pandas()
 
-    def batches(self, members: pd.Index[Any], items: pd.Index[Any]) -> Iterator[Batch]:
+    def batches(self, members: pd.Index, items: pd.Index) -> Iterator[Batch]:
         """Rows of these members and items, some members at a time, ordered by member and item.
 
         Raises
@@ -106,7 +106,7 @@ class Needs:
             return self._in_memory(members, items)
         return self._in_file(members, items)
 
-    def _in_memory(self, members: pd.Index[Any], items: pd.Index[Any]) -> Iterator[Batch]:
+    def _in_memory(self, members: pd.Index, items: pd.Index) -> Iterator[Batch]:
         assert isinstance(self.source, pd.DataFrame)
         due = self.source
         _check(due["p_purchase"], int(due.duplicated(["customer_id", self.item]).sum()), self.item)
@@ -115,7 +115,7 @@ class Needs:
         for start, end in pairwise(edges):
             yield Batch._make(column[start:end] for column in found)
 
-    def _in_file(self, members: pd.Index[Any], items: pd.Index[Any]) -> Iterator[Batch]:
+    def _in_file(self, members: pd.Index, items: pd.Index) -> Iterator[Batch]:
         names = ["customer_id", self.item, "p_purchase", "spend"]
         before, at = None, 0
         with pq.ParquetFile(self.source, read_dictionary=names[:2]) as file:
@@ -166,9 +166,7 @@ def _repeats(batch: Batch) -> int:
     return int(((np.diff(batch.member) == 0) & (np.diff(batch.item) == 0)).sum())
 
 
-def _batch(
-    who: Any, what: Any, p: Any, spend: Any, first_row: int, members: pd.Index[Any], items: pd.Index[Any]
-) -> Batch:
+def _batch(who: Any, what: Any, p: Any, spend: Any, first_row: int, members: pd.Index, items: pd.Index) -> Batch:
     """Rows whose member and item are known, by number, ordered by member and item."""
     member, item = _places(who, members), _places(what, items)
     known = np.flatnonzero((member >= 0) & (item >= 0))
@@ -182,7 +180,7 @@ def _batch(
     )
 
 
-def _places(values: Any, known: pd.Index[Any]) -> Ints:
+def _places(values: Any, known: pd.Index) -> Ints:
     """Where each value stands in an index, -1 where it does not."""
     if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
         of_kind = np.append(known.get_indexer(values.cat.categories.astype(object)), -1)

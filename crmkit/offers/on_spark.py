@@ -293,7 +293,7 @@ def _structs(table: pd.DataFrame, kinds: Mapping[str, str], member: pa.DataType)
     return found.combine_chunks()
 
 
-def _type_of(ids: pd.Series[Any]) -> pa.DataType:
+def _type_of(ids: pd.Series) -> pa.DataType:
     return pa.from_numpy_dtype(ids.dtype) if pd.api.types.is_integer_dtype(ids) else pa.string()
 
 

@@ -47,7 +47,7 @@ class Problem:
     catalogue: Catalogue
     habits: Habits
     people: pd.DataFrame
-    members: pd.Index[Any]
+    members: pd.Index
     slots: Ints
     worth: Floats
     limits: Limits
@@ -255,9 +255,9 @@ def eased_value(market: Market, prices: Prices, worth: Floats) -> float:
     return Market(blocks, market.limits).demand(prices.budgets, prices.rewards).value
 
 
-def _index(ids: pd.Series[Any]) -> pd.Index[Any]:
+def _index(ids: pd.Series) -> pd.Index:
     """Ids to be looked up many times; text as objects, which is not converted at every look."""
-    index: pd.Index[Any] = pd.Index(ids if pd.api.types.is_numeric_dtype(ids) else ids.astype(object))
+    index: pd.Index = pd.Index(ids if pd.api.types.is_numeric_dtype(ids) else ids.astype(object))
     return index
 
 

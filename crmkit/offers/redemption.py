@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -111,7 +110,7 @@ class RedemptionHabits:
     bought: Bools
 
     @classmethod
-    def of(cls, model: RedemptionModel, members: pd.Index[Any], deal_ids: pd.Index[Any]) -> RedemptionHabits:
+    def of(cls, model: RedemptionModel, members: pd.Index, deal_ids: pd.Index) -> RedemptionHabits:
         """Of these members and deals, in this order."""
         table = model.shares
         member, deal = (

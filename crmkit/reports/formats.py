@@ -14,7 +14,7 @@ EXCEL = {"text": "@", "date": "yyyy-mm-dd", "share": "0.0%", "whole": "#,##0", "
 """Kind of a column → number format of a spreadsheet."""
 
 
-def kind_of(column: pd.Series[Any]) -> str:
+def kind_of(column: pd.Series) -> str:
     """What a column holds: text (ids too), date, share, whole (numbers), number, or small (between -1 and 1).
 
     >>> kind_of(pd.Series([7], name="customer_id")), kind_of(pd.Series([0.25], name="share_of_value"))
@@ -32,7 +32,7 @@ def kind_of(column: pd.Series[Any]) -> str:
     return "small" if column.abs().max() <= 1 else "number"
 
 
-def _is_number_or_day(column: pd.Series[Any]) -> bool:
+def _is_number_or_day(column: pd.Series) -> bool:
     return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column)
 
 

@@ -142,6 +142,6 @@ def _sheet_name(topic: str) -> str:
     return "Past" if name.casefold() == "history" else name
 
 
-def _width(name: str, column: pd.Series[Any]) -> int:
+def _width(name: str, column: pd.Series) -> int:
     longest = max((len(str(value)) for value in column.head(_LOOKED_AT).dropna()), default=0)
     return int(min(max(longest + 2, len(name) + 2, _NARROWEST), _WIDEST))

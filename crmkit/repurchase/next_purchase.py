@@ -325,7 +325,7 @@ class Explanation:
         return "\n".join([said, *why])
 
 
-def _window(answer: pd.Series[Any], close: date) -> str:
+def _window(answer: pd.Series, close: date) -> str:
     """The range of days that holds eight purchases of ten, as dates; or that it is more likely not to come."""
     if not np.isfinite(answer["day_10"]):
         return f"no purchase expected within {LONGEST} days"

@@ -138,7 +138,7 @@ def sample_of(items: Any) -> Any:
     return items
 
 
-def place_in(known: pd.Series[Any], item: Any) -> Ints:
+def place_in(known: pd.Series, item: Any) -> Ints:
     """Position of each item among the known ones; -1, the place of the pooled prior, where it is not."""
     if isinstance(getattr(item, "dtype", None), pd.CategoricalDtype):
         place: Ints = np.append(pd.Index(known).get_indexer(item.cat.categories), -1)[item.cat.codes]

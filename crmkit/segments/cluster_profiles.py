@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
@@ -55,7 +53,7 @@ def profiles(
     return table[table["customers"] > 0].reset_index(drop=True)
 
 
-def _words(row: pd.Series[Any], height: pd.Series[float], measures: list[str], middle: Floats, value: str) -> str:
+def _words(row: pd.Series, height: pd.Series[float], measures: list[str], middle: Floats, value: str) -> str:
     """What sets a cluster apart: measures half a standard deviation or more from the mean."""
     apart = [
         f"{'high' if height[name] > 0 else 'low'} {name} {row[name]:,.0f} (all {usual:,.0f})"

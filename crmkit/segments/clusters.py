@@ -190,7 +190,7 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
         check_is_fitted(self)
         return self._assign(on_scale(self._values(X, reset=False), self.scale_))
 
-    def segment(self, X: Any, previous: pd.Series[Any] | None = None) -> pd.Series[str]:
+    def segment(self, X: Any, previous: pd.Series | None = None) -> pd.Series[str]:
         """Name of each row's cluster, on the index of ``X``.
 
         Parameters
@@ -210,7 +210,7 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
         stays = (earlier >= 0) & (away[rows, earlier] <= (1 + self.hysteresis) * away[rows, codes])
         return np.where(stays, earlier, codes)
 
-    def _earlier_codes(self, previous: pd.Series[Any], index: pd.Index[Any]) -> Ints:
+    def _earlier_codes(self, previous: pd.Series, index: pd.Index) -> Ints:
         """Numbers of earlier names, -1 where there is none."""
         if not isinstance(previous, pd.Series):
             raise ContractError("previous must be a Series of cluster names, one per customer, with the index of X.")

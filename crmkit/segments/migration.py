@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -182,8 +181,8 @@ def _order(
 
 
 def _states(
-    table: pd.DataFrame, ids: pd.Index[Any], label: str, frozen_after: int | None, lapsed_after: int | None
-) -> pd.Series[Any]:
+    table: pd.DataFrame, ids: pd.Index, label: str, frozen_after: int | None, lapsed_after: int | None
+) -> pd.Series:
     """The state of each id that the table has; missing for others."""
     state = table[label].copy()
     for name, days in ((FROZEN, frozen_after), (LAPSED, lapsed_after)):
@@ -192,7 +191,7 @@ def _states(
     return state.reindex(ids)
 
 
-def _moves(before: pd.Series[Any], after: pd.Series[Any], ranked: list[str]) -> NDArray[np.object_]:
+def _moves(before: pd.Series, after: pd.Series, ranked: list[str]) -> NDArray[np.object_]:
     rank = {name: place for place, name in enumerate(ranked)}
     old, new = before.map(rank).to_numpy(np.float64), after.map(rank).to_numpy(np.float64)
     silent, gone = (after == FROZEN).to_numpy(), (after == LAPSED).to_numpy()
@@ -211,7 +210,7 @@ def _moves(before: pd.Series[Any], after: pd.Series[Any], ranked: list[str]) -> 
 
 
 def _reasons(
-    states: list[pd.Series[Any]],
+    states: list[pd.Series],
     money: list[pd.Series[float]],
     moves: NDArray[np.object_],
     there: _Flags,
@@ -243,7 +242,7 @@ def _reasons(
 
 
 def _causes(
-    states: list[pd.Series[Any]],
+    states: list[pd.Series],
     money: list[pd.Series[float]],
     moves: NDArray[np.object_],
     tiers: tuple[ValueTiers, ValueTiers] | None,

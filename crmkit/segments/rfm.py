@@ -318,7 +318,7 @@ def _named(table: pd.DataFrame, read: list[str]) -> pd.DataFrame:
     return table[read]
 
 
-def _aligned(previous: pd.DataFrame, index: pd.Index[Any], n_scores: tuple[int, ...]) -> list[Ints]:
+def _aligned(previous: pd.DataFrame, index: pd.Index, n_scores: tuple[int, ...]) -> list[Ints]:
     """Earlier scores of the rows of an index; 0 where there is none."""
     names = ["r_score", "f_score", "m_score"]
     if not isinstance(previous, pd.DataFrame) or not set(names) <= set(previous.columns):
@@ -330,7 +330,7 @@ def _aligned(previous: pd.DataFrame, index: pd.Index[Any], n_scores: tuple[int, 
     return list(known.T)
 
 
-def check_matching(previous: pd.DataFrame | pd.Series[Any], index: pd.Index[Any]) -> None:
+def check_matching(previous: pd.DataFrame | pd.Series, index: pd.Index) -> None:
     """Raise `ContractError` unless earlier labels are one a customer, and some of them of these customers."""
     if n_repeated := int(previous.index.duplicated().sum()):
         raise ContractError(f"previous has {n_repeated} repeated index labels; keep one per customer.")

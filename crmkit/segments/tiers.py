@@ -160,7 +160,7 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise ContractError(f"The values above 0 sum to {total:g}; shares of value need a positive total.")
         return "reaches", value_shares(values, reached)
 
-    def transform(self, X: Any, previous: pd.Series[Any] | None = None) -> Any:
+    def transform(self, X: Any, previous: pd.Series | None = None) -> Any:
         """The tier of each row.
 
         Parameters
@@ -244,7 +244,7 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             remember(self, table, reset=reset)
         return numbers(table.iloc[:, 0])
 
-    def _earlier_codes(self, previous: pd.Series[Any], index: pd.Index[Any]) -> Ints:
+    def _earlier_codes(self, previous: pd.Series, index: pd.Index) -> Ints:
         if not isinstance(previous, pd.Series):
             raise ContractError(
                 f"previous is a {type(previous).__name__}; pass a Series of earlier tiers with the index of X."
@@ -261,7 +261,7 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return pd.Series(codes, index=previous.index).reindex(index, fill_value=newcomer).to_numpy(dtype=np.int64)
 
 
-def past_and_expected(past: pd.Series[Any], expected: pd.Series[Any], tiers: ValueTiers | None = None) -> pd.DataFrame:
+def past_and_expected(past: pd.Series, expected: pd.Series, tiers: ValueTiers | None = None) -> pd.DataFrame:
     """The tier of each customer by what it brought, beside the tier by what it is expected to bring.
 
     Parameters
