@@ -273,7 +273,8 @@ def candidates_of(
     depth = np.where(catalogue.percent[deal], value / 100 * spend, value)
     if redemption is not None:
         share, bought = redemption.of_pairs(member, deal, len(catalogue.deal_id))
-        allowed &= redemption.allowed(p, share, bought)
+        converts = pd.notna(catalogue.brand_group)[deal]
+        allowed &= redemption.allowed(p, share, bought) | converts
         figures = redemption.figures(
             member, share, p, spend, depth, catalogue.funder_share[deal], catalogue.margin[deal], catalogue.other_margin,
             catalogue.contact_cost,

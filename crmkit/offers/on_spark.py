@@ -204,7 +204,7 @@ def _own_errors() -> Iterator[None]:
 _OFFER = {
     "customer_id": "string",
     "deal_id": "string",
-    "slot": "bigint",
+    "position": "bigint",
     "expected_gain": "double",
     "p_purchase": "double",
     "p_with_deal": "double",
@@ -212,9 +212,11 @@ _OFFER = {
     "item": "string",
     "value": "double",
     "worth": "double",
+    "p_redeem": "double",
+    "is_trial": "boolean",
 }
 _TIP = {"customer_id": "string", "tip_id": "string", "title": "string", "category": "string", "slot": "bigint"}
-_ARROW = {"string": pa.string(), "bigint": pa.int64(), "double": pa.float64()}
+_ARROW = {"string": pa.string(), "bigint": pa.int64(), "double": pa.float64(), "boolean": pa.bool_()}
 
 
 def _problem_of(terms: Terms, members: pa.Table) -> tuple[Problem, int]:

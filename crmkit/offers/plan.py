@@ -99,9 +99,9 @@ class OfferPlan(Terms):
     >>> due = pd.DataFrame({"customer_id": ["a", "b"], "category": ["Milk", "Milk"], "p_purchase": [0.5, 0.9],
     ...                     "spend": [4.0, 4.0]})
     >>> plan = OfferPlan(deals, control=0).solve(due, pd.DataFrame({"customer_id": ["a", "b"]}))
-    >>> plan.offers[["customer_id", "deal_id", "slot", "p_with_deal"]].round(3)
-      customer_id deal_id  slot  p_with_deal
-    0           a      D1     1        0.556
+    >>> plan.offers[["customer_id", "deal_id", "position", "p_with_deal"]].round(3)
+      customer_id deal_id  position  p_with_deal
+    0           a      D1         1        0.556
     """
 
     def solve(

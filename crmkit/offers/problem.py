@@ -184,17 +184,17 @@ class Problem:
         )
 
     def offers(self, found: Candidates) -> pd.DataFrame:
-        """The offers as a table, ordered by member and slot."""
+        """The offers as a table, ordered by member and position."""
         order = np.lexsort((found.deal, -found.figures.gain, found.member))
         member = found.member[order]
         first = np.flatnonzero(np.diff(member, prepend=-1))
-        slot = np.arange(len(member)) - np.repeat(first, np.diff(first, append=len(member))) + 1
+        position = np.arange(len(member)) - np.repeat(first, np.diff(first, append=len(member))) + 1
         place = self._items(found)[order]
         offers = pd.DataFrame(
             {
                 "customer_id": self.people["customer_id"].take(member).reset_index(drop=True),
                 "deal_id": as_text(pd.Series(self.catalogue.deal_id)).take(found.deal[order]).reset_index(drop=True),
-                "slot": slot,
+                "position": position,
                 "expected_gain": found.figures.gain[order],
                 "p_purchase": found.figures.p_anyway[order],
                 "p_with_deal": found.figures.p_with_deal[order],
@@ -204,12 +204,12 @@ class Problem:
                 "worth": found.worth[order],
             }
         )
-        if self.redemption is None:
-            return offers
-        _, bought = self.redemption.of_pairs(found.member, found.deal, len(self.deals))
         cost, worth = found.figures.cost, found.worth
-        p_redeem = np.divide(cost, worth, out=np.zeros(len(cost)), where=worth > 0)
-        return offers.assign(p_redeem=p_redeem[order], trial=~bought[order])
+        p_redeem = np.divide(cost, worth, out=found.figures.p_with_deal.copy(), where=worth > 0)
+        bought = np.ones(len(order), dtype=bool)
+        if self.redemption is not None:
+            _, bought = self.redemption.of_pairs(found.member, found.deal, len(self.deals))
+        return offers.assign(p_redeem=p_redeem[order], is_trial=~bought[order])
 
     def _items(self, found: Candidates) -> Ints:
         """The item that each deal stands on."""

@@ -29,10 +29,11 @@ class OfferResult:
     Attributes
     ----------
     offers : DataFrame
-        customer_id, deal_id, slot (1 is the member's best), expected_gain, p_purchase (without the deal),
+        customer_id, deal_id, position (1 is the member's best), expected_gain, p_purchase (without the deal),
         p_with_deal, expected_cost (to the deal's budget), item, value (of the deal for this member, in the unit of
-        its kind), worth (money off of one redemption). Ordered by customer_id and slot. Where redemption is modelled also
-        p_redeem (probability of redeeming it) and trial (whether the member never bought what it is for).
+        its kind), worth (money off of one redemption), p_redeem (probability of redeeming it; every purchase redeems where
+        redemption is not modelled) and is_trial (whether the member is known never to have bought what it is for). Ordered
+        by customer_id and position.
     control : DataFrame
         customer_id of the members who could have been offered something and were drawn to get nothing.
     planned : DataFrame

@@ -9,9 +9,11 @@ from crmkit.engine.choose import engine_for
 from crmkit.offers.deals import Deals
 from crmkit.transactions.log import Transactions, check_item
 
-__all__ = ["deal_shares"]
+__all__ = ["NARROWING", "deal_shares"]
 
-_NARROWING = ("brand", "product_id", "brand_type")
+NARROWING = ("brand", "product_id", "brand_type")
+"""Columns by which a deal is for some goods of its category only."""
+
 _FADE, _WEIGHT = 250.0, 2.0
 _STORE = "case when lower({0}) in ('store', 'private') then 'store' else lower({0}) end"
 
@@ -54,7 +56,7 @@ def deal_shares(log: Transactions, deals: Deals, as_of: str | date | None = None
     1           b      D1            1.0       1.0   0.56
     """
     check_item(log, "category")
-    narrowing = [column for column in _NARROWING if deals.frame[column].notna().any()]
+    narrowing = [column for column in NARROWING if deals.frame[column].notna().any()]
     for column in narrowing:
         check_item(log, column)
     table = deals.frame[["deal_id", "category", *narrowing]]

@@ -177,7 +177,7 @@ def measure_lists(n: int) -> dict[str, float]:
     ids = np.repeat([f"{i:08d}" for i in range(n)], SLOTS)
     chosen = np.concatenate([rng.choice(DEALS, SLOTS, replace=False) for _ in range(n)])
     offers = pd.DataFrame(
-        {"customer_id": ids, "deal_id": [f"D{i:02d}" for i in chosen], "slot": np.tile(np.arange(SLOTS) + 1, n)}
+        {"customer_id": ids, "deal_id": [f"D{i:02d}" for i in chosen], "position": np.tile(np.arange(SLOTS) + 1, n)}
     )
     due = pd.DataFrame({"customer_id": ids, "category": [f"Item {i}" for i in chosen], "p_purchase": 0.5})
     with tempfile.TemporaryDirectory() as home:

@@ -113,7 +113,7 @@ def test_slots_are_ranked_by_gain_and_one_deal_for_each_category() -> None:
     due = due_rows(["M0000"], ["C0", "C1", "C2"]).assign(spend=[5.0, 20.0, 10.0])
     offers = solve(deals, due, members(1), slots=2).offers
     assert offers["item"].tolist() == ["C1", "C2"]
-    assert offers["slot"].tolist() == [1, 2]
+    assert offers["position"].tolist() == [1, 2]
     assert solve(deals, due, members(1)).offers["item"].tolist() == ["C1", "C2", "C0"]
 
 
@@ -229,7 +229,7 @@ def test_nothing_to_plan_is_an_empty_plan(empty: dict[str, object]) -> None:
     case = {"deals": deal_rows(), "due": due_rows(["M0000"], ["C0"]), "customers": members(1), **empty}
     plan = solve(**case)  # type: ignore[arg-type]
     assert (len(plan.offers), plan.objective, plan.bound, plan.gap) == (0, 0, 0, 0)
-    assert {"customer_id", "deal_id", "slot", "expected_gain"} <= set(plan.offers)
+    assert {"customer_id", "deal_id", "position", "expected_gain"} <= set(plan.offers)
     assert "0 offers" in str(plan)
 
 

@@ -23,7 +23,7 @@ SCRIPT = """
 import hashlib
 from test_processors import SIZES, shop
 for name in SIZES:
-    offers = shop(name).offers[["customer_id", "deal_id", "slot"]]
+    offers = shop(name).offers[["customer_id", "deal_id", "position"]]
     print(name, len(offers), hashlib.sha256(offers.to_csv().encode()).hexdigest())
 """
 
@@ -68,7 +68,7 @@ def test_the_plan_does_not_depend_on_the_processor(kernel: str, threads: str, us
 
 @pytest.mark.parametrize("name", SIZES)
 def test_the_last_digits_of_the_input_do_not_change_the_plan(name: str) -> None:
-    columns = ["customer_id", "deal_id", "slot"]
+    columns = ["customer_id", "deal_id", "position"]
     plan = shop(name)
     for seed in range(3):
         pd.testing.assert_frame_equal(shop(name, 1e-13, seed).offers[columns], plan.offers[columns])  # type: ignore[attr-defined]

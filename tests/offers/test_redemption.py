@@ -129,7 +129,7 @@ def test_an_offer_says_how_probably_it_is_redeemed_and_costs_that() -> None:
     assert offer["p_redeem"] == pytest.approx(expected.p_redeem[0])
     assert offer["expected_cost"] == pytest.approx(expected.p_redeem[0] * 2.5)
     assert offer["expected_gain"] == pytest.approx(expected.gain[0])
-    assert not offer["trial"]
+    assert not offer["is_trial"]
     assert not any("every purchase of the item redeems" in sentence for sentence in plan.assumptions)
     assert any("kept with a probability of 95%" in sentence for sentence in plan.assumptions)
 
@@ -140,7 +140,7 @@ def test_what_a_member_never_bought_is_offered_as_a_trial_or_not_at_all() -> Non
     shares["own_days"] = np.where(shares["deal_id"] == "D0", 3.0, 0.0)
     assert set(planned(deals, due, 2, RedemptionModel(shares)).offers["deal_id"]) == {"D0"}
     tried = planned(deals, due, 2, RedemptionModel(shares, trials=True)).offers
-    assert set(tried.loc[tried["trial"], "deal_id"]) == {"D1"}
+    assert set(tried.loc[tried["is_trial"], "deal_id"]) == {"D1"}
     assert planned(deals, due, 2, RedemptionModel(shares.head(0))).offers.empty
     assert planned(deals, due, 2, RedemptionModel(shares.assign(share=0.05))).offers.empty
     assert planned(deals, due.assign(p_purchase=0.1), 2, RedemptionModel(shares)).offers.empty

@@ -347,7 +347,7 @@ def test_why_nobody_gets_an_offer_is_said(deals: Deals, terms: dict[str, Any], w
 
 def test_a_card_number_that_fonts_may_lack_is_left_out_with_a_note() -> None:
     due = DUE.assign(customer_id=["0000001猫", "00000002", "00000003", "00000004"])
-    offers = pd.DataFrame({"customer_id": due["customer_id"][:2], "deal_id": "D", "slot": 1})
+    offers = pd.DataFrame({"customer_id": due["customer_id"][:2], "deal_id": "D", "position": 1})
     with pytest.warns(UserWarning, match="1 lists do not show the end of the card number"):
         lists = ListContent.of(offers, deals_of(), due, as_of="2017-03-01", horizon=14)
     assert [page.card_ending for page in lists.pages] == ["0002", ""]

@@ -56,7 +56,7 @@ def test_a_plan_keeps_its_terms(
     assert (spent["cost"] <= spent["budget"] + 1e-9).all()
     assert not offers.duplicated(["customer_id", "category"]).any()
     assert offers.groupby("customer_id").size().le(slots).all()
-    assert offers.groupby("customer_id")["slot"].max().eq(offers.groupby("customer_id").size()).all()
+    assert offers.groupby("customer_id")["position"].max().eq(offers.groupby("customer_id").size()).all()
     assert not offers["customer_id"].isin(plan.control["customer_id"]).any()
     assert (offers["expected_gain"] > 0).all()
     assert 0 <= plan.gap < 1

@@ -40,7 +40,7 @@ def deals(n: int = 1, **columns: object) -> Deals:
 def offers(n_deals: int = 1, members: tuple[str, ...] = ("007700001609",)) -> pd.DataFrame:
     return pd.DataFrame(
         [(member, f"D{i}", i + 1) for member in members for i in range(n_deals)],
-        columns=["customer_id", "deal_id", "slot"],
+        columns=["customer_id", "deal_id", "position"],
     )
 
 
@@ -443,8 +443,8 @@ def test_offers_of_deals_that_are_absent_or_over_are_refused(tmp_path: Path) -> 
 
 
 def test_missing_columns_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match=r"Columns not found: \['slot'\].*offers has"):
-        print_lists(offers().drop(columns="slot"), deals(), due(), tmp_path, **FORTNIGHT)
+    with pytest.raises(ContractError, match=r"Columns not found: \['position'\].*offers has"):
+        print_lists(offers().drop(columns="position"), deals(), due(), tmp_path, **FORTNIGHT)
     with pytest.raises(ContractError, match=r"Columns not found: \['p_purchase'\]"):
         print_lists(offers(), deals(), due().drop(columns="p_purchase"), tmp_path, **FORTNIGHT)
 

@@ -139,7 +139,7 @@ def test_the_plan_is_as_good_as_that_of_one_machine(
 def test_offers_are_those_of_one_machine_but_for_a_few(
     cut: tuple[OfferResult, list[tuple[int, int]]], near: OfferResult
 ) -> None:
-    offers = pulled(cut[0].offers, "customer_id", "slot")
+    offers = pulled(cut[0].offers, "customer_id", "position")
     assert list(offers) == list(near.offers)
     both = offers.merge(near.offers, on=["customer_id", "deal_id"], suffixes=("", "_near"))
     assert len(both) > 0.95 * max(len(offers), len(near.offers))
@@ -151,7 +151,7 @@ def test_offers_are_those_of_one_machine_but_for_a_few(
 
 
 def test_limits_hold_over_all_partitions(cut: tuple[OfferResult, list[tuple[int, int]]]) -> None:
-    plan, offers = cut[0], pulled(cut[0].offers, "customer_id", "slot")
+    plan, offers = cut[0], pulled(cut[0].offers, "customer_id", "position")
     spent = offers.groupby("deal_id")["expected_cost"].sum()
     own = plan.shadow_prices.set_index("deal_id")
     assert (spent <= own["budget"].reindex(spent.index) + 1e-9).all()
@@ -182,7 +182,7 @@ def test_demands_tips_and_strata_on_spark(spark: Any) -> None:
     plan = wanted.solve(due, **given)
     assert plan.objective <= plan.bound
     assert dict(plan.shortfalls[["demand", "reached"]].to_numpy()).get("A", 700) == 700
-    offers = pulled(plan.offers, "customer_id", "slot")
+    offers = pulled(plan.offers, "customer_id", "position")
     assert offers["customer_id"].dtype.kind == "i"
     theirs = offers.merge(deals().frame[["deal_id", "funder"]], on="deal_id").query("funder == 'A'")
     assert theirs["customer_id"].nunique() >= 700

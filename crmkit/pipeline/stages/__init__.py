@@ -13,7 +13,7 @@ from crmkit.pipeline.stages.customers import (
 )
 from crmkit.pipeline.stages.lists import print_lists
 from crmkit.pipeline.stages.load import check_delivery, load, suspect_cards
-from crmkit.pipeline.stages.offers import measure_campaign, plan_offers, usage_for_deals
+from crmkit.pipeline.stages.offers import measure_campaign, plan_offers, share_of_deals, usage_for_deals
 from crmkit.pipeline.stages.products import life_cycles
 from crmkit.pipeline.stages.reports import report, sales
 from crmkit.pipeline.stages.repurchase import fit_repurchase, score_repurchases
@@ -54,6 +54,7 @@ STAGES = [
     life_cycles,
     measure_campaign,
     usage_for_deals,
+    share_of_deals,
     plan_offers,
     print_lists,
     sales,

@@ -10,8 +10,11 @@ from typing import Any
 import pandas as pd
 
 from crmkit.campaigns.contact_history import LastCampaign
+from crmkit.offers.codes import with_codes
 from crmkit.offers.deals import Deals
 from crmkit.offers.plan import OfferPlan
+from crmkit.offers.redemption import RedemptionModel
+from crmkit.offers.shares import NARROWING, deal_shares
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import why_none
 from crmkit.pipeline.stage import stage
@@ -46,9 +49,34 @@ def usage_for_deals(log: Transactions, deals: pd.DataFrame, usage: pd.DataFrame 
     return {"deal_usage": BrandUsage().fit(log).predict(log)}
 
 
+@stage("deal_shares")
+def share_of_deals(
+    log: Transactions, repurchases: pd.DataFrame, deals: pd.DataFrame, as_of: date, *, repurchase: Any
+) -> dict[str, Any]:
+    """How much of what each member buys in a category is what each deal of these days is for."""
+    window = as_of + timedelta(days=1), as_of + timedelta(days=repurchase.horizon)
+    running = Deals(deals).active(*window)
+    if "category" not in log.items or "product_id" in repurchases:
+        return {"deal_shares": _whole_shares(repurchases, running.frame)}
+    lacking = [name for name in NARROWING if name not in log.items and running.frame[name].notna().any()]
+    if lacking:
+        note(
+            f"Deals name a {' and a '.join(lacking)} that the lines do not have: they are taken to be for the whole category."
+        )
+    return {"deal_shares": deal_shares(log, Deals(running.frame.assign(**dict.fromkeys(lacking))))}
+
+
+def _whole_shares(repurchases: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
+    """Where what is timed is what the deals are for: all of it."""
+    item = next(name for name in ("product_id", "category") if name in repurchases)
+    pairs = repurchases[["customer_id", item]].merge(deals[["deal_id", item]], on=item)[["customer_id", "deal_id"]]
+    return pairs.assign(category_days=1.0, own_days=1.0, share=1.0)
+
+
 @stage("offers", "mailing", "control", "planned", "plan", "offer_tips", "offer_block")
 def plan_offers(
     repurchases: pd.DataFrame,
+    deal_shares: pd.DataFrame,
     customers: pd.DataFrame,
     deals: pd.DataFrame,
     as_of: date,
@@ -65,13 +93,13 @@ def plan_offers(
     """Which member gets which deal, and who is held back."""
     catalogue = Deals(deals)
     measured = last_campaign.for_deals(catalogue) if last_campaign else catalogue
+    window = as_of + timedelta(days=1), as_of + timedelta(days=repurchase.horizon)
     plan = OfferPlan(measured, tips=tips, **offers.model_dump()).solve(
-        repurchases, customers, deal_usage, received_offers
+        repurchases, customers, deal_usage, received_offers, RedemptionModel(deal_shares)
     )
     says = deals[["deal_id", "title", "starts", "ends", "barcode"]]
-    write_offers(plan.offers.merge(says, how="left", on="deal_id"), folder)
+    write_offers(with_codes(plan.offers, str(window[0])).merge(says, how="left", on="deal_id"), folder)
     if not len(plan.offers):
-        window = as_of + timedelta(days=1), as_of + timedelta(days=repurchase.horizon)
         note(f"No offer was made: {why_none(catalogue.active(*window).frame, repurchases, plan)}.")
     return {
         "offers": folder / "offers.parquet",

@@ -141,8 +141,8 @@ def stated_window(due: pd.DataFrame, as_of: str | date | None, horizon: int | No
 
 def pages_of(offers: pd.DataFrame, due: pd.DataFrame, window: tuple[date, date], options: ListOptions) -> list[Page]:
     """What is on each member's page, in the order of their ids."""
-    require_columns(offers, ("customer_id", "deal_id", "slot"), "offers", "OfferPlan.solve(…).offers has them.")
-    ordered = offers.sort_values(["customer_id", "slot"])
+    require_columns(offers, ("customer_id", "deal_id", "position"), "offers", "OfferPlan.solve(…).offers has them.")
+    ordered = offers.sort_values(["customer_id", "position"])
     lists: dict[Any, list[CardKey]] = {}
     for member, key in zip(ordered["customer_id"], _keys(ordered), strict=True):
         lists.setdefault(member, []).append(key)

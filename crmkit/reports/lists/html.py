@@ -46,7 +46,7 @@ def write_html_lists(
     >>> deals = Deals.from_extract(pd.DataFrame({
     ...     "deal_id": ["D1"], "title": ["Any fresh milk"], "category": ["Milk"], "funder": ["Dairy"], "value": [0.5],
     ...     "budget": [10], "starts": ["2018-01-01"], "ends": ["2018-01-14"], "price": [2.5]}))
-    >>> offers = pd.DataFrame({"customer_id": ["00770001"], "deal_id": ["D1"], "slot": [1]})
+    >>> offers = pd.DataFrame({"customer_id": ["00770001"], "deal_id": ["D1"], "position": [1]})
     >>> due = pd.DataFrame({"customer_id": ["00770001"], "category": ["Milk"], "p_purchase": [0.8]})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     page = write_html_lists(offers, deals, due, folder, as_of="2017-12-31", horizon=14).read_text(encoding="utf-8")

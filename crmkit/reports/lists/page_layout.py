@@ -68,7 +68,7 @@ def print_lists(
     Parameters
     ----------
     offers : DataFrame
-        customer_id, deal_id, slot, and value where it differs between members, as in ``OfferResult.offers``.
+        customer_id, deal_id, position, and value where it differs between members, as in ``OfferResult.offers``.
     deals : Deals
     due : DataFrame
         customer_id, product_id or category, p_purchase; day_10, day_50, day_90 (days from ``as_of``) where known, and name
@@ -108,7 +108,7 @@ def print_lists(
     >>> deals = Deals.from_extract(pd.DataFrame({
     ...     "deal_id": ["D1"], "title": ["Any fresh milk"], "category": ["Milk"], "funder": ["Dairy"], "value": [0.5],
     ...     "budget": [10], "starts": ["2018-01-01"], "ends": ["2018-01-14"], "barcode": ["4006381333931"]}))
-    >>> offers = pd.DataFrame({"customer_id": ["00770001"], "deal_id": ["D1"], "slot": [1]})
+    >>> offers = pd.DataFrame({"customer_id": ["00770001"], "deal_id": ["D1"], "position": [1]})
     >>> due = pd.DataFrame({"customer_id": ["00770001"], "category": ["Milk"], "p_purchase": [0.8]})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     printed = print_lists(offers, deals, due, folder, as_of="2017-12-31", horizon=14)
