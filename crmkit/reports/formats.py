@@ -6,9 +6,41 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["EXCEL", "in_html", "kind_of", "money", "number"]
+__all__ = ["EXCEL", "in_html", "kind_of", "label", "money", "number"]
 
 _SHARES = ("share", "p_", "mean_p_", "median_p")
+
+_LABELS = {
+    "auc": "AUC",
+    "base_rate": "base rate",
+    "bias_of_total_value": "bias of the total",
+    "brier": "Brier score",
+    "correlation_purchases": "correlation, purchases",
+    "correlation_value": "correlation, money",
+    "ece": "calibration error",
+    "empc": "expected maximum profit",
+    "log_loss": "log-loss",
+    "mae_purchases": "mean error, purchases",
+    "mae_value": "mean error, money",
+    "mean_p_churn": "mean risk",
+    "median_p": "median probability",
+    "pr_auc": "area under precision-recall",
+    "rmse_purchases": "RMSE, purchases",
+    "rmse_value": "RMSE, money",
+    "top_decile_lift": "lift of the top tenth",
+    "top_decile_share_of_value": "money in the top tenth",
+    "value_captured": "money captured",
+}
+
+
+def label(name: object) -> str:
+    """A column's name, or a score's, as one reads it.
+
+    >>> label("mae_value"), label("total_spend")
+    ('mean error, money', 'total spend')
+    """
+    return _LABELS.get(str(name), str(name).replace("_", " "))
+
 
 EXCEL = {"text": "@", "date": "yyyy-mm-dd", "share": "0.0%", "whole": "#,##0", "number": "#,##0.00", "small": "0.000"}
 """Kind of a column → number format of a spreadsheet."""
@@ -25,7 +57,7 @@ def kind_of(column: pd.Series) -> str:
         return "text"
     if pd.api.types.is_datetime64_any_dtype(column):
         return "date"
-    if name.startswith(_SHARES) or "_share_of_" in name:
+    if name.startswith(_SHARES) or "_share_of_" in name or name == "bias_of_total_value":
         return "share"
     if pd.api.types.is_integer_dtype(column):
         return "whole"

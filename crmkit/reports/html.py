@@ -10,7 +10,7 @@ from typing import Any
 from crmkit import __version__
 from crmkit.displays import Display
 from crmkit.reports.block import Block, Table
-from crmkit.reports.formats import in_html, kind_of
+from crmkit.reports.formats import in_html, kind_of, label
 
 __all__ = ["page"]
 
@@ -55,7 +55,7 @@ def _cells(table: Table) -> _Cells:
     frame = table.frame
     kinds = {name: kind_of(frame[name]) for name in frame.columns}
     left = [kind == "text" for kind in kinds.values()]
-    head = [(str(name).replace("_", " "), text) for name, text in zip(kinds, left, strict=True)]
+    head = [(label(name), text) for name, text in zip(kinds, left, strict=True)]
     columns = [[in_html(kind, value) for value in frame[name]] for name, kind in kinds.items()]
     rows = [list(zip(row, left, strict=True)) for row in zip(*columns, strict=True)]
     return _Cells(table.caption, head, rows)

@@ -14,7 +14,7 @@ import pandas as pd
 from crmkit import __version__
 from crmkit._atomic import replacing
 from crmkit.reports.block import Block, Table
-from crmkit.reports.formats import EXCEL, kind_of
+from crmkit.reports.formats import EXCEL, kind_of, label
 
 __all__ = ["write_workbook"]
 
@@ -83,8 +83,8 @@ class _Sheets:
         sheet.write_string(0, 0, title, self._bold)
         sheet.set_column(0, 0, 28)
         sheet.set_column(1, 1, 110)
-        for row, (label, text) in enumerate(lines, 1):
-            sheet.write_string(row, 0, label, self._plain)
+        for row, (topic, text) in enumerate(lines, 1):
+            sheet.write_string(row, 0, topic, self._plain)
             sheet.write_string(row, 1, text, self._plain)
 
     def add(self, block: Block, table: Table) -> None:
@@ -99,7 +99,7 @@ class _Sheets:
         for place, name in enumerate(frame.columns):
             column = frame[name]
             kind = kind_of(column)
-            sheet.write_string(_HEAD, place, str(name).replace("_", " "), self._head)
+            sheet.write_string(_HEAD, place, label(name), self._head)
             sheet.set_column(place, place, _width(str(name), column), None)
             for row, value in enumerate(column, _HEAD + 1):
                 self._write(sheet, row, place, kind, value)

@@ -119,16 +119,16 @@ def weekly_sales(log: Transactions, as_of: str | date | None = None) -> pd.DataF
     Returns
     -------
     DataFrame
-        week (its Monday), sales, customers, receipts.
+        week (its Monday), sales, customers, receipts, days (7, but for a first or last week that is observed in part).
 
     Examples
     --------
     >>> import pandas as pd
     >>> till = pd.DataFrame({"customer_id": ["a", "b"], "purchased_at": ["2017-01-01", "2017-01-03"], "amount": [1, 2]})
     >>> weekly_sales(Transactions.from_extract(till, until="2017-01-28"))
-            week  sales  customers  receipts
-    0 2016-12-26    1.0          1         1
-    1 2017-01-02    2.0          1         1
+            week  sales  customers  receipts  days
+    0 2016-12-26    1.0          1         1     1
+    1 2017-01-02    2.0          1         1     7
     """
     with engine_for(log) as engine:
         values = {"as_of": log.close_of(as_of)}

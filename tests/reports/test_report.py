@@ -165,7 +165,33 @@ def test_many_models_are_rows_of_their_main_scores(log: Transactions) -> None:
     page = Report("June").add_backtest(backtest(NextPurchase(by="category"), log, horizon=14)).html()
     head = page[page.index("Next purchase: predicted and actual") :]
     cells = re.findall(r"<th[^>]*>([^<]*)</th>", head[: head.index("</thead>")])
-    assert cells == ["model", "log loss", "auc", "ece", "recall@10", "precision@10"]
+    assert cells == ["model", "log-loss", "AUC", "calibration error", "recall@10", "precision@10"]
+
+
+def test_many_models_of_value_are_told_in_money(log: Transactions) -> None:
+    check = backtest(CustomerLifetimeValue(BGNBD(), GammaGamma()), log, horizon=60)
+    block = Report("June").add_backtest(check).blocks[0]
+    cells = cells_of(block.table)
+    assert len(cells[0]) == 5
+    assert "–" not in cells[0]
+    page = Report("June").add_backtest(check).html()
+    assert "RMSE, money" in page
+    assert "mae value" not in page
+
+
+def test_a_week_observed_in_part_is_drawn_apart_and_does_not_enter_the_median() -> None:
+    weeks = pd.DataFrame(
+        {
+            "week": pd.date_range("2017-01-02", periods=3, freq="7D"),
+            "sales": [1.0, 70, 10],
+            "customers": 1,
+            "days": [1, 7, 2],
+        }
+    )
+    block = Report("June").add_sales(weeks).blocks[0]
+    assert "median full week brought 70.00" in block.sentence
+    assert [len(line.get_xdata()) for line in block.display.plot().get_lines()] == [1, 2]
+    assert Report("June").add_sales(weeks.head(1)).blocks[0].sentence == "No week is observed in full yet."
 
 
 def test_verdicts_stand_at_the_top(log: Transactions, customers: pd.DataFrame) -> None:
@@ -202,6 +228,7 @@ DRAWN: dict[type[Display], dict[str, list[object]]] = {
         "week": [pd.Timestamp("2017-01-02"), pd.Timestamp("2017-01-09")],
         "sales": [5.0, 6.0],
         "customers": [1, 2],
+        "days": [7, 3],
     },
     TierDisplay: {"tier": ["A", HOSTILE], "share_of_customers": [0.2, 0.8], "share_of_value": [0.7, 0.3]},
     SegmentDisplay: {"segment": ["loyal", HOSTILE], "customers": [4, 5], "total_spend": [1.0, 2.0]},
@@ -224,7 +251,8 @@ def test_a_display_draws_its_own_numbers_whatever_the_names(kind: type[Display])
 
 
 def test_few_rows_stand_beside_a_figure_and_all_of_them_below() -> None:
-    weeks = pd.DataFrame({"week": pd.date_range("2017-01-02", periods=30, freq="7D"), "sales": 1.0, "customers": 1})
+    days = pd.date_range("2017-01-02", periods=30, freq="7D")
+    weeks = pd.DataFrame({"week": days, "sales": 1.0, "customers": 1, "days": 7})
     block = Report("June").add_sales(weeks).blocks[0]
     assert cells_of(block.table)[-1][0] == "24 Jul 2017"
     assert len(cells_of(block.table)) < len(block.more[0].frame) == 30

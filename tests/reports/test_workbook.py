@@ -58,9 +58,11 @@ def test_the_first_sheet_says_what_the_page_says(report: Report, tmp_path: Path)
 def test_text_is_no_formula_and_ids_keep_their_zeros(report: Report, tmp_path: Path) -> None:
     import zipfile
 
-    table = pd.DataFrame({"week": [pd.Timestamp("2017-01-02")], "sales": [5.0], "customers": [1], "store_id": ["007"]})
+    table = pd.DataFrame(
+        {"week": [pd.Timestamp("2017-01-02")], "sales": [5.0], "customers": [1], "store_id": ["007"], "days": [7]}
+    )
     path = report.add_sales(table).save(tmp_path / "report.xlsx")
-    assert sheets(path)["Sales"][4] == [date(2017, 1, 2), 5, 1, "007"]
+    assert sheets(path)["Sales"][4] == [date(2017, 1, 2), 5, 1, "007", 7]
     with zipfile.ZipFile(path) as book:
         text = {name: book.read(name).decode() for name in book.namelist() if name.endswith(".xml")}
     assert not any("<f>" in sheet or "hyperlink" in sheet for name, sheet in text.items() if "worksheets" in name)
@@ -77,10 +79,15 @@ def test_equal_numbers_give_an_equal_workbook(report: Report, tmp_path: Path) ->
 
 def test_missing_numbers_are_empty_cells(tmp_path: Path) -> None:
     table = pd.DataFrame(
-        {"week": pd.to_datetime(["2017-01-02", None]), "sales": [float("nan"), float("inf")], "customers": [1, 2]}
+        {
+            "week": pd.to_datetime(["2017-01-02", None]),
+            "sales": [float("nan"), float("inf")],
+            "customers": [1, 2],
+            "days": 7,
+        }
     )
     rows = sheets(Report("June").add_sales(table).save(tmp_path / "report.xlsx"))["Sales"]
-    assert rows[4:] == [[date(2017, 1, 2), "", 1], ["", "inf", 2]]
+    assert rows[4:] == [[date(2017, 1, 2), "", 1, 7], ["", "inf", 2, 7]]
 
 
 def test_a_workbook_that_cannot_be_written_leaves_nothing(report: Report, tmp_path: Path) -> None:

@@ -7,10 +7,15 @@ import pandas as pd
 from crmkit.churn.backtest import ChurnBacktest
 from crmkit.evaluation.backtest import Backtest
 from crmkit.reports.block import Block, Table
+from crmkit.reports.formats import label
 
 __all__ = ["backtest", "churn_targeting"]
 
-_MANY, _MAIN = 4, ("log_loss", "auc", "ece", "recall@10", "precision@10")  # so many models are told by these scores
+_MANY = 4  # more models than these are told by the scores that decide
+_DECIDING = (
+    *("rmse_value", "mae_value", "bias_of_total_value", "top_decile_share_of_value"),
+    *("log_loss", "auc", "ece", "recall@10", "precision@10"),
+)
 
 
 def backtest(check: Backtest, *, currency: str = "") -> Block:
@@ -28,8 +33,9 @@ def backtest(check: Backtest, *, currency: str = "") -> Block:
 
 def _scores(mean: pd.DataFrame) -> pd.DataFrame:
     if len(mean) > _MANY:
-        return mean[[name for name in _MAIN if name in mean]].rename_axis("model").reset_index()
-    return mean.T.rename_axis("score").reset_index()
+        return mean[[name for name in _DECIDING if name in mean]].rename_axis("model").reset_index()
+    scores = mean.T.rename_axis("score").reset_index()
+    return scores.assign(score=scores["score"].map(label))
 
 
 def churn_targeting(check: ChurnBacktest, *, currency: str = "") -> Block:
