@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from crmkit._types import Floats
+from crmkit._types import Floats, Table
 from crmkit.exceptions import ContractError
 
 __all__ = ["as_table", "as_text", "customer_index", "nearest", "numbers", "remember", "require_columns"]
 
 
-def require_columns(table: Any, names: Iterable[str], what: str = "The table", advice: str = "") -> None:
+def require_columns(
+    table: Table | Iterable[object], names: Iterable[str], what: str = "The table", advice: str = ""
+) -> None:
     """Raise `ContractError` unless a table has these columns; the message proposes names that are near.
 
     >>> require_columns(["Recency", "T"], ["recency", "T"], advice="Make it with btyd_summary(log).")
@@ -41,7 +43,7 @@ def nearest(name: str, there: Iterable[str]) -> str | None:
     return plain[near[0]] if near else None
 
 
-def as_table(estimator: Any, X: Any) -> pd.DataFrame:
+def as_table(estimator: object, X: ArrayLike | pd.DataFrame) -> pd.DataFrame:
     """A pandas table as it is, a Series as one column, anything else through an array of one or two dimensions."""
     if isinstance(X, pd.DataFrame):
         return X
@@ -56,7 +58,7 @@ def as_table(estimator: Any, X: Any) -> pd.DataFrame:
     return pd.DataFrame(array)
 
 
-def remember(estimator: Any, table: pd.DataFrame, *, reset: bool) -> None:
+def remember(estimator: object, table: pd.DataFrame, *, reset: bool) -> None:
     """Set, or compare, feature_names_in_ and n_features_in_ the way scikit-learn does."""
     from sklearn.utils.validation import validate_data
 

@@ -1,13 +1,17 @@
-"""One name for each kind of array."""
+"""One name for each kind of array, table and document."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Bools", "Floats", "Int16s", "Int32s", "Interval", "Ints", "Singles", "Table"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Bools", "Floats", "Ids", "Int16s", "Int32s", "Interval", "Ints", "Json", "Numbers", "Singles", "Table"]
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -15,6 +19,15 @@ Ints = NDArray[np.int64]
 Int32s = NDArray[np.int32]
 Int16s = NDArray[np.int16]
 Bools = NDArray[np.bool_]
+
+Numbers: TypeAlias = "Floats | float"
+"""A column of numbers, or one for all rows."""
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+"""What a JSON document holds."""
+
+Ids: TypeAlias = "pd.Series | pd.Index | NDArray[np.generic] | Sequence[str] | Sequence[int]"
+"""Ids of customers, in order."""
 
 
 class Interval(NamedTuple):
@@ -36,5 +49,7 @@ class Table(Protocol):
     """A pandas, polars or Arrow table: its columns by name, and how many rows."""
 
     def __getitem__(self, name: str, /) -> Any: ...
+
+    def __iter__(self) -> Iterator[object]: ...
 
     def __len__(self) -> int: ...

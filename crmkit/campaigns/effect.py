@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ import pandas as pd
 from crmkit._types import Floats
 from crmkit.campaigns._interval_math import difference_interval
 from crmkit.exceptions import ConfigError, ContractError
+
+if TYPE_CHECKING:
+    from crmkit._types import Ids
 
 __all__ = ["CampaignEffect", "campaign_effect", "group_of"]
 
@@ -64,7 +67,11 @@ class CampaignEffect:
 
 
 def campaign_effect(
-    outcome: pd.Series, planned: Any, control: Any, before: pd.Series | None = None, level: float = 0.95
+    outcome: pd.Series,
+    planned: pd.DataFrame | Ids,
+    control: pd.DataFrame | Ids,
+    before: pd.Series | None = None,
+    level: float = 0.95,
 ) -> CampaignEffect:
     """Difference in means between the members in the plan and those held back.
 
@@ -123,7 +130,7 @@ def campaign_effect(
     return CampaignEffect(effect, low, high, mean, len(groups[0]), len(groups[1]), level, correlation)
 
 
-def group_of(name: str, given: Any) -> pd.Index:
+def group_of(name: str, given: pd.DataFrame | Ids) -> pd.Index:
     """The members of a group, a table with customer_id or their ids; two at least."""
     ids: pd.Index = pd.Index(given["customer_id"] if isinstance(given, pd.DataFrame) else given).unique()
     if len(ids) < 2:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from crmkit._checks import require_columns
 from crmkit.exceptions import ContractError
 from crmkit.offers.deals import Deals
+
+if TYPE_CHECKING:
+    from crmkit._types import Ids
 
 __all__ = ["COLUMNS", "budgets_left", "mark_measured", "mark_sent", "no_campaigns", "record_plan"]
 
@@ -79,7 +82,7 @@ def record_plan(
 
 
 def mark_sent(
-    record: pd.DataFrame, campaign: str, offers: pd.DataFrame, mailed: Any = None
+    record: pd.DataFrame, campaign: str, offers: pd.DataFrame, mailed: Ids | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The record with this campaign sent, and the offers that were.
 
@@ -177,17 +180,17 @@ def budgets_left(deals: Deals, matched: pd.DataFrame, outstanding: pd.DataFrame)
     return Deals(frame.assign(budget=left.clip(lower=0.0)))
 
 
-def _expected(offers: pd.DataFrame) -> dict[str, Any]:
+def _expected(offers: pd.DataFrame) -> dict[str, float]:
     return {
         "offers": len(offers), "members": int(offers["customer_id"].nunique()),
         "expected_gain": float(offers["expected_gain"].sum()), "expected_cost": float(offers["expected_cost"].sum()),
     }  # fmt: skip
 
 
-def _place(record: pd.DataFrame, campaign: str) -> Any:
+def _place(record: pd.DataFrame, campaign: str) -> int:
     found = record.index[record["campaign"] == campaign]
     if not len(found):
         there = record["campaign"].tolist()[-5:]
         known = f". The newest are {there}." if there else ": none was planned yet."
         raise ContractError(f"There is no campaign {campaign!r}{known}")
-    return found[0]
+    return int(found[0])

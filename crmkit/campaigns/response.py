@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from crmkit.exceptions import ConfigError, ContractError
 from crmkit.offers.deals import Deals
 from crmkit.offers.eligibility import check_table
 from crmkit.offers.needs import Needs
+
+if TYPE_CHECKING:
+    from crmkit._types import Ids
 
 __all__ = ["MeasuredResponse", "measure_response"]
 
@@ -74,8 +77,8 @@ def measure_response(
     deals: Deals,
     *,
     offers: pd.DataFrame,
-    planned: Any,
-    control: Any,
+    planned: pd.DataFrame | Ids,
+    control: pd.DataFrame | Ids,
     prior: float = 1.25,
     prior_sd: float = 0.5,
     spread: float = 0.25,
@@ -157,7 +160,7 @@ class _Experiment:
     offers: pd.DataFrame
     groups: list[pd.Index]
 
-    def of(self, item: str, name: Any) -> _Experiment:
+    def of(self, item: str, name: object) -> _Experiment:
         """What concerns one item."""
         return replace(self, pairs=self.pairs[self.pairs[item] == name], offers=self.offers[self.offers[item] == name])
 
@@ -171,7 +174,13 @@ class _Experiment:
 
 
 def _experiment(
-    item: str, due: pd.DataFrame, bought: pd.DataFrame, deals: Deals, offers: pd.DataFrame, planned: Any, control: Any
+    item: str,
+    due: pd.DataFrame,
+    bought: pd.DataFrame,
+    deals: Deals,
+    offers: pd.DataFrame,
+    planned: pd.DataFrame | Ids,
+    control: pd.DataFrame | Ids,
 ) -> _Experiment:
     check_table("due", due, ["customer_id", "p_purchase"])
     check_table("bought", bought, ["customer_id", item])
@@ -193,7 +202,7 @@ def _experiment(
     return _Experiment(excess, made[made[item].isin(items)], groups)
 
 
-def _told_by_purchases(deals: pd.DataFrame, item: str) -> set[Any]:
+def _told_by_purchases(deals: pd.DataFrame, item: str) -> set[object]:
     """Items with deals of which a purchase of the item is a purchase with the deal: on every brand, and no bundle."""
     partly = deals["brand_type"].notna() | (deals["kind"].fillna("amount") == "bundle")
     return set(deals[item].dropna()) - set(deals.loc[partly, item])

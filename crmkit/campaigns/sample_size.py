@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from crmkit.exceptions import ConfigError, ContractError
+
+if TYPE_CHECKING:
+    from crmkit._types import Floats
 
 __all__ = ["HoldoutSize", "holdout_size"]
 
@@ -60,8 +63,8 @@ class HoldoutSize:
 def holdout_size(
     lift: float,
     *,
-    history: Any = None,
-    before: Any = None,
+    history: ArrayLike | None = None,
+    before: ArrayLike | None = None,
     mean: float | None = None,
     sd: float | None = None,
     correlation: float = 0.0,
@@ -131,7 +134,7 @@ def holdout_size(
 
 
 def _moments(
-    history: Any, before: Any, mean: float | None, sd: float | None, correlation: float
+    history: ArrayLike | None, before: ArrayLike | None, mean: float | None, sd: float | None, correlation: float
 ) -> tuple[float, float, float]:
     if history is None:
         if mean is None:
@@ -153,7 +156,7 @@ def _moments(
     )  # fmt: skip
 
 
-def _numbers(name: str, values: Sequence[float]) -> Any:
+def _numbers(name: str, values: ArrayLike) -> Floats:
     found = np.asarray(values, dtype=float)
     if found.ndim != 1 or len(found) < 2 or not np.isfinite(found).all():
         raise ContractError(f"{name} is not a column of at least two finite numbers, one per member.")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from crmkit._temporary import temporary_folder
 from crmkit.engine.texts import sql_text
@@ -74,7 +74,7 @@ class SqlEngine(ABC):
     # -- tables in ---------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def register(self, table: Any) -> str:
+    def register(self, table: object) -> str:
         """Give a dataframe of any library a name to be used in SQL."""
 
     @abstractmethod

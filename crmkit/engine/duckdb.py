@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from crmkit._atomic import is_full_disk
 from crmkit.engine.base import NO_VALUES, SqlEngine
@@ -105,7 +105,7 @@ class DuckDBEngine(SqlEngine):
                 reason = re.sub("'.*'", "a value", reason)  # it is somebody's
             raise ExtractError(f"{source} cannot be read: {reason}") from None
 
-    def register(self, table: Any) -> str:
+    def register(self, table: object) -> str:
         """Give a dataframe (pandas, polars, Arrow, anything with the Arrow capsule) a name to be used in SQL.
 
         A Spark DataFrame is streamed into a private file, a partition at a time: it needs disk here, not memory.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 import pyarrow as pa
 
@@ -14,18 +14,44 @@ from crmkit.exceptions import ExtractError
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    from pyspark.sql import DataFrame, Row
+    from pyspark.sql.types import StructType
+    from typing_extensions import TypeIs
+
+    from crmkit._types import Floats
 
 __all__ = ["is_spark", "map_columns", "map_keys", "map_partitions", "map_rows", "to_pandas"]
+
+SparkFrame: TypeAlias = "DataFrame"
+"""A Spark DataFrame."""
+
+Frame: TypeAlias = "pd.DataFrame | SparkFrame"
+"""A table here, or where the rows are."""
+
+Kinds: TypeAlias = "str | StructType"
+"""Columns and their types, as Spark's ``schema`` takes them."""
+
+FrameT = TypeVar("FrameT", "pd.DataFrame", "SparkFrame")
+
 _GROUP = 200_000
 
 
-def is_spark(table: object) -> bool:
+def is_spark(table: object) -> TypeIs[SparkFrame]:
     """Whether a table is a Spark DataFrame.
 
     >>> is_spark([1, 2])
     False
     """
     return type(table).__module__.startswith("pyspark.sql") and type(table).__name__ == "DataFrame"
+
+
+def is_table(given: object) -> TypeIs[Frame]:
+    """Whether what was given is a table, and not ids.
+
+    >>> is_table([1, 2])
+    False
+    """
+    return hasattr(given, "columns")
 
 
 def listed(given: Iterable[str | Path | Sequence[Path]]) -> list[str | Path]:
@@ -37,7 +63,7 @@ def listed(given: Iterable[str | Path | Sequence[Path]]) -> list[str | Path]:
     return [path for one in given for path in ([one] if isinstance(one, str | Path) else one)]
 
 
-def streamed(table: Any, path: Path) -> Path:
+def streamed(table: SparkFrame, path: Path) -> Path:
     """A Spark DataFrame as one Parquet file; executors pack Arrow batches, the driver writes them as they come."""
     import pyarrow.parquet as pq
 
@@ -57,12 +83,12 @@ def streamed(table: Any, path: Path) -> Path:
     return path
 
 
-def plainly_named(table: Any) -> Any:
+def plainly_named(table: SparkFrame) -> SparkFrame:
     """A Spark DataFrame whose columns are called by their places: some names stop ``mapInArrow``."""
     return table.toDF(*(f"column_{place}" for place in range(len(table.columns))))
 
 
-def _grouped(rows: Iterator[Any]) -> Iterator[pa.Table]:
+def _grouped(rows: Iterator[Row]) -> Iterator[pa.Table]:
     """Packed batches as tables of many rows, so that a Parquet file has few row groups."""
     import pyarrow as pa
 
@@ -76,7 +102,7 @@ def _grouped(rows: Iterator[Any]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(batches)
 
 
-def arrow_if_foreign(table: Any) -> Any:
+def arrow_if_foreign(table: object) -> Any:
     """DuckDB scans pandas, polars and Arrow itself; anything else comes through the Arrow capsule."""
     family = type(table).__module__.partition(".")[0]
     if family in ("pandas", "polars", "pyarrow"):
@@ -91,13 +117,22 @@ def arrow_if_foreign(table: Any) -> Any:
     )
 
 
-def to_pandas(table: Any) -> pd.DataFrame:
+@overload
+def to_pandas(table: Frame) -> pd.DataFrame: ...
+@overload
+def to_pandas(table: Frame | None) -> pd.DataFrame | None: ...
+def to_pandas(table: Frame | None) -> pd.DataFrame | None:
     """A table as pandas; a Spark DataFrame is computed and comes to the driver."""
-    found: pd.DataFrame = table.toArrow().to_pandas() if is_spark(table) else table
+    found: pd.DataFrame | None = table.toArrow().to_pandas() if is_spark(table) else table
     return found
 
 
-def map_rows(table: Any, answer: Callable[[pd.DataFrame], pd.DataFrame], kinds: Any) -> Any:
+def ordered_on_spark(table: FrameT, *by: str) -> FrameT:
+    """A Spark DataFrame in the order of some columns; another table has its order already, and keeps it."""
+    return table.orderBy(*by) if is_spark(table) else table
+
+
+def map_rows(table: FrameT, answer: Callable[[pd.DataFrame], pd.DataFrame], kinds: Kinds) -> FrameT:
     """The answer to a table; to a Spark DataFrame it is given where the rows are, in batches.
 
     ``kinds`` are the columns of the answer there and their types, as Spark's ``schema`` takes them.
@@ -116,7 +151,7 @@ def map_rows(table: Any, answer: Callable[[pd.DataFrame], pd.DataFrame], kinds: 
     return plainly_named(table).mapInArrow(answered, kinds)
 
 
-def map_partitions(table: Any, answer: Callable[[pa.Table], pa.Table], kinds: Any) -> Any:
+def map_partitions(table: SparkFrame, answer: Callable[[pa.Table], pa.Table], kinds: Kinds) -> SparkFrame:
     """The answers to the partitions of a Spark DataFrame, each of which is taken whole; an empty one has none."""
 
     def answered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -128,7 +163,9 @@ def map_partitions(table: Any, answer: Callable[[pa.Table], pa.Table], kinds: An
     return table.mapInArrow(answered, kinds)
 
 
-def map_keys(table: Any, key: str, answer: Callable[[pa.Table], pd.DataFrame], kinds: Any, most: int) -> Any:
+def map_keys(
+    table: SparkFrame, key: str, answer: Callable[[pa.Table], pd.DataFrame], kinds: Kinds, most: int
+) -> SparkFrame:
     """The answers to a Spark DataFrame, given where the rows are, about ``most`` rows at a time with all rows of their keys."""
     schema = arrow_schema(table, kinds)
 
@@ -159,13 +196,15 @@ def _whole_keys(batches: Iterator[pa.RecordBatch], key: str, most: int) -> Itera
         yield pa.Table.from_batches(waiting)
 
 
-def arrow_schema(table: Any, kinds: Any) -> pa.Schema:
+def arrow_schema(table: SparkFrame, kinds: Kinds) -> pa.Schema:
     """Columns and types, as the session of a Spark DataFrame reads them, as Arrow has them."""
     types = require("pyspark.sql.pandas.types", "spark")
     return types.to_arrow_schema(table.sparkSession.createDataFrame([], kinds).schema)
 
 
-def map_columns(table: Any, answers: Mapping[str, tuple[Sequence[str], Callable[[pd.DataFrame], Any]]]) -> Any:
+def map_columns(
+    table: FrameT, answers: Mapping[str, tuple[Sequence[str], Callable[[pd.DataFrame], Floats | pd.Series]]]
+) -> FrameT:
     """A table with columns of numbers added, computed where the rows are; the others are untouched.
 
     Each answer is the columns it needs, and a function of a pandas table of these that gives a number for each row.
@@ -180,7 +219,7 @@ def map_columns(table: Any, answers: Mapping[str, tuple[Sequence[str], Callable[
         for batch in batches:
             frame = batch.to_pandas().set_axis(names, axis=1)
             for place, (columns, answer) in enumerate(answers.values()):
-                values = answer(frame[list(columns)]) if len(frame) else []
+                values: Floats | pd.Series | list[float] = answer(frame[list(columns)]) if len(frame) else []
                 batch = batch.append_column(f"answer_{place}", pa.array(values, pa.float64()))
             yield batch
 

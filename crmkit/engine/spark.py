@@ -16,6 +16,9 @@ from crmkit.exceptions import ConfigError
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    from pyspark.sql import SparkSession
+
+    from crmkit.engine.frames import SparkFrame
 
 __all__ = ["SparkEngine"]
 
@@ -38,16 +41,16 @@ class SparkEngine(SqlEngine):
     place = "monotonically_increasing_id() + 1"  # in order, but with holes
     keys_at_once = 2**62
 
-    def __init__(self, session: Any = None) -> None:
+    def __init__(self, session: SparkSession | None = None) -> None:
         super().__init__()
         self.session = session if session is not None else _active_session()
-        self._tables: dict[str, Any] = {}
+        self._tables: dict[str, SparkFrame] = {}
 
     def close(self) -> None:
         self._tables.clear()
         super().close()
 
-    def register(self, table: Any) -> str:
+    def register(self, table: object) -> str:
         """Give a dataframe a name to be used in SQL; one that is not Spark's goes to the cluster."""
         if not is_spark(table):
             import pyarrow as pa
@@ -65,14 +68,17 @@ class SparkEngine(SqlEngine):
 
     def stage(self, select: str, values: Mapping[str, object] = NO_VALUES) -> str:
         """The result stays on the executors, cut loose from what it was made of."""
-        return self._named(self.table(select, values).localCheckpoint())
+        return self._named(self.query(select, values).localCheckpoint())
 
     keep = view = stage
 
     def types(self, table: str) -> dict[str, str]:
         return {name: _duck_type(kind) for name, kind in self._tables[table].dtypes}
 
-    def table(self, text: str, values: Mapping[str, object] = NO_VALUES) -> Any:
+    def table(self, text: str, values: Mapping[str, object] = NO_VALUES) -> Any:  # stated as pandas by every engine
+        return self.query(text, values)
+
+    def query(self, text: str, values: Mapping[str, object] = NO_VALUES) -> SparkFrame:
         """Tables go in as arguments of the session's ``sql``: no view is left behind, and Spark Connect can do it too."""
         text, used = bound(text, values, ":")
         braced = text.replace("{", "{{").replace("}", "}}")
@@ -81,11 +87,11 @@ class SparkEngine(SqlEngine):
         return self.session.sql(named if tables else text, args=used or None, **tables)
 
     def arrow(self, text: str, values: Mapping[str, object] = NO_VALUES) -> pa.Table:
-        return self.table(text, values).toArrow()
+        return self.query(text, values).toArrow()
 
     def save(self, text: str, path: str | Path, values: Mapping[str, object] = NO_VALUES) -> None:
         """As a folder of files."""
-        self.table(text, values).write.mode("overwrite").parquet(_hadoop_path(path, glob=False))
+        self.query(text, values).write.mode("overwrite").parquet(_hadoop_path(path, glob=False))
 
     def drop(self, *tables: str) -> None:
         """Spark frees what nobody holds."""
@@ -145,7 +151,7 @@ class SparkEngine(SqlEngine):
         moved = instant if zone == "UTC" else f"from_utc_timestamp({instant}, {literal(zone)})"
         return f"timestampadd(microsecond, unix_micros({moved}), timestamp_ntz '1970-01-01 00:00:00')"
 
-    def _named(self, table: Any) -> str:
+    def _named(self, table: SparkFrame) -> str:
         name = next(self._names)
         self._tables[name] = table
         return name
@@ -159,11 +165,12 @@ def _hadoop_path(path: str | Path, glob: bool = True) -> str:
     return re.sub(r"([\\{}\[\]*?])", r"\\\1", text) if glob else text
 
 
-def _active_session() -> Any:
+def _active_session() -> SparkSession:
     sql = require("pyspark.sql", "spark")
     errors = require("pyspark.errors", "spark")
     try:
-        return sql.SparkSession.active()
+        session: SparkSession = sql.SparkSession.active()
+        return session
     except errors.PySparkRuntimeError:
         raise ConfigError("There is no Spark session. Make one first: SparkSession.builder.getOrCreate().") from None
 

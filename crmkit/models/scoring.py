@@ -15,20 +15,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import ArrayLike
 
 from crmkit._atomic import replacing
 from crmkit._checks import require_columns
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.choose import engine_of
-from crmkit.engine.frames import map_columns
+from crmkit.engine.frames import Frame, FrameT, SparkFrame, map_columns
 from crmkit.exceptions import ConfigError
 from crmkit.models._base import Model
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
+    from crmkit._types import Floats
 
 __all__ = ["customer_cells", "fit_customers", "score_customers", "score_file"]
 
@@ -37,10 +43,17 @@ _BROADCAST = 2_000_000
 _CHUNK = 1_000_000
 
 M = TypeVar("M", bound=Model)
-Frame = TypeVar("Frame", bound=Any)
 
 
-def customer_cells(customers: Any, columns: Sequence[str] = WHOLE_DAYS, means: Sequence[str] = ()) -> pd.DataFrame:
+class Classifier(Protocol):
+    """What has a probability of each class, as scikit-learn's classifiers have."""
+
+    def predict_proba(self, X: pd.DataFrame, /) -> Floats: ...
+
+
+def customer_cells(
+    customers: Frame | str | os.PathLike[str], columns: Sequence[str] = WHOLE_DAYS, means: Sequence[str] = ()
+) -> pd.DataFrame:
     """Distinct customers and how many there are of each; on Spark this is all that comes to the driver.
 
     Parameters
@@ -79,7 +92,7 @@ def customer_cells(customers: Any, columns: Sequence[str] = WHOLE_DAYS, means: S
         )
 
 
-def fit_customers(model: M, customers: Any) -> M:
+def fit_customers(model: M, customers: Frame | str | os.PathLike[str]) -> M:
     """Fit a model on a customer table; on Spark, or from a file, on the counts of equal customers, which are all that is
     collected.
 
@@ -107,13 +120,13 @@ def fit_customers(model: M, customers: Any) -> M:
     return model.fit_parts(lambda part: _fit_on_cells(part, customers))
 
 
-def _fit_on_cells(model: M, customers: Any) -> M:
+def _fit_on_cells(model: M, customers: Frame | str | os.PathLike[str]) -> M:
     cells = customer_cells(customers, model.cell_columns, model.mean_columns)
     fitted: M = model.fit(cells.drop(columns="n_customers"), sample_weight=cells["n_customers"])
     return fitted
 
 
-def score_customers(customers: Frame, **scores: object) -> Frame:
+def score_customers(customers: FrameT, **scores: object) -> FrameT:
     """A customer table with a column added for each score; on Spark nothing is collected but cells.
 
     Parameters
@@ -154,9 +167,9 @@ def score_customers(customers: Frame, **scores: object) -> Frame:
     terms = {name: list(_terms(name, score)) for name, score in scores.items()}
     for term in (term for product in terms.values() for term in product):
         _check_columns(customers, term.columns)
-    local = isinstance(customers, pd.DataFrame)
-    scored: Any = _on_pandas(customers, terms) if local else _scored_in_place(customers, terms)
-    return cast(Frame, scored)
+    if isinstance(customers, pd.DataFrame):
+        return _on_pandas(customers, terms)
+    return _scored_in_place(customers, terms)
 
 
 def score_file(source: str | os.PathLike[str], target: str | os.PathLike[str], **scores: object) -> Path:
@@ -211,13 +224,13 @@ class _Term:
     """One factor of a score: a function of a table with these columns."""
 
     columns: tuple[str, ...]
-    score: Callable[[pd.DataFrame], Any]
+    score: Callable[[pd.DataFrame], ArrayLike]
 
     @property
     def of_cells(self) -> bool:
         return set(self.columns) <= set(WHOLE_DAYS)
 
-    def __call__(self, table: pd.DataFrame) -> Any:
+    def __call__(self, table: pd.DataFrame) -> Floats:
         return np.asarray(self.score(table[list(self.columns)]), dtype=np.float64)
 
 
@@ -237,7 +250,7 @@ def _terms(name: str, score: object) -> Iterator[_Term]:
         yield _Term(columns, partial(_second_class, model) if hasattr(model, "predict_proba") else model.predict)
 
 
-def _second_class(model: Any, table: pd.DataFrame) -> Any:
+def _second_class(model: Classifier, table: pd.DataFrame) -> Floats:
     return model.predict_proba(table)[:, 1]
 
 
@@ -245,7 +258,7 @@ def _on_pandas(customers: pd.DataFrame, terms: Mapping[str, list[_Term]]) -> pd.
     return customers.assign(**{name: np.prod([term(customers) for term in terms[name]], axis=0) for name in terms})
 
 
-def _scored_in_place(customers: Any, terms: Mapping[str, list[_Term]]) -> Any:
+def _scored_in_place(customers: SparkFrame, terms: Mapping[str, list[_Term]]) -> SparkFrame:
     """Batches first, then one join with the scored cells, then the products."""
     flat = {f"{name}_{place}": term for name, product in terms.items() for place, term in enumerate(product)}
     of_cells = {name: term for name, term in flat.items() if term.of_cells}
@@ -269,16 +282,16 @@ def _scored_in_place(customers: Any, terms: Mapping[str, list[_Term]]) -> Any:
             hint = "/*+ broadcast(s) */ " if len(cells) <= _BROADCAST else ""
             same = " and ".join(f"c.{engine.quoted(key)} = s.{engine.quoted(key)}" for key in keys)
             join = f"left join {engine.register(scored)} s on {same}"
-        return engine.table(f"select {hint}{kept}, {products} from {rows} c {join}")
+        return engine.query(f"select {hint}{kept}, {products} from {rows} c {join}")
 
 
-def _is_path(customers: Any) -> bool:
+def _is_path(customers: Frame | str | os.PathLike[str]) -> TypeIs[str | os.PathLike[str]]:
     return isinstance(customers, str | os.PathLike)
 
 
-def _relation(engine: SqlEngine, customers: Any) -> str:
-    return engine.parquet(customers) if _is_path(customers) else engine.register(customers)
+def _relation(engine: SqlEngine, customers: Frame | str | os.PathLike[str]) -> str:
+    return engine.parquet(Path(customers)) if _is_path(customers) else engine.register(customers)
 
 
-def _check_columns(table: Any, columns: Sequence[str]) -> None:
-    require_columns(pq.read_schema(table).names if _is_path(table) else table, columns)
+def _check_columns(table: Frame | str | os.PathLike[str], columns: Sequence[str]) -> None:
+    require_columns(pq.read_schema(table).names if _is_path(table) else table.columns, columns)

@@ -7,14 +7,14 @@ candidate (a due item with a deal on it).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from crmkit._checks import as_text
-from crmkit._types import Bools, Floats, Ints
+from crmkit._types import Bools, Floats, Ints, Numbers
 from crmkit.offers.redemption import RedemptionHabits
 from crmkit.offers.solver.market import Candidates, Figures
 
@@ -39,15 +39,15 @@ _LEVELS = ("light", "medium", "heavy")
 
 
 def expected_gain(
-    p: Any,
-    spend: Any,
-    depth: Any,
-    funder_share: Any,
-    response: Any,
-    margin: Any,
+    p: Numbers,
+    spend: Numbers,
+    depth: Numbers,
+    funder_share: Numbers,
+    response: Numbers,
+    margin: Numbers,
     contact_cost: float = 0.0,
-    brand_share: Any = 1.0,
-    other_margin: Any = 0.0,
+    brand_share: Numbers = 1.0,
+    other_margin: Numbers = 0.0,
 ) -> Figures:
     """Gain and cost of offering deals.
 
@@ -288,7 +288,7 @@ def candidates_of(
     return found if allowed.all() else found.where(allowed)
 
 
-def _brand_share(catalogue: Catalogue, deal: Ints, store_share: Floats) -> Any:
+def _brand_share(catalogue: Catalogue, deal: Ints, store_share: Floats) -> Numbers:
     """Share of the item's purchases that are of the deal's brand; all of them where nothing is known."""
     if np.isnan(store_share).all():
         return 1.0

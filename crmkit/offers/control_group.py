@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, overload
 
 import pandas as pd
 
 from crmkit.engine.choose import engine_of
+from crmkit.engine.frames import is_table
 from crmkit.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from crmkit._types import Ids
+    from crmkit.engine.frames import Frame, SparkFrame
 
 __all__ = ["UNIVERSAL", "control_group"]
 
@@ -15,7 +20,13 @@ UNIVERSAL = "universal"
 """The key of the control group of all campaigns."""
 
 
-def control_group(customer_ids: Any, share: float, key: str, strata: Any = None) -> Any:
+@overload
+def control_group(customer_ids: SparkFrame, share: float, key: str, strata: str | None = None) -> SparkFrame: ...
+@overload
+def control_group(
+    customer_ids: Ids | pd.DataFrame, share: float, key: str, strata: Ids | str | None = None
+) -> pd.DataFrame: ...
+def control_group(customer_ids: Ids | Frame, share: float, key: str, strata: Ids | str | None = None) -> Frame:
     """Draw the members who get no offer, by a keyed hash of their ids.
 
     The draw needs no memory: the same key always draws the same members, in whatever order and whoever else is in the table, and a larger share only adds to a smaller one. Another campaign that shall not burden the same members takes
@@ -52,19 +63,24 @@ def control_group(customer_ids: Any, share: float, key: str, strata: Any = None)
     2           d
     """
     threshold = _threshold(share)
-    members = customer_ids
-    if not hasattr(customer_ids, "columns"):
+    members: Frame
+    if is_table(customer_ids):
+        members = customer_ids
+    else:
         members = pd.DataFrame({"customer_id": pd.Series(customer_ids)})
         if members.empty:
             return members
-    if strata is not None and not isinstance(strata, str):
-        members, strata = members.assign(stratum=pd.Series(strata).astype("str").to_numpy()), "stratum"
+    column = strata if isinstance(strata, str) else None
+    if strata is not None and column is None:
+        if not isinstance(members, pd.DataFrame):
+            raise ConfigError("strata of a Spark DataFrame must be the name of one of its columns.")
+        members, column = members.assign(stratum=pd.Series(strata).astype("str").to_numpy()), "stratum"
     with engine_of(members) as engine:
         relation = engine.register(members)
-        if strata is None:
+        if column is None:
             values: dict[str, object] = {"key": key, "threshold": threshold}
             return engine.summary("offers/control_group", values, members=relation)
-        of_strata = f"(select customer_id, cast({engine.quoted(strata)} as string) as stratum from {relation})"
+        of_strata = f"(select customer_id, cast({engine.quoted(column)} as string) as stratum from {relation})"
         return engine.summary("offers/control_by_stratum", {"share": share, "key": key}, members=of_strata)
 
 

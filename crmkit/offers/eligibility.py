@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,9 @@ import pandas as pd
 from crmkit._checks import require_columns
 from crmkit.exceptions import ContractError
 from crmkit.offers.control_group import UNIVERSAL, control_group
+
+if TYPE_CHECKING:
+    from crmkit._types import Floats, Ints
 
 __all__ = ["brand_groups", "check_customers", "check_table", "eligible", "list_terms"]
 
@@ -80,9 +83,9 @@ def list_terms(
     people: pd.DataFrame,
     slots: int,
     frequency_cap: int | None,
-    min_worth: Mapping[Any, float],
+    min_worth: Mapping[str, float],
     received: pd.DataFrame | None,
-) -> tuple[Any, Any]:
+) -> tuple[Ints, Floats]:
     """Of each member: the offers that fit on the list, and what they shall be worth together."""
     room = people["slots"].fillna(slots).to_numpy(float) if "slots" in people else np.full(len(people), float(slots))
     if frequency_cap is not None:
@@ -91,7 +94,7 @@ def list_terms(
     worth = (
         people["tier"].map(dict(min_worth)).astype(float).fillna(0).to_numpy() if min_worth else np.zeros(len(people))
     )
-    return np.maximum(room, 0).astype(np.int64), worth
+    return np.maximum(room, 0).astype(np.int64), np.asarray(worth, dtype=np.float64)
 
 
 def _marked(flag: pd.Series) -> pd.Series:

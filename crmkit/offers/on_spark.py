@@ -20,15 +20,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial, reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from crmkit import exceptions
-from crmkit._types import Floats
-from crmkit.engine.base import SqlEngine
+from crmkit._types import Floats, Numbers
 from crmkit.engine.choose import engine_of
 from crmkit.engine.frames import map_partitions, map_rows, to_pandas
 from crmkit.exceptions import ContractError
@@ -41,6 +40,10 @@ from crmkit.offers.solver.dual import Prices, price, price_from, proven
 from crmkit.offers.solver.market import Demand, Limits, Market
 from crmkit.offers.terms import Terms
 
+if TYPE_CHECKING:
+    from crmkit.engine.frames import Frame, SparkFrame
+    from crmkit.engine.spark import SparkEngine
+
 __all__ = ["solve_on_spark"]
 
 _MEMBERS = 50_000
@@ -52,7 +55,9 @@ _ABOUT_USAGE = ("customer_id", "category", "brand_group", "usage", "brand_user",
 _SUMS = "sums string"
 
 
-def solve_on_spark(terms: Terms, due: Any, customers: Any, usage: Any, received: Any) -> OfferResult:
+def solve_on_spark(
+    terms: Terms, due: SparkFrame, customers: Frame, usage: Frame | None, received: Frame | None
+) -> OfferResult:
     """As `OfferPlan.solve`, ``due`` being a Spark DataFrame."""
     with engine_of(due) as engine:
         terms = _of_these_days(terms, due, engine)
@@ -81,7 +86,7 @@ def solve_on_spark(terms: Terms, due: Any, customers: Any, usage: Any, received:
         )  # fmt: skip
 
 
-def _of_these_days(terms: Terms, due: Any, engine: SqlEngine) -> Terms:
+def _of_these_days(terms: Terms, due: SparkFrame, engine: SparkEngine) -> Terms:
     if not {"as_of", "horizon"} <= set(due.columns):
         return terms
     windows = f"select distinct cast(as_of as date) as as_of, horizon from {engine.register(due)} limit 2"
@@ -89,11 +94,11 @@ def _of_these_days(terms: Terms, due: Any, engine: SqlEngine) -> Terms:
     return replace(terms, deals=terms.deals.active(*window)) if window else terms
 
 
-def _on_spark(engine: SqlEngine, table: Any) -> Any:
-    return engine.table(f"select * from {engine.register(table)}")
+def _on_spark(engine: SparkEngine, table: Frame) -> SparkFrame:
+    return engine.query(f"select * from {engine.register(table)}")
 
 
-def _empty_problem(terms: Terms, tables: Mapping[str, Any]) -> Problem:
+def _empty_problem(terms: Terms, tables: Mapping[str, SparkFrame]) -> Problem:
     """The problem of no members: the columns are checked, the deals and limits are known."""
     nobody = {name: to_pandas(table.drop("as_of", "horizon").limit(0)) for name, table in tables.items()}
     problem = Problem.of(
@@ -108,7 +113,7 @@ def _empty_problem(terms: Terms, tables: Mapping[str, Any]) -> Problem:
     return problem
 
 
-def _needed(terms: Terms, item: str, tables: Mapping[str, Any]) -> dict[str, Any]:
+def _needed(terms: Terms, item: str, tables: Mapping[str, SparkFrame]) -> dict[str, SparkFrame]:
     """The tables with the columns that the plan reads."""
     about = {
         "due": ("customer_id", item, "p_purchase", "spend", *(["category"] if terms.tips is not None else [])),
@@ -126,10 +131,10 @@ def _eligible(terms: Terms, customers: pd.DataFrame) -> pd.DataFrame:
     return eligible(customers, terms.min_weekly_spend, terms.universal)[0]
 
 
-def _together(tables: Mapping[str, Any], n: int) -> Any:
+def _together(tables: Mapping[str, SparkFrame], n: int) -> SparkFrame:
     """All tables as one, a column of records for each, every member's records in one partition."""
     records = [table.selectExpr("customer_id", f"struct(*) as {name}") for name, table in tables.items()]
-    tall: Any = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), records)
+    tall = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), records)
     return tall.repartition(max(1, math.ceil(n / _MEMBERS)), "customer_id").persist()
 
 
@@ -140,7 +145,7 @@ def _together(tables: Mapping[str, Any], n: int) -> Any:
 class _Partitions:
     """All members, asked by way of their partitions."""
 
-    parts: Any
+    parts: SparkFrame
     terms: Terms
     limits: Limits
     n: int
@@ -166,7 +171,7 @@ class _Partitions:
             sum((np.array(one["offers"]) for one in found), nothing),
         )
 
-    def lists(self, prices: Prices) -> Any:
+    def lists(self, prices: Prices) -> SparkFrame:
         """Records of offers and of tips, and one of sums for each partition."""
         total = self.demand(prices.budgets, prices.rewards)
         member = dict(self.parts.dtypes)["customer_id"]
@@ -178,7 +183,7 @@ class _Partitions:
         return map_partitions(self.parts, partial(_listed, self.terms, prices, total, self.n), schema)
 
 
-def _partition_results(sums: Any) -> list[dict[str, Any]]:
+def _partition_results(sums: SparkFrame) -> list[dict[str, Any]]:
     """The result of each partition, a line of JSON."""
     return [json.loads(line) for (line,) in sums.collect()]
 
@@ -274,16 +279,17 @@ def _part(own: Floats, total: Floats, otherwise: float) -> Floats:
     return part
 
 
-def _scaled(limits: Limits, budgets: Any, reach: Any) -> Limits:
+def _scaled(limits: Limits, budgets: Numbers, reach: Numbers) -> Limits:
     return replace(limits, budget=limits.budget * budgets, reach=np.ceil(limits.reach * reach))
 
 
-def _line(**figures: Any) -> pa.Table:
+def _line(**figures: object) -> pa.Table:
     return pa.table({"sums": [json.dumps(figures, default=_plain)]})
 
 
-def _plain(figures: Any) -> Any:
-    return figures.tolist()
+def _plain(figures: Floats) -> list[float]:
+    plain: list[float] = figures.tolist()
+    return plain
 
 
 def _structs(table: pd.DataFrame, kinds: Mapping[str, str], member: pa.DataType) -> pa.Array:

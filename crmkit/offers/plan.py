@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from crmkit.engine.frames import is_spark
+from crmkit.engine.frames import is_spark, to_pandas
 from crmkit.exceptions import ConfigError
 from crmkit.offers.needs import Needs
 from crmkit.offers.on_spark import solve_on_spark
@@ -22,6 +22,9 @@ from crmkit.offers.problem import Problem, solved
 from crmkit.offers.redemption import RedemptionModel
 from crmkit.offers.result import OfferResult
 from crmkit.offers.terms import Terms
+
+if TYPE_CHECKING:
+    from crmkit.engine.frames import Frame
 
 __all__ = ["OfferPlan"]
 
@@ -106,10 +109,10 @@ class OfferPlan(Terms):
 
     def solve(
         self,
-        due: Any,
-        customers: Any,
-        usage: Any = None,
-        received: Any = None,
+        due: Frame | str | os.PathLike[str],
+        customers: Frame,
+        usage: Frame | None = None,
+        received: Frame | None = None,
         redemption: RedemptionModel | None = None,
     ) -> OfferResult:
         """Draw the control group, then plan the others' lists.
@@ -147,7 +150,9 @@ class OfferPlan(Terms):
             if redemption is not None:
                 raise ConfigError("Redemption is not modelled on Spark yet. Plan without redemption=, or in memory.")
             return solve_on_spark(self, due, customers, usage, received)
-        problem = Problem.of(self, Needs(due), customers, usage, received, redemption=redemption)
+        problem = Problem.of(
+            self, Needs(due), to_pandas(customers), to_pandas(usage), to_pandas(received), redemption=redemption
+        )
         chosen, prices, market = solved(problem.market())
         return problem.result(chosen, prices, market)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING
 
 from crmkit.engine.choose import engine_for
 from crmkit.offers.deals import Deals
 from crmkit.transactions.log import Transactions, check_item
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["NARROWING", "deal_shares"]
 
@@ -18,7 +21,7 @@ _FADE, _WEIGHT = 250.0, 2.0
 _STORE = "case when lower({0}) in ('store', 'private') then 'store' else lower({0}) end"
 
 
-def deal_shares(log: Transactions, deals: Deals, as_of: str | date | None = None) -> Any:
+def deal_shares(log: Transactions, deals: Deals, as_of: str | date | None = None) -> pd.DataFrame:
     """Each member's own share of the goods of each deal in its category.
 
     Purchase days fade with age (exp(−age / 250 days)), and the share is shrunk towards that of all members, which counts

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from crmkit._checks import require_columns
 from crmkit.offers.needs import Needs
+
+if TYPE_CHECKING:
+    from crmkit._types import Ids
 
 __all__ = ["choose_tips"]
 
@@ -17,7 +20,7 @@ _GIVEN = ["customer_id", "tip_id", "title", "category", "slot"]
 
 
 def choose_tips(
-    due: pd.DataFrame | str | os.PathLike[str], tips: pd.DataFrame, slots: int = 1, members: Any = None
+    due: pd.DataFrame | str | os.PathLike[str], tips: pd.DataFrame, slots: int = 1, members: Ids | None = None
 ) -> pd.DataFrame:
     """The tips for each member's most probable categories, one of a category.
 
@@ -58,7 +61,7 @@ def choose_tips(
     return best[_GIVEN].reset_index(drop=True)
 
 
-def _of(piece: pd.DataFrame, members: Any) -> pd.DataFrame:
+def _of(piece: pd.DataFrame, members: Ids | None) -> pd.DataFrame:
     return piece if members is None else piece[piece["customer_id"].isin(members)]
 
 

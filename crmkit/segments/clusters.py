@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin, clone
@@ -131,7 +131,7 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
         self.hysteresis = hysteresis
         self.seed = seed
 
-    def fit(self, X: Any, y: object = None) -> Self:
+    def fit(self, X: ArrayLike | pd.DataFrame, y: object = None) -> Self:
         """Freeze the scale, choose k unless it was given, and find the clusters.
 
         Parameters
@@ -157,7 +157,7 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
         self._describe(values, place)
         return self
 
-    def refit(self, X: Any) -> CustomerClusters:
+    def refit(self, X: ArrayLike | pd.DataFrame) -> CustomerClusters:
         """New clusters of the same number, on this one's scale, named after the nearest ones of this one.
 
         Names go to the new centroids so that the sum of distances to the old ones is least (Hungarian assignment).
@@ -185,12 +185,12 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
         later._describe(values, place)
         return later
 
-    def predict(self, X: Any) -> Ints:
+    def predict(self, X: ArrayLike | pd.DataFrame) -> Ints:
         """Number of each row's cluster, 0 for the best."""
         check_is_fitted(self)
         return self._assign(on_scale(self._values(X, reset=False), self.scale_))
 
-    def segment(self, X: Any, previous: pd.Series | None = None) -> pd.Series[str]:
+    def segment(self, X: ArrayLike | pd.DataFrame, previous: pd.Series | None = None) -> pd.Series[str]:
         """Name of each row's cluster, on the index of ``X``.
 
         Parameters
@@ -205,7 +205,7 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
             codes = self._held(X, codes, self._earlier_codes(previous, index))
         return pd.Series(np.array(self.names_, dtype=object)[codes], index=index, name="cluster")
 
-    def _held(self, X: Any, codes: Ints, earlier: Ints) -> Ints:
+    def _held(self, X: ArrayLike | pd.DataFrame, codes: Ints, earlier: Ints) -> Ints:
         away, rows = self.transform(X), np.arange(len(codes))
         stays = (earlier >= 0) & (away[rows, earlier] <= (1 + self.hysteresis) * away[rows, codes])
         return np.where(stays, earlier, codes)
@@ -220,7 +220,7 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
             raise ContractError(f"previous holds unknown clusters: {unknown[:5]}. There are {list(self.names_)}.")
         return pd.Series(codes, index=previous.index).reindex(index, fill_value=-1).to_numpy(dtype=np.int64)
 
-    def transform(self, X: Any) -> Floats:
+    def transform(self, X: ArrayLike | pd.DataFrame) -> Floats:
         """Distance of each row to each centroid, in standard deviations of the frozen scale: shape (n, k)."""
         check_is_fitted(self)
         away: Floats = cdist(on_scale(self._values(X, reset=False), self.scale_), self.centroids_)
@@ -248,14 +248,14 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
         if said := [fault for fault, found in faults.items() if found]:
             raise ConfigError("; ".join(said) + ". For example CustomerClusters(n_clusters=4).")
 
-    def _columns(self, X: Any) -> list[str]:
+    def _columns(self, X: ArrayLike | pd.DataFrame) -> list[str]:
         table = as_table(self, X)
         if self.measures is not None:
             return list(self.measures)
         there = [name for name in table.columns if name != "customer_id"]
         return _USUAL if set(_USUAL) <= set(there) else there
 
-    def _values(self, X: Any, *, reset: bool) -> Floats:
+    def _values(self, X: ArrayLike | pd.DataFrame, *, reset: bool) -> Floats:
         table = as_table(self, X)
         if not isinstance(X, pd.DataFrame) and np.asarray(X).ndim != 2:
             raise ContractError("Expected a table, one row per customer, got one dimension. Reshape your data.")
@@ -321,7 +321,7 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
         self.centroids_ = self._model.cluster_centers_ if self.method == "k-means" else self._model.means_
         self.n_clusters_ = len(self.centroids_)
 
-    def _engine(self, place: Floats, k: int) -> Any:
+    def _engine(self, place: Floats, k: int) -> KMeans | GaussianMixture:
         k = min(k, len(np.unique(place, axis=0)))
         if self.method == "k-means":
             return KMeans(k, n_init=4, random_state=self.seed).fit(place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
 import pandas as pd
 
@@ -14,7 +13,9 @@ from crmkit.summaries.service import known_records, satisfaction_index, together
 __all__ = ["contact_lists"]
 
 
-def contact_lists(customers: Any, service: ServiceRecords, as_of: str | date) -> tuple[pd.DataFrame, pd.DataFrame]:
+def contact_lists(
+    customers: pd.DataFrame, service: ServiceRecords, as_of: str | date
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Who may get promotions, and whom to call first: customers with an open complaint leave the one for the other.
 
     Parameters

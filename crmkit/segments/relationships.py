@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,9 @@ from crmkit.ingest.tables import Costs
 from crmkit.segments.cut_points import distinct_quantiles, score
 from crmkit.summaries.costs import allocate_costs
 from crmkit.transactions.log import Transactions, check_item
+
+if TYPE_CHECKING:
+    from crmkit._types import Floats
 
 __all__ = ["LEVELS", "RelationshipLevel", "Relationships"]
 
@@ -173,7 +176,7 @@ class RelationshipLevel:
         ratio = np.where(income > 0, cost / income.where(income > 0, 1.0), no_income)
         return table.assign(income=income, cost=cost, cost_ratio=ratio), round(total - float(cost.sum()), 2)
 
-    def _edges(self, axis: str, values: Any) -> tuple[float, ...]:
+    def _edges(self, axis: str, values: Floats) -> tuple[float, ...]:
         if self.edges is not None and axis in self.edges:
             return tuple(float(edge) for edge in self.edges[axis])
         return distinct_quantiles(values, 4)

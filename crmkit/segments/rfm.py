@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise, product
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,6 +16,9 @@ from crmkit._checks import as_table, numbers, remember
 from crmkit._types import Floats, Ints
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.segments.cut_points import distinct_quantiles, score
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
 
 __all__ = ["RFM_GRID", "RFMScores"]
 
@@ -126,7 +129,7 @@ class RFMScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.grid = grid
         self.hysteresis = hysteresis
 
-    def fit(self, X: Any, y: object = None) -> Self:
+    def fit(self, X: ArrayLike | pd.DataFrame, y: object = None) -> Self:
         """Freeze the edges of the three measures.
 
         Parameters
@@ -163,7 +166,7 @@ class RFMScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.bands_ = self._bands(measures)
         return self
 
-    def transform(self, X: Any, previous: pd.DataFrame | None = None) -> pd.DataFrame:
+    def transform(self, X: ArrayLike | pd.DataFrame, previous: pd.DataFrame | None = None) -> pd.DataFrame:
         """Score each row: r_score, f_score, m_score and segment, on the index of ``X``.
 
         Parameters
@@ -189,7 +192,7 @@ class RFMScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return np.array(["r_score", "f_score", "m_score", "segment"], dtype=object)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
@@ -227,7 +230,7 @@ class RFMScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             rows.append(pd.DataFrame(band).sort_values("score", ascending=False))
         return pd.concat(rows, ignore_index=True)
 
-    def _measures(self, X: Any, *, reset: bool) -> dict[str, Floats]:
+    def _measures(self, X: ArrayLike | pd.DataFrame, *, reset: bool) -> dict[str, Floats]:
         """Each measure's numbers, by the name that says what it is."""
         read = ["days_since_last", "n_purchases", _READ[self.monetary if reset else self.monetary_]]
         table = as_table(self, X)

@@ -110,7 +110,9 @@ class Tracked:
         )
 
 
-def target_group(name: str, tables: Any, conditions: Conditions) -> TargetGroup:
+def target_group(
+    name: str, tables: pd.DataFrame | Members | Sequence[pd.DataFrame | Members], conditions: Conditions
+) -> TargetGroup:
     """Members who meet all conditions.
 
     Parameters
@@ -156,7 +158,7 @@ def target_group(name: str, tables: Any, conditions: Conditions) -> TargetGroup:
     return TargetGroup(name, dict(conditions), ids.to_frame(), steps)
 
 
-def _joined(tables: Sequence[Any]) -> pd.DataFrame:
+def _joined(tables: Sequence[pd.DataFrame | Members]) -> pd.DataFrame:
     frames = [customer_index(_known(table), (), f"table {place}") for place, table in enumerate(tables, 1)]
     columns = pd.Index([column for frame in frames for column in frame.columns])
     if repeated := columns[columns.duplicated()].unique().tolist():
@@ -165,7 +167,7 @@ def _joined(tables: Sequence[Any]) -> pd.DataFrame:
     return pd.concat([first, *(frame.reindex(first.index) for frame in frames[1:])], axis=1).reset_index()
 
 
-def _known(table: Any) -> Any:
+def _known(table: pd.DataFrame | Members) -> pd.DataFrame:
     """The table; of `Members` the columns that were delivered."""
     return table.frame.dropna(axis=1, how="all") if isinstance(table, Members) else table
 

@@ -9,7 +9,7 @@ RFM scores and their named segments live in `crmkit.rfm`, and can be had from he
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ from crmkit._types import Floats, Ints
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.segments.cut_points import natural_breaks, quantiles, tier_codes, value_shares
 from crmkit.segments.rfm import check_matching
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
 
 __all__ = ["ValueTiers", "concentration", "past_and_expected"]
 
@@ -124,7 +127,7 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.thresholds = thresholds
         self.clusters = clusters
 
-    def fit(self, X: Any, y: object = None) -> Self:
+    def fit(self, X: ArrayLike | pd.DataFrame | pd.Series, y: object = None) -> Self:
         """Freeze the thresholds.
 
         Parameters
@@ -160,7 +163,7 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise ContractError(f"The values above 0 sum to {total:g}; shares of value need a positive total.")
         return "reaches", value_shares(values, reached)
 
-    def transform(self, X: Any, previous: pd.Series | None = None) -> Any:
+    def transform(self, X: ArrayLike | pd.DataFrame | pd.Series, previous: pd.Series | None = None) -> Tags:
         """The tier of each row.
 
         Parameters
@@ -193,7 +196,7 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return np.array(["tier"], dtype=object)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
@@ -233,7 +236,7 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             f"shares must sum to 1, their sum is {shares.sum():.10g}": not abs(shares.sum() - 1) <= 1e-9,
         }
 
-    def _values(self, X: Any, *, reset: bool) -> Floats:
+    def _values(self, X: ArrayLike | pd.DataFrame | pd.Series, *, reset: bool) -> Floats:
         table = as_table(self, X)
         if table.shape[1] != 1:
             raise ContractError(

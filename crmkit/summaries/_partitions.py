@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from crmkit._types import Ints
 from crmkit.engine.base import SqlEngine
-from crmkit.engine.frames import map_keys
+from crmkit.engine.frames import SparkFrame, map_keys
 
 __all__ = ["Partitions", "coded", "some"]
 
@@ -57,9 +57,10 @@ class Partitions:
         """All rows that meet a condition, brought to this machine together."""
         return self.engine.arrow(f"select * from ({self.select}) as t where {condition}", self.values)
 
-    def spread(self, answer: Callable[[pa.Table], pd.DataFrame], kinds: str) -> Any:
+    def spread(self, answer: Callable[[pa.Table], pd.DataFrame], kinds: str) -> SparkFrame:
         """The answers to all parts as a Spark DataFrame, not computed yet; ``kinds`` are its columns and their types."""
-        return map_keys(self.engine.table(self.select, self.values), "customer_id", answer, kinds, _ROWS)
+        rows: Any = self.engine.table(self.select, self.values)
+        return map_keys(rows, "customer_id", answer, kinds, _ROWS)
 
 
 def some(share: float) -> str:

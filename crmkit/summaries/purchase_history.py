@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 
 from crmkit._days import day_of
 from crmkit.engine.choose import engine_for
+from crmkit.engine.frames import ordered_on_spark
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import LeakError
 from crmkit.summaries._members import Facts, Members
@@ -57,13 +58,13 @@ class PurchaseHistory:
             raise LeakError(f"as_of={as_of} is after {day_of(self.until)}, the last day of this history.")
         return day
 
-    def state(self, as_of: str | date | None = None) -> Any:
+    def state(self, as_of: str | date | None = None) -> pd.DataFrame:
         """The table of `items.item_state`."""
         columns = Members.of(_no_rows(self.levels), self.levels).state(0, Facts([_NO_HOMES] * len(self.levels[1:])))
         kinds = ", ".join(f"`{name}` {_kind(of)}" for name, of in columns.dtypes.items())
         return self._sorted(self.answers(as_of, as_text, kinds))
 
-    def answers(self, as_of: str | date | None, answer: Answer, kinds: str) -> Any:
+    def answers(self, as_of: str | date | None, answer: Answer, kinds: str) -> pd.DataFrame:
         """What a function makes of the state of all pairs, a part of the customers at a time.
 
         Parameters
@@ -101,7 +102,7 @@ class PurchaseHistory:
         for age in ages:
             yield members.panel(day - age, day, Facts(self._homes(day - age)))
 
-    def bought(self, as_of: str | date, horizon: int) -> Any:
+    def bought(self, as_of: str | date, horizon: int) -> pd.DataFrame:
         """The table of `items.item_bought`."""
         day = self.day(as_of)
         if day + horizon > self.until:
@@ -155,17 +156,17 @@ class PurchaseHistory:
         alone = share >= 1 and not self.log.on_spark and self._rows.number == 1
         return self._all if alone else self._members(self._rows.whole(some(share)))
 
-    def _far_answers(self, day: int, answer: Answer, kinds: str) -> Any:
+    def _far_answers(self, day: int, answer: Answer, kinds: str) -> pd.DataFrame:
         facts = self._facts(day)
         return self._far(lambda members: answer(members.state(day, facts)), kinds)
 
-    def _far(self, answer: Callable[[Members], pd.DataFrame], kinds: str) -> Any:
+    def _far(self, answer: Callable[[Members], pd.DataFrame], kinds: str) -> pd.DataFrame:
         """The answers to parts of a log that is `on_spark`, where the rows are."""
         levels, exclude = self.levels, self.exclude
-        return self._rows.spread(lambda rows: answer(Members.of(rows, levels, exclude)), kinds)
+        return cast(pd.DataFrame, self._rows.spread(lambda rows: answer(Members.of(rows, levels, exclude)), kinds))
 
-    def _sorted(self, pairs: Any) -> Any:
-        return pairs.orderBy("customer_id", "item") if self.log.on_spark else pairs
+    def _sorted(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        return ordered_on_spark(pairs, "customer_id", "item")
 
 
 @contextmanager
@@ -232,5 +233,5 @@ def _no_rows(levels: Sequence[str]) -> pa.Table:
     return pa.schema([*text.items(), *whole.items()]).empty_table()
 
 
-def _kind(dtype: Any) -> str:
+def _kind(dtype: object) -> str:
     return {"int64": "bigint", "float64": "double"}.get(str(dtype), "string")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -79,7 +79,7 @@ class Snapshots:
         came = after.loc[after["purchases"] > 0, "customer_id"]
         return np.asarray(~state["customer_id"].isin(came), dtype=np.float64)
 
-    def ask(self, answer: Answer, kinds: str) -> Any:
+    def ask(self, answer: Answer, kinds: str) -> pd.DataFrame:
         """What is told from the histories of some customers at a time.
 
         Parameters
@@ -96,7 +96,7 @@ class Snapshots:
             rows are when it is used.
         """
         if self._rows.engine.on_spark:
-            return self._rows.spread(lambda rows: answer(CustomerHistory.of(rows)), kinds)
+            return cast(pd.DataFrame, self._rows.spread(lambda rows: answer(CustomerHistory.of(rows)), kinds))
         answers = [answer(history) for history in self._histories()]
         if len(answers) == 1:
             return answers[0]
