@@ -31,6 +31,9 @@ Frame: TypeAlias = "pd.DataFrame | SparkFrame"
 Kinds: TypeAlias = "str | StructType"
 """Columns and their types, as Spark's ``schema`` takes them."""
 
+Answers: TypeAlias = "Mapping[str, tuple[Sequence[str], Callable[[pd.DataFrame], Floats | pd.Series]]]"
+"""New column → the columns that it needs, and what it is of a pandas table of these."""
+
 FrameT = TypeVar("FrameT", "pd.DataFrame", "SparkFrame")
 
 _GROUP = 200_000
@@ -202,15 +205,17 @@ def arrow_schema(table: SparkFrame, kinds: Kinds) -> pa.Schema:
     return types.to_arrow_schema(table.sparkSession.createDataFrame([], kinds).schema)
 
 
-def map_columns(
-    table: FrameT, answers: Mapping[str, tuple[Sequence[str], Callable[[pd.DataFrame], Floats | pd.Series]]]
-) -> FrameT:
+def map_columns(table: FrameT, answers: Answers) -> FrameT:
     """A table with columns of numbers added, computed where the rows are; the others are untouched.
 
     Each answer is the columns it needs, and a function of a pandas table of these that gives a number for each row.
     """
     if not is_spark(table):
         return table.assign(**{name: answer(table[list(columns)]) for name, (columns, answer) in answers.items()})
+    return _map_columns_there(table, answers)
+
+
+def _map_columns_there(table: SparkFrame, answers: Answers) -> SparkFrame:
     names, plain = list(table.columns), plainly_named(table)
 
     def answered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
