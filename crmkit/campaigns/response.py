@@ -192,7 +192,7 @@ def _experiment(
     ]
     if pairs.empty:
         raise ContractError(
-            "no due item of these members has a deal whose use shows in purchases of the item: deals on one of several "
+            "No due item of these members has a deal whose use shows in purchases of the item: deals on one of several "
             "brands, and bundles, are excluded."
         )
     keys = pd.MultiIndex.from_frame(bought[["customer_id", item]])

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FrequencyDisplay", "ReliabilityDisplay", "TrackRecordDisplay"]
 
+_FEW = 6
+
 
 class ReliabilityDisplay(Display):
     """Predicted probability against what happened; table: model, mean_predicted, observed_rate, count."""
@@ -58,6 +60,9 @@ class TrackRecordDisplay(Display):
         ):
             skill = rows["score"] / rows["baseline_score"]
             ax.plot(rows["day"], skill, "o-", color=colour, markersize=4, label=str(question))
+        days = self.table["day"].drop_duplicates()
+        if len(days) <= _FEW:
+            ax.set_xticks(days, [f"{day:%d %b %Y}" for day in days])
         ax.set(ylabel="score / baseline's", ylim=(0, None))
         ax.tick_params(axis="x", labelrotation=30)
         legend(ax)

@@ -71,8 +71,8 @@ def _is_number_or_day(column: pd.Series) -> bool:
 def in_html(kind: str, value: Any) -> str:
     """A cell of the page.
 
-    >>> in_html("share", 0.256), in_html("number", 1234.5), in_html("text", None)
-    ('25.6%', '1,234', '–')
+    >>> in_html("share", 0.256), in_html("number", 1234.5), in_html("number", 7.887), in_html("text", None)
+    ('25.6%', '1,234', '7.89', '–')
     """
     if pd.isna(value):
         return "–"
@@ -80,7 +80,9 @@ def in_html(kind: str, value: Any) -> str:
         return f"{value:.1%}"
     if kind == "date":
         return f"{value:%d %b %Y}"
-    return str(value) if kind == "text" else number(value)
+    if kind == "text":
+        return str(value)
+    return money(value, "") if kind == "number" and value != round(value) else number(value)
 
 
 def number(value: Any) -> str:

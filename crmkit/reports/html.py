@@ -15,6 +15,10 @@ from crmkit.reports.formats import in_html, kind_of, label
 __all__ = ["page"]
 
 
+_BESIDE = 5
+"""A table of more columns stands below its figure, not beside it."""
+
+
 @dataclass(frozen=True)
 class _Cells:
     """A table as text: column heads and cells, each with whether it reads from the left."""
@@ -46,6 +50,7 @@ def _block(block: Block) -> dict[str, Any]:
         "figure": _svg(block.display) if block.display else None,
         "label": block.display.title if block.display else "",
         "table": _cells(block.table) if block.table and len(block.table.frame) else None,
+        "beside": bool(block.display and block.table and len(block.table.frame.columns) <= _BESIDE),
         "more": [_cells(table) for table in block.more if len(table.frame)],
         "notes": block.notes,
     }
