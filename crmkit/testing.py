@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from crmkit.transactions.log import Transactions
+
+if TYPE_CHECKING:
+    from crmkit._types import Bools, Floats, Ints
 
 __all__ = ["SimulatedChain", "generated_log", "generated_sales"]
 
@@ -150,7 +154,7 @@ class SimulatedChain:
             used.append(taken)
         return pd.concat(lines, ignore_index=True), pd.concat(used, ignore_index=True)
 
-    def _in_hand(self, coupons: pd.DataFrame | None) -> tuple[Any, Any]:
+    def _in_hand(self, coupons: pd.DataFrame | None) -> tuple[Floats, NDArray[np.object_]]:
         shape = (self.n_members, self.n_categories, self.n_brands)
         worth, deal = np.zeros(shape), np.full(shape, "", dtype=object)
         if coupons is not None and len(coupons):
@@ -162,7 +166,7 @@ class SimulatedChain:
             worth[at], deal[at] = coupons["worth"].to_numpy(float), coupons["deal_id"].to_numpy(object)
         return worth, deal
 
-    def _one_day(self, worth: Any, deal: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def _one_day(self, worth: Floats, deal: NDArray[np.object_]) -> tuple[pd.DataFrame, pd.DataFrame]:
         rng = np.random.default_rng([self.seed, 2, self.day])
         use = self._pass_a_night()
         off = worth * self._seen(rng)
@@ -182,20 +186,20 @@ class SimulatedChain:
         self.day += 1
         return found
 
-    def _pass_a_night(self) -> Any:
+    def _pass_a_night(self) -> Floats:
         """What is used up; returns packs a day."""
         use = np.where(self.day >= self._event, self._after, self._use)
         self._stock = np.maximum(self._stock - use, 0)
         self._since_trip += 1
         return use
 
-    def _seen(self, rng: np.random.Generator) -> Any:
+    def _seen(self, rng: np.random.Generator) -> Bools:
         """Where a coupon in hand is taken along and not overlooked."""
         carried = rng.random(self.n_members) < self._carries
         noticed = rng.random(self._stock.shape) < self._notices[:, None]
         return (carried[:, None] & noticed)[:, :, None]
 
-    def _wanted(self, rng: np.random.Generator, use: Any, off: Any) -> Any:
+    def _wanted(self, rng: np.random.Generator, use: Floats, off: Floats) -> Bools:
         """Which categories are bought: on a trip, where little is left."""
         weekend = 1.5 if self.day % 7 >= 5 else 0.8
         trip = rng.random(self.n_members) < weekend * np.minimum(self._since_trip / self._pace, 2.5) / self._pace
@@ -205,14 +209,15 @@ class SimulatedChain:
         ready = np.exp(-((days_left / (6 + 14 * attracted)) ** 1.5))
         return trip[:, None] & (rng.random(use.shape) < np.where(use > 0, 0.9 * ready, 0.002))
 
-    def _preferred(self, rng: np.random.Generator, off: Any) -> Any:
+    def _preferred(self, rng: np.random.Generator, off: Floats) -> Ints:
         """The brand that each would take: by taste, habit and price."""
         relative = (self.price - off) / self.price.mean(axis=1, keepdims=True)
         luck = rng.gumbel(size=off.shape)
-        return (self._taste + 1.2 * self._habit - self._sensitive * relative + 0.9 * luck).argmax(axis=2)
+        best: Ints = (self._taste + 1.2 * self._habit - self._sensitive * relative + 0.9 * luck).argmax(axis=2)
+        return best
 
     def _written(
-        self, who: Any, what: Any, brand: Any, packs: Any, used: Any, deal: Any
+        self, who: Ints, what: Ints, brand: Ints, packs: Ints, used: Floats, deal: NDArray[np.object_]
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The day's lines and redemptions, as tills deliver them."""
         when = pd.Timestamp("2017-01-02 17:00") + pd.Timedelta(days=self.day)

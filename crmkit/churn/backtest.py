@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
@@ -29,8 +30,14 @@ from crmkit.transactions.log import Transactions
 __all__ = ["CHURN_MODELS", "ChurnBacktest", "churn_difference", "churn_intervals", "churn_predictions", "churn_scores"]
 
 
-Campaign = Mapping[str, Any]
-"""What a retention campaign costs and brings: clv, incentive, contact, accept."""
+class Campaign(TypedDict, total=False):
+    """What a retention campaign costs and brings."""
+
+    clv: float
+    incentive: float
+    contact: float
+    accept: tuple[float, float]
+
 
 CHURN_MODELS = ("churn model", "BG/NBD", "recency only")
 MOST = 20_000
@@ -80,7 +87,7 @@ def _recency_only(shop: Snapshots, state: pd.DataFrame, origin: date, horizon: i
     return p
 
 
-def churn_scores(y: Any, p: Any, value: Any, campaign: Mapping[str, Any]) -> dict[str, float]:
+def churn_scores(y: ArrayLike, p: ArrayLike, value: ArrayLike, campaign: Campaign) -> dict[str, float]:
     """The scores of `probability_scores`, and in money: the lapsing value in the best decile by p × value, as a multiple of
     a random decile's, and the expected maximum profit of a campaign per customer.
 
@@ -111,7 +118,7 @@ def churn_difference(predictions: pd.DataFrame, rival: str, n: int = 200, seed: 
     y, model, other = (predictions[name].to_numpy() for name in ("churned", CHURN_MODELS[0], rival))
     less, origin = row_losses(y, model) - row_losses(y, other), pd.factorize(predictions["origin"])[0]
 
-    def mean_of(rows: Any) -> float:
+    def mean_of(rows: Ints | slice) -> float:
         sums, count = np.bincount(origin[rows], less[rows]), np.bincount(origin[rows])
         return float((sums[count > 0] / count[count > 0]).mean())
 
@@ -124,7 +131,7 @@ def churn_difference(predictions: pd.DataFrame, rival: str, n: int = 200, seed: 
 
 
 def churn_intervals(
-    predictions: pd.DataFrame, campaign: Mapping[str, Any], n: int = 200, seed: int = 0, level: float = 0.95
+    predictions: pd.DataFrame, campaign: Campaign, n: int = 200, seed: int = 0, level: float = 0.95
 ) -> pd.DataFrame:
     """Every score's mean over the origins, and the model's difference to each baseline, with percentile intervals.
 
@@ -155,13 +162,13 @@ def churn_intervals(
     return pd.concat(parts, ignore_index=True)
 
 
-def _mean_scores(predictions: pd.DataFrame, campaign: Mapping[str, Any]) -> tuple[Callable[[Any], Floats], list[str]]:
+def _mean_scores(predictions: pd.DataFrame, campaign: Campaign) -> tuple[Callable[[Ints | slice], Floats], list[str]]:
     """Scores of some rows, mean over the origins, shape (models, scores); and the scores' names."""
     origin = pd.factorize(predictions["origin"])[0]
     y, value, *predicted = (predictions[name].to_numpy() for name in ("churned", "value", *CHURN_MODELS))
     names = [name for name in churn_scores(y, predicted[0], value, campaign) if name not in ("n", "base_rate")]
 
-    def statistic(rows: Any) -> Floats:
+    def statistic(rows: Ints | slice) -> Floats:
         place = np.arange(len(predictions))[rows]
         parts = [place[origin[place] == code] for code in np.unique(origin)]
         scores = [[churn_scores(y[part], p[part], value[part], campaign) for p in predicted] for part in parts]

@@ -7,7 +7,7 @@ import json
 import os
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,12 +21,15 @@ from crmkit.models._base import Model
 from crmkit.models.documents import FORMAT as MODEL_FORMAT
 from crmkit.models.documents import document_of, finite, model_of
 
+if TYPE_CHECKING:
+    from crmkit._types import Json
+
 __all__ = ["FORMAT", "content_of", "read", "restore", "write"]
 
 FORMAT = "crmkit churn model 1"
 
 
-def write(path: Path, content: dict[str, Any]) -> Path:
+def write(path: Path, content: dict[str, Json]) -> Path:
     """Write a document behind its hash: the first line states the hash of the rest."""
     text = json.dumps(content, allow_nan=False)
     head = json.dumps({"format": FORMAT, "sha256": hashlib.sha256(text.encode()).hexdigest()})

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from copy import copy
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -22,6 +23,9 @@ from crmkit.churn._logistic_math import clustered_covariance, fit_logistic
 from crmkit.churn._tree_math import Forest, forest_score
 from crmkit.exceptions import ContractError
 
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
 __all__ = ["BoostedTrees", "ChurnClassifier", "ChurnLogistic", "LightGBMTrees"]
 
 _CALIBRATION = 1e-3
@@ -30,39 +34,40 @@ _CALIBRATION = 1e-3
 class _Classifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """What the classifiers share: two classes, predicted by log-odds."""
 
-    def _checked(self, X: Any, y: Any) -> tuple[Floats, Floats]:
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
-        check_classification_targets(y)
-        self.classes_, outcome = np.unique(y, return_inverse=True)
+    def _checked(self, X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+        table, target = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
+        check_classification_targets(target)
+        self.classes_, outcome = np.unique(target, return_inverse=True)
         if len(self.classes_) > 2:
             raise ContractError(
-                f"Only binary classification is supported. The type of the target is {type_of_target(y)}."
+                f"Only binary classification is supported. The type of the target is {type_of_target(target)}."
             )
         if len(self.classes_) < 2:
             raise ContractError(f"y has one class only ({self.classes_[0]!r}). Fit on rows of both.")
-        return X, outcome.astype(np.float64)
+        return table, outcome.astype(np.float64)
 
-    def _read(self, X: Any) -> Floats:
+    def _read(self, X: ArrayLike) -> Floats:
         if not hasattr(self, "classes_"):
             raise NotFittedError(f"This {type(self).__name__} is not fitted yet. Call fit(X, y) first.")
         table: Floats = validate_data(self, X, dtype=np.float64, reset=False)
         return table
 
-    def predict_proba(self, X: Any) -> Floats:
+    def predict_proba(self, X: ArrayLike) -> Floats:
         """Probability of each class, shape (n, 2)."""
         p = expit(self.decision_function(X))
         return np.column_stack([1 - p, p])
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: ArrayLike) -> NDArray[np.generic]:
         """The likelier class of each row."""
         second = (self.decision_function(X) > 0).astype(int)
-        return self.classes_[second]
+        likelier: NDArray[np.generic] = self.classes_[second]
+        return likelier
 
     @abstractmethod
-    def decision_function(self, X: Any) -> Floats:
+    def decision_function(self, X: ArrayLike) -> Floats:
         """Log-odds of the second class, shape (n,)."""
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_class = False
         return tags
@@ -106,7 +111,7 @@ class ChurnLogistic(_Classifier):
         self.strength = strength
         self.intervals = intervals
 
-    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Estimate; rows with the same of ``groups`` (a customer's snapshots) are not independent."""
         table, outcome = self._checked(X, y)
         self.mean_, spread = table.mean(axis=0), table.std(axis=0)
@@ -126,12 +131,12 @@ class ChurnLogistic(_Classifier):
             [self.scale_[i] if name == self.anchor else 0.0 for i, name in enumerate(names)] or [0.0] * len(self.scale_)
         )
 
-    def contributions(self, X: Any) -> Floats:
+    def contributions(self, X: ArrayLike) -> Floats:
         """What each column adds to the log-odds, against a customer at its mean; rows sum to them less ``intercept_``."""
         moved: Floats = (self._read(X) - self.mean_) / self.scale_ * self.coef_
         return moved
 
-    def decision_function(self, X: Any) -> Floats:
+    def decision_function(self, X: ArrayLike) -> Floats:
         """Log-odds of the second class, shape (n,)."""
         moved = self.contributions(X).sum(axis=1)
         return np.asarray(self.intercept_ + moved, dtype=np.float64)
@@ -184,7 +189,7 @@ class BoostedTrees(_Classifier):
         self.min_samples_leaf = min_samples_leaf
         self.l2 = l2
 
-    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Estimate; ``groups`` is not used."""
         table, outcome = self._checked(X, y)
         model = HistGradientBoostingClassifier(
@@ -199,7 +204,7 @@ class BoostedTrees(_Classifier):
         self.forest_ = _forest(model)
         return self
 
-    def decision_function(self, X: Any) -> Floats:
+    def decision_function(self, X: ArrayLike) -> Floats:
         """Log-odds of the second class, shape (n,)."""
         table = self._read(X)
         return forest_score(self.forest_, table)
@@ -248,7 +253,7 @@ class LightGBMTrees(BoostedTrees):
     forest_ : Forest
     """
 
-    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Estimate; ``groups`` is not used."""
         table, outcome = self._checked(X, y)
         lightgbm = require("lightgbm", "lightgbm")
@@ -330,7 +335,7 @@ class ChurnClassifier(_Classifier):
     def __init__(self, estimators: Sequence[Any] | None = None) -> None:
         self.estimators = estimators
 
-    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Estimate; rows with the same of ``groups`` stay together when customers are held out."""
         table, outcome = self._checked(X, y)
         framed = self._framed(table)
@@ -346,7 +351,7 @@ class ChurnClassifier(_Classifier):
         self._calibrate(outcome)
         return self
 
-    def first(self, n: int, y: Any) -> ChurnClassifier:
+    def first(self, n: int, y: ArrayLike) -> ChurnClassifier:
         """What the fit of the first n estimators alone gives; ``y`` as it was fitted on."""
         part: ChurnClassifier = copy(self)
         part.estimators = tuple(self.estimators or (ChurnLogistic(), BoostedTrees()))[:n]
@@ -370,11 +375,11 @@ class ChurnClassifier(_Classifier):
             for one in ones
         ]
 
-    def _framed(self, table: Floats) -> Any:
+    def _framed(self, table: Floats) -> pd.DataFrame | Floats:
         names = getattr(self, "feature_names_in_", None)
         return table if names is None else pd.DataFrame(table, columns=names, copy=False)
 
-    def decision_function(self, X: Any) -> Floats:
+    def decision_function(self, X: ArrayLike) -> Floats:
         """Log-odds of the second class, shape (n,)."""
         framed = self._framed(self._read(X))
         parts = np.array([one.decision_function(framed) for one in self.estimators_])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,9 @@ import pandas as pd
 from crmkit._checks import require_columns
 from crmkit._types import Floats
 from crmkit.summaries.snapshots import LINES
+
+if TYPE_CHECKING:
+    from crmkit._types import Numbers
 
 __all__ = ["THEMES", "customer_features", "date_terms"]
 
@@ -31,7 +34,7 @@ THEMES: dict[str, tuple[str, ...]] = {
 
 
 def customer_features(
-    state: pd.DataFrame, horizon: int, btyd_log_odds: Any = None, more: Mapping[str, Any] | None = None
+    state: pd.DataFrame, horizon: int, btyd_log_odds: Floats | None = None, more: Mapping[str, Numbers] | None = None
 ) -> pd.DataFrame:
     """Features of each customer: logarithms of counts, intervals and money, smoothed so that one purchase is enough.
 

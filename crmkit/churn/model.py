@@ -197,7 +197,9 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
 
     # -- predict -----------------------------------------------------------------------------------------------------
 
-    def predict(self, log: Transactions, as_of: str | date | None = None, service: ServiceRecords | None = None) -> Any:
+    def predict(
+        self, log: Transactions, as_of: str | date | None = None, service: ServiceRecords | None = None
+    ) -> pd.DataFrame:
         """One row per customer with a purchase up to ``as_of``.
 
         Returns

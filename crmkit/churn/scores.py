@@ -135,7 +135,7 @@ class ChurnScores:
         """The columns of `ChurnModel.predict`."""
         return pd.DataFrame({**self._risk(), **self.reasons})
 
-    def _risk(self) -> dict[str, Any]:
+    def _risk(self) -> dict[str, pd.Series | Floats]:
         return {
             "customer_id": self.state["customer_id"],
             "p_churn": self.p,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from crmkit._types import Floats
@@ -144,7 +145,7 @@ class _Score(NamedTuple):
         return float(gain.mean()), float(gain.std() / np.sqrt(max(len(gain) - 1, 1)))
 
 
-def row_losses(label: Floats, p: Any) -> Floats:
+def row_losses(label: Floats, p: ArrayLike) -> Floats:
     """Log-loss of each row."""
     kept = np.clip(np.asarray(p, dtype=np.float64), EPS, 1 - EPS)
     return -(label * np.log(kept) + (1 - label) * np.log1p(-kept))

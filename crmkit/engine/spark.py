@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from crmkit.engine.frames import SparkFrame
 
-__all__ = ["SparkEngine"]
+__all__ = ["SparkEngine", "read_parquet", "write_parquet"]
 
 
 class SparkEngine(SqlEngine):
@@ -155,6 +155,17 @@ class SparkEngine(SqlEngine):
         name = next(self._names)
         self._tables[name] = table
         return name
+
+
+def read_parquet(path: Path) -> SparkFrame:
+    """A folder of Parquet files as a DataFrame of the active session, not computed yet."""
+    engine = SparkEngine()
+    return engine.query(f"select * from {engine.parquet(path)}")
+
+
+def write_parquet(table: SparkFrame, path: Path) -> None:
+    """Compute a DataFrame and write it as a folder of Parquet files, in place of what was there."""
+    table.write.mode("overwrite").parquet(str(path))
 
 
 def _hadoop_path(path: str | Path, glob: bool = True) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import singledispatch
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -117,7 +117,7 @@ def backtest(
     log: Transactions,
     split: str | date | Sequence[str | date] | None = None,
     horizon: int | None = None,
-    **options: Any,
+    **options: object,
 ) -> Backtest:
     """Backtest a model at one or more past origins.
 
@@ -171,7 +171,7 @@ def backtest(
     return backtest_of(model, log, origins, ahead, **options)
 
 
-def _check_options(model: object, options: Mapping[str, Any]) -> None:
+def _check_options(model: object, options: Mapping[str, object]) -> None:
     known = signature(backtest_of.dispatch(type(model))).parameters
     if unknown := [name for name in options if name not in known and "options" not in known]:
         raise ModelError(f"The backtest of a {type(model).__name__} has no option {unknown[0]}. Leave it out.")
@@ -205,6 +205,6 @@ def opened_on(log: Transactions) -> date:
 
 
 @singledispatch
-def backtest_of(model: object, log: Transactions, origins: list[date], ahead: int, **options: Any) -> Backtest:
+def backtest_of(model: object, log: Transactions, origins: list[date], ahead: int, **options: object) -> Backtest:
     """The backtest of one kind of model, registered by the model's own room."""
     raise ModelError(f"There is no backtest for a {type(model).__name__}.")

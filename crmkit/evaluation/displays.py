@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from crmkit.displays import BLUE, GREEN, GREY, ORANGE, PALE, Display, legend
 from crmkit.evaluation.metrics.probabilities import reliability_table
@@ -68,7 +69,7 @@ class TrackRecordDisplay(Display):
         legend(ax)
 
 
-def reliability(tables: Mapping[str, Mapping[str, Any]]) -> ReliabilityDisplay:
+def reliability(tables: Mapping[str, Mapping[str, ArrayLike]]) -> ReliabilityDisplay:
     """One reliability curve a model, from ``scoring.reliability_table``."""
     rows = [pd.DataFrame(dict(table)).assign(model=model) for model, table in tables.items()]
     return ReliabilityDisplay(pd.concat(rows, ignore_index=True))

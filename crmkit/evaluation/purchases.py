@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from crmkit.displays import BLUE, GREY, INK, ORANGE, PALE, Display, legend
 from crmkit.engine.choose import engine_for
@@ -17,6 +18,8 @@ from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from crmkit.models.purchase_model import PurchaseModel
 
 __all__ = [
     "DecileDisplay",
@@ -66,7 +69,7 @@ class _Cumulative(TrackingDisplay):
         self._lines(ax, "cumulative_actual", "cumulative_expected", "repeat purchases so far")
 
 
-def tracking(model: Any, log: Transactions, split: str | date | None = None) -> TrackingDisplay:
+def tracking(model: PurchaseModel, log: Transactions, split: str | date | None = None) -> TrackingDisplay:
     """Repeat purchases of the members known at ``split``, week by week to the log's end, and what the model expects.
 
     The expectation knows of each member the first purchase only, as in Fader, Hardie & Lee (2005), figures 4 and 5: it is
@@ -134,7 +137,7 @@ def tracking(model: Any, log: Transactions, split: str | date | None = None) -> 
     )
 
 
-def holdout_by_frequency(model: Any, log: Transactions, split: str | date, most: int = 7) -> FrequencyDisplay:
+def holdout_by_frequency(model: PurchaseModel, log: Transactions, split: str | date, most: int = 7) -> FrequencyDisplay:
     """Mean purchases after ``split`` by repeat purchases before it, and what the model expects of the same customers.
 
     Parameters
@@ -175,7 +178,7 @@ class HistoryDisplay(Display):
         legend(ax, loc="best")
 
 
-def visit_history(model: Any, log: Transactions, customer_id: str) -> HistoryDisplay:
+def visit_history(model: PurchaseModel, log: Transactions, customer_id: str) -> HistoryDisplay:
     """P(alive) of one customer at the close of each day since the first purchase, with what was known on that day.
 
     Parameters
@@ -246,7 +249,7 @@ class DecileDisplay(Display):
         legend(ax)
 
 
-def value_deciles(expected: Any, actual: Any = None) -> DecileDisplay:
+def value_deciles(expected: ArrayLike, actual: ArrayLike | None = None) -> DecileDisplay:
     """Customers in ten groups of equal size by expected value, best first.
 
     Parameters

@@ -7,10 +7,10 @@ compared with what happened, beside a baseline that needs no model and knew no m
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pandas as pd
 
@@ -42,10 +42,21 @@ COLUMNS = {
 }
 """Columns of the track record and their types; see `track_record`."""
 
+Record = dict[str, object]
+"""One row of the track record by column, before it has a drift."""
+
+
+class Drift(TypedDict):
+    """Since when answers are worse than they were (a day as text), and by how much."""
+
+    since: str | None
+    by: float | None
+
+
 _USUAL, _DIGITS, _NORMAL = 3, 9, 1.959964
 
 
-def churn_record(published: Path, log: Transactions, day: date, horizon: int) -> dict[str, Any]:
+def churn_record(published: Path, log: Transactions, day: date, horizon: int) -> Record:
     """Probabilities of churn against who bought nothing on the days after.
 
     Parameters
@@ -62,7 +73,7 @@ def churn_record(published: Path, log: Transactions, day: date, horizon: int) ->
     return _probabilities("Churn", text, named, log, day, horizon, published=published, days=log.days)
 
 
-def repurchase_record(published: Path, log: Transactions, day: date, horizon: int, item: str) -> dict[str, Any]:
+def repurchase_record(published: Path, log: Transactions, day: date, horizon: int, item: str) -> Record:
     """Probabilities of buying an item against what was bought on the days after.
 
     Parameters
@@ -80,7 +91,7 @@ def repurchase_record(published: Path, log: Transactions, day: date, horizon: in
 
 def value_record(
     published: Path, log: Transactions, day: date, horizon: int, annual_discount: float, margin: float
-) -> dict[str, Any]:
+) -> Record:
     """Values against what customers brought on the days after, discounted and at the same margin.
 
     Parameters
@@ -109,7 +120,7 @@ def _probabilities(
     horizon: int,
     item: str = "",
     **paths: Path | list[Path],
-) -> dict[str, Any]:
+) -> Record:
     with engine_for(log) as engine:
         tables = {name: engine.parquet(path) for name, path in paths.items()}
         scored = engine.stage(sql_text(text, item=engine.quoted(item), **tables), _window(log, day, horizon))
@@ -128,15 +139,22 @@ def _probabilities(
     return _row(question, day, horizon, n, "log-loss", named, scores, total)
 
 
-def _window(log: Transactions, day: date, horizon: int) -> dict[str, Any]:
+def _window(log: Transactions, day: date, horizon: int) -> dict[str, int]:
     """The days looked at; raises `LeakError` where they are not all observed."""
     log.close_of(day + timedelta(days=horizon))
     return {"as_of": log.close_of(day), "horizon": horizon}
 
 
 def _row(
-    question: str, day: date, horizon: int, n: int, measure: str, baseline: str, scores: Mapping[str, Any], totals: Any
-) -> dict[str, Any]:
+    question: str,
+    day: date,
+    horizon: int,
+    n: int,
+    measure: str,
+    baseline: str,
+    scores: Mapping[str, float],
+    totals: pd.Series,
+) -> Record:
     expected, observed = float(totals["expected"]), float(totals["observed"])
     bias = {"bias_of_total": expected / observed - 1 if observed else math.nan}
     figures = {"expected": expected, "observed": observed, **bias, **scores}
@@ -148,7 +166,7 @@ def _row(
 # -- Over time -------------------------------------------------------------------------------------------------------
 
 
-def track_record(records: list[dict[str, Any]], earlier: pd.DataFrame | None = None) -> pd.DataFrame:
+def track_record(records: Sequence[Record], earlier: pd.DataFrame | None = None) -> pd.DataFrame:
     """The record over time: earlier rows and new ones.
 
     Parameters
@@ -183,7 +201,7 @@ def track_record(records: list[dict[str, Any]], earlier: pd.DataFrame | None = N
     return rows.assign(drift=(skill / before.fillna(1.0) - 1).round(_DIGITS)).astype(COLUMNS)
 
 
-def drift(record: pd.DataFrame, question: str, most: float) -> dict[str, Any]:
+def drift(record: pd.DataFrame, question: str, most: float) -> Drift:
     """Since when a question's answers are worse than they were: the day that began the newest drift above ``most``.
 
     Returns

@@ -10,13 +10,16 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_plus
 
 from crmkit._optional import require
 from crmkit.exceptions import ConfigError, CrmkitError, ExtractError
 from crmkit.ingest.json_lines import write_rows
 from crmkit.ingest.worksheets import cell_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["copy_query", "is_url", "secrets_of", "source_name", "without_password"]
 
@@ -137,7 +140,7 @@ def _copy_adbc(connection: Any, query: str, path: Path, settings: tuple[str, ...
                 writer.write_batch(batch)
 
 
-def _asked(field: Any) -> str:
+def _asked(field: pa.Field) -> str:
     """A column as it is asked for: as text unless its type comes through unchanged."""
     name = '"' + field.name.replace('"', '""') + '"'
     kind = (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode()

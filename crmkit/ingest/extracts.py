@@ -24,6 +24,7 @@ from crmkit.ingest.staging import prepared, relation_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 __all__ = ["Extract", "read_extract"]
 
@@ -201,7 +202,7 @@ def _frame_part(table: Any, reading: Reading) -> Part:
     return Part("dataframe", unique(tuple(map(str, names)), "dataframe"), table=table, reading=reading)
 
 
-def _copied(reader: Any) -> Path:
+def _copied(reader: pa.RecordBatchReader) -> Path:
     """A stream of record batches, which can be read but once, as a file."""
     import pyarrow.parquet as pq
 
@@ -212,7 +213,7 @@ def _copied(reader: Any) -> Path:
     return path
 
 
-def _arrow(table: Any) -> Any:
+def _arrow(table: object) -> pa.Table:
     import pyarrow as pa
 
     try:

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from crmkit.exceptions import ConfigError, ExtractError
 from crmkit.ingest.files import archive_members, decoded, encoding_of, first_lines, kind_of
@@ -82,7 +82,13 @@ def _header_fields(header: str, delimiter: str, source: str) -> list[str]:
         raise ExtractError(f"{source}: the line of column names cannot be read: {error}.") from None
 
 
-def pieces(part: Part, digest: Any = None) -> Iterator[str]:
+class Digest(Protocol):
+    """What adds up a hash, as those of `hashlib` do."""
+
+    def update(self, data: bytes, /) -> None: ...
+
+
+def pieces(part: Part, digest: Digest | None = None) -> Iterator[str]:
     """The text of a part in pieces; its bytes go into ``digest``."""
     assert part.path is not None
     for raw, text in decoded(part.path, part.member, part.encoding, part.reading.encoding):
@@ -91,5 +97,5 @@ def pieces(part: Part, digest: Any = None) -> Iterator[str]:
         yield text
 
 
-def line_pieces(part: Part, digest: Any = None) -> Iterator[str]:
+def line_pieces(part: Part, digest: Digest | None = None) -> Iterator[str]:
     return as_lines(pieces(part, digest))

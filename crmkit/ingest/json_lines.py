@@ -51,7 +51,7 @@ def _is_whole(line: str) -> bool:
     return line.strip().startswith("{") and line.strip().endswith("}")
 
 
-def _object(line: str, decimal: str = ".") -> dict[str, Any] | None:
+def _object(line: str, decimal: str = ".") -> dict[str, object] | None:
     """The object that a line is; none where it is something else, or has a name twice."""
     try:
         found = json.loads(
@@ -66,7 +66,7 @@ def _object(line: str, decimal: str = ".") -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a name twice")

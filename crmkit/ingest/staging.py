@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from crmkit._types import Ints
 from crmkit.engine.base import SqlEngine
@@ -24,6 +24,9 @@ from crmkit.ingest.headers import file_part, line_pieces, pieces
 from crmkit.ingest.json_lines import record_starts, write_json
 from crmkit.ingest.parts import Part, called, changed
 from crmkit.ingest.worksheets import Worksheet, read_sheet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["Fingerprint", "prepared"]
 _CHUNK = 1 << 20
@@ -109,7 +112,7 @@ def _prepared_sheet(part: Part, path: Path) -> tuple[Part, Fingerprint]:
     return replace(part, path=None, kind="table", table=table), content
 
 
-def _sheet_table(sheet: Worksheet, part: Part) -> Any:
+def _sheet_table(sheet: Worksheet, part: Part) -> pa.Table:
     longest = max(map(len, sheet.rows), default=0)
     if longest > len(part.own_columns):
         raise ExtractError(f"{part.name} has rows longer than its line of column names. Name every column.")

@@ -80,7 +80,7 @@ class Worksheet:
         return pa.table(arrays, names=list(columns))
 
 
-def _column(values: list[Any], decimal: str) -> pa.Array:
+def _column(values: list[object], decimal: str) -> pa.Array:
     import pyarrow as pa
 
     kinds = {type(value) for value in values if value is not None}

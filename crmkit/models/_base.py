@@ -65,7 +65,7 @@ class Model(BaseEstimator):  # type: ignore[misc]
             Model.kinds[cls.__name__] = cls
 
     @classmethod
-    def from_parameters(cls, covariance: ArrayLike | None = None, **values: Any) -> Self:
+    def from_parameters(cls, covariance: ArrayLike | None = None, **values: float) -> Self:
         """A model of given parameters, such as a paper's or another program's, ready for use as if it had been fitted.
 
         Parameters

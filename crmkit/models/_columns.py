@@ -6,15 +6,18 @@ import hashlib
 import math
 from collections.abc import Callable
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from crmkit._checks import require_columns
 from crmkit._types import Bools, Floats
 from crmkit.exceptions import ContractError, ModelError
+
+if TYPE_CHECKING:
+    from crmkit._types import Table
 
 Columns = dict[str, Floats]
 Rules = dict[str, Callable[[Columns], Bools]]
@@ -44,12 +47,12 @@ def _is_count(column: Floats) -> Bools:
     return whole
 
 
-def column_names(X: Any) -> list[str]:
+def column_names(X: Table) -> list[str]:
     """The names of a table's columns: pandas, polars or Arrow."""
     return [str(name) for name in getattr(X, "column_names", getattr(X, "columns", ()))]
 
 
-def read_columns(X: Any, names: tuple[str, ...], rules: Rules) -> list[Floats]:
+def read_columns(X: Table, names: tuple[str, ...], rules: Rules) -> list[Floats]:
     """The named columns of a table as float arrays, or one ContractError with everything that is wrong with them."""
     require_columns(X, names, advice="Rename them, or make the table with btyd_summary(log).")
     columns = {name: _floats(X[name], name) for name in names}
@@ -71,7 +74,7 @@ def _floats(column: Any, name: str) -> Floats:
         raise ContractError(f"Column {name!r} does not hold numbers. Turn it into numbers first.") from error
 
 
-def read_weights(sample_weight: Any, n: int) -> Floats | None:
+def read_weights(sample_weight: ArrayLike | None, n: int) -> Floats | None:
     """How many customers each row stands for; None means one."""
     if sample_weight is None:
         return None
@@ -92,7 +95,7 @@ def distinct(*columns: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return cell, first
 
 
-def aligned(values: Floats, X: Any, name: str) -> pd.Series[float]:
+def aligned(values: Floats, X: object, name: str) -> pd.Series[float]:
     """One value per row of X, on its index when X is a pandas table."""
     return pd.Series(values, index=X.index if isinstance(X, pd.DataFrame) else None, name=name)
 
@@ -108,14 +111,14 @@ def per_day(annual_discount: float) -> float:
     return float(np.log1p(check_number("annual_discount", annual_discount)) / DAYS_PER_YEAR)
 
 
-def count_values(n: Any) -> Floats:
+def count_values(n: ArrayLike) -> Floats:
     counts = np.asarray(n)
     if not (np.issubdtype(counts.dtype, np.number) and _is_count(counts.astype(float)).all()):
         raise ModelError(f"n must be a whole number, 0 or more; it is {n!r}.")
     return counts.astype(np.float64)
 
 
-def duration_values(until: Any, n: int) -> Floats:
+def duration_values(until: ArrayLike, n: int) -> Floats:
     times = np.asarray(until, dtype=np.float64)
     if times.shape not in ((), (n,)) or not ((times >= 0) & (times < np.inf)).all():
         raise ModelError(f"until must be one number or {n}, finite and 0 or more; its shape is {times.shape}.")

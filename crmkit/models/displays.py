@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,8 @@ from crmkit.exceptions import ModelError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from crmkit.models.purchase_model import PurchaseModel
 
 __all__ = ["AliveMatrixDisplay", "RepeatDisplay", "alive_matrix", "repeat_purchases"]
 
@@ -34,7 +36,7 @@ class RepeatDisplay(Display):
         legend(ax)
 
 
-def repeat_purchases(model: Any, customers: pd.DataFrame, most: int = 7) -> RepeatDisplay:
+def repeat_purchases(model: PurchaseModel, customers: pd.DataFrame, most: int = 7) -> RepeatDisplay:
     """Customers by how often they repeated, beside the model's probabilities summed over their times observed.
 
     Parameters
@@ -84,7 +86,7 @@ class AliveMatrixDisplay(Display):
         ax.set(xlabel="repeat purchase days", ylabel="recency: days from first to last purchase")
 
 
-def alive_matrix(model: Any, T: int, frequency: int = 30, rows: int = 60) -> AliveMatrixDisplay:
+def alive_matrix(model: PurchaseModel, T: int, frequency: int = 30, rows: int = 60) -> AliveMatrixDisplay:
     """P(alive) of customers first seen ``T`` days ago, for each frequency and recency.
 
     Parameters

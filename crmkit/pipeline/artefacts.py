@@ -6,15 +6,21 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from crmkit._documents import decoded, encoded
 from crmkit.exceptions import ExtractError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from crmkit.engine.frames import SparkFrame
+    from crmkit.transactions.log import Transactions
 
 __all__ = ["Artefact", "document", "link", "load", "save"]
 
@@ -53,13 +59,19 @@ class Artefact:
         )
 
 
-def save(name: str, value: Any, folder: Path, key: str) -> Artefact:
+class Saved(Protocol):
+    """A fitted model."""
+
+    def save(self, path: Path, /) -> Path: ...
+
+
+def save(name: str, value: object, folder: Path, key: str) -> Artefact:
     """Write a value into a run's folder; ``key`` stands for the content of what is too large to be digested."""
     kind = _kind_of(value)
     return _SAVERS[kind](name, value, folder, key)
 
 
-def load(artefact: Artefact, folder: Path) -> Any:
+def load(artefact: Artefact, folder: Path) -> object:
     """The value again, of the kind that was saved.
 
     Raises
@@ -93,7 +105,7 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def digest_of(value: Any) -> str:
+def digest_of(value: object) -> str:
     """Digest of anything that JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -101,7 +113,7 @@ def digest_of(value: Any) -> str:
 # -- Kinds -----------------------------------------------------------------------------------------------------------
 
 
-def _kind_of(value: Any) -> str:
+def _kind_of(value: object) -> str:
     family, name = type(value).__module__.partition(".")[0], type(value).__name__
     if name == "DataFrame":
         return "dataset" if family == "pyspark" else "table"
@@ -116,40 +128,41 @@ def _found(folder: Path, *names: str) -> dict[str, str]:
     return {name: file_hash(folder / name) for name in names}
 
 
-def _save_table(name: str, value: Any, folder: Path, key: str) -> Artefact:
+def _save_table(name: str, value: pd.DataFrame, folder: Path, key: str) -> Artefact:
     file = f"{name}.parquet"
     value.to_parquet(folder / file, index=False)
     files = _found(folder, file)
     return Artefact("table", files, files[file], len(value))
 
 
-def _load_table(artefact: Artefact, folder: Path) -> Any:
+def _load_table(artefact: Artefact, folder: Path) -> pd.DataFrame:
     import pandas as pd
 
     return pd.read_parquet(folder / next(iter(artefact.files)))
 
 
-def _save_dataset(name: str, value: Any, folder: Path, key: str) -> Artefact:
+def _save_dataset(name: str, value: SparkFrame, folder: Path, key: str) -> Artefact:
     import pyarrow.parquet as pq
 
+    from crmkit.engine.spark import write_parquet
+
     path = folder / f"{name}.parquet"
-    value.write.mode("overwrite").parquet(str(path))
+    write_parquet(value, path)
     files = _found(folder, *(str(file.relative_to(folder)) for file in _files_in(path)))
     rows = sum(pq.read_metadata(folder / file).num_rows for file in files if file.endswith(".parquet"))
     return Artefact("dataset", files, digest_of([name, key]), rows, {"folder": path.name})
 
 
-def _load_dataset(artefact: Artefact, folder: Path) -> Any:
-    from crmkit.engine.spark import SparkEngine
+def _load_dataset(artefact: Artefact, folder: Path) -> SparkFrame:
+    from crmkit.engine.spark import read_parquet
 
-    engine = SparkEngine()
-    return engine.table(f"select * from {engine.parquet(folder / artefact.about['folder'])}")
+    return read_parquet(folder / str(artefact.about["folder"]))
 
 
 _IN_STORE = ("line_files", "trip_files")
 
 
-def _save_log(name: str, value: Any, folder: Path, key: str) -> Artefact:
+def _save_log(name: str, value: Transactions, folder: Path, key: str) -> Artefact:
     """A log stays where it is: its own folder, and the files of a store, which never change once they are written."""
     own = [file for file in _files_in(value.folder) if file.suffix == ".parquet"]
     stored = {name: list(map(str, getattr(value, name, ()))) for name in _IN_STORE}
@@ -174,7 +187,7 @@ def _content_of(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
     return _found(folder, *names)
 
 
-def _load_log(artefact: Artefact, folder: Path) -> Any:
+def _load_log(artefact: Artefact, folder: Path) -> Transactions:
     from crmkit.transactions.log import Transactions
 
     about = artefact.about
@@ -188,7 +201,7 @@ def _load_log(artefact: Artefact, folder: Path) -> Any:
     )
 
 
-def _save_model(name: str, value: Any, folder: Path, key: str) -> Artefact:
+def _save_model(name: str, value: Saved, folder: Path, key: str) -> Artefact:
     file = f"models/{name}.json"
     (folder / "models").mkdir(exist_ok=True)
     value.save(folder / file)
@@ -196,7 +209,7 @@ def _save_model(name: str, value: Any, folder: Path, key: str) -> Artefact:
     return Artefact("model", files, files[file], None, {"class": type(value).__name__})
 
 
-def _load_model(artefact: Artefact, folder: Path) -> Any:
+def _load_model(artefact: Artefact, folder: Path) -> object:
     from crmkit.churn.model import load_churn_model
     from crmkit.models import load_model
     from crmkit.repurchase.next_purchase import load_next_purchase
@@ -205,7 +218,7 @@ def _load_model(artefact: Artefact, folder: Path) -> Any:
     return readers.get(artefact.about["class"], load_model)(folder / next(iter(artefact.files)))
 
 
-def _save_document(name: str, value: Any, folder: Path, key: str) -> Artefact:
+def _save_document(name: str, value: object, folder: Path, key: str) -> Artefact:
     file = f"details/{name}.json"
     (folder / "details").mkdir(exist_ok=True)
     (folder / file).write_text(json.dumps(encoded(value), indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -216,11 +229,11 @@ def _save_document(name: str, value: Any, folder: Path, key: str) -> Artefact:
     return Artefact("document", files, files[file], None, {"plain": isinstance(value, Mapping), "blocks": blocks})
 
 
-def _load_document(artefact: Artefact, folder: Path) -> Any:
+def _load_document(artefact: Artefact, folder: Path) -> object:
     return document(folder / next(iter(artefact.files)))
 
 
-def document(file: Path) -> Any:
+def document(file: Path) -> object:
     """What a document holds."""
     return decoded(json.loads(file.read_text(encoding="utf-8")))
 
@@ -244,15 +257,15 @@ def _n_rows(path: Path) -> int | None:
     return int(pq.read_metadata(path).num_rows)
 
 
-def _load_files(artefact: Artefact, folder: Path) -> Any:
-    return folder / artefact.about["path"]
+def _load_files(artefact: Artefact, folder: Path) -> Path:
+    return folder / str(artefact.about["path"])
 
 
 def _files_in(path: Path) -> Iterator[Path]:
     yield from sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
 
-_SAVERS = {
+_SAVERS: dict[str, Callable[[str, Any, Path, str], Artefact]] = {
     "table": _save_table,
     "dataset": _save_dataset,
     "log": _save_log,
@@ -260,7 +273,7 @@ _SAVERS = {
     "document": _save_document,
     "files": _save_files,
 }
-_LOADERS = {
+_LOADERS: dict[str, Callable[[Artefact, Path], object]] = {
     "table": _load_table,
     "dataset": _load_dataset,
     "log": _load_log,

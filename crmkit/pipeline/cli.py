@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from signal import SIG_IGN, SIGTERM, getsignal, signal
 from traceback import extract_tb
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict
 
 import typer
 
@@ -94,7 +94,7 @@ def run(
     Example: crmkit run crmkit.toml --out out/ --as-of 2017-12-31
     Example: crmkit run crmkit.toml --from plan-offers
     """
-    asked: dict[str, Any] = {"start": start, "only": only or (), "fresh": fresh, "backtest": backtest}
+    asked: Asked = {"start": start, "only": only or (), "fresh": fresh, "backtest": backtest}
     if dry_run:
         _plan(config, out, as_of, as_json, asked)
     else:
@@ -170,9 +170,16 @@ def init(
     typer.echo(f"Written: {written}. Confirm its guesses, then: crmkit run {out} --out out/")
 
 
-def _publish(
-    config: Path, out: Path, as_of: datetime | None, as_json: bool, quiet: bool, asked: dict[str, Any]
-) -> None:
+class Asked(TypedDict, total=False):
+    """What `run` and `plan` are asked for beside the files."""
+
+    start: str
+    only: Sequence[str]
+    fresh: bool
+    backtest: bool
+
+
+def _publish(config: Path, out: Path, as_of: datetime | None, as_json: bool, quiet: bool, asked: Asked) -> None:
     from crmkit.pipeline.nightly import run as run_night
 
     with _progress(quiet) as progress:
@@ -180,7 +187,7 @@ def _publish(
     say(_as_json(result) if as_json else _in_words(result))
 
 
-def _plan(config: Path, out: Path, as_of: datetime | None, as_json: bool, asked: dict[str, Any]) -> None:
+def _plan(config: Path, out: Path, as_of: datetime | None, as_json: bool, asked: Asked) -> None:
     from crmkit.pipeline.nightly import plan
 
     decisions = plan(config, out, as_of=as_of.date() if as_of else None, **asked)

@@ -11,7 +11,7 @@ from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args, get_type_hints
 
 from pydantic import BaseModel, Field, ValidationError, create_model, field_validator, model_validator
 
@@ -44,10 +44,14 @@ from crmkit.pipeline.settings import (
 )
 from crmkit.transactions.line_meaning import LineMeaning, stated
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from pydantic_core import ErrorDetails
+
 __all__ = ["Config", "config_of", "read_config"]
 
 
-def _options(kind: type[Any]) -> dict[str, Any]:
+def _options(kind: type[DataclassInstance]) -> dict[str, Any]:
     """The options that a dataclass states, with their types and defaults, as fields of a section."""
     hints = get_type_hints(kind)
     made = {
@@ -79,7 +83,7 @@ class TableSource(_Readable):
 
     @model_validator(mode="before")
     @classmethod
-    def _with_layout(cls, given: Any) -> Any:
+    def _with_layout(cls, given: object) -> object:
         if not isinstance(given, dict) or not isinstance(given.get("layout"), str):
             return given
         ready = settings_of(given["layout"], cls.about)
@@ -200,7 +204,7 @@ class Config(Section):
 
     @field_validator("until", mode="before")
     @classmethod
-    def _a_day(cls, until: Any) -> Any:
+    def _a_day(cls, until: object) -> object:
         """A number would be taken for seconds since 1970."""
         if isinstance(until, int | float):
             raise ValueError(f"{until} is a number, not a day; write it as until = 2017-12-31")
@@ -272,16 +276,16 @@ def read_config(path: str | Path) -> Config:
     return config_of(content, file.name)
 
 
-def config_of(content: Mapping[str, Any], name: str = "configuration") -> Config:
+def config_of(content: Mapping[str, object], name: str = "configuration") -> Config:
     """Check a configuration that is a mapping already; errors as in `read_config`."""
     try:
         return Config.model_validate(dict(content))
     except ValidationError as error:
-        faults = "\n".join(f"  {_fault(dict(fault))}" for fault in error.errors())
+        faults = "\n".join(f"  {_fault(fault)}" for fault in error.errors())
         raise ConfigError(f"{name}:\n{faults}") from None
 
 
-def _fault(fault: dict[str, Any]) -> str:
+def _fault(fault: ErrorDetails) -> str:
     place = [str(step) for step in fault["loc"]]
     if fault["type"] != "extra_forbidden":
         return ": ".join(filter(None, (".".join(place), fault["msg"].removeprefix("Value error, "))))

@@ -148,7 +148,7 @@ class Decider:
         return ", ".join(key.differences(known[0].key)) or known[0].failed or "its files are gone or changed"
 
 
-def _plain(setting: Any) -> Any:
+def _plain(setting: object) -> object:
     """A section as it enters a key: without what only says when something is done anew."""
     if isinstance(setting, Mapping):
         return {name: _plain(one) for name, one in setting.items()}

@@ -36,7 +36,7 @@ def package_digest() -> str:
     return digest_of([[str(file.relative_to(_HOME)), file_hash(file)] for file in files])
 
 
-def code_digest(work: Callable[..., Any]) -> str:
+def code_digest(work: Callable[..., object]) -> str:
     """Of a function's own text, of all of crmkit that its file imports, directly or not, and of the versions.
 
     Functions from elsewhere count with their whole file.

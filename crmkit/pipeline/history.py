@@ -15,6 +15,7 @@ from crmkit.pipeline.artefacts import file_hash
 if TYPE_CHECKING:
     import pandas as pd
 
+    from crmkit.pipeline.settings import Value
     from crmkit.segments.migration import Migration
     from crmkit.segments.tiers import ValueTiers
 
@@ -115,7 +116,7 @@ class Previous:
         """Read it from a published run."""
         return cls(run.day, run.manifest["settings"]["value"], run.table("customers", _KEPT).set_index("customer_id"))
 
-    def valued_by(self, value: Any) -> bool:
+    def valued_by(self, value: Value) -> bool:
         """Whether its values were made under the same terms."""
         now = value.model_dump(mode="json")
         return all(self.value.get(name) == now[name] for name in _VALUED)

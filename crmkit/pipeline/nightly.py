@@ -89,7 +89,7 @@ class _Tables(Mapping[str, "pd.DataFrame"]):
 
 
 def run(
-    config: str | Path | Mapping[str, Any] | Config,
+    config: str | Path | Mapping[str, object] | Config,
     out: str | Path = "out",
     *,
     as_of: str | date | None = None,
@@ -152,7 +152,7 @@ def run(
 
 
 def plan(
-    config: str | Path | Mapping[str, Any] | Config,
+    config: str | Path | Mapping[str, object] | Config,
     out: str | Path = "out",
     *,
     as_of: str | date | None = None,
@@ -272,7 +272,7 @@ def _newest_first(folders: Iterable[Path]) -> list[Path]:
 
 @contextmanager
 def _prepared(
-    config: str | Path | Mapping[str, Any] | Config,
+    config: str | Path | Mapping[str, object] | Config,
     out: Path,
     as_of: str | date | None,
     home: str | Path | None,

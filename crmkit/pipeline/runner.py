@@ -185,7 +185,7 @@ class Runner:
                 raise
             return {}, f"The stage {step.name} failed: {error}"
 
-    def _value(self, name: str) -> Any:
+    def _value(self, name: str) -> object:
         """An input as the stage gets it: always as it was saved, so that a resumed run sees what a whole one sees."""
         if name == "notes":
             return list(self.notes)

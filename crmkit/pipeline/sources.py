@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from crmkit.exceptions import ConfigError, ExtractError
 from crmkit.ingest.extracts import Extract, read_extract
@@ -90,7 +90,7 @@ class Delivery:
         return found
 
 
-def _given(value: Any) -> Callable[[], Any]:
+def _given(value: object) -> Callable[[], object]:
     return lambda: value
 
 

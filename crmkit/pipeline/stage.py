@@ -12,6 +12,9 @@ from crmkit.exceptions import ConfigError
 __all__ = ["Source", "Stage", "check_order", "stage"]
 
 
+Work = Callable[..., Mapping[str, object] | None]
+
+
 @dataclass(frozen=True)
 class Stage:
     """One step of a run; made by `stage` from a function.
@@ -43,12 +46,12 @@ class Stage:
     optional_inputs: tuple[str, ...]
     settings: tuple[str, ...]
     outputs: tuple[str, ...]
-    work: Callable[..., Mapping[str, object] | None]
+    work: Work
     max_age: str = ""
     ages: tuple[str, ...] = ()
     may_fail: bool = False
 
-    def __call__(self, *inputs: Any, **more: Any) -> Any:
+    def __call__(self, *inputs: object, **more: object) -> Mapping[str, object] | None:
         return self.work(*inputs, **more)
 
     @property
@@ -67,7 +70,7 @@ class Source:
 
 def stage(
     *outputs: str, max_age: str = "", ages: Sequence[str] = (), may_fail: bool = False
-) -> Callable[[Callable[..., Any]], Stage]:
+) -> Callable[[Work], Stage]:
     """Make a stage of a function: its parameters are the inputs, keyword-only ones the settings, its name the stage's.
 
     Parameters
@@ -87,7 +90,7 @@ def stage(
     ('find-birthdays', ('members',), ('offers',), ('lists',))
     """
 
-    def made(work: Callable[..., Any]) -> Stage:
+    def made(work: Work) -> Stage:
         parameters = inspect.signature(work).parameters.values()
         named = [one for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
         needed = tuple(one.name for one in named if one.default is one.empty)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ from crmkit.engine.choose import engine_for
 from crmkit.engine.frames import to_pandas
 from crmkit.exceptions import ConfigError, LeakError
 from crmkit.transactions.log import Transactions, check_item
+
+if TYPE_CHECKING:
+    from crmkit._types import Bools
 
 __all__ = ["STAGES", "life_cycle", "relative_slope"]
 
@@ -173,7 +177,7 @@ def _curves(curve: pd.DataFrame, n: int) -> tuple[list[str], Ints, Floats, Float
     return list(names), first, sales, items
 
 
-def _evidence(table: pd.DataFrame, cases: list[Any], min_items: int) -> list[str]:
+def _evidence(table: pd.DataFrame, cases: Sequence[Bools], min_items: int) -> list[str]:
     line = [
         f"{100 * slope:+.1f} % of a mean run in each 28 days ({100 * low:+.1f} to {100 * high:+.1f})"
         for slope, low, high in zip(table["slope"], table["slope_low"], table["slope_high"], strict=True)

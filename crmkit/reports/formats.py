@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, SupportsFloat
 
 import pandas as pd
 
@@ -85,7 +85,7 @@ def in_html(kind: str, value: Any) -> str:
     return money(value, "") if kind == "number" and value != round(value) else number(value)
 
 
-def number(value: Any) -> str:
+def number(value: SupportsFloat) -> str:
     """A number as one reads it: more digits where it is small.
 
     >>> number(2), number(0.1234), number(12.345), number(123456.7)
@@ -97,7 +97,7 @@ def number(value: Any) -> str:
     return f"{found:,.2f}" if abs(found) >= 10 else f"{found:,.3f}"
 
 
-def money(value: Any, currency: str) -> str:
+def money(value: SupportsFloat, currency: str) -> str:
     """An amount in words; cents where it is small.
 
     >>> money(4500.4, "USD"), money(12.5, "USD"), money(3, "")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from crmkit import __version__
 from crmkit.displays import Display
 from crmkit.reports.block import Block, Table
 from crmkit.reports.formats import in_html, kind_of, label
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 __all__ = ["page"]
 
@@ -42,7 +45,7 @@ def page(title: str, subtitle: str, cards: Sequence[tuple[str, str]], blocks: Se
     )  # fmt: skip
 
 
-def _block(block: Block) -> dict[str, Any]:
+def _block(block: Block) -> dict[str, object]:
     return {
         "topic": block.topic if block.topic != block.title else "",
         "title": block.title,
@@ -66,7 +69,7 @@ def _cells(table: Table) -> _Cells:
     return _Cells(table.caption, head, rows)
 
 
-def _svg(display: Display) -> Any:
+def _svg(display: Display) -> Markup:
     """The figure as inline SVG; equal numbers give equal bytes."""
     import matplotlib
     from markupsafe import Markup

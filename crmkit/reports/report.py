@@ -64,7 +64,7 @@ class Report:
     cards: list[tuple[str, str]] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
 
-    def add(self, name: str, *tables: Any, **options: Any) -> Self:
+    def add(self, name: str, *tables: Any, **options: object) -> Self:
         """Add a block by its name.
 
         Parameters

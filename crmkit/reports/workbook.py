@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -15,6 +15,10 @@ from crmkit import __version__
 from crmkit._atomic import replacing
 from crmkit.reports.block import Block, Table
 from crmkit.reports.formats import EXCEL, kind_of, label
+
+if TYPE_CHECKING:
+    from xlsxwriter.workbook import Workbook
+    from xlsxwriter.worksheet import Worksheet
 
 __all__ = ["write_workbook"]
 
@@ -62,7 +66,7 @@ def write_workbook(
 class _Sheets:
     """Sheets of a workbook, their formats and their names."""
 
-    def __init__(self, book: Any) -> None:
+    def __init__(self, book: Workbook) -> None:
         self._book = book
         self._names: set[str] = set()
         self._cell = {kind: book.add_format({"num_format": code}) for kind, code in EXCEL.items()}
@@ -110,7 +114,7 @@ class _Sheets:
         sheet.fit_to_pages(1, 0)
         sheet.repeat_rows(_HEAD)
 
-    def _write(self, sheet: Any, row: int, column: int, kind: str, value: Any) -> None:
+    def _write(self, sheet: Worksheet, row: int, column: int, kind: str, value: Any) -> None:
         if pd.isna(value):
             return
         if kind == "date":
@@ -120,7 +124,7 @@ class _Sheets:
         else:
             sheet.write_number(row, column, float(value), self._cell[kind])
 
-    def _sheet(self, topic: str) -> Any:
+    def _sheet(self, topic: str) -> Worksheet:
         """A sheet under a name that a workbook can take, and that no other has."""
         name = _sheet_name(topic)
         number = 1

@@ -76,7 +76,7 @@ def _rivals(model: NextPurchase, log: Transactions, origin: date, ahead: int, ba
     )
 
 
-def _by_frequency_of_purchase(state: pd.DataFrame, past: pd.DataFrame, ahead: int) -> Any:
+def _by_frequency_of_purchase(state: pd.DataFrame, past: pd.DataFrame, ahead: int) -> pd.Series[float]:
     """The ranking of P-TopFreq as a probability: the share bought a horizon before, among pairs bought as often."""
     often, before = (timing_baselines.p_topfreq(table).clip(max=OFTEN) for table in (state, past))
     rates = (past["wait"] <= ahead).groupby(before).agg(["sum", "size"])

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from crmkit._atomic import replacing
 from crmkit._documents import decoded, encoded
@@ -26,7 +25,7 @@ def write(model: object, path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def read(path: str | os.PathLike[str]) -> Any:
+def read(path: str | os.PathLike[str]) -> object:
     """What a document holds; one that was changed after it was saved is refused before it is parsed."""
     name = os.fspath(path)
     try:

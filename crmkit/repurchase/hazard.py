@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,9 @@ from crmkit.repurchase import _hazard_math as hazard
 from crmkit.repurchase.features import LAYERS, needs, summaries, themes
 from crmkit.repurchase.rates import RepurchaseRate, Waiting, feature_matrix, series
 from crmkit.repurchase.trip_share import TripShare
+
+if TYPE_CHECKING:
+    pass
 
 __all__ = ["BoostedHazard", "WeeklyHazard"]
 
@@ -88,7 +91,7 @@ class WeeklyHazard(Waiting):
         whole, few = (hazard.fit_weekly_hazard(table, at_risk, bought) for table in (z, z[:, rates]))
         self.curves_[name] = whole.drawn_to(few, rates, _OF_RATES)
 
-    def weekly_survival(self, pairs: Any, weeks: int = hazard.WEEKS) -> Floats:
+    def weekly_survival(self, pairs: pd.DataFrame, weeks: int = hazard.WEEKS) -> Floats:
         """P(no purchase by the end of week 0, 1, …), shape (n, weeks + 1)."""
         check_is_fitted(self, "curves_")
         survival = np.empty((len(pairs), weeks + 1))
@@ -115,7 +118,7 @@ class WeeklyHazard(Waiting):
     def _logits(self, name: str, z: Floats, weeks: int) -> Floats:
         return self.curves_[name].rescaled(*self.scales_[name]).logits(z, weeks)
 
-    def closed_form(self, pairs: Any, weeks: int = hazard.WEEKS) -> Floats:
+    def closed_form(self, pairs: pd.DataFrame, weeks: int = hazard.WEEKS) -> Floats:
         """P(no purchase by the end of week 0, 1, …) without past days: the geometric mean of the answers of ``rates`` and
         ``shares``, whose hazards are so averaged; better than either.
         """
@@ -123,7 +126,7 @@ class WeeklyHazard(Waiting):
         mean: Floats = np.sqrt(both)
         return mean
 
-    def probability_stopped(self, pairs: Any, weekly: Floats | None = None) -> pd.Series[float]:
+    def probability_stopped(self, pairs: pd.DataFrame, weekly: Floats | None = None) -> pd.Series[float]:
         """P(the customer has stopped buying the item): P(no purchase within 84 days), times the part of it that ``rates``
         lays on having stopped and not on waiting longer. ``weekly`` is the answer of `weekly_survival`, when it is there.
         """
@@ -206,7 +209,7 @@ def _chunks(pairs: pd.DataFrame) -> Iterator[tuple[slice, pd.DataFrame]]:
         yield rows, part.assign(item=part["item"].astype("category"))
 
 
-def _strata(pairs: Any) -> Iterator[tuple[str, Ints]]:
+def _strata(pairs: pd.DataFrame) -> Iterator[tuple[str, Ints]]:
     """Row numbers of the pairs bought on one or two days, and of the others."""
     regular = np.asarray(pairs["frequency"]) >= 2
     for name, members in (("new", ~regular), ("regular", regular)):

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,6 +26,9 @@ from crmkit.repurchase.rates import RepurchaseRate
 from crmkit.repurchase.trip_share import TripShare
 from crmkit.summaries.items import item_panel, item_state, n_pairs, purchase_days
 from crmkit.transactions.log import Transactions
+
+if TYPE_CHECKING:
+    from crmkit._types import Floats, Ints
 
 __all__ = ["Explanation", "NextPurchase", "load_next_purchase"]
 
@@ -129,7 +133,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         self.new_items_ = new_items(today)
         return self
 
-    def predict(self, log: Transactions, as_of: str | date | None = None, horizon: int = 14) -> Any:
+    def predict(self, log: Transactions, as_of: str | date | None = None, horizon: int = 14) -> pd.DataFrame:
         """One row per customer and item bought before.
 
         Returns
@@ -147,7 +151,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         kinds = _ANSWERS.format(item=self.item)
         return map_rows(state, partial(self._answers, close=_date(log, as_of), horizon=horizon), kinds)
 
-    def predict_distribution(self, log: Transactions, as_of: str | date | None = None) -> Any:
+    def predict_distribution(self, log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:
         """P(bought by the close of day as_of + 1, …, as_of + 84), one row per customer and item bought before.
 
         Returns
@@ -373,7 +377,7 @@ def _reasons(state: pd.DataFrame) -> pd.Series[str]:
     return pd.Series(often + every + last, dtype="str")
 
 
-def _in_words(values: Any, words: Callable[[int], str]) -> Any:
+def _in_words(values: Floats | Ints, words: Callable[[int], str]) -> NDArray[np.object_]:
     """Whole numbers as text, said once for each number that there is."""
     place, numbers = pd.factorize(values)
     return np.array([words(int(number)) for number in numbers], dtype=object)[place]

@@ -7,7 +7,7 @@ answers of both among its summaries. Each gives P(no purchase by the end of week
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from crmkit.exceptions import ContractError, ModelError
 from crmkit.repurchase import _hazard_math as hazard
 from crmkit.repurchase import _rates_math as gap
 
+if TYPE_CHECKING:
+    from crmkit._types import Table
+
 __all__ = ["RepurchaseRate"]
 _DAYS = ("frequency", "recency", "T")
 
@@ -28,19 +31,19 @@ class Waiting(BaseEstimator, ABC):  # type: ignore[misc]
     """What follows from P(no purchase by the end of each week), which a model gives as ``weekly_survival``."""
 
     @abstractmethod
-    def weekly_survival(self, pairs: Any, weeks: int = hazard.WEEKS) -> Floats:
+    def weekly_survival(self, pairs: pd.DataFrame, weeks: int = hazard.WEEKS) -> Floats:
         """P(no purchase by the end of each week), shape (n, weeks)."""
 
-    def probability_of_purchase(self, pairs: Any, horizon: int) -> pd.Series[float]:
+    def probability_of_purchase(self, pairs: pd.DataFrame, horizon: int) -> pd.Series[float]:
         """P(at least one purchase within ``horizon`` days, at most 84)."""
         weeks = min(hazard.WEEKS, -(-int(horizon) // 7))
         return series(1 - hazard.day_survival(self.weekly_survival(pairs, weeks), horizon), pairs, "p_purchase")
 
-    def quantile(self, pairs: Any, share: float) -> pd.Series[float]:
+    def quantile(self, pairs: pd.DataFrame, share: float) -> pd.Series[float]:
         """Day by which the pair has bought with probability ``share``; missing when that is beyond 84 days."""
         return series(hazard.quantile_day(self.weekly_survival(pairs), share), pairs, f"day_{round(100 * share)}")
 
-    def expected_day(self, pairs: Any) -> pd.Series[float]:
+    def expected_day(self, pairs: pd.DataFrame) -> pd.Series[float]:
         """Expected day of the next purchase, given that it comes within 84 days."""
         return series(hazard.mean_day(self.weekly_survival(pairs)), pairs, "expected_day")
 
@@ -73,7 +76,7 @@ class RepurchaseRate(Waiting):
     [0.56, 0.56, 0.26]
     """
 
-    def fit(self, pairs: Any, y: object = None) -> Self:
+    def fit(self, pairs: Table, y: object = None) -> Self:
         """Fit the priors.
 
         Raises
@@ -96,7 +99,7 @@ class RepurchaseRate(Waiting):
         self.n_features_in_ = 1 + len(_DAYS)
         return self
 
-    def logits(self, pairs: Any) -> tuple[Floats, Floats, Floats]:
+    def logits(self, pairs: Table) -> tuple[Floats, Floats, Floats]:
         """ln purchases a day of a pair that has not stopped, the same of the item's pairs at first, and ln odds of having
         stopped.
         """
@@ -104,18 +107,18 @@ class RepurchaseRate(Waiting):
         stopped = gap.stop_log_odds(r, alpha, x, t_x, T, weights)
         return np.log(r + x) - np.log(alpha + T), np.log(r) - np.log(alpha), stopped
 
-    def probability_stopped(self, pairs: Any) -> pd.Series[float]:
+    def probability_stopped(self, pairs: Table) -> pd.Series[float]:
         """P(the customer has stopped buying the item), in [0, 1]."""
         return series(_sigmoid(self.logits(pairs)[2]), pairs, "p_stopped")
 
-    def weekly_survival(self, pairs: Any, weeks: int = hazard.WEEKS) -> Floats:
+    def weekly_survival(self, pairs: Table, weeks: int = hazard.WEEKS) -> Floats:
         """P(no purchase by the end of week 0, 1, …), shape (n, weeks + 1)."""
         r, alpha, x, t_x, T, weights = self._read(pairs)
         stopped = _sigmoid(gap.stop_log_odds(r, alpha, x, t_x, T, weights))
         bought = [gap.purchase_probability(r, alpha, x, T, 7.0 * week) for week in range(weeks + 1)]
         return 1 - (1 - stopped)[:, None] * np.column_stack(bought)
 
-    def _read(self, pairs: Any) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
+    def _read(self, pairs: Table) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
         check_is_fitted(self, "priors_")
         place = place_in(self.priors_["item"], item_codes(pairs))
         r, alpha = (np.append(self.priors_[name].to_numpy(), self.pooled_[name]) for name in ("r", "alpha"))
@@ -127,7 +130,7 @@ class RepurchaseRate(Waiting):
 _MADE = "Make it with item_state(log, by=…)."
 
 
-def item_codes(pairs: Any) -> Any:
+def item_codes(pairs: Table) -> Any:
     require_columns(pairs, ["item"], advice=_MADE)
     return pairs["item"]
 
@@ -146,7 +149,7 @@ def place_in(known: pd.Series, item: Any) -> Ints:
     return np.asarray(pd.Index(known).get_indexer(pd.Index(item)))
 
 
-def feature_matrix(pairs: Any, names: tuple[str, ...]) -> list[Floats]:
+def feature_matrix(pairs: Table, names: tuple[str, ...]) -> list[Floats]:
     require_columns(pairs, names, advice=_MADE)
     columns = {name: np.asarray(pairs[name], dtype=np.float64) for name in names}
     sound = np.asarray(pd.notna(pairs["item"]))
@@ -168,5 +171,5 @@ def _sigmoid(log_odds: Floats) -> Floats:
     return p
 
 
-def series(values: Floats, pairs: Any, name: str) -> pd.Series[float]:
+def series(values: Floats, pairs: Table, name: str) -> pd.Series[float]:
     return pd.Series(values, index=pairs.index if isinstance(pairs, pd.DataFrame) else None, name=name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,9 @@ from crmkit._types import Floats
 from crmkit.repurchase import _hazard_math as hazard
 from crmkit.repurchase import _trip_share_math as trip
 from crmkit.repurchase.rates import Waiting, feature_matrix, item_codes, place_in, sample_of
+
+if TYPE_CHECKING:
+    from crmkit._types import Table
 
 __all__ = ["TripShare"]
 _TRIPS = ("T", "decayed_250", "visits_decayed_since_first", "visits_decayed_60", "visit_T", "n_items")
@@ -34,7 +37,7 @@ class TripShare(Waiting):
         a and b over all items.
     """
 
-    def fit(self, pairs: Any, y: object = None) -> Self:
+    def fit(self, pairs: Table, y: object = None) -> Self:
         """Fit the priors, by likelihood; those of an item are shrunk to those of all."""
         item, (T, decayed, trips, came, since, n_items) = sample_of(item_codes(pairs)), feature_matrix(pairs, _TRIPS)
         shape, rate = trip.fit_gamma_counts(*_repeats(came, since), 1 / np.maximum(n_items, 1))
@@ -50,7 +53,7 @@ class TripShare(Waiting):
         self.n_features_in_ = 1 + len(_TRIPS)
         return self
 
-    def purchase_rate(self, pairs: Any) -> trip.GammaRate:
+    def purchase_rate(self, pairs: Table) -> trip.GammaRate:
         """The pair's purchases a day, as a gamma distribution."""
         check_is_fitted(self, "priors_")
         place = place_in(self.priors_["item"], item_codes(pairs))
@@ -62,7 +65,7 @@ class TripShare(Waiting):
         bought = np.clip(decayed - np.exp(-T / 250), 0, trips)
         return trip.purchase_rate(members, a + bought, b + trips - bought)
 
-    def weekly_survival(self, pairs: Any, weeks: int = hazard.WEEKS) -> Floats:
+    def weekly_survival(self, pairs: Table, weeks: int = hazard.WEEKS) -> Floats:
         """P(no purchase by the end of week 0, 1, …), shape (n, weeks + 1)."""
         rate = self.purchase_rate(pairs)
         return np.column_stack([trip.waits_longer(rate, 7.0 * week) for week in range(weeks + 1)])

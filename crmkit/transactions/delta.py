@@ -27,6 +27,8 @@ from crmkit.exceptions import PublishError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from crmkit._types import Json
+
 __all__ = ["DeltaFile", "DeltaTable", "TableVersion", "digest_of"]
 
 SMALL = 32 * 2**20
@@ -220,7 +222,7 @@ class DeltaTable:
         held: TableVersion,
         added: Iterable[DeltaFile],
         removed: Iterable[DeltaFile],
-        note: Mapping[str, Any],
+        note: Mapping[str, object],
         merged: bool = False,
     ) -> int:
         """Replace files of the newest version in one step and return the new one; ``merged``: the rows stay the same.
@@ -307,7 +309,7 @@ def _file_of(action: Mapping[str, Any]) -> DeltaFile:
     )
 
 
-def _note_of(table: Any) -> dict[str, Any]:
+def _note_of(table: Any) -> dict[str, Json]:
     """What the newest commit of ours says; only maintenance by others may have followed it."""
     for commit in table.history(20):
         if _NOTE in commit:
@@ -318,7 +320,7 @@ def _note_of(table: Any) -> dict[str, Any]:
     return {}
 
 
-def _statistics(footer: Any) -> tuple[tuple[int | None, int | None], dict[str, int]]:
+def _statistics(footer: pq.FileMetaData) -> tuple[tuple[int | None, int | None], dict[str, int]]:
     """Smallest and largest day, and missing values by column, of a Parquet file."""
     groups = [footer.row_group(place) for place in range(footer.num_row_groups)]
     nulls: dict[str, int] = {}

@@ -16,7 +16,7 @@ Score = Callable[[Any, Any], float]
 EPS = float(np.finfo(np.float64).eps)
 
 
-def or_missing(statistic: Callable[[Any], Any], rows: Ints) -> Any:
+def or_missing(statistic: Callable[[Ints], ArrayLike], rows: Ints) -> ArrayLike:
     try:
         return statistic(rows)
     except ModelError:

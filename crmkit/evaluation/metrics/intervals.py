@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike
 from crmkit._types import Floats, Interval
 from crmkit.evaluation.metrics._inputs import Score, checked, group_codes, or_missing, score_columns, vector
 from crmkit.exceptions import ConfigError, ModelError
+
+if TYPE_CHECKING:
+    from crmkit._types import Ints
 
 __all__ = ["bootstrap_draws", "bootstrap_interval", "jeffreys_share", "loss_difference", "paired_difference"]
 
@@ -154,7 +157,7 @@ def loss_difference(
 
 
 def bootstrap_draws(
-    statistic: Callable[[Any], Any], n_rows: int, groups: ArrayLike | None = None, n: int = 200, seed: int = 0
+    statistic: Callable[[Ints], ArrayLike], n_rows: int, groups: ArrayLike | None = None, n: int = 200, seed: int = 0
 ) -> Floats:
     """``statistic(rows)`` of ``n`` draws of row numbers with replacement, whole groups where ``groups`` is given.
 
@@ -195,7 +198,7 @@ def bootstrap_draws(
 
 
 def _bootstrap(
-    statistic: Callable[[Any], float], n_rows: int, groups: ArrayLike | None, n: int, seed: int, level: float
+    statistic: Callable[[Ints | slice], float], n_rows: int, groups: ArrayLike | None, n: int, seed: int, level: float
 ) -> Interval:
     if not 0 < level < 1:
         raise ConfigError(f"n must be at least 1 and level between 0 and 1, got n={n}, level={level}.")

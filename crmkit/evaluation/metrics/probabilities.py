@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from crmkit.evaluation.metrics._inputs import EPS, checked, from_zero, levels, outcomes, positive_total
 from crmkit.evaluation.metrics._inputs import outcomes as _outcomes
 from crmkit.exceptions import ConfigError, ContractError, ModelError
+
+if TYPE_CHECKING:
+    from crmkit._types import Floats, Ints
 
 __all__ = [
     "average_precision",
@@ -68,7 +71,7 @@ def calibration_error(y: ArrayLike, p: ArrayLike, n_bins: int = 10) -> float:
     return float(np.average(gap, weights=table["count"]))
 
 
-def reliability_table(y: ArrayLike, p: ArrayLike, n_bins: int = 10) -> dict[str, NDArray[Any]]:
+def reliability_table(y: ArrayLike, p: ArrayLike, n_bins: int = 10) -> dict[str, Floats | Ints]:
     """Predicted against observed rates in equal-count bins, lowest predictions first.
 
     Bins differ by at most one row; fewer than ``n_bins`` rows make one bin each. Where a bin boundary falls among equal

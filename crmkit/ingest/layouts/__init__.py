@@ -9,9 +9,12 @@ import tomllib
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crmkit.exceptions import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 __all__ = ["layout", "layouts", "settings_of"]
 
@@ -76,5 +79,5 @@ def _content(name: str) -> dict[str, Any]:
     return tomllib.loads(known[name].read_text(encoding="utf-8"))
 
 
-def _files() -> list[Any]:
+def _files() -> list[Traversable]:
     return list(resources.files("crmkit").joinpath("ingest", "layouts").iterdir())

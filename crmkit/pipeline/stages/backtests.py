@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -18,16 +19,19 @@ from crmkit.reports.blocks.backtests import churn_targeting
 from crmkit.repurchase.next_purchase import NextPurchase
 from crmkit.transactions.log import Transactions
 
+if TYPE_CHECKING:
+    from crmkit.pipeline.settings import Churn, Repurchase, Value
+
 
 @stage("value_backtest", "value_check", max_age="backtests.max_age", ages=["log"], may_fail=True)
-def backtest_value(log: Transactions, value_choice: Any, *, value: Any) -> dict[str, Any]:
+def backtest_value(log: Transactions, value_choice: Mapping[str, str], *, value: Value) -> dict[str, object]:
     """Lifetime value at past origins."""
     check = backtest(unfitted(value, value_choice["name"]), log)
     return {"value_backtest": _figures(check), "value_check": backtest_block(check)}
 
 
 @stage("churn_backtest", "churn_checks", max_age="backtests.max_age", ages=["log", "service"], may_fail=True)
-def backtest_churn(log: Transactions, service: pd.DataFrame | None = None, *, churn: Any) -> dict[str, Any]:
+def backtest_churn(log: Transactions, service: pd.DataFrame | None = None, *, churn: Churn) -> dict[str, object]:
     """Churn at past origins."""
     more: dict[str, Any] = {} if service is None else {"service": ServiceRecords(service)}
     check = backtest(ChurnModel(churn.horizon), log, **more)
@@ -38,7 +42,7 @@ def backtest_churn(log: Transactions, service: pd.DataFrame | None = None, *, ch
 
 
 @stage("repurchase_backtest", "repurchase_check", max_age="backtests.max_age", ages=["log"], may_fail=True)
-def backtest_repurchase(log: Transactions, *, repurchase: Any) -> dict[str, Any]:
+def backtest_repurchase(log: Transactions, *, repurchase: Repurchase) -> dict[str, object]:
     """The next purchase at past origins."""
     by = item_of(log, repurchase)
     if by is None:
@@ -47,7 +51,7 @@ def backtest_repurchase(log: Transactions, *, repurchase: Any) -> dict[str, Any]
     return {"repurchase_backtest": _figures(check), "repurchase_check": backtest_block(check)}
 
 
-def _figures(check: Backtest) -> dict[str, Any]:
+def _figures(check: Backtest) -> dict[str, object]:
     """A backtest for ``run.json``; a score that cannot be had from these rows is null."""
     scores = {
         str(model): {str(name): round(float(value), 6) if pd.notna(value) else None for name, value in row.items()}

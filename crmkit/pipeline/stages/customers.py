@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -25,9 +26,13 @@ from crmkit.segments.tiers import ValueTiers
 from crmkit.summaries.customers import btyd_summary, rfm_table, weekly_spend
 from crmkit.transactions.log import Transactions
 
+if TYPE_CHECKING:
+    from crmkit.models.purchase_model import PurchaseModel
+    from crmkit.pipeline.settings import Churn, Thresholds, Value, WinBack
+
 
 @stage("customer_summary")
-def summarise(log: Transactions) -> dict[str, Any]:
+def summarise(log: Transactions) -> dict[str, object]:
     """What each customer has done up to the run date."""
     customers = btyd_summary(log)
     if not len(customers):
@@ -37,7 +42,7 @@ def summarise(log: Transactions) -> dict[str, Any]:
 
 
 @stage("value_choice", "model_comparison", max_age="backtests.max_age", ages=["log"])
-def choose_value_model(log: Transactions, *, value: Any) -> dict[str, Any]:
+def choose_value_model(log: Transactions, *, value: Value) -> dict[str, object]:
     """The purchase model that did best at earlier origins, where [value] model is "auto"."""
     if value.model != "auto":
         return {"value_choice": {"name": value.model, "why": ""}}
@@ -48,27 +53,27 @@ def choose_value_model(log: Transactions, *, value: Any) -> dict[str, Any]:
     }
 
 
-def _purchase_models() -> dict[str, Any]:
+def _purchase_models() -> dict[str, PurchaseModel]:
     """Candidates from which a value can be made."""
     return {name: one for name, one in default_candidates().items() if hasattr(one, "discounted_purchases")}
 
 
 @stage("value_model", max_age="value.refit_every", ages=["customer_summary"])
 def fit_value(
-    customer_summary: pd.DataFrame, value_choice: Any, value_drift: Any = None, *, value: Any
-) -> dict[str, Any]:
+    customer_summary: pd.DataFrame, value_choice: Mapping[str, str], value_drift: object = None, *, value: Value
+) -> dict[str, object]:
     """The model of lifetime value; fitted again when its scores drift."""
     return {"value_model": unfitted(value, value_choice["name"]).fit(customer_summary)}
 
 
-def unfitted(value: Any, model: str) -> CustomerLifetimeValue:
+def unfitted(value: Value, model: str) -> CustomerLifetimeValue:
     """The model that [value] asks for, not fitted."""
     terms = {"horizon": value.horizon, "annual_discount": value.annual_discount, "margin": value.margin}
     return CustomerLifetimeValue(_purchase_models()[model], GammaGamma(), **terms)
 
 
 @stage("customer_values")
-def score_value(customer_summary: pd.DataFrame, value_model: CustomerLifetimeValue) -> dict[str, Any]:
+def score_value(customer_summary: pd.DataFrame, value_model: CustomerLifetimeValue) -> dict[str, object]:
     """What each customer is expected to be worth."""
     purchases = value_model.purchases_
     return {
@@ -82,8 +87,8 @@ def score_value(customer_summary: pd.DataFrame, value_model: CustomerLifetimeVal
 
 @stage("churn_model", max_age="churn.refit_every", ages=["log", "service"])
 def fit_churn(
-    log: Transactions, service: pd.DataFrame | None = None, churn_drift: Any = None, *, churn: Any
-) -> dict[str, Any]:
+    log: Transactions, service: pd.DataFrame | None = None, churn_drift: object = None, *, churn: Churn
+) -> dict[str, object]:
     """The model of who will not buy within the horizon; fitted again when its scores drift."""
     return {"churn_model": ChurnModel(churn.horizon).fit(log, service=_records(service))}
 
@@ -93,15 +98,15 @@ def _records(service: pd.DataFrame | None) -> ServiceRecords | None:
 
 
 @stage("customer_risks")
-def score_churn(log: Transactions, churn_model: ChurnModel, service: pd.DataFrame | None = None) -> dict[str, Any]:
+def score_churn(log: Transactions, churn_model: ChurnModel, service: pd.DataFrame | None = None) -> dict[str, object]:
     """Each customer's risk, the money at stake, and why."""
     return {"customer_risks": churn_model.predict(log, service=_records(service))}
 
 
 @stage("win_back", "win_back_block")
 def win_back(
-    log: Transactions, churn_model: ChurnModel, service: pd.DataFrame | None = None, *, win_back: Any, currency: str
-) -> dict[str, Any]:
+    log: Transactions, churn_model: ChurnModel, service: pd.DataFrame | None = None, *, win_back: WinBack, currency: str
+) -> dict[str, object]:
     """Customers who are cooling, at risk, frozen or lost, the most value at risk first."""
     found = churn_model.win_back(log, service=_records(service), n=win_back.n)
     return {"win_back": found, "win_back_block": win_back_block(found, currency=currency)}
@@ -117,11 +122,11 @@ def customers(
     previous: Previous | None = None,
     service_signals: pd.DataFrame | None = None,
     *,
-    value: Any,
-    churn: Any,
-    thresholds: Any,
+    value: Value,
+    churn: Churn,
+    thresholds: Thresholds,
     currency: str,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """All that is known of each customer, in one row; segments and tiers are held by those of the run before."""
     rule = ValueTiers(shares=value.tiers)
     scored = customer_summary.merge(customer_values, on="customer_id")
@@ -151,7 +156,7 @@ def customers(
     }
 
 
-def _comparable(previous: Previous | None, customers: pd.DataFrame, value: Any) -> Previous | None:
+def _comparable(previous: Previous | None, customers: pd.DataFrame, value: Value) -> Previous | None:
     """The run before, where it was one of these customers and settings."""
     if previous is None:
         return None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from crmkit.offers.deals import Deals
 from crmkit.pipeline.stage import stage
 from crmkit.reports.lists.page_layout import print_lists as print_pages
+
+if TYPE_CHECKING:
+    from crmkit.pipeline.settings import Lists
 
 
 @stage("lists")
@@ -20,10 +23,10 @@ def print_lists(
     offer_tips: pd.DataFrame | None = None,
     font: Path | None = None,
     *,
-    lists: Any,
+    lists: Lists,
     currency: str,
     folder: Path,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """One page a member."""
     print_pages(
         pd.read_parquet(offers),

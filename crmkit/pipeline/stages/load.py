@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -23,6 +23,10 @@ from crmkit.transactions.rejections import Rejections
 from crmkit.transactions.store import Store
 from crmkit.transactions.suspect_cards import suspect_cards as suspicious
 
+if TYPE_CHECKING:
+    from crmkit.pipeline.config import SalesSource
+    from crmkit.pipeline.settings import Thresholds
+
 _REJECTED = "file, record, line, reason, outcome, value, amount"
 
 
@@ -33,10 +37,10 @@ def load(
     products: pd.DataFrame | None = None,
     store_folder: Path | None = None,
     *,
-    transactions: Any,
+    transactions: SalesSource,
     folder: Path,
     progress: Callable[[str], None],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Sort the rows of the delivery into accepted and rejected ones.
 
     With a store only new files are read; without one all files are read anew when one has changed.
@@ -73,8 +77,8 @@ def _through_store(
 
 @stage("log", "read", "delivery_block")
 def check_delivery(
-    delivery: Transactions, received: Rejections, rejections: Path, as_of: date, *, thresholds: Any
-) -> dict[str, Any]:
+    delivery: Transactions, received: Rejections, rejections: Path, as_of: date, *, thresholds: Thresholds
+) -> dict[str, object]:
     """Refuse a delivery that cannot be what was meant, and take the log as it was known on the run date."""
     check_rejected(received, rejections, thresholds)
     check_last_days(delivery, as_of, thresholds.missing_days)
@@ -83,7 +87,7 @@ def check_delivery(
     return {"log": delivery.up_to(as_of), "read": _read(received, later), "delivery_block": data_quality(received)}
 
 
-def _read(received: Rejections, later: int) -> dict[str, Any]:
+def _read(received: Rejections, later: int) -> dict[str, object]:
     """Rows and money by what became of them, for ``run.json``."""
     counts = received.counts
     return {
@@ -103,7 +107,7 @@ def _read(received: Rejections, later: int) -> dict[str, Any]:
 
 
 @stage("suspect_cards")
-def suspect_cards(log: Transactions) -> dict[str, Any]:
+def suspect_cards(log: Transactions) -> dict[str, object]:
     """Cards that look like no member's, in a table of their own; the report only counts them."""
     suspects = suspicious(log)
     if len(suspects):

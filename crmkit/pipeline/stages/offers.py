@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -24,11 +24,16 @@ from crmkit.reports.lists.mailing import write_offers
 from crmkit.segments.brand_usage import BrandUsage
 from crmkit.transactions.log import Transactions
 
+if TYPE_CHECKING:
+    from crmkit.pipeline.settings import Offers, Repurchase
+
 _BY_USAGE = ["brand_group", "value_light", "value_medium", "value_heavy"]
 
 
 @stage("last_campaign", "campaign", "campaign_block", may_fail=True)
-def measure_campaign(log: Transactions, campaign_tables: Mapping[str, Any], *, offers: Any) -> dict[str, Any]:
+def measure_campaign(
+    log: Transactions, campaign_tables: Mapping[str, pd.DataFrame], *, offers: Offers
+) -> dict[str, object]:
     """What the newest campaign brought whose days are over."""
     found = LastCampaign.of(campaign_tables, log, offers.response)
     if found is None:
@@ -37,7 +42,7 @@ def measure_campaign(log: Transactions, campaign_tables: Mapping[str, Any], *, o
 
 
 @stage("deal_usage")
-def usage_for_deals(log: Transactions, deals: pd.DataFrame, usage: pd.DataFrame | None = None) -> dict[str, Any]:
+def usage_for_deals(log: Transactions, deals: pd.DataFrame, usage: pd.DataFrame | None = None) -> dict[str, object]:
     """Who uses which brands and how much, where a deal depends on it."""
     if not deals[_BY_USAGE].notna().any(axis=None):
         return {}
@@ -51,8 +56,8 @@ def usage_for_deals(log: Transactions, deals: pd.DataFrame, usage: pd.DataFrame 
 
 @stage("deal_shares")
 def share_of_deals(
-    log: Transactions, repurchases: pd.DataFrame, deals: pd.DataFrame, as_of: date, *, repurchase: Any
-) -> dict[str, Any]:
+    log: Transactions, repurchases: pd.DataFrame, deals: pd.DataFrame, as_of: date, *, repurchase: Repurchase
+) -> dict[str, object]:
     """How much of what each member buys in a category is what each deal of these days is for."""
     window = as_of + timedelta(days=1), as_of + timedelta(days=repurchase.horizon)
     running = Deals(deals).active(*window)
@@ -85,11 +90,11 @@ def plan_offers(
     tips: pd.DataFrame | None = None,
     received_offers: pd.DataFrame | None = None,
     *,
-    offers: Any,
-    repurchase: Any,
+    offers: Offers,
+    repurchase: Repurchase,
     currency: str,
     folder: Path,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Which member gets which deal, and who is held back."""
     catalogue = Deals(deals)
     measured = last_campaign.for_deals(catalogue) if last_campaign else catalogue

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from crmkit.pipeline.stage import stage
 from crmkit.reports.block import Block
@@ -34,7 +33,7 @@ LAST = ("delivery_block",)
 
 
 @stage("sales_by_week", "sales_block")
-def sales(log: Transactions, *, currency: str) -> dict[str, Any]:
+def sales(log: Transactions, *, currency: str) -> dict[str, object]:
     """What members bought, week by week."""
     weeks = weekly_sales(log)
     return {"sales_by_week": weeks, "sales_block": sales_block(weeks, currency=currency)}
@@ -46,13 +45,13 @@ def report(
     blocks: Mapping[str, Block | list[Block]],
     headline: Sequence[tuple[float, str]],
     notes: Sequence[str],
-    read: Mapping[str, Any],
-    plan: Mapping[str, Any] | None = None,
+    read: Mapping[str, int],
+    plan: Mapping[str, float | str] | None = None,
     *,
     title: str,
     currency: str,
     folder: Path,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """One page, and one workbook, for whoever decides."""
     page = Report(title, as_of=as_of, currency=currency)
     for value, label in headline:
@@ -70,7 +69,7 @@ def report(
     return {"report": page.save(folder / "report.html"), "workbook": _workbook(page, folder)}
 
 
-def ordered(names: Mapping[str, Any]) -> list[str]:
+def ordered(names: Mapping[str, object]) -> list[str]:
     """Names of blocks in the order of the page."""
     known = [name for name in ORDER if name in names]
     return [*known, *(name for name in names if name not in (*ORDER, *LAST)), *(name for name in LAST if name in names)]

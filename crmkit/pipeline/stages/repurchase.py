@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,9 +13,12 @@ from crmkit.reports.blocks.repurchase import repurchases as upcoming
 from crmkit.repurchase.next_purchase import NextPurchase
 from crmkit.transactions.log import Transactions
 
+if TYPE_CHECKING:
+    from crmkit.pipeline.settings import Repurchase
+
 
 @stage("repurchase_model", max_age="repurchase.refit_every", ages=["log"])
-def fit_repurchase(log: Transactions, repurchase_drift: Any = None, *, repurchase: Any) -> dict[str, Any]:
+def fit_repurchase(log: Transactions, repurchase_drift: object = None, *, repurchase: Repurchase) -> dict[str, object]:
     """The model of when each item is bought again."""
     by = item_of(log, repurchase)
     if by is None:
@@ -24,7 +27,7 @@ def fit_repurchase(log: Transactions, repurchase_drift: Any = None, *, repurchas
     return {"repurchase_model": NextPurchase(by=by, exclude=repurchase.exclude).fit(log)}
 
 
-def item_of(log: Transactions, repurchase: Any) -> str | None:
+def item_of(log: Transactions, repurchase: Repurchase) -> str | None:
     """The item column whose purchases are timed."""
     if repurchase.by and repurchase.by not in log.items:
         raise ConfigError(
@@ -35,8 +38,8 @@ def item_of(log: Transactions, repurchase: Any) -> str | None:
 
 @stage("repurchases", "repurchased", "repurchase_block")
 def score_repurchases(
-    log: Transactions, repurchase_model: NextPurchase, products: pd.DataFrame | None = None, *, repurchase: Any
-) -> dict[str, Any]:
+    log: Transactions, repurchase_model: NextPurchase, products: pd.DataFrame | None = None, *, repurchase: Repurchase
+) -> dict[str, object]:
     """Each customer and item bought before: how likely within the horizon, and when."""
     due = repurchase_model.predict(log, horizon=repurchase.horizon)
     if repurchase_model.item == "product_id" and products is not None:

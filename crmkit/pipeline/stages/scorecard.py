@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from crmkit.evaluation.scorecard import churn_record, drift, repurchase_record, track_record, value_record
+from crmkit.evaluation.scorecard import Record, churn_record, drift, repurchase_record, track_record, value_record
 from crmkit.exceptions import CrmkitError, RefusedError
 from crmkit.pipeline.history import Published
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
 from crmkit.reports.blocks.scorecard import scorecard as scorecard_block
 from crmkit.transactions.log import Transactions
+
+if TYPE_CHECKING:
+    from crmkit.pipeline.settings import Scorecard
 
 QUESTIONS = {"churn_drift": "Churn", "repurchase_drift": "Next purchase", "value_drift": "Lifetime value"}
 
@@ -25,8 +28,8 @@ def scorecard(
     earlier_runs: Sequence[Published],
     previous_scorecard: pd.DataFrame | None = None,
     *,
-    scorecard: Any,
-) -> dict[str, Any]:
+    scorecard: Scorecard,
+) -> dict[str, object]:
     """The track record of each model, and since when one answers worse than it did."""
     known = set[tuple[str, Any]]()
     if previous_scorecard is not None:
@@ -54,8 +57,8 @@ def due(runs: Sequence[Published], log: Transactions, horizon: Callable[[Publish
 
 
 def _scored(
-    run: Published, log: Transactions, record: Callable[[Published, Transactions], Any]
-) -> list[dict[str, Any]]:
+    run: Published, log: Transactions, record: Callable[[Published, Transactions], Record | None]
+) -> list[Record]:
     try:
         found = record(run, log)
     except CrmkitError as error:
@@ -64,18 +67,18 @@ def _scored(
     return [found | {"run": run.run}] if found else []
 
 
-def _churn(run: Published, log: Transactions) -> dict[str, Any]:
+def _churn(run: Published, log: Transactions) -> Record:
     return churn_record(run.file("customers"), log, run.day, horizon_of(run, "churn"))
 
 
-def _repurchase(run: Published, log: Transactions) -> dict[str, Any] | None:
+def _repurchase(run: Published, log: Transactions) -> Record | None:
     item = run.manifest.get("repurchased", {}).get("item")
     if item not in log.items:
         return None
     return repurchase_record(run.file("repurchases"), log, run.day, horizon_of(run, "repurchase"), item)
 
 
-def _value(run: Published, log: Transactions) -> dict[str, Any]:
+def _value(run: Published, log: Transactions) -> Record:
     stated = run.manifest["settings"]["value"]
     terms = stated["annual_discount"], stated["margin"]
     return value_record(run.file("customers"), log, run.day, horizon_of(run, "value"), *terms)
@@ -93,7 +96,7 @@ _RECORDS: list[tuple[str, Callable[..., Any], Callable[[Published], int]]] = [
 ]
 
 
-def _tell(question: str, by: float | None, scorecard: Any) -> None:
+def _tell(question: str, by: float | None, scorecard: Scorecard) -> None:
     """A note where the answers are worse than they were; too much worse is refused."""
     if by is None:
         return

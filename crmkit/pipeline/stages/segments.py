@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -17,11 +17,14 @@ from crmkit.segments.relationships import RelationshipLevel
 from crmkit.segments.target_groups import target_group, track_group
 from crmkit.transactions.log import Transactions
 
+if TYPE_CHECKING:
+    from crmkit.pipeline.settings import BrandUsageGroups, Clusters, Relationships, TargetGroup
+
 _OWN_BRAND = "own_brand"
 
 
 @stage("usage", "usage_groups", "usage_block")
-def brand_usage(log: Transactions, *, brand_usage: Any) -> dict[str, Any]:
+def brand_usage(log: Transactions, *, brand_usage: BrandUsageGroups) -> dict[str, object]:
     """Who uses which brands and how much, in each category."""
     if not {brand_usage.by, "brand_type"} <= set(log.items):
         note(f"Brand and usage groups need {brand_usage.by} and brand_type of the lines, or of the products.")
@@ -34,8 +37,8 @@ def brand_usage(log: Transactions, *, brand_usage: Any) -> dict[str, Any]:
 
 @stage("relationships", "relationship_levels", "relationship_block")
 def relationships(
-    log: Transactions, costs: pd.DataFrame | None = None, *, relationships: Any, currency: str
-) -> dict[str, Any]:
+    log: Transactions, costs: pd.DataFrame | None = None, *, relationships: Relationships, currency: str
+) -> dict[str, object]:
     """How close the relationship with each customer is, and whether it pays."""
     levels = RelationshipLevel(**relationships.model_dump())
     found = levels.assess(log, None if costs is None else Costs(costs))
@@ -47,7 +50,9 @@ def relationships(
 
 
 @stage("target_groups", "target_group_steps", "target_group_trends", "target_group_block")
-def target_groups(log: Transactions, customers: pd.DataFrame, *, target_groups: Mapping[str, Any]) -> dict[str, Any]:
+def target_groups(
+    log: Transactions, customers: pd.DataFrame, *, target_groups: Mapping[str, TargetGroup]
+) -> dict[str, object]:
     """Members who meet stated conditions, counted step by step, and how they develop."""
     tables = [customers]
     if any(_OWN_BRAND in text for group in target_groups.values() for text in group.conditions.values()):
@@ -72,8 +77,11 @@ def target_groups(log: Transactions, customers: pd.DataFrame, *, target_groups: 
 
 @stage("clusters", "cluster_profiles", "cluster_model", "cluster_block")
 def clusters(
-    customers: pd.DataFrame, previous_clusters: tuple[Any, pd.DataFrame] | None = None, *, clusters: Any
-) -> dict[str, Any]:
+    customers: pd.DataFrame,
+    previous_clusters: tuple[CustomerClusters, pd.DataFrame] | None = None,
+    *,
+    clusters: Clusters,
+) -> dict[str, object]:
     """Clusters that keep their scale, number and names from run to run."""
     fresh = CustomerClusters(**clusters.model_dump())
     before, labels = previous_clusters or (None, None)

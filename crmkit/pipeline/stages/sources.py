@@ -2,45 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.tables import Costs, Members, Products, ServiceRecords, Tips
 from crmkit.offers.deals import Deals
 from crmkit.pipeline.stage import stage
 
+if TYPE_CHECKING:
+    from crmkit.pipeline.config import CostSource, DealSource, MemberSource, ProductSource, ServiceSource, TipSource
+
 
 @stage("products")
-def read_products(products_files: Extract, *, products: Any) -> dict[str, Any]:
+def read_products(products_files: Extract, *, products: ProductSource) -> dict[str, object]:
     """What is sold."""
     return {"products": Products.from_extract(products_files, **products.columns).frame}
 
 
 @stage("members")
-def read_members(members_files: Extract, *, members: Any) -> dict[str, Any]:
+def read_members(members_files: Extract, *, members: MemberSource) -> dict[str, object]:
     """Who holds a card."""
     return {"members": Members.from_extract(members_files, **members.columns).frame}
 
 
 @stage("deals")
-def read_deals(deals_files: Extract, *, deals: Any) -> dict[str, Any]:
+def read_deals(deals_files: Extract, *, deals: DealSource) -> dict[str, object]:
     """What can be offered."""
     return {"deals": Deals.from_extract(deals_files, **deals.columns).frame}
 
 
 @stage("tips")
-def read_tips(tips_files: Extract, *, tips: Any) -> dict[str, Any]:
+def read_tips(tips_files: Extract, *, tips: TipSource) -> dict[str, object]:
     """Recipes and tips for the lists."""
     return {"tips": Tips.from_extract(tips_files, **tips.columns).frame}
 
 
 @stage("service")
-def read_service(service_files: Extract, *, service: Any) -> dict[str, Any]:
+def read_service(service_files: Extract, *, service: ServiceSource) -> dict[str, object]:
     """What members told the service desk."""
     return {"service": ServiceRecords.from_extract(service_files, **service.columns).frame}
 
 
 @stage("costs")
-def read_costs(costs_files: Extract, *, costs: Any) -> dict[str, Any]:
+def read_costs(costs_files: Extract, *, costs: CostSource) -> dict[str, object]:
     """What serving members costs."""
     return {"costs": Costs.from_extract(costs_files, **costs.columns).frame}

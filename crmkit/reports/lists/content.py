@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -163,7 +163,7 @@ def pages_of(offers: pd.DataFrame, due: pd.DataFrame, window: tuple[date, date],
     ]  # fmt: skip
 
 
-def _warn_of_endings(members: Iterable[Any]) -> None:
+def _warn_of_endings(members: Iterable[object]) -> None:
     n_left_out = sum(len(str(member)) > 1 and not _ending(str(member)) for member in members)
     if n_left_out:
         warnings.warn(
@@ -173,7 +173,7 @@ def _warn_of_endings(members: Iterable[Any]) -> None:
         )
 
 
-def _own_code(code: str, member: Any) -> str:
+def _own_code(code: str, member: object) -> str:
     """What a list says to the till, where it can be printed."""
     if code := clean(code):
         _modules(code, "code 128", f"the list of the member whose card ends in {_ending(str(member))}")
@@ -196,7 +196,7 @@ def _ending(customer_id: str) -> str:
     return ending if ending.isascii() else ""
 
 
-def _needs(due: pd.DataFrame, window: tuple[date, date], top_due: int) -> dict[Any, list[tuple[str, str]]]:
+def _needs(due: pd.DataFrame, window: tuple[date, date], top_due: int) -> dict[Hashable, list[tuple[str, str]]]:
     """Each member's most probable items, as printed."""
     item = next((name for name in ("name", "product_id", "category") if name in due), None)
     require_columns(due, ("customer_id", "p_purchase", item or "category or product_id"), "due")

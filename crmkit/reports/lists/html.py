@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import pandas as pd
 
@@ -13,6 +13,9 @@ from crmkit.offers.barcodes import bars_of
 from crmkit.offers.deals import Deals
 from crmkit.reports.lists.content import ListContent, ListOptions
 from crmkit.reports.lists.fonts import subset_of
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 __all__ = ["write_html_lists"]
 
@@ -72,7 +75,7 @@ def write_html_lists(
 
 
 @cache
-def _drawing(code: str, symbology: str) -> Any:
+def _drawing(code: str, symbology: str) -> Markup:
     """The bars as SVG, ten modules of quiet on either side."""
     from markupsafe import Markup
 

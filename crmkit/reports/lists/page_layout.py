@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, TypeVar, Unpack
 
 import pandas as pd
 
@@ -160,7 +160,10 @@ def _draw(canvas: Canvas, page: Page, lists: ListContent) -> None:
 _COLUMNS = (_LEFT, _LEFT + _COLUMN + _GUTTER)
 
 
-def _pairs(entries: list[Any]) -> list[list[Any]]:
+Entry = TypeVar("Entry")
+
+
+def _pairs(entries: list[Entry]) -> list[list[Any]]:
     return [entries[at : at + 2] for at in range(0, len(entries), 2)]
 
 
