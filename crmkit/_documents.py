@@ -10,16 +10,24 @@ from datetime import date
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from crmkit.exceptions import ContractError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from crmkit._types import Json
 
 __all__ = ["decoded", "encoded"]
 
 _PLAIN = str | bool | int | None
 
 
-def encoded(value: Any) -> Any:
+def encoded(value: object) -> Json:
     """A value as JSON can hold it: numbers, texts, days, arrays, tables, and objects of crmkit made of these.
 
     Examples
@@ -39,7 +47,7 @@ def encoded(value: Any) -> Any:
     raise TypeError(f"A {type(value).__name__} cannot be kept in a document.")
 
 
-def decoded(value: Any) -> Any:
+def decoded(value: object) -> Any:
     """What `encoded` was given.
 
     Raises
@@ -63,11 +71,11 @@ def decoded(value: Any) -> Any:
 # -- Kinds -----------------------------------------------------------------------------------------------------------
 
 
-def _is_table(value: Any) -> bool:
+def _is_table(value: object) -> bool:
     return type(value).__module__.startswith("pandas") and type(value).__name__ == "DataFrame"
 
 
-def _write_table(table: Any) -> str:
+def _write_table(table: pd.DataFrame) -> str:
     import pyarrow as pa
 
     packed, sink = pa.Table.from_pandas(table), pa.BufferOutputStream()
@@ -76,28 +84,29 @@ def _write_table(table: Any) -> str:
     return base64.b64encode(sink.getvalue().to_pybytes()).decode()
 
 
-def _read_table(text: str) -> Any:
+def _read_table(text: str) -> pd.DataFrame:
     import pyarrow as pa
 
-    return pa.ipc.open_stream(base64.b64decode(text)).read_all().to_pandas()
+    table: pd.DataFrame = pa.ipc.open_stream(base64.b64decode(text)).read_all().to_pandas()
+    return table
 
 
-def _is_array(value: Any) -> bool:
+def _is_array(value: object) -> bool:
     return type(value).__module__ == "numpy"
 
 
-def _write_array(array: Any) -> dict[str, Any]:
+def _write_array(array: NDArray[np.generic]) -> dict[str, Json]:
     return {"of": str(array.dtype), "shape": list(array.shape), "values": encoded(array.ravel().tolist())}
 
 
-def _read_array(content: Mapping[str, Any]) -> Any:
+def _read_array(content: Mapping[str, Any]) -> object:
     import numpy as np
 
     array = np.array(decoded(content["values"]), dtype=content["of"]).reshape(content["shape"])
     return array if array.shape else array[()]
 
 
-def _is_object(value: Any) -> bool:
+def _is_object(value: object) -> bool:
     return type(value).__module__.partition(".")[0] == "crmkit" and _is_data(type(value))
 
 
@@ -106,7 +115,7 @@ def _is_data(kind: type) -> bool:
     return is_dataclass(kind) or hasattr(kind, "get_params") or hasattr(kind, "_asdict")
 
 
-def _write_object(value: Any) -> dict[str, Any]:
+def _write_object(value: Any) -> dict[str, Json]:
     kind, learned = type(value), dict[str, Any]()
     if is_dataclass(kind):
         settings = {one.name: getattr(value, one.name) for one in fields(value) if one.init}
@@ -124,7 +133,7 @@ def _write_object(value: Any) -> dict[str, Any]:
     }
 
 
-def _read_object(content: Mapping[str, Any]) -> Any:
+def _read_object(content: Mapping[str, Any]) -> object:
     module, _, name = str(content["class"]).partition(":")
     if module.partition(".")[0] != "crmkit":
         raise ContractError(f"{content['class']!r} is not a class of crmkit.")
@@ -139,11 +148,11 @@ def _read_object(content: Mapping[str, Any]) -> Any:
     return made
 
 
-def _write_pairs(pairs: Mapping[Any, Any]) -> list[Any]:
+def _write_pairs(pairs: Mapping[object, object]) -> list[Json]:
     return [[encoded(name), encoded(one)] for name, one in pairs.items()]
 
 
-def _read_pairs(pairs: list[Any]) -> dict[Any, Any]:
+def _read_pairs(pairs: list[tuple[object, object]]) -> dict[object, object]:
     return {decoded(name): decoded(one) for name, one in pairs}
 
 

@@ -39,6 +39,8 @@ def sentences(tree: ast.AST) -> Iterator[str]:
     if isinstance(tree, documented):
         body = [node for node in body if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]
     for node in body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias":
+            continue
         text = rendered(node) if isinstance(node, ast.expr) else None
         if text is None:
             yield from sentences(node)

@@ -7,7 +7,7 @@ import json
 import os
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "content_of", "read", "restore", "write"]
 
 FORMAT = "crmkit churn model 1"
+
+
+C = TypeVar("C", ChurnClassifier, ChurnLogistic, BoostedTrees)
 
 
 def write(path: Path, content: dict[str, Json]) -> Path:
@@ -83,7 +86,7 @@ def content_of(model: Any) -> dict[str, Any]:
     }
 
 
-def _logistic_content(model: ChurnLogistic) -> dict[str, Any]:
+def _logistic_content(model: ChurnLogistic) -> dict[str, object]:
     arrays = {name: getattr(model, name).tolist() for name in ("coef_", "mean_", "scale_", "covariance_")}
     return {
         "settings": model.get_params(),
@@ -93,7 +96,7 @@ def _logistic_content(model: ChurnLogistic) -> dict[str, Any]:
     }
 
 
-def _trees_content(model: BoostedTrees) -> dict[str, Any]:
+def _trees_content(model: BoostedTrees) -> dict[str, object]:
     forest = model.forest_._asdict()
     arrays = {name: forest[name].tolist() for name in ("feature", "left", "right", "value")}
     leaf = np.where(np.isfinite(model.forest_.threshold), model.forest_.threshold, 0.0).tolist()
@@ -152,7 +155,7 @@ def _trees_from(content: dict[str, Any], booster: type[BoostedTrees]) -> Boosted
     return model
 
 
-def _named(model: Any, names: list[str]) -> Any:
+def _named(model: C, names: list[str]) -> C:
     model.feature_names_in_, model.n_features_in_ = np.array(names, dtype=object), len(names)
     model.classes_ = np.array([0.0, 1.0])
     return model

@@ -210,7 +210,7 @@ class BoostedTrees(_Classifier):
         return forest_score(self.forest_, table)
 
 
-def _forest(model: Any) -> Forest:
+def _forest(model: HistGradientBoostingClassifier) -> Forest:
     """The trees of a fitted histogram boosting, every tree padded to the size of the largest."""
     trees = [stage[0].nodes for stage in model._predictors]
     depth = max((int(nodes["depth"].max()) for nodes in trees), default=0)
@@ -332,7 +332,7 @@ class ChurnClassifier(_Classifier):
     [0.2, 0.5, 0.7]
     """
 
-    def __init__(self, estimators: Sequence[Any] | None = None) -> None:
+    def __init__(self, estimators: Sequence[BaseEstimator] | None = None) -> None:
         self.estimators = estimators
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
@@ -366,7 +366,7 @@ class ChurnClassifier(_Classifier):
             step = fit_logistic(self.held_out_[:, None], outcome, _CALIBRATION, np.ones(1))
             self.intercept_, self.slope_ = float(step[0]), float(step[1])
 
-    def _unfitted(self, **settings: bool) -> list[Any]:
+    def _unfitted(self, **settings: bool) -> list[BaseEstimator]:
         """The estimators, with these settings where they have them."""
         chosen = (ChurnLogistic(), BoostedTrees()) if self.estimators is None else self.estimators
         ones = [clone(one) for one in chosen]

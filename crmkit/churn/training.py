@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -162,7 +162,11 @@ def _origins(history: CustomerHistory, days: Sequence[int], horizon: int) -> pd.
     return pd.concat(parts, ignore_index=True)
 
 
-def fitted_btyd(btyd: str, state: pd.DataFrame) -> Any:
+@overload
+def fitted_btyd(btyd: Literal["BG/NBD"], state: pd.DataFrame) -> PurchaseModel: ...
+@overload
+def fitted_btyd(btyd: str, state: pd.DataFrame) -> PurchaseModel | None: ...
+def fitted_btyd(btyd: str, state: pd.DataFrame) -> PurchaseModel | None:
     """A buy-till-you-die model fitted without warnings; None for a rival of BG/NBD that only its prior identifies."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CrmkitWarning)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, Literal
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,17 @@ _UNITS = {"value": "money spent", "purchases": "purchases"}
 
 
 # -- The choice ----------------------------------------------------------------------------------------------------------
+
+
+M = TypeVar("M")
+
+
+class Candidate(Protocol):
+    """What can be chosen: it is fitted on a customer table, and says how often each customer will buy."""
+
+    def fit(self, customers: pd.DataFrame, /) -> object: ...
+
+    def expected_purchases(self, customers: pd.DataFrame, horizon: float, /) -> pd.Series[float]: ...
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ class ModelChoice:
     """
 
     name: str
-    model_: Any = field(repr=False)
+    model_: Candidate = field(repr=False)
     why: str
     table: pd.DataFrame = field(repr=False)
     holdout: pd.DataFrame = field(repr=False)
@@ -88,13 +99,13 @@ class ModelChoice:
         )
 
 
-def default_candidates() -> dict[str, Any]:
+def default_candidates() -> dict[str, Candidate]:
     """What `choose_model` tries by itself: every purchase model, and the rules that need none."""
     return {**{kind.label: kind() for kind in PURCHASE_MODELS}, **RULES}
 
 
 def choose_model(
-    log: Transactions, candidates: Mapping[str, Any] | None = None, horizon: int | None = None, by: By = "value"
+    log: Transactions, candidates: Mapping[str, Candidate] | None = None, horizon: int | None = None, by: By = "value"
 ) -> ModelChoice:
     """Choose a purchase model by rolling-origin backtest.
 
@@ -169,7 +180,7 @@ class _Window:
     actual: pd.Series[float]
     expected: pd.DataFrame
 
-    def scores(self, names: list[str]) -> list[dict[str, Any]]:
+    def scores(self, names: list[str]) -> list[dict[str, object]]:
         where = {"origin": self.origin, "horizon": self.horizon}
         return [{**where, "candidate": name, **_scores(self.actual, self.expected[name])} for name in names]
 
@@ -197,7 +208,7 @@ def _last_window(windows: list[_Window]) -> str:
 
 
 def _predictions(
-    tried: Mapping[str, Any], failed: dict[str, str], log: Transactions, by: By, origin: date, ahead: int
+    tried: Mapping[str, Candidate], failed: dict[str, str], log: Transactions, by: By, origin: date, ahead: int
 ) -> _Window:
     """What candidates make of an origin; the outcome joins the table after the last of them has spoken."""
     known = known_at(log, origin)
@@ -216,7 +227,7 @@ def _predictions(
 
 
 def _expected(
-    model: Any, known: pd.DataFrame, ahead: int, spend: pd.Series[float], by: By
+    model: Candidate, known: pd.DataFrame, ahead: int, spend: pd.Series[float], by: By
 ) -> tuple[pd.Series[float], pd.Series[float]]:
     """What is compared, and purchases."""
     purchases = model.expected_purchases(known, ahead)
@@ -231,11 +242,12 @@ def _spend(known: pd.DataFrame) -> pd.Series[float]:
     return model.expected_value(known)
 
 
-def _fitted(model: Any, customers: pd.DataFrame) -> Any:
+def _fitted(model: M, customers: pd.DataFrame) -> M:
     """A fitted copy; that a prior was used at an earlier origin is no news here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CrmkitWarning)
-        return clone(model).fit(customers)
+        fitted: M = clone(model).fit(customers)
+        return fitted
 
 
 def _scores_of(windows: list[_Window], names: list[str]) -> pd.DataFrame:

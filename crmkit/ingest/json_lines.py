@@ -7,12 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from crmkit.exceptions import ExtractError
 from crmkit.ingest.worksheets import cell_text
+
+if TYPE_CHECKING:
+    from crmkit._types import Ints
 
 __all__ = ["Written", "json_names", "write_json", "write_rows"]
 
@@ -116,6 +119,6 @@ def as_lines(pieces: Iterable[str]) -> Iterator[str]:
     yield rest
 
 
-def record_starts(starts: Sequence[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def record_starts(starts: Sequence[int]) -> Ints:
     """Lines as an array."""
     return np.asarray(starts, dtype=np.int64)

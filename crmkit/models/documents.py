@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -82,36 +82,36 @@ def finite(text: str) -> float:
 # -- What each field must be -----------------------------------------------------------------------------------------
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     """A number that a float can hold."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: object) -> TypeGuard[int]:
     return _is_number(value) and value >= 0 and value == int(value)
 
 
-def _is_list(value: Any, of: Callable[[Any], bool]) -> bool:
+def _is_list(value: object, of: Callable[[object], bool]) -> bool:
     return isinstance(value, list) and all(map(of, value))
 
 
-def _is_table(value: Any) -> bool:
+def _is_table(value: object) -> bool:
     return isinstance(value, dict) and all(map(_is_number, value.values()))
 
 
-def _is_matrix(value: Any) -> bool:
-    return _is_list(value, lambda row: _is_list(row, _is_number) and len(row) == len(value))
+def _is_matrix(value: object) -> bool:
+    return isinstance(value, list) and all(_is_list(row, _is_number) and len(row) == len(value) for row in value)
 
 
-def _or_null(test: Callable[[Any], bool]) -> Callable[[Any], bool]:
+def _or_null(test: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or test(value)
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _is_flag(value: Any) -> bool:
+def _is_flag(value: object) -> bool:
     return isinstance(value, bool)
 
 
@@ -121,7 +121,7 @@ _NAMES = (lambda value: _is_list(value, _is_text), "a list of names")
 _COUNT = (_is_count, "a whole number of 0 or more")
 _NUMBER = (_or_null(_is_number), "a number or null")
 _FLAG = (_is_flag, "true or false")
-_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+_FIELDS: dict[str, tuple[Callable[[object], bool], str]] = {
     "horizon": (lambda value: value == "inf" or (_is_number(value) and value > 0), "a number above 0 or 'inf'"),
     "annual_discount": (lambda value: _is_number(value) and value >= 0, "a number of 0 or more"),
     "margin": (lambda value: _is_number(value) and value > 0, "a number above 0"),
@@ -148,7 +148,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 _MODELS = {"purchases": "PurchaseModel", "spend": "GammaGamma", "purchases_": "PurchaseModel", "spend_": "GammaGamma"}
 
 
-def _check_fields(part: str, fields: Any, kinds: Mapping[str, Any]) -> None:
+def _check_fields(part: str, fields: object, kinds: Mapping[str, type]) -> None:
     """Raise for the first field that is not what its name says; unknown ones are left to the model."""
     if not isinstance(fields, dict):
         raise ContractError(f"{part} must be an object")
@@ -159,12 +159,12 @@ def _check_fields(part: str, fields: Any, kinds: Mapping[str, Any]) -> None:
             raise ContractError(f"{part}.{name} must be a saved {_MODELS[name]}; it is {_shown(value)}")
 
 
-def _is_document(value: Any, kinds: Mapping[str, Any], kind: type) -> bool:
+def _is_document(value: object, kinds: Mapping[str, type], kind: type) -> bool:
     named = value.get("class") if isinstance(value, dict) and "format" in value else None
     return isinstance(named, str) and named in kinds and issubclass(kinds[named], kind)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """A value, cut where it is long."""
     text = "a number too large" if isinstance(value, int) and abs(value) > _LARGEST else repr(value)
     return text if len(text) <= 40 else text[:37] + "…"

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,19 @@ __all__ = ["from_lifetimes", "to_lifetimes"]
 _SHORT = 1e-3
 
 
-def from_lifetimes(fitter: Any) -> Model:
+class Fitter(Protocol):
+    """A fitted model of lifetimes."""
+
+    params_: pd.Series[float]
+    variance_matrix_: pd.DataFrame
+    standard_errors_: pd.Series[float]
+    confidence_intervals_: pd.DataFrame
+    data: pd.DataFrame
+    penalizer_coef: float
+    predict: Callable[..., pd.Series[float]]
+
+
+def from_lifetimes(fitter: Fitter) -> Model:
     """A fitted model of lifetimes as crmkit's, at the same parameters.
 
     What lifetimes gets wrong or leaves out is computed anew at these parameters from the data the fitter keeps: the
@@ -87,7 +100,7 @@ def _say(name: str, what: str) -> None:
     warnings.warn(f"{name} {what}. Fit the crmkit model to the same table instead.", CrmkitWarning, stacklevel=3)
 
 
-def _parameters_of(fitter: Any, model: Model) -> Floats:
+def _parameters_of(fitter: Fitter, model: Model) -> Floats:
     theirs = {
         str(key).replace("v", "gamma") if key == "v" else str(key): value for key, value in fitter.params_.items()
     }
@@ -101,7 +114,7 @@ def _parameters_of(fitter: Any, model: Model) -> Floats:
     return params
 
 
-def _place(model: PurchaseModel | Any, fitter: Any, params: Floats) -> formulas.Maximum:
+def _place(model: PurchaseModel | Any, fitter: Fitter, params: Floats) -> formulas.Maximum:
     """Set a purchase model at these parameters, with what follows from its data."""
     data = fitter.data.rename(columns={"n_periods": "T"})
     cells = model._cells(read_columns(data, ("frequency", "recency", "T"), PURCHASE_RULES), data["weights"])
@@ -115,7 +128,7 @@ def _place(model: PurchaseModel | Any, fitter: Any, params: Floats) -> formulas.
     return best
 
 
-def _place_spend(model: GammaGamma, fitter: Any, params: Floats) -> formulas.Maximum:
+def _place_spend(model: GammaGamma, fitter: Fitter, params: Floats) -> formulas.Maximum:
     x, z = read_columns(fitter.data, ("frequency", "monetary_value"), SPEND_RULES)
     weight = np.asarray(fitter.data["weights"], dtype=np.float64)
     unit = np.array([1.0, 1.0, float(np.average(z, weights=weight * x))])
@@ -147,7 +160,7 @@ def _measure(likelihood: formulas.Likelihood, params: Floats, n: float) -> formu
     return formulas.Maximum(params, -value * n, (covariance + covariance.T) / 2, None, float(np.abs(slope).max()))
 
 
-def to_lifetimes(model: Model) -> Any:
+def to_lifetimes(model: Model) -> Fitter:
     """A fitted crmkit model as lifetimes', to be asked by code that expects one.
 
     Parameters
@@ -183,4 +196,5 @@ def to_lifetimes(model: Model) -> Any:
     fitter.confidence_intervals_ = fitter._compute_confidence_intervals()
     if hasattr(fitter, "conditional_expected_number_of_purchases_up_to_time"):
         fitter.predict = fitter.conditional_expected_number_of_purchases_up_to_time
-    return fitter
+    asked: Fitter = fitter
+    return asked

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from crmkit._checks import require_columns
 from crmkit._types import Ints
@@ -50,7 +50,7 @@ def with_codes(offers: pd.DataFrame, campaign: str) -> pd.DataFrame:
     return offers.assign(campaign=campaign, code=code, list_code=list_code)
 
 
-def _numbered(prefix: int, places: Ints, campaign: str) -> Any:
+def _numbered(prefix: int, places: Ints, campaign: str) -> NDArray[np.object_]:
     """EAN-13 codes of consecutive places, scattered over the range by a step that shares no factor with its size."""
     start = int(hashlib.sha256(f"{prefix}/{campaign}".encode()).hexdigest()[:12], 16) % _NUMBERS
     # the product is past 64 bits, so places are taken in two halves
@@ -60,8 +60,9 @@ def _numbered(prefix: int, places: Ints, campaign: str) -> Any:
     return _with_check_digit(prefix * _NUMBERS + number)
 
 
-def _with_check_digit(number: Ints) -> Any:
+def _with_check_digit(number: Ints) -> NDArray[np.object_]:
     """Twelve digits as text, with the thirteenth: weights of 3 and 1 from the right (GS1 General Specifications, 7.9)."""
     digits = number[:, None] // 10 ** np.arange(12) % 10
     check = -(digits * np.where(np.arange(12) % 2, 1, 3)).sum(axis=1) % 10
-    return (number * 10 + check).astype("U13").astype(object)
+    codes: NDArray[np.object_] = (number * 10 + check).astype("U13").astype(object)
+    return codes

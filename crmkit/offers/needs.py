@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import ArrayLike, NDArray
 
 from crmkit._checks import require_columns
 from crmkit._days import as_day
@@ -154,7 +154,7 @@ def window_of(due: pd.DataFrame) -> tuple[date, date] | None:
     return day + timedelta(days=1), day + timedelta(days=int(windows["horizon"].iloc[0]))
 
 
-def _check(p: Any, repeated: int, item: str) -> None:
+def _check(p: ArrayLike, repeated: int, item: str) -> None:
     if repeated:
         raise ContractError(f"due: {repeated:,} rows repeat an earlier row's customer_id and {item}. Pass each once.")
     values = np.asarray(p, dtype=float)
@@ -166,7 +166,15 @@ def _repeats(batch: Batch) -> int:
     return int(((np.diff(batch.member) == 0) & (np.diff(batch.item) == 0)).sum())
 
 
-def _batch(who: Any, what: Any, p: Any, spend: Any, first_row: int, members: pd.Index, items: pd.Index) -> Batch:
+def _batch(
+    who: pd.Series | NDArray[np.generic],
+    what: pd.Series | NDArray[np.generic],
+    p: ArrayLike,
+    spend: ArrayLike,
+    first_row: int,
+    members: pd.Index,
+    items: pd.Index,
+) -> Batch:
     """Rows whose member and item are known, by number, ordered by member and item."""
     member, item = _places(who, members), _places(what, items)
     known = np.flatnonzero((member >= 0) & (item >= 0))
@@ -180,9 +188,9 @@ def _batch(who: Any, what: Any, p: Any, spend: Any, first_row: int, members: pd.
     )
 
 
-def _places(values: Any, known: pd.Index) -> Ints:
+def _places(values: pd.Series | NDArray[np.generic], known: pd.Index) -> Ints:
     """Where each value stands in an index, -1 where it does not."""
-    if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
+    if isinstance(values, pd.Series) and isinstance(values.dtype, pd.CategoricalDtype):
         of_kind = np.append(known.get_indexer(values.cat.categories.astype(object)), -1)
         return np.asarray(of_kind[values.cat.codes], dtype=np.int64)
     wanted = pd.Index(values)
@@ -191,8 +199,11 @@ def _places(values: Any, known: pd.Index) -> Ints:
     )
 
 
-def _series(column: pa.Array) -> Any:
-    return column.to_pandas() if pa.types.is_dictionary(column.type) else column.to_numpy(zero_copy_only=False)
+def _series(column: pa.Array) -> pd.Series | NDArray[np.generic]:
+    found: pd.Series | NDArray[np.generic] = (
+        column.to_pandas() if pa.types.is_dictionary(column.type) else column.to_numpy(zero_copy_only=False)
+    )
+    return found
 
 
 def _decoded(column: pa.Array) -> pa.Array:

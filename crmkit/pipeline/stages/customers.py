@@ -55,7 +55,7 @@ def choose_value_model(log: Transactions, *, value: Value) -> dict[str, object]:
 
 def _purchase_models() -> dict[str, PurchaseModel]:
     """Candidates from which a value can be made."""
-    return {name: one for name, one in default_candidates().items() if hasattr(one, "discounted_purchases")}
+    return {name: one for name, one in default_candidates().items() if isinstance(one, PurchaseModel)}
 
 
 @stage("value_model", max_age="value.refit_every", ages=["customer_summary"])

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, Unpack
+from typing import TypeVar, Unpack
 
 import pandas as pd
 
@@ -163,7 +163,7 @@ _COLUMNS = (_LEFT, _LEFT + _COLUMN + _GUTTER)
 Entry = TypeVar("Entry")
 
 
-def _pairs(entries: list[Entry]) -> list[list[Any]]:
+def _pairs(entries: list[Entry]) -> list[list[Entry]]:
     return [entries[at : at + 2] for at in range(0, len(entries), 2)]
 
 
