@@ -65,7 +65,7 @@ def _without_formulas(column: pd.Series) -> pd.Series:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether an error, an engine's own too, says that a disk takes no more."""
+    """Whether an error, an engine's own too, says that a disk is full."""
     return not isinstance(error, CrmkitError) and any(text in str(error) for text in _FULL)
 
 

@@ -44,7 +44,7 @@ def encoded(value: object) -> Json:
     for kind, test, write, _ in _KINDS:
         if test(value):
             return {kind: write(value)}
-    raise TypeError(f"A {type(value).__name__} cannot be kept in a document.")
+    raise TypeError(f"A {type(value).__name__} cannot be saved in a document.")
 
 
 def decoded(value: object) -> Any:
@@ -64,7 +64,7 @@ def decoded(value: object) -> Any:
         return float(content)
     reader = next((read for name, _, _, read in _KINDS if name == kind), None)
     if reader is None:
-        raise ContractError(f"{kind!r} is no kind of value in a document of crmkit.")
+        raise ContractError(f"{kind!r} is not a kind of value that crmkit saves.")
     return reader(content)
 
 
@@ -143,7 +143,7 @@ def _read_object(content: Mapping[str, Any]) -> object:
     made = kind(**{name: decoded(one) for name, one in content["settings"].items()})
     for name, one in content["learned"].items():
         if not name.endswith("_") or name.startswith("_"):
-            raise ContractError(f"{name!r} is nothing that a model learns.")
+            raise ContractError(f"{name!r} is not a fitted attribute of a model.")
         object.__setattr__(made, name, decoded(one))
     return made
 

@@ -1,7 +1,7 @@
 """Temporary folders: closed to other users, gone with the process, swept by the next one when it was killed.
 
 Below the user's own folder each process has one, whose lock it holds until it ends, however it ends. A process that
-begins to write removes the folders whose locks nobody holds.
+begins to write removes the folders whose locks are not held.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _root() -> Path:
 
 
 def _is_left(folder: Path) -> bool:
-    """Whether nobody holds the lock of a folder; what was being removed has none."""
+    """Whether the lock of a folder is free; what was being removed has none."""
     try:
         with FileLock(folder / _LOCK, blocking=False):
             return True

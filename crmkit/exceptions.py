@@ -8,9 +8,9 @@
     │   ├── NoInputError        no file matches
     │   └── SourceChangedError  a file changed while it was read
     ├── ContractError    columns or rows do not meet the contract; names them and what to write instead
-    │   └── RefusedError        cannot be what was meant: too many faulty rows, members who are nobody, days missing
+    │   └── RefusedError        the delivery is implausible: invalid rows, no member matches, days missing
     ├── ModelError       the data do not identify the model, or a parameter makes no sense
-    ├── LeakError        a question that needs days nobody has seen yet
+    ├── LeakError        a question about days that are not observed yet
     ├── StoreError       a store has lost or altered files; says which, and what can be rebuilt
     └── PublishError     an output could not be written; what was there before is untouched
         └── BusyError           another run is writing there
@@ -62,7 +62,7 @@ class ContractError(CrmkitError, ValueError):
 
 
 class RefusedError(ContractError):
-    """What was delivered cannot be what was meant: too many faulty rows, members who are nobody, last days missing."""
+    """The delivery is implausible: too many invalid rows, no member matches, or recent days missing."""
 
 
 class ModelError(CrmkitError, ValueError):

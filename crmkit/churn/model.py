@@ -38,7 +38,7 @@ _COLUMNS = "customer_id string, p_churn double, value_at_risk double, reason_1 s
 
 
 class ChurnModel(BaseEstimator):  # type: ignore[misc]
-    """P(no purchase on days as_of + 1 … as_of + horizon), by whichever model proved best at earlier days.
+    """P(no purchase on days as_of + 1 … as_of + horizon), by whichever model performed best at earlier origins.
 
     This is not 1 − P(alive), which calls every one-time buyer safe: a customer who has not dropped out may still not come.
 

@@ -85,7 +85,7 @@ class SqlEngine(ABC):
     def csv(self, path: str | Path, columns: Sequence[str], delimiter: str, zipped: bool) -> tuple[str, pd.DataFrame]:
         """Stage a UTF-8 CSV file as text, every column and every record of it.
 
-        Returns the name of the staged table, whose order is that of the sound records, and one row for each record that
+        Returns the name of the staged table, whose order is that of the valid records, and one row for each record that
         cannot be split into fields (``record`` counts the header as 1; ``kind`` is the engine's word).
         """
 

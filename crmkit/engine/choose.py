@@ -47,8 +47,8 @@ def on_spark(log: Log) -> Log:
     Returns
     -------
     Transactions
-        Summaries and features of it are Spark DataFrames, equal to the pandas ones, that nobody has computed or
-        collected yet. It holds no session, so it can still be pickled.
+        Summaries and features of it are Spark DataFrames, equal to the pandas ones, not computed or collected
+        yet. It holds no session, so it can still be pickled.
 
     Raises
     ------

@@ -121,7 +121,7 @@ class DuckDBEngine(SqlEngine):
         paths = listed(given)
         if gone := [str(path) for path in paths if not Path(path).exists()]:
             raise ExtractError(
-                f"There is no {gone[0]} any more. If it was a store's, take the log anew from the store."
+                f"{gone[0]} no longer exists. If the log came from a Store, call store.transactions() again."
             )
         name = next(self._names)
         globs = [_parquet_glob(Path(path)) for path in paths]

@@ -94,7 +94,7 @@ class SparkEngine(SqlEngine):
         self.query(text, values).write.mode("overwrite").parquet(_hadoop_path(path, glob=False))
 
     def drop(self, *tables: str) -> None:
-        """Spark frees what nobody holds."""
+        """Spark frees tables that are no longer referenced."""
         for table in tables:
             self._tables.pop(table, None)
 

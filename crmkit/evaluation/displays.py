@@ -26,7 +26,7 @@ class ReliabilityDisplay(Display):
     title = "Predicted and actual share"
 
     def _draw(self, ax: Axes) -> None:
-        ax.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="as it should be")
+        ax.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=":", label="perfect calibration")
         for (model, rows), colour in zip(self.table.groupby("model", sort=False), (BLUE, ORANGE, GREEN), strict=False):
             ax.plot(rows["mean_predicted"], rows["observed_rate"], "o-", color=colour, markersize=4, label=str(model))
         ax.set(xlabel="predicted probability", ylabel="observed share", xlim=(0, 1), ylim=(0, 1))

@@ -63,10 +63,10 @@ class TrackingDisplay(Display):
 
 
 class _Cumulative(TrackingDisplay):
-    title = "Repeat purchases added up"
+    title = "Cumulative repeat purchases"
 
     def _draw(self, ax: Axes) -> None:
-        self._lines(ax, "cumulative_actual", "cumulative_expected", "repeat purchases so far")
+        self._lines(ax, "cumulative_actual", "cumulative_expected", "cumulative repeat purchases")
 
 
 def tracking(model: PurchaseModel, log: Transactions, split: str | date | None = None) -> TrackingDisplay:
@@ -167,7 +167,7 @@ def holdout_by_frequency(model: PurchaseModel, log: Transactions, split: str | d
 class HistoryDisplay(Display):
     """One customer's purchases and P(alive) at the close of each day; table: day, p_alive, bought."""
 
-    title = "One customer: purchases and probability of still being one"
+    title = "One customer: purchases and probability of being active"
 
     def _draw(self, ax: Axes) -> None:
         ax.plot(self.table["day"], self.table["p_alive"], color=BLUE, label="P(alive)")

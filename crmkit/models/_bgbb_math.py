@@ -142,7 +142,9 @@ def bgbb_residual_purchases(
     return np.asarray((alpha + x) / (alpha + beta + n) * v / fraction)
 
 
-def bgbb_silence(alpha: float, beta: float, gamma: float, delta: float, x: Floats, n: Floats, horizon: int) -> Floats:
+def bgbb_no_purchase(
+    alpha: float, beta: float, gamma: float, delta: float, x: Floats, n: Floats, horizon: int
+) -> Floats:
     """P(no purchase at opportunities n + 1 … n + horizon) of a customer alive at n + 1.
 
     One minus the chances that the first purchase comes at each: alive so far, missed all before, takes this one.

@@ -24,7 +24,7 @@ Reach = Callable[[int], Floats]
 _RARE, _LEADING = 0.01, 8
 
 
-# -- What a silence says about the stage -----------------------------------------------------------------------------
+# -- What the time since the last purchase says about the stage -----------------------------------------------------------------------------
 
 
 def stages(k: int, shape: Floats | float, silence: Floats | float) -> Floats:
@@ -93,7 +93,7 @@ def regular_alive(
     return np.where(coins > 0, expit(odds), 1.0)
 
 
-def regular_silence(r: float, alpha: float, k: int, x: Floats, t_x: Floats, T: Floats, horizon: float) -> Floats:
+def regular_no_purchase(r: float, alpha: float, k: int, x: Floats, t_x: Floats, T: Floats, horizon: float) -> Floats:
     """P(no purchase in (T, T + horizon]) of a customer alive at T: the gap's survival to T + horizon, given it to T."""
     shape, end = r + k * x, alpha + T + horizon
     now, then = (stages(k, shape, (t - t_x) / (alpha + t)).sum(axis=0) for t in (T, T + horizon))

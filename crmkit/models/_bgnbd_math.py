@@ -297,7 +297,7 @@ def nbd_likelihood(x: Floats, T: Floats, count: Floats) -> Likelihood:
     return evaluate
 
 
-def nbd_silence(r: float, alpha: Floats | float, x: Floats, T: Floats, horizon: float) -> Floats:
+def nbd_no_purchase(r: float, alpha: Floats | float, x: Floats, T: Floats, horizon: float) -> Floats:
     """P(no purchase in (T, T + horizon]) of a customer alive at T whose rate is Gamma(r + x, alpha + T).
 
     A coin is tossed only after a purchase, so dropout plays no part: ((alpha + T)/(alpha + T + horizon))^(r + x).

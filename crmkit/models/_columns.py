@@ -62,7 +62,7 @@ def read_columns(X: Table, names: tuple[str, ...], rules: Rules) -> list[Floats]
         raise ContractError(
             f"Rows that do not meet the contract, of {len(columns[names[0]])} (missing values meet no rule): "
             + "; ".join(broken)
-            + ". Mend or leave out these rows."
+            + ". Correct or drop these rows."
         )
     return list(columns.values())
 

@@ -135,7 +135,7 @@ class CovariateModel(PurchaseModel):
         if isinstance(names, str):
             raise ModelError(f"{role}_covariates must be a tuple of column names; write ({names!r},).")
         if taken := {"frequency", "recency", "T"} & set(names):
-            raise ModelError(f"{role}_covariates holds {sorted(taken)}, which the model explains; leave them out.")
+            raise ModelError(f"{role}_covariates holds {sorted(taken)}, which the model itself explains; remove them.")
         return tuple(str(name) for name in names)
 
     @property
@@ -327,9 +327,7 @@ class CovariateModel(PurchaseModel):
             return super().probability_of(n, horizon)
         plain = self._plain(covariates)
         if len(covariates) != 1:
-            raise ModelError(
-                f"probability_of answers for one customer at a time; covariates has {len(covariates)} rows."
-            )
+            raise ModelError(f"probability_of takes one customer at a time; covariates has {len(covariates)} rows.")
         plain.params_ = {name: float(np.squeeze(value)) for name, value in plain.params_.items()}
         return plain.probability_of(n, horizon)
 

@@ -123,7 +123,7 @@ def pareto_discounted_purchases(
     return np.asarray((r + x) / (alpha + T) * (lefts * length * years)[of_left])
 
 
-def pareto_silence(
+def pareto_no_purchase(
     r: float, alpha: Floats | float, s: float, beta: Floats | float, x: Floats, T: Floats, horizon: float
 ) -> Floats:
     """P(no purchase in (T, T + horizon]) of a customer alive at T.

@@ -111,9 +111,9 @@ class BGBB(PurchaseModel):
         horizon = _whole("horizon", horizon)
         return formulas.bgbb_purchases(**self.params_, x=x, n=n, horizon=horizon, discount=discount)
 
-    def _silence(self, *state: Floats, horizon: float) -> Floats:
+    def _no_purchase(self, *state: Floats, horizon: float) -> Floats:
         x, n = state
-        return formulas.bgbb_silence(**self.params_, x=x, n=n, horizon=_whole("horizon", horizon))
+        return formulas.bgbb_no_purchase(**self.params_, x=x, n=n, horizon=_whole("horizon", horizon))
 
     def _future(self, rng: np.random.Generator, *columns: Floats, horizon: float, delta: float) -> Future:
         x, _, n = columns

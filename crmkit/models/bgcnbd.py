@@ -118,9 +118,9 @@ class RegularModel(PurchaseModel):
             **self.params_, k=self.k_, x=x, t_x=t_x, T=T, horizon=horizon, delta=delta, first_coin=self._first_coin
         )
 
-    def _silence(self, *state: Floats, horizon: float) -> Floats:
+    def _no_purchase(self, *state: Floats, horizon: float) -> Floats:
         x, t_x, T = state
-        return formulas.regular_silence(self.params_["r"], self.params_["alpha"], self.k_, x, t_x, T, horizon)
+        return formulas.regular_no_purchase(self.params_["r"], self.params_["alpha"], self.k_, x, t_x, T, horizon)
 
     def _future(self, rng: np.random.Generator, *columns: Floats, horizon: float, delta: float) -> Future:
         x, t_x, T = columns
@@ -141,8 +141,8 @@ class BGCNBD(RegularModel):
     """The BG/CNBD-k model: like `BGNBD`, but the times between purchases are Erlang-k, more regular than chance.
 
     Each gap has k stages at the customer's own rate, which varies between customers as Gamma(r, alpha); dropout
-    probabilities vary as Beta(a, b). k = 1 is the BG/NBD model; weekly shoppers come out at 2 to 4. A silence then
-    says more: somebody who is late by their own clock is more probably gone. Tables have one row per customer:
+    probabilities vary as Beta(a, b). k = 1 is the BG/NBD model; weekly shoppers come out at 2 to 4. A late purchase
+    then says more: a customer overdue by their own rhythm has more probably dropped out. Tables have one row per customer:
     ``frequency``, ``recency``, ``T`` as for `BGNBD` and, for the fit alone, ``sum_log_gap`` (sum of the logarithms of the
     times between purchases, in the same unit), all from ``btyd_summary``.
 

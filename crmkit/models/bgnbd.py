@@ -44,10 +44,10 @@ class BetaGeometric(CovariateModel):
             **self._at(z), x=x, T=T, horizon=horizon, delta=delta, first_coin=self._first_coin
         )
 
-    def _silence(self, *state: Floats, horizon: float) -> Floats:
+    def _no_purchase(self, *state: Floats, horizon: float) -> Floats:
         x, *z, T = state
         params = self._at(z)
-        return formulas.nbd_silence(params["r"], params["alpha"], x, T, horizon)
+        return formulas.nbd_no_purchase(params["r"], params["alpha"], x, T, horizon)
 
     def _future(self, rng: np.random.Generator, *columns: Floats, horizon: float, delta: float) -> Future:
         x, *z, t_x, T = columns

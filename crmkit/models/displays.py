@@ -76,7 +76,7 @@ def repeat_purchases(model: PurchaseModel, customers: pd.DataFrame, most: int = 
 class AliveMatrixDisplay(Display):
     """P(alive) by frequency (columns) and recency in days (rows); cells that cannot occur are missing."""
 
-    title = "Probability of still being a customer"
+    title = "Probability of being active"
 
     def _draw(self, ax: Axes) -> None:
         rows, columns = self.table.index.to_numpy(dtype=float), self.table.columns.to_numpy(dtype=float)

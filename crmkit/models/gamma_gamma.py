@@ -91,7 +91,7 @@ class GammaGamma(Model):
         ContractError
             Columns are missing, or rows make no sense; counted by kind.
         ModelError
-            Nobody has both a repeat purchase and a positive mean spend.
+            No customer has both a repeat purchase and a positive mean spend.
         """
         x, z = read_columns(customers, _COLUMNS, SPEND_RULES)
         weight = read_weights(sample_weight, len(x))

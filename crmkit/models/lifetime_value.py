@@ -187,9 +187,7 @@ class CustomerLifetimeValue(Model):
             check_number("horizon", self.horizon)
         check_number("margin", self.margin)
         if not check_number("annual_discount", self.annual_discount) and self.horizon == math.inf:
-            raise ModelError(
-                "annual_discount must be above 0 for an infinite horizon: the undiscounted sum has no end."
-            )
+            raise ModelError("annual_discount must be above 0 for an infinite horizon: the undiscounted sum diverges.")
 
     def predict(self, customers: Table) -> pd.Series[float]:
         """Discounted value expected of each customer in days 1 to ``horizon``, in the table's currency unit.

@@ -41,7 +41,7 @@ class Fitter(Protocol):
 def from_lifetimes(fitter: Fitter) -> Model:
     """A fitted model of lifetimes as crmkit's, at the same parameters.
 
-    What lifetimes gets wrong or leaves out is computed anew at these parameters from the data the fitter keeps: the
+    What lifetimes gets wrong or omits is recomputed at these parameters from the data the fitter keeps: the
     log-likelihood (whole, in data units), the covariance and its standard errors.
 
     Parameters
@@ -106,9 +106,7 @@ def _parameters_of(fitter: Fitter, model: Model) -> Floats:
     }
     params = np.array([float(theirs[name]) for name in model._parameters])
     if not ((params > 0) & (params < np.inf)).all():
-        raise ModelError(
-            f"The parameters of {type(fitter).__name__} are {theirs}: positive and finite is what they must be."
-        )
+        raise ModelError(f"The parameters of {type(fitter).__name__} are {theirs}: they must be positive and finite.")
     if isinstance(model, GammaGamma) and params[1] <= 1:
         raise ModelError(f"q is {params[1]:.3g}, which makes the mean spend infinite. Fit again without a penalizer.")
     return params
@@ -152,7 +150,7 @@ def _measure(likelihood: formulas.Likelihood, params: Floats, n: float) -> formu
     hessian = formulas._hessian(loss, theta) * n
     if not np.linalg.eigvalsh(hessian)[0] > 0:
         raise ModelError(
-            "lifetimes stopped far short of the maximum: at its parameters the likelihood does not even curve downwards. "
+            "lifetimes stopped far short of the maximum: at its parameters the likelihood is not concave. "
             "Fit the crmkit model to the same table instead."
         )
     covariance = np.outer(params, params) * np.linalg.inv(hessian)

@@ -22,15 +22,8 @@ class MBGNBD(BetaGeometric):
 
     Attributes
     ----------
-    params_, standard_errors_ : dict of float
-        ``r``, ``alpha`` (a time), ``a``, ``b``, of customers whose covariates are 0, and their standard errors; then
-        coefficients as ``rate_…`` and ``dropout_…`` with the column's name.
-    covariance_ : ndarray of shape (n_params, n_params)
-        In the order of ``params_``; inverse Hessian in the logarithms, by the delta method.
-    log_likelihood_, aic_ : float
-        Of all customers, in the table's unit of time, nothing dropped.
-    n_customers_ : int
-    feature_names_in_ : ndarray of str
+    params_, standard_errors_, covariance_, log_likelihood_, aic_, n_customers_, feature_names_in_
+        As in `BGNBD`.
     prior_used_, converged_, training_ : bool, bool, dict
         As in `BGNBD`.
 

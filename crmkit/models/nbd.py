@@ -1,4 +1,4 @@
-"""NBD: the baseline in which nobody ever leaves."""
+"""NBD: the baseline in which no customer ever drops out."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ class NBD(PurchaseModel):
         present_value = -np.expm1(-delta * horizon) / delta if delta > 0 else horizon
         return self._rate(*state) * present_value
 
-    def _silence(self, *state: Floats, horizon: float) -> Floats:
+    def _no_purchase(self, *state: Floats, horizon: float) -> Floats:
         x, T = state
-        return formulas.nbd_silence(**self.params_, x=x, T=T, horizon=horizon)
+        return formulas.nbd_no_purchase(**self.params_, x=x, T=T, horizon=horizon)
 
     def _future(self, rng: np.random.Generator, *columns: Floats, horizon: float, delta: float) -> Future:
         x, T = columns

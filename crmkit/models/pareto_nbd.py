@@ -107,9 +107,9 @@ class ParetoNBD(CovariateModel):
         x, *z, T = state
         return formulas.pareto_discounted_purchases(**self._at(z), x=x, T=T, horizon=horizon, delta=delta)
 
-    def _silence(self, *state: Floats, horizon: float) -> Floats:
+    def _no_purchase(self, *state: Floats, horizon: float) -> Floats:
         x, *z, T = state
-        return formulas.pareto_silence(**self._at(z), x=x, T=T, horizon=horizon)
+        return formulas.pareto_no_purchase(**self._at(z), x=x, T=T, horizon=horizon)
 
     def _future(self, rng: np.random.Generator, *columns: Floats, horizon: float, delta: float) -> Future:
         x, *z, _, T = columns

@@ -52,7 +52,7 @@ class PurchaseModel(Model):
     """The protocol of every model of purchases: reading, fitting and answering; a model brings its formulas on arrays.
 
     A subclass has a ``label``, says when customers drop out, names its parameters and the columns it reads, and gives
-    its starting point and eight formulas: ``_likelihood``, ``_alive``, ``_purchases``, ``_discounted``, ``_silence``,
+    its starting point and eight formulas: ``_likelihood``, ``_alive``, ``_purchases``, ``_discounted``, ``_no_purchase``,
     ``_probability_of``, ``_simulate`` and ``_future``. What lies ahead of a customer who is alive at T depends on the
     columns in ``_state`` alone, and is evaluated once for each of their distinct values.
     """
@@ -83,7 +83,7 @@ class PurchaseModel(Model):
         """The same, each times e^(-delta · time ahead); horizon may be infinite."""
 
     @abstractmethod
-    def _silence(self, *state: Floats, horizon: float) -> Floats:
+    def _no_purchase(self, *state: Floats, horizon: float) -> Floats:
         """P(no purchase in (T, T + horizon]) of customers alive at T."""
 
     @abstractmethod
@@ -138,7 +138,7 @@ class PurchaseModel(Model):
         count = np.bincount(cell, read_weights(sample_weight, len(cell))).astype(float)
         if not count.sum() > 0:
             raise ModelError(
-                f"There are no customers to fit {self.label} on: the table is empty. Check the filters before it."
+                f"There are no customers to fit {self.label} on: the table is empty. Check the filters applied before."
             )
         columns = [column[first] for column in columns]
         self._remember(self._columns, columns, count)
@@ -244,13 +244,15 @@ class PurchaseModel(Model):
         """
         delta = per_day(annual_discount)
         if not delta > 0:
-            raise ModelError("annual_discount must be above 0 here: undiscounted, purchases without end have no sum.")
+            raise ModelError(
+                "annual_discount must be above 0 here: the undiscounted sum over an infinite horizon diverges."
+            )
         return self._ahead(
             customers, "residual_purchases", lambda *state: self._discounted(*state, horizon=math.inf, delta=delta)
         )
 
     def probability_no_purchase(self, customers: Table, horizon: float) -> pd.Series[float]:
-        """P(no purchase in (T, T + horizon]): dropped out, or alive and silent.
+        """P(no purchase in (T, T + horizon]): dropped out, or alive without a purchase.
 
         Parameters
         ----------
@@ -267,7 +269,7 @@ class PurchaseModel(Model):
         horizon = check_number("horizon", horizon)
 
         def buys(*state: Floats) -> Floats:
-            return np.clip(1 - self._silence(*state, horizon=horizon), 0.0, 1.0)
+            return np.clip(1 - self._no_purchase(*state, horizon=horizon), 0.0, 1.0)
 
         return 1 - self._ahead(customers, "probability_no_purchase", buys)
 

@@ -46,13 +46,13 @@ class LoadReport:
     rejections : Rejections, optional
         What became of every row; missing when nothing could be loaded.
     days : pair of date, optional
-        The first and the last day of the sound rows.
+        The first and the last day of the valid rows.
     n_later : int
-        Sound rows dated long after that last day.
+        Valid rows dated long after that last day.
     refused : str
         Why nothing could be loaded; empty otherwise.
-    faulty : DataFrame, optional
-        file, record, line, reason, advice of the rows of another table than sales that are not sound; with ``n_rows``, how many
+    invalid : DataFrame, optional
+        file, record, line, reason, advice of the rows of another table than sales that are invalid; with ``n_rows``, how many
         were read.
     files : tuple of str
     """
@@ -65,7 +65,7 @@ class LoadReport:
     n_later: int = 0
     refused: str = ""
     n_rows: int = 0
-    faulty: pd.DataFrame | None = None
+    invalid: pd.DataFrame | None = None
 
     @property
     def is_loadable(self) -> bool:
@@ -75,7 +75,7 @@ class LoadReport:
     def _nothing_left(self) -> bool:
         if self.rejections is not None:
             return self.rejections.rows_used + self.rejections.rows_duplicate == 0 < self.rejections.rows_read
-        return self.faulty is not None and len(self.faulty) == self.n_rows > 0
+        return self.invalid is not None and len(self.invalid) == self.n_rows > 0
 
     def __str__(self) -> str:
         blocks = [self._found(), self._columns(), self._loaded(), self._advice()]
@@ -104,10 +104,10 @@ class LoadReport:
             lines.append(f"  Not found: {', '.join(self.guess.missing)}. Name the columns in the configuration.")
         if instead := unless_sales(self.guess, self.extract.columns):
             lines.append(f"  If these are sales, write [transactions] and name the column of: {', '.join(instead)}.")
-        return "\n".join(["Columns, and what each is taken for", *lines])
+        return "\n".join(["Columns and what they were recognised as", *lines])
 
     def _loaded(self) -> str:
-        if self.faulty is not None:
+        if self.invalid is not None:
             return self._read()
         if self.rejections is None:
             return f"Nothing could be loaded: {self.refused}" if self.refused else ""
@@ -125,16 +125,16 @@ class LoadReport:
         for reason, n, money, advice in told.counts[["reason", "rows", "amount", "advice"]].itertuples(index=False):
             lines.append(f"  {n:,} where {reason} ({money or 0:,.2f}): {_places(rows[rows['reason'] == reason])}")
             lines.append(f"      {advice}")
-        return "\n".join(["Loaded on trial", *lines, *self._of_nothing()])
+        return "\n".join(["Trial load", *lines, *self._of_nothing()])
 
     def _read(self) -> str:
         """What became of the rows of another table than sales."""
-        assert self.faulty is not None
-        n_faulty = len(self.faulty)
-        lines = [f"  rows   {self.n_rows:>14,} read = {self.n_rows - n_faulty:,} sound + {n_faulty:,} not"]
-        for (reason, advice), rows in self.faulty.groupby(["reason", "advice"], sort=False):
+        assert self.invalid is not None
+        n_invalid = len(self.invalid)
+        lines = [f"  rows   {self.n_rows:>14,} read = {self.n_rows - n_invalid:,} valid + {n_invalid:,} invalid"]
+        for (reason, advice), rows in self.invalid.groupby(["reason", "advice"], sort=False):
             lines += [f"  {len(rows):,} where {reason}: {_places(rows)}", f"      {advice}"]
-        return "\n".join(["Read on trial", *lines, *self._of_nothing()])
+        return "\n".join(["Trial read", *lines, *self._of_nothing()])
 
     def _of_nothing(self) -> list[str]:
         return ["  Nothing is left: every row is rejected."] if self._nothing_left() else []
@@ -238,10 +238,10 @@ def _counted(report: LoadReport, extract: Extract) -> LoadReport:
             validate_part(engine, extract, part, contract, report.guess.columns, TimeRules(), f"[{report.guess.table}]")
             for part in extract.parts
         ]
-        faulty = [engine.frame(f"select file, record, line, reason from {part.rejected}") for part in parts]
+        invalid = [engine.frame(f"select file, record, line, reason from {part.rejected}") for part in parts]
         advice = {reason: rule.advice for part in parts for reason, rule in part.rules.items()}
-        faulty = [rows.assign(advice=rows["reason"].map(advice)) for rows in faulty]
-    return replace(report, n_rows=sum(part.rows_read for part in parts), faulty=pd.concat(faulty, ignore_index=True))
+        invalid = [rows.assign(advice=rows["reason"].map(advice)) for rows in invalid]
+    return replace(report, n_rows=sum(part.rows_read for part in parts), invalid=pd.concat(invalid, ignore_index=True))
 
 
 def latest_day(extract: Extract, options: Mapping[str, Any]) -> date:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-EXIT_CODES = """Exit codes: 0 done; 2 wrong usage; 65 data refused; 66 no input; 70 a fault in crmkit;
+EXIT_CODES = """Exit codes: 0 done; 2 wrong usage; 65 data refused; 66 no input; 70 internal error;
 71 out of memory;
 74 cannot write; 75 try again later (another run, or a source that is still changing);
 77 not permitted; 78 wrong configuration."""
@@ -154,9 +154,9 @@ def init(
         list[str],
         typer.Argument(help="Files, folders, globs: sales, products, members, deals; or one database address."),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Configuration to write; never one that is there.")] = Path(
-        "crmkit.toml"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", help="Configuration to write; an existing file is never overwritten.")
+    ] = Path("crmkit.toml"),
     table: Table = None,
     query: Query = None,
 ) -> None:
@@ -225,7 +225,7 @@ def _sample() -> Path:
         folder for folder in (here.parent / "data" / "sample", here / "_sample") if (folder / "crmkit.toml").is_file()
     ]
     if not found:
-        raise NoInputError("The sample is not here. Clone the repository, or install crmkit from its wheel.")
+        raise NoInputError("The sample was not found. Clone the repository, or install crmkit from its wheel.")
     return found[0]
 
 
@@ -290,7 +290,7 @@ def main() -> None:
             raise SystemExit(143) from None
         if type(error).__name__ == "OutOfMemoryException":  # the engine's own
             _out_of_memory()
-        typer.echo(f"crmkit: a fault in crmkit itself: {type(error).__name__} at {_place(error)}", err=True)
+        typer.echo(f"crmkit: internal error: {type(error).__name__} at {_place(error)}", err=True)
         raise SystemExit(70) from None
 
 

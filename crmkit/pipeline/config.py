@@ -71,7 +71,7 @@ _Meant = create_model("_Meant", __base__=Section, **_options(RowMeaning))
 class TableSource(_Readable):
     """Files of one table, or a database; how it is written (`read_extract`), and how its columns are called.
 
-    ``layout`` names one of `crmkit.ingest.layouts`, whose settings stand where none are given here. In the address of a
+    ``layout`` names one of `crmkit.ingest.layouts`, whose settings apply where none are given here. In the address of a
     database ``${NAME}`` is taken from the environment; a password is never written here.
     """
 
@@ -96,7 +96,7 @@ class TableSource(_Readable):
         self.read_options("")
         for file in self._listed():
             if is_url(file) and any("${" not in secret for secret in secrets_of(file)):
-                raise ConfigError("the password stands in the file. Write ${NAME} and set NAME in the environment.")
+                raise ConfigError("the file contains the password. Write ${NAME} and set NAME in the environment.")
         return self
 
     def _listed(self) -> list[str]:
@@ -297,7 +297,7 @@ def _filled(address: str) -> str:
     """An address with its ``${NAME}`` from the environment."""
     absent = [name for name in re.findall(r"\$\{(\w+)\}", address) if name not in os.environ]
     if absent:
-        raise ConfigError(f"The environment does not have {absent}, which the address of the database needs. Set it.")
+        raise ConfigError(f"Environment variables not set: {absent}. The address of the database needs them.")
     return re.sub(r"\$\{(\w+)\}", lambda name: os.environ[name[1]], address)
 
 

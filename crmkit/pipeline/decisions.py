@@ -104,7 +104,7 @@ class Decider:
         if asked or self.wishes.fresh:
             return Decision(step, "run", "asked for")
         if waits := next((name for name, digest in key.inputs.items() if digest == UNKNOWN.digest), ""):
-            return Decision(step, "depends", f"runs if {waits} comes out otherwise than before")
+            return Decision(step, "depends", f"runs if {waits} changes")
         same = self._kept(step, lambda record: record.key.digest == key.digest and not record.failed)
         return same or Decision(step, "run", self._why(step, key))
 
@@ -149,7 +149,7 @@ class Decider:
 
 
 def _plain(setting: object) -> object:
-    """A section as it enters a key: without what only says when something is done anew."""
+    """A section as it enters a key: without what only says when something is recomputed."""
     if isinstance(setting, Mapping):
         return {name: _plain(one) for name, one in setting.items()}
     if not hasattr(setting, "model_dump"):

@@ -99,9 +99,7 @@ def write_config(files: Sequence[str], out: Path, *, table: str | None = None, q
         with out.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise PublishError(
-            f"{out} is there already and is left as it is. Name another file: --out other.toml."
-        ) from None
+        raise PublishError(f"{out} already exists and was not changed. Name another file: --out other.toml.") from None
     except OSError as error:
         raise PublishError(f"{out} cannot be written: {error.strerror}.") from error
     return out

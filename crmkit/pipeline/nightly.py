@@ -234,7 +234,7 @@ class _Night:
         return [folder for folder in dict.fromkeys([*map(Path.resolve, found), *before]) if folder != self.part]
 
     def publish(self, wishes: Wishes, progress: Progress | None) -> RunResult:
-        """Do the work in a folder nobody looks into, and give it its name when it is complete."""
+        """Do the work in a hidden folder, and give it its name when it is complete."""
         done, part, runner = self.done, self.part, self.runner(wishes, progress)
         part.mkdir(mode=0o700, exist_ok=True)
         with full_disk_told(part.parent, _KEPT), engine_limits(**self.config.engine.model_dump()):

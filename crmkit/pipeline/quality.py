@@ -92,18 +92,18 @@ def why_none(running: pd.DataFrame, due: pd.DataFrame, result: OfferResult) -> s
     """Why a plan has no offers; ``running`` are the deals of its days."""
     item = str(due.columns[1])
     if not len(running):
-        return "no deal runs on its days; see starts and ends of the deals"
+        return "no deal is valid on its days; see starts and ends of the deals"
     if not running[item].isin(due[item]).any():
         return f"none of the {_plural(item)} with a current deal has repurchase predictions"
     if not len(result.planned):
         return (
-            "the control group has every member who could get one; lower offers.control"
+            "every eligible member is in the control group; lower offers.control"
             if len(result.control)
             else "every member is excluded by offers.min_weekly_spend or by opting out of contact"
         )
     if not (running["budget"] > 0).any():
-        return "the budgets of all deals of its days are 0"
-    return "none would gain anything within the budgets of deals, funders and store"
+        return "every deal that is valid on its days has a budget of 0"
+    return "no offer has an expected gain within the budgets of deals, funders and store"
 
 
 def check_rejected(received: Rejections, rejections: Path, thresholds: Thresholds) -> None:
@@ -118,7 +118,7 @@ def check_rejected(received: Rejections, rejections: Path, thresholds: Threshold
     rows = f"{n_invalid:,} of {received.rows_read:,} rows are invalid.{faults}"
     judge(n_invalid / received.rows_read, thresholds.rejected_rows, "rejected_rows", rows)
     money = abs(float(received.amount_read)) or 1.0
-    told = f"Invalid rows hold {amount:,.2f} of {money:,.2f} that was read.{faults}"
+    told = f"Invalid rows account for {amount:,.2f} of the {money:,.2f} read.{faults}"
     judge(amount / money, thresholds.rejected_money, "rejected_money", told)
 
 

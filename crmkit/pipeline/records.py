@@ -52,7 +52,7 @@ class Key:
         changed += [f"{name} changed" for name, one in self.inputs.items() if other.inputs.get(name) != one]
         changed += [f"{name} is gone" for name in other.inputs if name not in self.inputs]
         if not changed and self.lineage != other.lineage:
-            changed = ["what its inputs come from changed"]
+            changed = ["the origin of its inputs changed"]
         return changed + (["the code changed"] if self.code != other.code else [])
 
 
@@ -143,7 +143,7 @@ def _processor() -> float:
 
 
 def _forget_peak() -> None:
-    """Have Linux count the peak of memory anew; elsewhere it is that of the process so far."""
+    """Reset Linux's peak of memory; elsewhere it is that of the process so far."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:

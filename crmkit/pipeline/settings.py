@@ -16,7 +16,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     rhythm: ClassVar[tuple[str, ...]] = ("refit_every", "max_age")
-    """Settings that say when something is done anew, not what comes out."""
+    """Settings that say when something is recomputed, not what it is."""
 
 
 class Value(Section):

@@ -112,7 +112,7 @@ def earlier_runs(out: Path, day: date) -> tuple[list[Published], list[str]]:
                 run.check("customers")
             found.append(run)
     except ExtractError as error:
-        again = "To continue from its labels then, point CURRENT at its run, and run again."
+        again = "To keep its labels, point CURRENT at its run and run again."
         lost = f"Segments and tiers were rebuilt from scratch: {error} {again}"
         return found, [f"Runs before that of {found[-1].day} are out of reach: {error}" if found else lost]
     return found, []

@@ -129,7 +129,9 @@ def check_order(stages: Sequence[Stage], sources: Iterable[str], sections: Itera
             f"{where}no source or earlier stage makes its input {name!r}." for name in step.reads if name not in known
         ]
         faults += [f"{where}the configuration has no field {name!r}." for name in step.settings if name not in fields]
-        faults += [f"{where}something else makes {name!r} already." for name in step.outputs if name in known]
+        faults += [
+            f"{where}{name!r} is made by another stage or source already." for name in step.outputs if name in known
+        ]
         faults += [
             f"{where}ages names {name!r}, which it does not read." for name in step.ages if name not in step.reads
         ]

@@ -81,7 +81,7 @@ def life_cycle(
     """
     check_item(log, by)
     if not runs >= _FEWEST:
-        raise ConfigError(f"runs={runs} must be {_FEWEST} or more; a slope of fewer has no interval worth having.")
+        raise ConfigError(f"runs={runs} must be {_FEWEST} or more; a slope over fewer has no useful interval.")
     day = log.close_of(as_of)
     with engine_for(log) as engine:
         lines = engine.parquet(log.lines)

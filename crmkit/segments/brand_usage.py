@@ -104,7 +104,7 @@ class BrandUsage:
         return self
 
     def predict(self, log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:
-        """The group of each member in each category in which it bought; categories unknown to ``fit`` are left out.
+        """The group of each member in each category in which it bought; categories unknown to ``fit`` are excluded.
 
         Returns
         -------

@@ -42,7 +42,7 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
     ----------
     method : {"k-means", "gaussian-mixture"}
     n_clusters : int, optional
-        By default that of 2 … 8 whose labels come back when customers are drawn anew: for each k, pairs of bootstrap
+        By default that of 2 … 8 whose labels come back when customers are resampled: for each k, pairs of bootstrap
         samples are clustered, both label all customers, and the adjusted Rand index of the two is averaged. Of those that
         reach ``min_stability`` and have no cluster smaller than ``min_share``, the largest k within a standard error of
         the most stable one; where none does, all are one cluster. Customers rarely fall into many natural groups: a
@@ -329,7 +329,7 @@ class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: 
         return GaussianMixture(k, n_init=2, reg_covar=_SOFT, max_iter=300, random_state=self.seed).fit(enough)
 
     def _by_value(self, values: Floats, place: Floats) -> Ints:
-        """Found clusters, best first; an empty one of a mixture stands where its centroid says."""
+        """Found clusters, best first; an empty one of a mixture is placed by its centroid."""
         code = self._model.predict(place)
         n = np.bincount(code, minlength=self.n_clusters_)
         mean = np.bincount(code, values[:, self.value_], self.n_clusters_) / np.maximum(n, 1)

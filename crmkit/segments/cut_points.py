@@ -1,7 +1,7 @@
 """Where a measure is cut: free functions on arrays, each with its rule for ties. No customers, no tables.
 
 Cut points are observed values (the inverted cumulative distribution, no interpolation), so repeating every customer, or
-changing the currency, moves nobody across one.
+changing the currency, moves no customer across one.
 """
 
 from __future__ import annotations

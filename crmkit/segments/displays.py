@@ -97,7 +97,7 @@ class MigrationDisplay(Display):
     """Flows of customers between states at two dates; table: before, after, customers, change (of value), and
     before_place and after_place, the order of the states, best first."""
 
-    title = "Where customers were, and where they are"
+    title = "Customers by earlier and current group"
 
     def _draw(self, ax: Axes) -> None:
         from matplotlib.patches import PathPatch, Rectangle
@@ -158,7 +158,7 @@ class ProfileDisplay(Display):
     """
 
     heights: pd.DataFrame
-    title = "What the groups are like (median of each measure)"
+    title = "Group profiles (median of each measure)"
 
     def _draw(self, ax: Axes) -> None:
         measures = list(self.heights.columns)
@@ -188,7 +188,7 @@ class LorenzDisplay(Display):
 
     shares: pd.DataFrame
     gini: float
-    title = "How concentrated the value is"
+    title = "Concentration of value"
 
     def _draw(self, ax: Axes) -> None:
         ax.plot([0, 100], [0, 100], color=GREY, linewidth=1, linestyle=":", label="all equal")
@@ -343,7 +343,7 @@ def _number(value: float) -> str:
 class TierDisplay(Display):
     """Share of customers and of value in each tier; table: tier, share_of_customers, share_of_value."""
 
-    title = "Who carries the value"
+    title = "Value by tier"
 
     def _draw(self, ax: Axes) -> None:
         place = np.arange(len(self.table))

@@ -33,7 +33,7 @@ class Migration:
     row_shares : DataFrame
         The same, as shares of each row.
     money : DataFrame
-        Value after less value before, by the same states; 0 where nobody is.
+        Value after less value before, by the same states; 0 where there is no customer.
     moves : DataFrame
         move, customers, value_before, value_after, change: one row for each kind of move that occurred.
     customers : DataFrame
@@ -77,8 +77,8 @@ def migration(
 ) -> Migration:
     """Count customers by the label that they had and the label that they have.
 
-    Each customer is in one state at each date: its label; *frozen*, silent for more than ``frozen_after`` days, but not
-    gone; *lapsed*, silent for more than ``lapsed_after`` days or no longer in the table; or not yet a customer. Who was
+    Each customer is in one state at each date: its label; *frozen*, no purchase for more than ``frozen_after`` days, but
+    not gone; *lapsed*, none for more than ``lapsed_after`` days or no longer in the table; or not yet a customer. Who was
     frozen or lapsed, or is in ``earlier``, and buys again has *returned*.
 
     Parameters
@@ -90,9 +90,9 @@ def migration(
     order : sequence of str, optional
         Labels, best first. Default: those of ``tiers``, or else by mean value, highest first.
     earlier : ids, optional
-        Customers known before the first date that are not in ``before`` any more (a window has passed them).
+        Customers known before the first date that are no longer in ``before`` (a window has passed them).
     frozen_after, lapsed_after : int, optional
-        Days of silence.
+        Days since the last purchase.
     tiers : pair of fitted ValueTiers, optional
         With which the two tables were labelled, the later one with the earlier labels as ``previous`` (where it was
         not, give them hysteresis=0). Then a change is attributed exactly: it is the value's, if the new value would have
@@ -127,10 +127,10 @@ def migration(
     """
     for name, days in (("frozen_after", frozen_after), ("lapsed_after", lapsed_after)):
         if days is not None and not days >= 0:
-            raise ConfigError(f"{name}={days} must be days of silence, 0 or more.")
-    silence = ("days_since_last",) if frozen_after is not None or lapsed_after is not None else ()
+            raise ConfigError(f"{name}={days} must be days since the last purchase, 0 or more.")
+    needed = ("days_since_last",) if frozen_after is not None or lapsed_after is not None else ()
     tables = [
-        _checked(customer_index(table, (label, value, *silence), name), label, name)
+        _checked(customer_index(table, (label, value, *needed), name), label, name)
         for table, name in ((before, "before"), (after, "after"))
     ]
     ids = tables[0].index.union(tables[1].index)
@@ -194,12 +194,12 @@ def _states(
 def _moves(before: pd.Series, after: pd.Series, ranked: list[str]) -> NDArray[np.object_]:
     rank = {name: place for place, name in enumerate(ranked)}
     old, new = before.map(rank).to_numpy(np.float64), after.map(rank).to_numpy(np.float64)
-    silent, gone = (after == FROZEN).to_numpy(), (after == LAPSED).to_numpy()
+    frozen, gone = (after == FROZEN).to_numpy(), (after == LAPSED).to_numpy()
     cases = [
         (before == NEW).to_numpy(),
-        silent & (before == FROZEN).to_numpy(),
+        frozen & (before == FROZEN).to_numpy(),
         gone & (before == LAPSED).to_numpy(),
-        silent,
+        frozen,
         gone,
         before.isin([FROZEN, LAPSED]).to_numpy(),
         new < old,

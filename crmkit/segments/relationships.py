@@ -158,7 +158,7 @@ class RelationshipLevel:
             relations = {"lines": engine.parquet(log.lines), "trips": engine.parquet(log.trips)}
             table = to_pandas(engine.summary("segments/relationships", values, item=self.by, **relations))
         if table.empty:
-            raise ContractError("Nobody has bought by then: there is no relationship to assess.")
+            raise ContractError("No customer has bought by then, so there is no relationship to assess.")
         return table
 
     def _with_costs(

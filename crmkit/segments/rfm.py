@@ -82,7 +82,7 @@ class RFMScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     The monetary score does not enter the name.
 
     Names that keep from month to month: with ``transform(X, previous=…)``. Recency goes on by itself, so a customer who
-    did nothing will change its name even on frozen edges, and where nobody new joins, all of them will: fit anew each
+    did nothing will change its name even on frozen edges, and where no new customer joins, all of them will: refit each
     month, then, and give the last scores as ``previous``. ``tests/benchmarks/segments.py`` prints what each way keeps.
 
     Examples

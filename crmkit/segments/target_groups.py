@@ -102,7 +102,7 @@ class Tracked:
     others_growth: float
 
     def __str__(self) -> str:
-        verdict = "grew" if self.low > 0 else "fell" if self.high < 0 else "neither grew nor fell for certain"
+        verdict = "grew" if self.low > 0 else "fell" if self.high < 0 else "shows no significant change"
         return (
             f"{self.name}: {self.measure} {verdict}: {self.growth:+.4g} ({self.low:+.4g} to {self.high:+.4g}) "
             f"from {self.table['period'].iloc[0]:%Y-%m-%d} to {self.table['period'].iloc[-1]:%Y-%m-%d}; "

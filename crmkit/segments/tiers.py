@@ -82,7 +82,7 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Notes
     -----
     From month to month there are two ways, and both give the last tiers as ``previous``. Keep the fitted object: money
-    means the same for years, and who did not change keeps the tier for certain. Or `fit` anew: tiers keep their sizes, and
+    means the same for years, and who did not change keeps the tier for certain. Or refit: tiers keep their sizes, and
     a threshold may pass a customer by. ``tests/benchmarks/segments.py`` prints what each keeps.
 
     Examples

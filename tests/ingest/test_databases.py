@@ -317,6 +317,6 @@ def test_a_configuration_names_a_database(sqlite: str, tmp_path: Path, monkeypat
     monkeypatch.setenv("TILL_SECRET", "x")
     assert sales.source(tmp_path) == "postgresql://till:x@h/d"
     file.write_text('until = 2026-12-31\n[transactions]\nfiles = "postgresql://till:secret@h/d"\ntable = "s"\n')
-    with pytest.raises(ConfigError, match="the password stands in the file") as caught:
+    with pytest.raises(ConfigError, match="the file contains the password") as caught:
         read_config(file)
     assert "secret" not in str(caught.value)

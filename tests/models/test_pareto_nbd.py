@@ -416,7 +416,7 @@ def test_formulas_equal_fifty_digits(name):
         formulas.pareto_alive(*p, x, t_x, T),
         formulas.pareto_purchases(*p, x, T, 365.0),
         formulas.pareto_discounted_purchases(*p, x, T, np.inf, DELTA),
-        formulas.pareto_silence(*p, x, T, 90.0),
+        formulas.pareto_no_purchase(*p, x, T, 90.0),
     )
     for value, reference in zip(mine, exact, strict=True):
         np.testing.assert_allclose(value, reference, rtol=1e-8, atol=1e-13)

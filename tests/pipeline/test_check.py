@@ -198,9 +198,9 @@ def test_a_configuration_or_a_layout_decides_instead_of_guesses(tmp_path: Path) 
     assert by_layout.rejections.rows_used == by_config.rejections.rows_used > 0
     assert by_layout.rejections.amount_used == by_config.rejections.amount_used
     done = command("check", path, "--layout", "uci-online-retail")
-    assert (done.returncode, "Loaded on trial" in done.stdout) == (0, True)
+    assert (done.returncode, "Trial load" in done.stdout) == (0, True)
     done = command("check", path, "--config", tmp_path / "crmkit.toml")
-    assert (done.returncode, "Loaded on trial" in done.stdout) == (0, True)
+    assert (done.returncode, "Trial load" in done.stdout) == (0, True)
     done = command("check", path, "--layout", "uci-online")
     assert done.returncode == 78
     assert "did you mean 'uci-online-retail'" in done.stderr
@@ -245,7 +245,7 @@ def test_the_configuration_written_for_online_retail_runs(tmp_path: Path) -> Non
 def test_a_configuration_that_is_there_is_never_overwritten(till: Till, tmp_path: Path) -> None:
     path, out = till(HEADER + "1,2026-01-01,1,A\n"), tmp_path / "crmkit.toml"
     out.write_text("mine")
-    with pytest.raises(PublishError, match="is there already and is left as it is"):
+    with pytest.raises(PublishError, match="already exists and was not changed"):
         write_config([str(path)], out)
     assert out.read_text() == "mine"
     assert command("init", path, "--out", out).returncode == 74

@@ -108,7 +108,7 @@ def test_rejected_rows_and_money_are_judged_apart() -> None:
     (rows,) = judged(rejected_rows=Threshold(warn=0.05))
     assert rows.startswith("1 of 10 rows are invalid.")
     (money,) = judged(rejected_money=Threshold(warn=0.5, stop=0.95))
-    assert money.startswith("Invalid rows hold 90.00 of 99.00 that was read.")
+    assert money.startswith("Invalid rows account for 90.00 of the 99.00 read.")
     with pytest.raises(RefusedError, match="raise stop of rejected_money"):
         judged(rejected_money=Threshold(stop=0.5))
     with pytest.raises(RefusedError, match="raise stop of rejected_rows"):
@@ -330,10 +330,10 @@ def deals_of(category: str = "Milk", budget: float = 10, value: float = 0.5) -> 
     ("deals", "terms", "why"),
     [
         (deals_of("Tea"), {}, "none of the categories with a current deal has repurchase predictions"),
-        (deals_of(budget=0), {}, "the budgets of all deals of its days are 0"),
-        (deals_of(), {"control": 1.0}, "the control group has every member"),
+        (deals_of(budget=0), {}, "every deal that is valid on its days has a budget of 0"),
+        (deals_of(), {"control": 1.0}, "every eligible member is in the control group"),
         (deals_of(), {"control": 0.0, "min_weekly_spend": 99}, "every member is excluded"),
-        (deals_of(), {"control": 0.0, "store_budget": 0.0}, "none would gain anything within the budgets"),
+        (deals_of(), {"control": 0.0, "store_budget": 0.0}, "no offer has an expected gain within the budgets"),
     ],
 )
 def test_why_nobody_gets_an_offer_is_said(deals: Deals, terms: dict[str, Any], why: str) -> None:
@@ -342,7 +342,7 @@ def test_why_nobody_gets_an_offer_is_said(deals: Deals, terms: dict[str, Any], w
     plan = OfferPlan(deals, **terms).solve(DUE, customers)
     assert not len(plan.offers)
     assert why in why_none(deals.frame, DUE, plan)
-    assert "no deal runs on its days" in why_none(deals.frame.iloc[:0], DUE, plan)
+    assert "no deal is valid on its days" in why_none(deals.frame.iloc[:0], DUE, plan)
 
 
 def test_a_card_number_that_fonts_may_lack_is_left_out_with_a_note() -> None:

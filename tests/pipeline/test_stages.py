@@ -265,10 +265,10 @@ def test_a_plan_says_what_would_run_and_why_and_does_nothing(night: Night, tmp_p
     plan = Runner(TOYS, decider, {"files": Source("new", list)}, tmp_path / "b", tmp_path / "work").plan()
     assert [(one.stage.name, one.action, one.why) for one in plan] == [
         ("load", "run", "files changed"),
-        ("keep-positive", "depends", "runs if lines comes out otherwise than before"),
+        ("keep-positive", "depends", "runs if lines changes"),
         ("fit", "kept", "made on 2018-01-01"),
-        ("bonus", "depends", "runs if positive comes out otherwise than before"),
-        ("report", "depends", "runs if positive comes out otherwise than before"),
+        ("bonus", "depends", "runs if positive changes"),
+        ("report", "depends", "runs if positive changes"),
     ]
     assert RUNS == []
     assert not (tmp_path / "b").exists()

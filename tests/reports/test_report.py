@@ -127,7 +127,7 @@ def test_changes_of_tier_are_counted_by_cause_and_name_nobody(customers: pd.Data
         ("lapsed", "no longer in the table", "1", "-1"),
     }
     assert block.display
-    assert block.more[0].caption == "From tier to tier"
+    assert block.more[0].caption == "Tier migration"
     assert len(block.more[0].frame) == 5
 
 

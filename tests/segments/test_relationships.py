@@ -202,7 +202,7 @@ def test_settings_that_make_no_levels_are_refused(log, parameters, match):
 
 
 def test_before_the_first_sale_there_is_no_relationship(log):
-    with pytest.raises(ContractError, match="Nobody has bought"):
+    with pytest.raises(ContractError, match="No customer has bought"):
         RelationshipLevel().assess(log, as_of="2016-01-01")
 
 

@@ -47,7 +47,7 @@ def bootstrap_interval(
 
     Rows are drawn with replacement, or whole groups when ``groups`` is given, which is what rows of one customer need:
     they are not independent. Efron (1979); for groups, Field & Welsh (2007). Draws in which the score does not exist
-    (one class only) are left out; when that is more than half of them, ``ModelError`` says so.
+    (one class only) are excluded; when that is more than half of them, ``ModelError`` says so.
 
     Parameters
     ----------
@@ -205,6 +205,6 @@ def _bootstrap(
     draws = bootstrap_draws(statistic, n_rows, groups, n, seed)
     found = draws[~np.isnan(draws)]
     if 2 * len(found) < n:
-        raise ModelError(f"The score exists in only {len(found)} of {n} draws. Score more rows together.")
+        raise ModelError(f"The score is defined in only {len(found)} of {n} draws. Score more rows together.")
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     return Interval(statistic(slice(None)), float(low), float(high))

@@ -211,7 +211,7 @@ def reliability_line(y: ArrayLike, p: ArrayLike) -> dict[str, float]:
     """
     outcome, predicted = _outcomes(y, p)
     if np.ptp(outcome) == 0:
-        raise ModelError(f"All {outcome.size:,} outcomes are equal; a line needs both.")
+        raise ModelError(f"All {outcome.size:,} outcomes are equal; a calibration line needs both.")
     kept = np.clip(predicted, 1e-12, 1 - 1e-12)
     z = np.log(kept) - np.log1p(-kept)
     A, b = np.column_stack([np.ones(len(z)), z]), np.array([0.0, 1.0])

@@ -43,7 +43,7 @@ def load(
 ) -> dict[str, object]:
     """Sort the rows of the delivery into accepted and rejected ones.
 
-    With a store only new files are read; without one all files are read anew when one has changed.
+    With a store only new files are read; without one all files are read again when one has changed.
     """
     options: dict[str, Any] = {
         "products": None if products is None else Products(products)
@@ -79,7 +79,7 @@ def _through_store(
 def check_delivery(
     delivery: Transactions, received: Rejections, rejections: Path, as_of: date, *, thresholds: Thresholds
 ) -> dict[str, object]:
-    """Refuse a delivery that cannot be what was meant, and take the log as it was known on the run date."""
+    """Refuse an implausible delivery, and take the log as it was known on the run date."""
     check_rejected(received, rejections, thresholds)
     check_last_days(delivery, as_of, thresholds.missing_days)
     check_categories(delivery, as_of, thresholds.vanished_categories)

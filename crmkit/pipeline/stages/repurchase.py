@@ -22,7 +22,7 @@ def fit_repurchase(log: Transactions, repurchase_drift: object = None, *, repurc
     """The model of when each item is bought again."""
     by = item_of(log, repurchase)
     if by is None:
-        note("Purchases were not timed: the lines have neither a category nor a product_id.")
+        note("Repurchases were not predicted: the lines have neither a category nor a product_id.")
         return {}
     return {"repurchase_model": NextPurchase(by=by, exclude=repurchase.exclude).fit(log)}
 

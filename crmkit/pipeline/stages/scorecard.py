@@ -102,5 +102,5 @@ def _tell(question: str, by: float | None, scorecard: Scorecard) -> None:
         return
     told = f"{question}: the newest scores are {by:.0%} worse, relative to the baseline, than before. The model is refitted."
     if scorecard.stop is not None and by > scorecard.stop:
-        raise RefusedError(f"{told} [scorecard] stop = {scorecard.stop:g} allows no more; look at scorecard.parquet.")
+        raise RefusedError(f"{told} [scorecard] stop = {scorecard.stop:g} is exceeded; see scorecard.parquet.")
     note(told)

@@ -26,7 +26,7 @@ def backtest(check: Backtest, *, currency: str = "") -> Block:
         check.verdict,
         check.display,
         Table(_scores(check.mean)),
-        (Table(check.display.table, "The numbers of the figure"), Table(check.scores, "Every origin")),
+        (Table(check.display.table, "Data of the figure"), Table(check.scores, "Every origin")),
         verdict=check.verdict,
     )
 

@@ -45,7 +45,7 @@ def target_groups(steps: pd.DataFrame, trends: pd.DataFrame | None = None, *, cu
     """Members who meet stated conditions; columns group, condition, meet, unknown, left."""
     sizes = steps.groupby("group", sort=False)["left"].last()
     said = ", ".join(f"“{name}” has {number(n)} members" for name, n in sizes.items())
-    more = () if trends is None else (Table(trends, "How they develop"),)
+    more = () if trends is None else (Table(trends, "Development over time"),)
     return Block("Target groups", said, "Members left after each condition.", table=Table(steps), more=more)
 
 

@@ -35,7 +35,7 @@ def tiers(customers: pd.DataFrame, *, currency: str = "") -> Block:
 
 
 def concentration(customers: pd.DataFrame, *, currency: str = "") -> Block:
-    """How concentrated the value is; column value."""
+    """Concentration of value; column value."""
     curve = lorenz_curve(customers["value"].clip(lower=0))
     tenth = curve.shares.loc[curve.shares["share_of_customers"] == 0.10, "share_of_value"].iloc[0]
     return Block(
@@ -68,5 +68,5 @@ def tier_changes(moved: Migration, since: date, *, currency: str = "") -> Block:
         "value is clearly outside it. They are listed in tier_changes.parquet.",
         flow,
         Table(causes),
-        (Table(flow.table, "From tier to tier"),),
+        (Table(flow.table, "Tier migration"),),
     )
