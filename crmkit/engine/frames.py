@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import pyarrow as pa
 
@@ -46,6 +46,17 @@ def is_spark(table: object) -> TypeIs[SparkFrame]:
     False
     """
     return type(table).__module__.startswith("pyspark.sql") and type(table).__name__ == "DataFrame"
+
+
+def kind_of_table(value: object) -> Literal["table", "dataset"] | None:
+    """Whether a value is a table in memory, or a dataset of Spark's; None for anything else.
+
+    >>> kind_of_table([1, 2]) is None
+    True
+    """
+    if type(value).__name__ != "DataFrame":
+        return None
+    return "dataset" if is_spark(value) else "table"
 
 
 def is_table(given: object) -> TypeIs[Frame]:

@@ -114,10 +114,11 @@ def digest_of(value: object) -> str:
 
 
 def _kind_of(value: object) -> str:
-    family, name = type(value).__module__.partition(".")[0], type(value).__name__
-    if name == "DataFrame":
-        return "dataset" if family == "pyspark" else "table"
-    if name == "Transactions":
+    from crmkit.engine.frames import kind_of_table
+
+    if kind := kind_of_table(value):
+        return kind
+    if type(value).__name__ == "Transactions":
         return "log"
     if isinstance(value, Path):
         return "files"

@@ -25,13 +25,13 @@ from crmkit.exceptions import ConfigError, SourceChangedError
 from crmkit.pipeline import publish
 from crmkit.pipeline.artefacts import Artefact, digest_of, load
 from crmkit.pipeline.config import Config, config_of, read_config
-from crmkit.pipeline.decisions import Decider, Decision, Wishes
 from crmkit.pipeline.fingerprints import FileHashes, code_digest, package_digest, versions
 from crmkit.pipeline.history import Published, folders_of, manifest_of
 from crmkit.pipeline.records import Record
 from crmkit.pipeline.runner import Progress, Runner
 from crmkit.pipeline.sources import SOURCES, Delivery, earlier_runs, history_sources
 from crmkit.pipeline.stage import Stage, check_order
+from crmkit.pipeline.stages_to_run import Decider, Decision, Wishes
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,7 +1,7 @@
 """The runner: stages in order, each kept where nothing it depends on has changed, else redone.
 
 1. Order and completeness are checked before anything is read (`check_order`).
-2. A stage's key is made of code, settings and the content of its inputs (`decisions`). Outputs of an earlier run with the
+2. A stage's key is made of code, settings and the content of its inputs (`stages_to_run`). Outputs of an earlier run with the
    same key are kept; so are those that are young enough, of a stage that states a ``max_age``. An output that comes out the
    same as before stops the redoing there.
 3. Each stage's record is written last and in one step, so a run that ended early goes on from there.
@@ -22,10 +22,10 @@ from threadpoolctl import threadpool_limits
 from crmkit.exceptions import CrmkitError
 from crmkit.pipeline import artefacts
 from crmkit.pipeline.artefacts import Artefact, digest_of
-from crmkit.pipeline.decisions import UNKNOWN, Decider, Decision
 from crmkit.pipeline.notes import told
 from crmkit.pipeline.records import Key, Record, measured
 from crmkit.pipeline.stage import Source, Stage
+from crmkit.pipeline.stages_to_run import UNKNOWN, Decider, Decision
 
 __all__ = ["Progress", "Runner"]
 

@@ -17,13 +17,13 @@ import pandas as pd
 import pytest
 
 from crmkit.exceptions import ConfigError, ContractError
-from crmkit.pipeline.decisions import Decider, Wishes
 from crmkit.pipeline.nightly import account
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.runner import Runner
 from crmkit.pipeline.sources import SOURCES
 from crmkit.pipeline.stage import Source, Stage, check_order, stage
 from crmkit.pipeline.stages import STAGES
+from crmkit.pipeline.stages_to_run import Decider, Wishes
 
 RUNS: list[str] = []
 """Names of the stages that did their work, in order."""
@@ -303,7 +303,7 @@ import os, signal, sys
 from datetime import date
 from pathlib import Path
 import pandas as pd
-from crmkit.pipeline.decisions import Decider, Wishes
+from crmkit.pipeline.stages_to_run import Decider, Wishes
 from crmkit.pipeline.nightly import account
 from crmkit.pipeline.runner import Runner
 from crmkit.pipeline.stage import Source, stage

@@ -1,4 +1,4 @@
-"""Whether a stage is kept, redone or skipped, and why."""
+"""Which stages are to run: whether each is kept, redone or skipped, and why."""
 
 from __future__ import annotations
 
