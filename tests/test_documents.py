@@ -61,7 +61,7 @@ def test_only_results_and_models_of_crmkit_are_made() -> None:
         decoded(
             {"object": {"class": "crmkit.repurchase.next_purchase:NextPurchase", "settings": {}, "learned": {"fit": 1}}}
         )
-    with pytest.raises(TypeError, match="cannot be kept"):
+    with pytest.raises(TypeError, match="cannot be saved"):
         encoded(object())
 
 

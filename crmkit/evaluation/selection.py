@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -81,7 +81,7 @@ class ModelChoice:
     """
 
     name: str
-    model_: Candidate = field(repr=False)
+    model_: Any = field(repr=False)
     why: str
     table: pd.DataFrame = field(repr=False)
     holdout: pd.DataFrame = field(repr=False)

@@ -13,6 +13,7 @@ from crmkit.evaluation.selection import choose_model, default_candidates
 from crmkit.exceptions import ModelError
 from crmkit.ingest.tables import ServiceRecords
 from crmkit.models import CustomerLifetimeValue, GammaGamma
+from crmkit.models.purchase_model import PurchaseModel
 from crmkit.pipeline.history import Previous
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import check_members
@@ -27,7 +28,6 @@ from crmkit.summaries.customers import btyd_summary, rfm_table, weekly_spend
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
-    from crmkit.models.purchase_model import PurchaseModel
     from crmkit.pipeline.settings import Churn, Thresholds, Value, WinBack
 
 
