@@ -8,11 +8,12 @@ its weeks: all of them share z, so that sums over weeks are done first, and the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from crmkit._types import Floats, Ints
+from crmkit._types import Bools, Floats, Ints, Singles
 from crmkit.repurchase._newton import minimise
 
 WEEKS = 12
@@ -41,7 +42,7 @@ class HazardCurve:
 
     def logits(self, z: Floats, weeks: int = WEEKS) -> Floats:
         """Logit of the hazard, one row per row of z and one column per week."""
-        # einsum runs in the calling thread: chunks are already spread over threads, and BLAS would start as many in each.
+        # not by BLAS, where a row's last digit hangs on the rows beside it
         level, slope = (np.einsum("ij,j->i", z, values) for values in (self.level, self.slope))
         logits: Floats = level[:, None] + slope[:, None] * _LOG_WEEK[:weeks] + self.week[:weeks]
         return logits
@@ -85,11 +86,12 @@ def fit_weekly_hazard(z: Floats, at_risk: Ints, bought: Ints, ridge: float = 1.0
     Parameters
     ----------
     z : array (n, p)
-        Summaries of unit variance, so that ``ridge`` (one pseudo-observation against each) means the same for all. Rows
-        that are longest at risk come first.
+        Summaries of unit variance, so that ``ridge`` (one pseudo-observation against each) means the same for all.
     at_risk, bought : arrays (n,)
         From `weeks_at_risk`.
     """
+    longest_first = np.argsort(-at_risk, kind="stable")
+    z, at_risk, bought = z.T[:, longest_first].T, at_risk[longest_first], bought[longest_first]
     n_level = z.shape[1]
     lost, ended = (np.bincount(weeks_, minlength=WEEKS + 1)[1:] for weeks_ in (at_risk, bought))
     exposed = lost[::-1].cumsum()[::-1]
@@ -97,56 +99,76 @@ def fit_weekly_hazard(z: Floats, at_risk: Ints, bought: Ints, ridge: float = 1.0
     centre = np.repeat([0.0, usual], [2 * n_level, WEEKS])
     penalty = np.repeat([ridge, 0.1], [2 * n_level, WEEKS])
 
-    def fitted(every: int, start: Floats) -> Floats:
-        rows = z[::every], at_risk[::every], bought[::every]
+    def fitted(every: int, start: Floats, tolerance: float) -> Floats:
+        rows = z[::every], at_risk[::every], bought[::every] > 0
 
-        def penalised(theta: Floats) -> tuple[float, Floats, Floats]:
-            loss, gradient, hessian = _newton_sums(*rows, theta)
+        def penalised(theta: Floats, curved: bool) -> tuple[float, Floats, Floats | None]:
+            loss, gradient, hessian = _newton_sums(*rows, theta, curved)
             away = theta - centre
-            return loss + 0.5 * float(penalty @ away**2), gradient + penalty * away, hessian + np.diag(penalty)
+            hessian = None if hessian is None else hessian + np.diag(penalty)
+            return loss + 0.5 * float(penalty @ away**2), gradient + penalty * away, hessian
 
-        return minimise(penalised, start)
+        return minimise(penalised, start, tolerance=tolerance)
 
-    theta = fitted(1, fitted(_EVERY, centre) if len(z) > _EVERY * _CHUNK else centre)
+    first = fitted(_EVERY, centre, 1e-3) if len(z) > _EVERY * _CHUNK else centre
+    theta = fitted(1, first, 1e-15)
     return HazardCurve(theta[2 * n_level :], theta[:n_level], theta[n_level : 2 * n_level])
 
 
-def _newton_sums(z: Floats, at_risk: Ints, bought: Ints, theta: Floats) -> tuple[float, Floats, Floats]:
-    """Loss, its gradient and its Hessian, summed over all person-weeks; blocks are level, slope, week."""
-    loss, gradient, hessian = 0.0, np.zeros(len(theta)), np.zeros((len(theta), len(theta)))
-    for start in range(0, len(z), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        loss += _add_rows(z[rows], at_risk[rows], bought[rows], theta, gradient, hessian)
-    lower = np.tril_indices(len(theta), -1)
-    hessian[lower] = hessian.T[lower]
+def _newton_sums(
+    z: Floats, at_risk: Ints, bought: Bools, theta: Floats, curved: bool
+) -> tuple[float, Floats, Floats | None]:
+    """Loss, its gradient and, if asked for, its Hessian, summed over all person-weeks; blocks are level, slope, week."""
+    loss, gradient = 0.0, np.zeros(len(theta))
+    hessian = np.zeros((len(theta), len(theta))) if curved else None
+    for weeks, rows in _equally_long(at_risk):
+        loss += _add_rows(z[rows], weeks, bought[rows], theta, gradient, hessian)
+    if hessian is not None:
+        lower = np.tril_indices(len(theta), -1)
+        hessian[lower] = hessian.T[lower]
     return loss, gradient, hessian
 
 
-def _add_rows(z: Floats, at_risk: Ints, bought: Ints, theta: Floats, gradient: Floats, hessian: Floats) -> float:
-    """Add some rows to the gradient and to the upper blocks of the Hessian; their loss. One exponential a person-week."""
-    p, weeks = z.shape[1], int(at_risk.max(initial=0))
-    log_week = _LOG_WEEK[:weeks]
-    level, slope = (z @ theta[: 2 * p].reshape(2, p).T).T
-    logits = level + np.multiply.outer(log_week, slope) + theta[2 * p : 2 * p + weeks, None]
-    small = np.exp(-np.abs(logits))
-    risk = at_risk >= _WEEK[:weeks, None]
-    rest = risk / (1 + small)
-    hazard, mass = np.where(logits < 0, small * rest, rest), small * rest / (1 + small)
-    event = np.flatnonzero(bought)
-    week = bought[event] - 1
-    loss = float((risk * np.maximum(logits, 0)).sum() - np.log(np.where(risk, rest, 1).prod(axis=0)).sum())
-    off = np.stack([hazard.sum(axis=0), log_week @ hazard])
-    off[:, event] -= np.stack([np.ones(len(week)), log_week[week]])
+def _equally_long(at_risk: Ints) -> Iterator[tuple[int, slice]]:
+    """Rows that fit a processor's cache and are all at risk for as many weeks; those at risk longest come first."""
+    start = 0
+    for weeks in range(WEEKS, 0, -1):
+        end = int(np.searchsorted(-at_risk, -weeks, side="right"))
+        for first in range(start, end, _CHUNK):
+            yield weeks, slice(first, min(first + _CHUNK, end))
+        start = end
+
+
+def _add_rows(z: Floats, weeks: int, bought: Bools, theta: Floats, gradient: Floats, hessian: Floats | None) -> float:
+    """Add rows that are at risk for ``weeks`` to the gradient and to the upper blocks of the Hessian; their loss.
+
+    Who bought did so in the last week. One exponential a person-week: a step so long that it overflows has no finite loss.
+    """
+    p, log_week, last = z.shape[1], _LOG_WEEK[:weeks], weeks - 1
+    level, slope = theta[: 2 * p].reshape(2, p) @ z.T
+    logits = np.multiply.outer(log_week, slope)
+    logits += level
+    logits += theta[2 * p : 2 * p + weeks, None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        odds = np.exp(logits)
+        rest = 1 / (1 + odds)
+        hazard = odds * rest
+        loss = -float(np.log(rest.prod(axis=0)).sum()) - float(logits[last, bought].sum())
+    off = np.stack([hazard.sum(axis=0) - bought, log_week @ hazard - log_week[last] * bought])
     gradient[: 2 * p] += (off @ z).ravel()
-    gradient[2 * p : 2 * p + weeks] += hazard.sum(axis=1) - np.bincount(week, minlength=weeks)
-    _add_blocks(hessian, z, mass, log_week)
-    return loss - float(logits[week, event].sum())
+    gradient[2 * p : 2 * p + weeks] += hazard.sum(axis=1)
+    gradient[2 * p + last] -= np.count_nonzero(bought)
+    if hessian is not None:
+        _add_blocks(hessian, z.astype(np.float32), (hazard * rest).astype(np.float32), log_week.astype(np.float32))
+    return loss
 
 
-def _add_blocks(hessian: Floats, z: Floats, mass: Floats, log_week: Floats) -> None:
-    """Add a chunk to the upper blocks of the Hessian; ``mass`` has a row per week."""
+def _add_blocks(hessian: Floats, z: Singles, mass: Singles, log_week: Singles) -> None:
+    """Add a chunk to the upper blocks of the Hessian; ``mass`` has a row per week. It says where to step, not where to stop: half
+    the digits do.
+    """
     (n, p), weeks = z.shape, len(log_week)
-    known = np.empty((n, 2 * p + weeks))
+    known = np.empty((n, 2 * p + weeks), dtype=np.float32)
     known[:, :p], known[:, p : 2 * p] = z * mass.sum(axis=0)[:, None], z * (log_week @ mass)[:, None]
     known[:, 2 * p :] = mass.T
     hessian[:p, : 2 * p + weeks] += z.T @ known

@@ -11,6 +11,8 @@ from crmkit._types import Floats
 
 __all__ = ["Curvature", "maximise_groups", "minimise"]
 
+_ROUNDING = 1e-13
+
 
 class Curvature(NamedTuple):
     """First and second derivatives of a function of two numbers u and v, one element per group."""
@@ -23,28 +25,40 @@ class Curvature(NamedTuple):
 
 
 def minimise(
-    sums: Callable[[Floats], tuple[float, Floats, Floats]], start: Floats, steps: int = 25, tolerance: float = 1e-8
+    sums: Callable[[Floats, bool], tuple[float, Floats, Floats | None]],
+    start: Floats,
+    steps: int = 40,
+    tolerance: float = 1e-15,
 ) -> Floats:
-    """The lowest point of a convex function, given its value, gradient and Hessian; a step that climbs is halved.
+    """The lowest point of a convex function; a step that climbs is halved.
 
     It stops after the step that promises less than ``tolerance``: of a log-likelihood, √(2 · tolerance) standard errors.
+
+    Parameters
+    ----------
+    sums : callable of (at, curved)
+        Value, gradient and, where ``curved``, Hessian; which is asked for again only when steps by the last one no longer
+        bring the promise down thirtyfold.
     """
-    at, step, best = start, np.zeros(len(start)), np.inf
+    at, step, best, promised, inverse = start, np.zeros(len(start)), np.inf, np.inf, None
+    curved = True
     for _ in range(steps):
-        value, gradient, hessian = sums(at + step)
+        value, gradient, hessian = sums(at + step, curved)
         if not value <= best + 1e-12 * abs(best):
             step = step / 2
             continue
         best, at = value, at + step
-        step = np.asarray(-np.linalg.solve(hessian, gradient), dtype=np.float64)
-        if -float(gradient @ step) / 2 <= tolerance:
+        inverse = inverse if hessian is None else np.linalg.inv(hessian)
+        step = np.asarray(-(inverse @ gradient), dtype=np.float64)
+        promise = -float(gradient @ step) / 2
+        if promise <= tolerance:
             break
+        curved, promised = promise > promised / 30, promise
     return at + step
 
 
 def maximise_groups(
-    value: Callable[[Floats, Floats], Floats],
-    curvature: Callable[[Floats, Floats], Curvature],
+    sums: Callable[[Floats, Floats], tuple[Floats, Curvature]],
     start: tuple[Floats, Floats],
     centre: tuple[float, float],
     strength: float,
@@ -55,7 +69,7 @@ def maximise_groups(
 
     Parameters
     ----------
-    value, curvature : callables of (u, v)
+    sums : callable of (u, v)
         The function without its penalty, and its derivatives, one element per group.
     start : (u, v)
     centre : (float, float)
@@ -65,24 +79,24 @@ def maximise_groups(
     tolerance : float
         Share of the value by which the last step of every group may still raise it.
     """
+
+    def penalised(u: Floats, v: Floats) -> tuple[Floats, Curvature]:
+        value, d = sums(u, v)
+        off_u, off_v = u - centre[0], v - centre[1]
+        pull = Curvature(d.u - strength * off_u, d.v - strength * off_v, d.uu - strength, d.vv - strength, d.uv)
+        return value - 0.5 * strength * (off_u**2 + off_v**2), pull
+
     u, v = start
     damping = np.full(len(u), 1e-3)
-
-    def penalised(u: Floats, v: Floats) -> Floats:
-        return value(u, v) - 0.5 * strength * ((u - centre[0]) ** 2 + (v - centre[1]) ** 2)
-
-    best = penalised(u, v)
+    best, slopes = penalised(u, v)
     for _ in range(steps):
-        d_u, d_v, d_uu, d_vv, d_uv = curvature(u, v)
-        pull = Curvature(
-            d_u - strength * (u - centre[0]), d_v - strength * (v - centre[1]), d_uu - strength, d_vv - strength, d_uv
-        )
-        step_u, step_v = _step(pull, damping)
-        moved = penalised(u + step_u, v + step_v)
-        better = moved >= best
+        step_u, step_v = _step(slopes, damping)
+        moved, there = penalised(u + step_u, v + step_v)
+        better = moved >= best - _ROUNDING * (1 + np.abs(best))
         u, v = np.where(better, u + step_u, u), np.where(better, v + step_v, v)
         settled = np.abs(moved - best) <= tolerance * (1 + np.abs(best))
         best, damping = np.where(better, moved, best), np.where(better, damping / 10, damping * 10)
+        slopes = Curvature(*(np.where(better, new, old) for new, old in zip(there, slopes, strict=True)))
         if settled.all():
             break
     return u, v

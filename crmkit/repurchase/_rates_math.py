@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.special import gammaln, psi
+from scipy.special import expit
 
 from crmkit._types import Floats, Ints
+from crmkit.repurchase._gamma_math import log_gamma
 from crmkit.repurchase._newton import Curvature, maximise_groups
 
 STOPPING = np.array([0.002, 0.01, 0.03, 0.08, 0.2, 0.5])
@@ -103,40 +104,24 @@ def summed(group: Ints, values: Floats, n_groups: int) -> Floats:
     return np.bincount(group, values, n_groups).astype(np.float64, copy=False)
 
 
-def gamma_log_likelihood(cells: GammaCells, log_r: Floats, log_alpha: Floats) -> Floats:
+def gamma_sums(cells: GammaCells, log_r: Floats, log_alpha: Floats) -> tuple[Floats, Curvature]:
     """Per group, Σ ln Γ(r+x)/Γ(r) + r ln α − (r+x) ln(α+T): the negative binomial with exposure T, without its factors
-    of x and T alone.
+    of x and T alone; and its derivatives in (ln r, ln α).
     """
     r, alpha = np.exp(log_r), np.exp(log_alpha)
-    rising = cells.by_x(gammaln(r[cells.x_group] + cells.x) - gammaln(r[cells.x_group]))
-    mass = cells.t_count * r[cells.t_group] + cells.t_purchases
-    spread = cells.by_t(-mass * np.log1p(cells.t / alpha[cells.t_group]))
-    return rising + spread - cells.by_t(cells.t_purchases) * log_alpha
-
-
-def gamma_curvature(cells: GammaCells, log_r: Floats, log_alpha: Floats) -> Curvature:
-    """Derivatives of `gamma_log_likelihood` in (ln r, ln α), per group."""
-    r, alpha = np.exp(log_r), np.exp(log_alpha)
-    r_x, r_t, alpha_t = r[cells.x_group], r[cells.t_group], alpha[cells.t_group]
-    mass = cells.t_count * r_t + cells.t_purchases
-    d_r = cells.by_x(psi(r_x + cells.x) - psi(r_x)) - cells.by_t(cells.t_count * np.log1p(cells.t / alpha_t))
-    d_rr = cells.by_x(trigamma(r_x + cells.x) - trigamma(r_x))
-    d_a = cells.by_t(cells.t_count * r_t / alpha_t - mass / (alpha_t + cells.t))
-    d_aa = cells.by_t(mass / (alpha_t + cells.t) ** 2 - cells.t_count * r_t / alpha_t**2)
-    d_ra = cells.by_t(cells.t_count * (1 / alpha_t - 1 / (alpha_t + cells.t)))
-    return Curvature(r * d_r, alpha * d_a, r * (r * d_rr + d_r), alpha * (alpha * d_aa + d_a), r * alpha * d_ra)
-
-
-def trigamma(x: Floats) -> Floats:
-    """The second derivative of ln Γ, of positive numbers, to fourteen digits (Abramowitz & Stegun 6.4.6 and 6.4.12)."""
-    total = np.zeros_like(x)
-    for step in range(10):
-        total += 1 / (x + step) ** 2
-    y = 1 / (x + 10)
-    square = y * y
-    series = square * (1 / 6 - square * (1 / 30 - square * (1 / 42 - square * (1 / 30 - square * (5 / 66)))))
-    total += y * (1 + y / 2 + series)
-    return total
+    r_t, alpha_t = r[cells.t_group], alpha[cells.t_group]
+    rising, falling = log_gamma(r[cells.x_group] + cells.x), log_gamma(r)
+    rises = [cells.by_x(more - less[cells.x_group]) for more, less in zip(rising, falling, strict=True)]
+    mass, later, longer = cells.t_count * r_t + cells.t_purchases, 1 / (alpha_t + cells.t), np.log1p(cells.t / alpha_t)
+    value = rises[0] - cells.by_t(mass * longer) - cells.by_t(cells.t_purchases) * log_alpha
+    count = cells.by_t(cells.t_count)
+    d_r = rises[1] - cells.by_t(cells.t_count * longer)
+    d_a = count * r / alpha - cells.by_t(mass * later)
+    d_aa = cells.by_t(mass * later**2) - count * r / alpha**2
+    d_ra = count / alpha - cells.by_t(cells.t_count * later)
+    return value, Curvature(
+        r * d_r, alpha * d_a, r * (r * rises[2] + d_r), alpha * (alpha * d_aa + d_a), r * alpha * d_ra
+    )
 
 
 def fit_gamma_rates(
@@ -162,8 +147,7 @@ def fit_gamma_rates(
     """
     first = start or (np.full(cells.n_groups, centre[0]), np.full(cells.n_groups, centre[1]))
     return maximise_groups(
-        partial(gamma_log_likelihood, cells),
-        partial(gamma_curvature, cells),
+        partial(gamma_sums, cells),
         first,
         centre,
         strength,
@@ -242,14 +226,20 @@ def _em(
     pooled: Floats,
     strength: float,
 ) -> tuple[tuple[Floats, Floats], Floats]:
+    rows, count = _distinct(group, x, t_x, T)
+    group, x, t_x, T = group[rows], x[rows], t_x[rows], T[rows]
     x_cells, t_cells = Cells.of(group, x), Cells.of(np.concatenate([group, group]), np.concatenate([T, t_x]))
-    n_x, own = x_cells.sums(np.ones_like(x)), OWN_PAIRS if n_groups > 1 else 1e-3
+    n_x, own = x_cells.sums(count), OWN_PAIRS if n_groups > 1 else 1e-3
+    until, last = np.split(t_cells.cell_of, 2)
     log_r, log_alpha = (np.full(n_groups, value) for value in centre)
     weights = np.tile(pooled, (n_groups, 1))
     for _ in range(_ROUNDS):
-        odds = stop_log_odds(np.exp(log_r)[group], np.exp(log_alpha)[group], x, t_x, T, weights[group])
-        gone = np.exp(-np.logaddexp(0, -odds))
-        split = np.concatenate([1 - gone, gone])
+        went_on, stopped = _endings(x_cells.value, weights[x_cells.group])
+        exposure = np.log(np.exp(log_alpha)[t_cells.group] + t_cells.value)
+        shape = np.exp(log_r)[x_cells.group] + x_cells.value
+        odds = np.log(stopped / went_on)[x_cells.cell_of] + shape[x_cells.cell_of] * (exposure[until] - exposure[last])
+        gone = count * expit(odds)
+        split = np.concatenate([count - gone, gone])
         t_count, t_purchases = t_cells.sums(split), t_cells.sums(split * np.concatenate([x, x]))
         cells = GammaCells(
             n_groups, x_cells.group, x_cells.value, n_x, t_cells.group, t_cells.value, t_count, t_purchases
@@ -257,6 +247,15 @@ def _em(
         log_r, log_alpha = fit_gamma_rates(cells, centre, strength, (log_r, log_alpha), steps=2)
         weights = _mixture(x_cells, x_cells.sums(gone), n_x, weights, own * pooled, n_groups)
     return (log_r, log_alpha), weights
+
+
+def _distinct(group: Ints, *columns: Floats) -> tuple[Ints, Floats]:
+    """Where each distinct row of whole numbers is first, in their order, and how often there is each."""
+    key = group
+    for values in columns:
+        key = key * (int(values.max(initial=0)) + 1) + values.astype(np.int64)
+    _, first, count = np.unique(key, return_index=True, return_counts=True)
+    return first, count.astype(np.float64)
 
 
 def _mixture(cells: Cells, gone: Floats, count: Floats, weights: Floats, prior: Floats, n_groups: int) -> Floats:
@@ -275,4 +274,9 @@ def _mixture(cells: Cells, gone: Floats, count: Floats, weights: Floats, prior: 
 
 def purchase_probability(r: Floats, alpha: Floats, x: Floats, T: Floats, horizon: float) -> Floats:
     """P(an active pair buys within the horizon) = 1 − ((α+T)/(α+T+h))^(r+x)."""
-    return -np.expm1(-(r + x) * np.log1p(horizon / (alpha + T)))
+    return bought_within(r + x, alpha + T, horizon)
+
+
+def bought_within(shape: Floats, rate: Floats, days: float) -> Floats:
+    """P(a purchase within so many days) at a gamma-distributed number a day: 1 − (rate / (rate + days))^shape."""
+    return -np.expm1(-shape * np.log1p(days / rate))

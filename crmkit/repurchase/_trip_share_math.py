@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import betaln, gammaln, psi
 
 from crmkit._types import Floats, Ints
+from crmkit.repurchase._gamma_math import log_gamma
 from crmkit.repurchase._newton import Curvature, maximise_groups
-from crmkit.repurchase._rates_math import summed, trigamma
+from crmkit.repurchase._rates_math import summed
 
 __all__ = ["GammaRate", "decayed_days", "fit_beta_shares", "fit_gamma_counts", "purchase_rate", "runs", "waits_longer"]
 
@@ -59,8 +59,9 @@ def fit_gamma_counts(x: Floats, t: Floats, weight: Floats | None = None) -> tupl
 
     def loss(theta: Floats) -> tuple[float, Floats]:
         r, a = np.exp(theta)
-        value = gammaln(r + x) - gammaln(r) + r * np.log(a) - (r + x) * np.log(a + t)
-        d_r = psi(r + x) - psi(r) + np.log(a) - np.log(a + t)
+        value, d_r, _ = (more - less for more, less in zip(log_gamma(r + x), log_gamma(np.array([r])), strict=True))
+        value = value + r * np.log(a) - (r + x) * np.log(a + t)
+        d_r = d_r + np.log(a) - np.log(a + t)
         d_a = r / a - (r + x) / (a + t)
         away = theta - centre
         slope = np.array([r * float(weights @ d_r), a * float(weights @ d_a)])
@@ -77,28 +78,26 @@ def fit_beta_shares(
 
     Each group is shrunk to ``centre`` (ln a, ln b) by a normal prior of precision ``strength``.
     """
-    k = np.minimum(k, n)
     start = np.full(n_groups, centre[0]), np.full(n_groups, centre[1])
-
-    def value(log_a: Floats, log_b: Floats) -> Floats:
-        a, b = np.exp(log_a)[group], np.exp(log_b)[group]
-        return summed(group, betaln(a + k, b + n - k) - betaln(a, b), n_groups)
-
-    return maximise_groups(value, partial(_curvature, group, k, n), start, centre, strength, _STEPS, _TOLERANCE)
+    sums = partial(_beta_sums, group, np.minimum(k, n), n)
+    return maximise_groups(sums, start, centre, strength, _STEPS, _TOLERANCE)
 
 
-def _curvature(group: Ints, k: Floats, n: Floats, log_a: Floats, log_b: Floats) -> Curvature:
-    """Derivatives of the beta-binomial log-likelihood in (ln a, ln b), per group."""
-    a_, b_ = np.exp(log_a), np.exp(log_b)
-    n_groups, a, b = len(a_), a_[group], b_[group]
-    count = np.bincount(group, minlength=n_groups)
-    both = summed(group, psi(a + b + n), n_groups) - count * psi(a_ + b_)
-    both_2 = summed(group, trigamma(a + b + n), n_groups) - count * trigamma(a_ + b_)
-    d_a = summed(group, psi(a + k), n_groups) - count * psi(a_) - both
-    d_b = summed(group, psi(b + n - k), n_groups) - count * psi(b_) - both
-    d_aa = summed(group, trigamma(a + k), n_groups) - count * trigamma(a_) - both_2
-    d_bb = summed(group, trigamma(b + n - k), n_groups) - count * trigamma(b_) - both_2
-    return Curvature(a_ * d_a, b_ * d_b, a_ * (a_ * d_aa + d_a), b_ * (b_ * d_bb + d_b), -a_ * b_ * both_2)
+def _beta_sums(group: Ints, k: Floats, n: Floats, log_a: Floats, log_b: Floats) -> tuple[Floats, Curvature]:
+    """The beta-binomial log-likelihood without its factors of k and n alone, and its derivatives in (ln a, ln b), per group."""
+    a, b = np.exp(log_a), np.exp(log_b)
+    count, a_k, b_k = np.bincount(group, minlength=len(a)), a[group] + k, b[group] + n - k
+    of_a, of_b, of_both = (
+        [
+            summed(group, mine, len(a)) - count * prior
+            for mine, prior in zip(log_gamma(own), log_gamma(start), strict=True)
+        ]
+        for own, start in ((a_k, a), (b_k, b), (a_k + b_k, a + b))
+    )
+    d_a, d_b = of_a[1] - of_both[1], of_b[1] - of_both[1]
+    d_aa, d_bb = of_a[2] - of_both[2], of_b[2] - of_both[2]
+    curvature = Curvature(a * d_a, b * d_b, a * (a * d_aa + d_a), b * (b * d_bb + d_b), -a * b * of_both[2])
+    return of_a[0] + of_b[0] - of_both[0], curvature
 
 
 def purchase_rate(trips: GammaRate, a: Floats, b: Floats) -> GammaRate:

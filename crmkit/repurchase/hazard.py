@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -13,16 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from crmkit._types import Floats, Ints
 from crmkit.repurchase import _hazard_math as hazard
-from crmkit.repurchase.features import LAYERS, needs, summaries, themes
-from crmkit.repurchase.rates import RepurchaseRate, Waiting, feature_matrix, series
+from crmkit.repurchase.features import LAYERS, names, needs, summaries, themes
+from crmkit.repurchase.rates import PairRates, RepurchaseRate, Waiting, feature_matrix, series
 from crmkit.repurchase.trip_share import TripShare
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["BoostedHazard", "WeeklyHazard"]
 
-_CHUNK = 32_768
+_CHUNK = 8_192
 _TREE_ROWS = 120_000
 _EVENTS = 200
 _RATES, _OF_RATES = ("log rate", "log rate of trips × share"), 0.2
@@ -80,11 +76,21 @@ class WeeklyHazard(Waiting):
             rows = rows[at_risk[rows] > 0]
             if (bought[rows] > 0).sum() < _EVENTS:
                 continue
-            z = np.concatenate([self._summaries(part) for _, part in _chunks(pairs.iloc[rows])])
-            self.scales_[name] = mean, sd = z.mean(axis=0), np.maximum(z.std(axis=0), 1e-6)
-            self._learn(name, (z - mean) / sd, at_risk[rows], bought[rows])
+            z = self._all_summaries(pairs, rows)
+            mean, sd = z.mean(axis=0), np.maximum(z.std(axis=0), 1e-6)
+            z -= mean
+            z /= sd
+            self.scales_[name] = mean, sd
+            self._learn(name, z, at_risk[rows], bought[rows])
             self.n_weeks_[name] = int(at_risk[rows].sum())
         return self
+
+    def _all_summaries(self, pairs: pd.DataFrame, rows: Ints) -> Floats:
+        z = np.empty((len(names(self.above)), len(rows))).T
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            z[part] = self._known(_coded(pairs.iloc[rows[part]]))[0]
+        return z
 
     def _learn(self, name: str, z: Floats, at_risk: Ints, bought: Ints) -> None:
         rates = [z.shape[1] - len(LAYERS) + LAYERS.index(layer) for layer in _RATES]
@@ -93,18 +99,22 @@ class WeeklyHazard(Waiting):
 
     def weekly_survival(self, pairs: pd.DataFrame, weeks: int = hazard.WEEKS) -> Floats:
         """P(no purchase by the end of week 0, 1, …), shape (n, weeks + 1)."""
-        check_is_fitted(self, "curves_")
         survival = np.empty((len(pairs), weeks + 1))
-        with ThreadPoolExecutor() as pool:
-            chunks = list(_chunks(pairs))
-            for (rows, _), found in zip(
-                chunks, pool.map(lambda chunk: self._survival(chunk[1], weeks), chunks), strict=True
-            ):
-                survival[rows] = found
+        for rows, part, _ in self.curves(pairs, weeks):
+            survival[rows] = part
         return survival
 
-    def _survival(self, pairs: pd.DataFrame, weeks: int) -> Floats:
-        z = self._summaries(pairs) if self.curves_ else np.empty((len(pairs), 0))
+    def curves(self, pairs: pd.DataFrame, weeks: int = hazard.WEEKS) -> Iterator[tuple[slice, Floats, Floats]]:
+        """Rows at a time that fit a processor's cache: which they are, `weekly_survival`, and of what is not bought by the last
+        week the part that ``rates`` lays on having stopped and not on waiting longer.
+        """
+        check_is_fitted(self, "curves_")
+        for rows, part in _chunks(pairs):
+            z, rates = self._known(part)
+            longer = rates.survival(7.0 * hazard.WEEKS)
+            yield rows, self._survival(part, z, weeks), np.clip(rates.p_stopped / np.maximum(longer, 1e-300), 0, 1)
+
+    def _survival(self, pairs: pd.DataFrame, z: Floats, weeks: int) -> Floats:
         survival = np.empty((len(pairs), weeks + 1))
         for name, rows in _strata(pairs):
             known = name in self.curves_
@@ -126,14 +136,14 @@ class WeeklyHazard(Waiting):
         mean: Floats = np.sqrt(both)
         return mean
 
-    def probability_stopped(self, pairs: pd.DataFrame, weekly: Floats | None = None) -> pd.Series[float]:
+    def probability_stopped(self, pairs: pd.DataFrame) -> pd.Series[float]:
         """P(the customer has stopped buying the item): P(no purchase within 84 days), times the part of it that ``rates``
-        lays on having stopped and not on waiting longer. ``weekly`` is the answer of `weekly_survival`, when it is there.
+        lays on having stopped and not on waiting longer.
         """
-        silent = (self.weekly_survival(pairs) if weekly is None else weekly)[:, -1]
-        gone = self.rates.probability_stopped(pairs).to_numpy()
-        longer = self.rates.weekly_survival(pairs)[:, -1]
-        return series(silent * np.clip(gone / np.maximum(longer, 1e-300), 0, 1), pairs, "p_stopped")
+        gone = np.empty(len(pairs))
+        for rows, survival, stopped in self.curves(pairs):
+            gone[rows] = survival[:, -1] * stopped
+        return series(gone, pairs, "p_stopped")
 
     def contributions(self, pairs: pd.DataFrame) -> pd.DataFrame:
         """What moves the first pair's logit in the first week away from that of the average pair, the largest first.
@@ -149,19 +159,19 @@ class WeeklyHazard(Waiting):
         if name not in self.curves_:
             return pd.DataFrame({"summary": [], "contribution": []})
         mean, sd = self.scales_[name]
-        moved = (self._summaries(pairs.iloc[:1])[0] - mean) / sd * self.curves_[name].level
+        moved = (self._known(pairs.iloc[:1])[0][0] - mean) / sd * self.curves_[name].level
         table = pd.DataFrame({"summary": themes(self.above), "contribution": moved})
         table = table.groupby("summary", as_index=False, sort=False).sum()
         return table.sort_values("contribution", key=np.abs, ascending=False, ignore_index=True)
 
-    def _summaries(self, pairs: pd.DataFrame) -> Floats:
-        """One row per pair, one column per summary."""
+    def _known(self, pairs: pd.DataFrame) -> tuple[Floats, PairRates]:
+        """One row per pair, one column per summary; and what ``rates`` says of them."""
         wanted = needs(self.above)
         columns: dict[str, Any] = dict(zip(wanted, feature_matrix(pairs, wanted), strict=True))
         rows = columns | {"item": pairs["item"]}
-        rates = self.shares.purchase_rate(rows)
-        layers = (*self.rates.logits(rows), np.log(rates.shape) - np.log(rates.rate))
-        return summaries(columns, self.above, layers)
+        trips, rates = self.shares.purchase_rate(rows), self.rates.rates_of(rows)
+        layers = (*rates.logits, np.log(trips.shape) - np.log(trips.rate))
+        return summaries(columns, self.above, layers), rates
 
 
 class BoostedHazard(WeeklyHazard):
@@ -205,8 +215,11 @@ def _chunks(pairs: pd.DataFrame) -> Iterator[tuple[slice, pd.DataFrame]]:
     """Parts of the table that fit a processor's cache; their items are looked up once each."""
     for start in range(0, len(pairs), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        part = pairs.iloc[rows]
-        yield rows, part.assign(item=part["item"].astype("category"))
+        yield rows, _coded(pairs.iloc[rows])
+
+
+def _coded(pairs: pd.DataFrame) -> pd.DataFrame:
+    return pairs.assign(item=pairs["item"].astype("category"))
 
 
 def _strata(pairs: pd.DataFrame) -> Iterator[tuple[str, Ints]]:

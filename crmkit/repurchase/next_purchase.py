@@ -15,16 +15,20 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
-from crmkit.engine.frames import map_rows, to_pandas
+from crmkit._types import Floats
+from crmkit.engine.frames import to_pandas
 from crmkit.exceptions import ContractError, ModelError
 from crmkit.repurchase import documents
 from crmkit.repurchase._hazard_math import day_survival, mean_day, quantile_day
+from crmkit.repurchase.features import needs
 from crmkit.repurchase.hazard import BoostedHazard, WeeklyHazard
 from crmkit.repurchase.next_basket import new_items, recommended, trip_rates
 from crmkit.repurchase.rates import RepurchaseRate
 from crmkit.repurchase.trip_share import TripShare
-from crmkit.summaries.items import item_panel, item_state, n_pairs, purchase_days
+from crmkit.summaries.items import item_state, n_pairs, purchase_days
+from crmkit.summaries.purchase_history import PurchaseHistory, as_text, purchase_history
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
@@ -42,6 +46,7 @@ _ANSWERS = (
     "customer_id string, `{item}` string, p_purchase double, expected_day double, day_10 double, day_50 double, day_90 double, "
     "p_stopped double, reason string, n_purchases bigint, spend double, as_of timestamp_ntz, horizon bigint"
 )
+_CURVE = ("p_purchase", "expected_day", "day_10", "day_50", "day_90", "p_stopped")
 _HAZARDS: dict[str, type[WeeklyHazard]] = {"boosted": BoostedHazard, "logistic": WeeklyHazard}
 
 
@@ -118,19 +123,25 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         A log of more than a million pairs is learned from a share of its customers, the same at all past days. Of a log that
         is `on_spark` these are all that comes to the driver, a past day at a time.
         """
+        with purchase_history(log, self._levels, self.exclude) as history:
+            return self.fit_history(history, as_of)
+
+    def fit_history(self, history: PurchaseHistory, as_of: str | date | None = None) -> Self:
+        """`fit` on a log that is open already, with this model's levels, so that several fits share what is fetched of it."""
         kind = _HAZARDS.get(self.hazard)
         if kind is None:
             raise ModelError(f"hazard={self.hazard!r} is not known; there are {sorted(_HAZARDS)}.")
-        ages = _ages(log, as_of)
-        share = _PAIRS / max(1, n_pairs(log, self.item, as_of))
-        states = item_panel(log, self._levels, as_of, [0, *ages], self.exclude, share)
-        today = next(states).drop(columns=["wait", "follow"])
-        rates, shares = RepurchaseRate().fit(today), TripShare().fit(today)
-        panel = _panel(states, today, len(ages))
-        self.estimator_ = kind(rates, shares, above=tuple(self._levels[1:])).fit(panel, panel)
-        close = _date(log, as_of)
+        ages = _ages(history.log, as_of)
+        share = _PAIRS / max(1, n_pairs(history.log, self.item, as_of))
+        states = history.panel(as_of, [0, *ages], share)
+        with threadpool_limits(1):
+            today = next(states)
+            rates, shares = RepurchaseRate().fit(today), TripShare().fit(today)
+            panel = _panel(states, today, needs(tuple(self._levels[1:])), len(ages))
+            self.estimator_ = kind(rates, shares, above=tuple(self._levels[1:])).fit(panel, panel)
+        close = _date(history.log, as_of)
         self.origins_ = [close - timedelta(days=age) for age in ages] if self.estimator_.curves_ else []
-        self.new_items_ = new_items(today)
+        self.new_items_ = as_text(new_items(today))
         return self
 
     def predict(self, log: Transactions, as_of: str | date | None = None, horizon: int = 14) -> pd.DataFrame:
@@ -145,11 +156,15 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
             purchase day; as_of; horizon. Of a log that is `on_spark` a Spark DataFrame, computed where the rows are when it
             is used; executors need crmkit.
         """
+        with purchase_history(log, self._levels, self.exclude) as history:
+            return self.predict_history(history, as_of, horizon)
+
+    def predict_history(self, history: PurchaseHistory, as_of: str | date | None = None, horizon: int = 14) -> pd.DataFrame:
+        """`predict` for a log that is open already, with this model's levels."""
         check_is_fitted(self, "estimator_")
         _check_horizon(horizon)
-        state = item_state(log, self._levels, as_of, self.exclude)
-        kinds = _ANSWERS.format(item=self.item)
-        return map_rows(state, partial(self._answers, close=_date(log, as_of), horizon=horizon), kinds)
+        answer = partial(self._answers, close=_date(history.log, as_of), horizon=horizon)
+        return history.answers(as_of, answer, _ANSWERS.format(item=self.item))
 
     def predict_distribution(self, log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:
         """P(bought by the close of day as_of + 1, …, as_of + 84), one row per customer and item bought before.
@@ -160,14 +175,17 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
             customer_id, the item column, and columns 1 … 84. Of a log that is `on_spark` a Spark DataFrame.
         """
         check_is_fitted(self, "estimator_")
-        state = item_state(log, self._levels, as_of, self.exclude)
         days = ", ".join(f"`{day}` double" for day in range(1, LONGEST + 1))
-        return map_rows(state, self._curves, f"customer_id string, `{self.item}` string, {days}")
+        with purchase_history(log, self._levels, self.exclude) as history:
+            return history.answers(as_of, self._curves, f"customer_id string, `{self.item}` string, {days}")
 
     def _curves(self, state: pd.DataFrame) -> pd.DataFrame:
         bought = 1 - day_survival(self.estimator_.weekly_survival(state), np.arange(1, LONGEST + 1))
         curve = pd.DataFrame(bought, columns=range(1, LONGEST + 1))
-        return pd.concat([state[["customer_id", "item"]].rename(columns={"item": self.item}), curve], axis=1)
+        return pd.concat([self._pairs(state), curve], axis=1)
+
+    def _pairs(self, state: pd.DataFrame) -> pd.DataFrame:
+        return as_text(state[["customer_id", "item"]]).rename(columns={"item": self.item})
 
     def explain(
         self, log: Transactions, customer_id: str, item: str, as_of: str | date | None = None, horizon: int = 14
@@ -244,21 +262,17 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         return documents.write(self, path)
 
     def _answers(self, state: pd.DataFrame, close: date, horizon: int) -> pd.DataFrame:
-        weekly = self.estimator_.weekly_survival(state)
-        return pd.DataFrame(
-            {
-                "customer_id": state["customer_id"],
-                self.item: state["item"],
-                "p_purchase": 1 - day_survival(weekly, horizon),
-                "expected_day": mean_day(weekly),
-                **{f"day_{round(100 * q)}": quantile_day(weekly, q) for q in (0.1, 0.5, 0.9)},
-                "p_stopped": self.estimator_.probability_stopped(state, weekly),
-                "reason": _reasons(state),
-                "n_purchases": state["frequency"] + 1,
-                "spend": state["spend"],
-                "as_of": pd.Timestamp(close),
-                "horizon": horizon,
-            }
+        answers = {name: np.empty(len(state)) for name in _CURVE}
+        for rows, weekly, stopped in self.estimator_.curves(state):
+            for name, values in zip(_CURVE, _curve_answers(weekly, stopped, horizon), strict=True):
+                answers[name][rows] = values
+        return self._pairs(state).assign(
+            **answers,
+            reason=_reasons(state),
+            n_purchases=state["frequency"] + 1,
+            spend=state["spend"],
+            as_of=pd.Timestamp(close),
+            horizon=horizon,
         )
 
     def _first_purchase(self, member: pd.DataFrame, customer_id: str, item: str, horizon: int) -> float:
@@ -356,15 +370,25 @@ def _ages(log: Transactions, as_of: str | date | None) -> list[int]:
     return [age for age in range(_STEP, _STEP * _ORIGINS + 1, _STEP) if age <= oldest]
 
 
-def _panel(states: Iterator[pd.DataFrame], today: pd.DataFrame, n_states: int) -> pd.DataFrame:
+def _panel(states: Iterator[pd.DataFrame], today: pd.DataFrame, wanted: Sequence[str], n_states: int) -> pd.DataFrame:
     """Rows of past days, drawn so that there are at most about 500,000 of new and of regular pairs each: from 300,000 on,
     more of them change the log-loss by less than .0002.
     """
     rng, regular = np.random.default_rng(0), today["frequency"] >= 2
     most = _ROWS / max(n_states, 1)
     chances = most / max(regular.sum(), 1), most / max((~regular).sum(), 1)
-    parts = [part[rng.random(len(part)) < np.where(part["frequency"] >= 2, *chances)] for part in states]
-    return pd.concat([today.iloc[:0].assign(wait=0.0, follow=0), *parts], ignore_index=True)
+    columns = ["item", *wanted, "wait", "follow"]
+    parts = [today.iloc[:0][columns]]
+    for part in states:
+        drawn = rng.random(len(part)) < np.where(part["frequency"] >= 2, *chances)
+        parts.append(part[columns].take(np.flatnonzero(drawn)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _curve_answers(weekly: Floats, stopped: Floats, horizon: int) -> tuple[Floats, ...]:
+    """The columns of `_CURVE`, told from P(no purchase by the end of each week), and the part of the silent that have stopped."""
+    days = (quantile_day(weekly, q) for q in (0.1, 0.5, 0.9))
+    return 1 - day_survival(weekly, horizon), mean_day(weekly), *days, weekly[:, -1] * stopped
 
 
 def _reasons(state: pd.DataFrame) -> pd.Series[str]:

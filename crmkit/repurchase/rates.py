@@ -7,7 +7,7 @@ answers of both among its summaries. Each gives P(no purchase by the end of week
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,34 @@ class Waiting(BaseEstimator, ABC):  # type: ignore[misc]
         return series(hazard.mean_day(self.weekly_survival(pairs)), pairs, "expected_day")
 
 
+class PairRates(NamedTuple):
+    """What `RepurchaseRate` knows of pairs: the gamma distribution (shape, rate in days) of the purchases a day of each that has
+    not stopped, the same of its item's pairs at first, and its ln odds of having stopped.
+    """
+
+    shape: Floats
+    rate: Floats
+    item_shape: Floats
+    item_rate: Floats
+    stopped: Floats
+
+    @property
+    def p_stopped(self) -> Floats:
+        """P(the customer has stopped buying the item)."""
+        p: Floats = np.exp(-np.logaddexp(0, -self.stopped))
+        return p
+
+    @property
+    def logits(self) -> tuple[Floats, Floats, Floats]:
+        """ln purchases a day, the same of the item's pairs at first, and ln odds of having stopped."""
+        own, of_item = (np.log(r) - np.log(a) for r, a in ((self.shape, self.rate), (self.item_shape, self.item_rate)))
+        return own, of_item, self.stopped
+
+    def survival(self, days: float) -> Floats:
+        """P(no purchase within so many days)."""
+        return 1 - (1 - self.p_stopped) * gap.bought_within(self.shape, self.rate, days)
+
+
 class RepurchaseRate(Waiting):
     """Purchases at gamma-distributed rates with drop-out: priors per item, shrunk to those of all items.
 
@@ -86,9 +114,8 @@ class RepurchaseRate(Waiting):
         ModelError
             There is no pair at all.
         """
-        item, (x, t_x, T) = sample_of(item_codes(pairs)), feature_matrix(pairs, _DAYS)
-        codes, items = pd.factorize(item, sort=True)
-        rates = gap.fit_stopping_rates(codes.astype(np.int64), x, t_x, T, len(items))
+        codes, items = items_of(pairs)
+        rates = gap.fit_stopping_rates(codes, *feature_matrix(pairs, _DAYS), len(items))
         n_pairs = np.bincount(codes, minlength=len(items))
         self.priors_ = pd.DataFrame(
             {"item": items, "r": np.exp(rates.log_r), "alpha": np.exp(rates.log_alpha), "n_pairs": n_pairs}
@@ -103,28 +130,26 @@ class RepurchaseRate(Waiting):
         """ln purchases a day of a pair that has not stopped, the same of the item's pairs at first, and ln odds of having
         stopped.
         """
-        r, alpha, x, t_x, T, weights = self._read(pairs)
-        stopped = gap.stop_log_odds(r, alpha, x, t_x, T, weights)
-        return np.log(r + x) - np.log(alpha + T), np.log(r) - np.log(alpha), stopped
+        return self.rates_of(pairs).logits
 
     def probability_stopped(self, pairs: Table) -> pd.Series[float]:
         """P(the customer has stopped buying the item), in [0, 1]."""
-        return series(_sigmoid(self.logits(pairs)[2]), pairs, "p_stopped")
+        return series(self.rates_of(pairs).p_stopped, pairs, "p_stopped")
 
     def weekly_survival(self, pairs: Table, weeks: int = hazard.WEEKS) -> Floats:
         """P(no purchase by the end of week 0, 1, …), shape (n, weeks + 1)."""
-        r, alpha, x, t_x, T, weights = self._read(pairs)
-        stopped = _sigmoid(gap.stop_log_odds(r, alpha, x, t_x, T, weights))
-        bought = [gap.purchase_probability(r, alpha, x, T, 7.0 * week) for week in range(weeks + 1)]
-        return 1 - (1 - stopped)[:, None] * np.column_stack(bought)
+        rates = self.rates_of(pairs)
+        return np.column_stack([rates.survival(7.0 * week) for week in range(weeks + 1)])
 
-    def _read(self, pairs: Table) -> tuple[Floats, Floats, Floats, Floats, Floats, Floats]:
+    def rates_of(self, pairs: Table) -> PairRates:
+        """What is known of each pair."""
         check_is_fitted(self, "priors_")
         place = place_in(self.priors_["item"], item_codes(pairs))
-        r, alpha = (np.append(self.priors_[name].to_numpy(), self.pooled_[name]) for name in ("r", "alpha"))
+        r, alpha = (np.append(self.priors_[name].to_numpy(), self.pooled_[name])[place] for name in ("r", "alpha"))
         weights = np.vstack([self.stopping_, self.pooled_["stopping"]])
         x, t_x, T = feature_matrix(pairs, _DAYS)
-        return r[place], alpha[place], x, t_x, T, weights[place]
+        stopped = gap.stop_log_odds(r, alpha, x, t_x, T, weights[place])
+        return PairRates(r + x, alpha + T, r, alpha, stopped)
 
 
 _MADE = "Make it with item_state(log, by=…)."
@@ -135,10 +160,13 @@ def item_codes(pairs: Table) -> Any:
     return pairs["item"]
 
 
-def sample_of(items: Any) -> Any:
-    if not len(items):
+def items_of(pairs: Table) -> tuple[Ints, pd.Index]:
+    """The items as numbers in the order of their names, and the names."""
+    item = item_codes(pairs)
+    if not len(item):
         raise ModelError("There is no customer × item pair to learn from.")
-    return items
+    codes, items = pd.factorize(item, sort=True)
+    return codes.astype(np.int64), items.categories.take(items.codes) if hasattr(items, "categories") else items
 
 
 def place_in(known: pd.Series, item: Any) -> Ints:
@@ -164,11 +192,6 @@ def feature_matrix(pairs: Table, names: tuple[str, ...]) -> list[Floats]:
             f"{int((~sound).sum()):,} pairs do not have an item, whole days and purchases, 0 ≤ recency ≤ T and frequency ≥ 0."
         )
     return list(columns.values())
-
-
-def _sigmoid(log_odds: Floats) -> Floats:
-    p: Floats = np.exp(-np.logaddexp(0, -log_odds))
-    return p
 
 
 def series(values: Floats, pairs: Table, name: str) -> pd.Series[float]:

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from crmkit._types import Floats
 from crmkit.repurchase import _hazard_math as hazard
 from crmkit.repurchase import _trip_share_math as trip
-from crmkit.repurchase.rates import Waiting, feature_matrix, item_codes, place_in, sample_of
+from crmkit.repurchase.rates import Waiting, feature_matrix, item_codes, items_of, place_in
 
 if TYPE_CHECKING:
     from crmkit._types import Table
@@ -39,11 +39,14 @@ class TripShare(Waiting):
 
     def fit(self, pairs: Table, y: object = None) -> Self:
         """Fit the priors, by likelihood; those of an item are shrunk to those of all."""
-        item, (T, decayed, trips, came, since, n_items) = sample_of(item_codes(pairs)), feature_matrix(pairs, _TRIPS)
-        shape, rate = trip.fit_gamma_counts(*_repeats(came, since), 1 / np.maximum(n_items, 1))
+        codes, items = items_of(pairs)
+        T, decayed, trips, came, since, n_items = feature_matrix(pairs, _TRIPS)
+        start, length = trip.runs(came, since, n_items)
+        shape, rate = trip.fit_gamma_counts(
+            *_repeats(came[start], since[start]), length / np.maximum(n_items[start], 1)
+        )
         self.trips_ = {"shape": shape, "rate": rate}
-        codes, items = pd.factorize(item, sort=True)
-        bought, codes = np.maximum(decayed - np.exp(-T / 250), 0), codes.astype(np.int64)
+        bought = np.maximum(decayed - np.exp(-T / 250), 0)
         whole = trip.fit_beta_shares(np.zeros_like(codes), bought, trips, 1, (0.0, 2.0))
         centre = (float(whole[0][0]), float(whole[1][0]))
         log_a, log_b = trip.fit_beta_shares(codes, bought, trips, len(items), centre)

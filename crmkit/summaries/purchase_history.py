@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["PurchaseHistory", "as_text", "purchase_history"]
 
 Answer = Callable[[pd.DataFrame], pd.DataFrame]
+
+_KEPT: WeakKeyDictionary[Transactions, tuple[object, Members]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,16 @@ class PurchaseHistory:
 
     @cached_property
     def _all(self) -> Members:
-        return self._members(self._rows.whole())
+        """All customers, where they are one part. Those last asked for are kept for as long as their log is: whoever looks at
+        it next, on whatever day, has them.
+        """
+        if not self._everybody:
+            return self._members(self._rows.whole())
+        files = [(path, path.stat().st_mtime_ns, path.stat().st_size) for path in self.log.lines]
+        asked = (self.levels, self.exclude, files)
+        if self.log not in _KEPT or _KEPT[self.log][0] != asked:
+            _KEPT[self.log] = asked, self._members(self._rows.whole())
+        return _KEPT[self.log][1]
 
     def _some(self, share: float) -> Members:
         alone = share >= 1 and not self.log.on_spark and self._rows.number == 1
@@ -211,9 +223,8 @@ def purchase_history(
         items = ", ".join(f"{engine.quoted(name)} as item_{place}" for place, name in enumerate(levels))
         customers = "true" if customer_id is None else "customer_id = :customer_id"
         select = sql_text("summaries/purchase_history", items=items, lines=lines, customers=customers)
-        until = log.close_of(as_of)
-        rows = Partitions(engine, select, {"until": until, "customer_id": customer_id})
-        yield PurchaseHistory(log, levels, tuple(exclude), until, rows, lines, customer_id is None)
+        rows = Partitions(engine, select, {"until": log.close_of(None), "customer_id": customer_id})
+        yield PurchaseHistory(log, levels, tuple(exclude), log.close_of(as_of), rows, lines, customer_id is None)
 
 
 def as_text(state: pd.DataFrame) -> pd.DataFrame:

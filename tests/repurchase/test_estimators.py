@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from scipy.integrate import quad
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, gammaln, polygamma, psi
 from sklearn.linear_model import LogisticRegression
 
 from crmkit import ContractError, ModelError
@@ -16,6 +16,7 @@ from crmkit.repurchase import _hazard_math as hazard
 from crmkit.repurchase import _rates_math as gap
 from crmkit.repurchase import _trip_share_math as trip
 from crmkit.repurchase import features as summary
+from crmkit.repurchase._gamma_math import log_gamma
 from crmkit.repurchase.hazard import BoostedHazard, WeeklyHazard
 from crmkit.repurchase.rates import RepurchaseRate
 from crmkit.repurchase.trip_share import TripShare
@@ -145,6 +146,22 @@ def test_faulty_pairs_are_counted() -> None:
         RepurchaseRate().fit(pairs.drop(columns="item"))
     with pytest.raises(ModelError, match="no customer × item pair"):
         RepurchaseRate().fit(pairs.iloc[:0])
+
+
+def test_log_gamma_and_its_slopes_are_those_of_scipy() -> None:
+    x = np.concatenate([np.geomspace(1e-9, 1e6, 20_000), np.arange(1.0, 50)])
+    for ours, theirs in zip(log_gamma(x), (gammaln(x), psi(x), polygamma(1, x)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-14, atol=1e-13)
+
+
+def test_a_hazard_is_the_same_whatever_the_order_of_its_rows() -> None:
+    rng, n = np.random.default_rng(14), 40_000
+    z, wait = rng.normal(size=(n, 3)), rng.geometric(0.02, n).astype(float)
+    weeks, ended = hazard.weeks_at_risk(wait, rng.choice([14, 28, 84], n))
+    turned = rng.permutation(n)
+    one, other = (hazard.fit_weekly_hazard(z[rows], weeks[rows], ended[rows]) for rows in (np.arange(n), turned))
+    for name in ("week", "level", "slope"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=0, atol=1e-9)
 
 
 # -- Trips and shares ------------------------------------------------------------------------------------------------

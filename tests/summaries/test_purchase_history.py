@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -123,3 +124,18 @@ def test_a_history_ends_where_it_was_told_to(log: Transactions) -> None:
             history.bought("2017-05-20", 14)
         with purchase_history(history, "category") as same:
             assert same is history
+
+
+def test_a_log_is_fetched_once_and_again_when_its_files_change(
+    sales: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = []
+    whole = _partitions.Partitions.whole
+    monkeypatch.setattr(_partitions.Partitions, "whole", lambda *given: fetched.append(1) or whole(*given))
+    log = Transactions.split_extract(sales, until="2017-07-20", folder=tmp_path / "log")[0]
+    first = [item_state(log, "category", day) for day in ("2017-05-15", "2017-07-20", "2017-05-15")]
+    assert len(fetched) == 1
+    pd.testing.assert_frame_equal(first[0], first[2], check_exact=True)
+    fewer = Transactions.split_extract(sales.head(500), until="2017-07-20", folder=tmp_path / "log")[0]
+    assert fewer == log
+    assert len(item_state(log, "category")) < len(first[1])
