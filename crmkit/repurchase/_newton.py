@@ -40,8 +40,9 @@ def minimise(
         Value, gradient and, where ``curved``, Hessian; which is asked for again only when steps by the last one no longer
         bring the promise down thirtyfold.
     """
-    at, step, best, promised, inverse = start, np.zeros(len(start)), np.inf, np.inf, None
-    curved = True
+    at, step = start, np.zeros(len(start))
+    inverse: Floats = np.eye(len(start))
+    best, promised, curved = np.inf, np.inf, True
     for _ in range(steps):
         value, gradient, hessian = sums(at + step, curved)
         if not value <= best + 1e-12 * abs(best):

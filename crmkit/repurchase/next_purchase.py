@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
@@ -26,13 +25,14 @@ from crmkit.repurchase.features import needs
 from crmkit.repurchase.hazard import BoostedHazard, WeeklyHazard
 from crmkit.repurchase.next_basket import new_items, recommended, trip_rates
 from crmkit.repurchase.rates import RepurchaseRate
+from crmkit.repurchase.reasons import reasons
 from crmkit.repurchase.trip_share import TripShare
 from crmkit.summaries.items import item_state, n_pairs, purchase_days
 from crmkit.summaries.purchase_history import PurchaseHistory, as_text, purchase_history
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
-    from crmkit._types import Floats, Ints
+    from crmkit._types import Floats
 
 __all__ = ["Explanation", "NextPurchase", "load_next_purchase"]
 
@@ -159,7 +159,9 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         with purchase_history(log, self._levels, self.exclude) as history:
             return self.predict_history(history, as_of, horizon)
 
-    def predict_history(self, history: PurchaseHistory, as_of: str | date | None = None, horizon: int = 14) -> pd.DataFrame:
+    def predict_history(
+        self, history: PurchaseHistory, as_of: str | date | None = None, horizon: int = 14
+    ) -> pd.DataFrame:
         """`predict` for a log that is open already, with this model's levels."""
         check_is_fitted(self, "estimator_")
         _check_horizon(horizon)
@@ -268,7 +270,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
                 answers[name][rows] = values
         return self._pairs(state).assign(
             **answers,
-            reason=_reasons(state),
+            reason=reasons(state),
             n_purchases=state["frequency"] + 1,
             spend=state["spend"],
             as_of=pd.Timestamp(close),
@@ -389,27 +391,3 @@ def _curve_answers(weekly: Floats, stopped: Floats, horizon: int) -> tuple[Float
     """The columns of `_CURVE`, told from P(no purchase by the end of each week), and the part of the silent that have stopped."""
     days = (quantile_day(weekly, q) for q in (0.1, 0.5, 0.9))
     return 1 - day_survival(weekly, horizon), mean_day(weekly), *days, weekly[:, -1] * stopped
-
-
-def _reasons(state: pd.DataFrame) -> pd.Series[str]:
-    """Each pair's history in words."""
-    repeats, silence = state["frequency"].to_numpy(), (state["T"] - state["recency"]).to_numpy()
-    gap = np.maximum(1, np.round(state["recency"].to_numpy() / np.maximum(repeats, 1)))
-    often = _in_words(repeats, lambda n: "bought once, " if n == 0 else f"bought {_times(n + 1)}, every ")
-    every = _in_words(np.where(repeats > 0, gap, 0), lambda days: f"{_days(days)} or so, " if days else "")
-    last = _in_words(silence, lambda days: f"last {_days(days)} ago" if days else "last today")
-    return pd.Series(often + every + last, dtype="str")
-
-
-def _in_words(values: Floats | Ints, words: Callable[[int], str]) -> NDArray[np.object_]:
-    """Whole numbers as text, said once for each number that there is."""
-    place, numbers = pd.factorize(values)
-    return np.array([words(int(number)) for number in numbers], dtype=object)[place]
-
-
-def _days(n: int) -> str:
-    return "1 day" if n == 1 else f"{n} days"
-
-
-def _times(n: int) -> str:
-    return "twice" if n == 2 else f"{n} times"

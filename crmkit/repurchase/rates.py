@@ -115,7 +115,8 @@ class RepurchaseRate(Waiting):
             There is no pair at all.
         """
         codes, items = items_of(pairs)
-        rates = gap.fit_stopping_rates(codes, *feature_matrix(pairs, _DAYS), len(items))
+        x, t_x, T = feature_matrix(pairs, _DAYS)
+        rates = gap.fit_stopping_rates(codes, x, t_x, T, len(items))
         n_pairs = np.bincount(codes, minlength=len(items))
         self.priors_ = pd.DataFrame(
             {"item": items, "r": np.exp(rates.log_r), "alpha": np.exp(rates.log_alpha), "n_pairs": n_pairs}
