@@ -49,7 +49,8 @@ def minimise(
             step = step / 2
             continue
         best, at = value, at + step
-        inverse = inverse if hessian is None else np.linalg.inv(hessian)
+        if hessian is not None:
+            inverse = np.asarray(np.linalg.inv(hessian), dtype=np.float64)
         step = np.asarray(-(inverse @ gradient), dtype=np.float64)
         promise = -float(gradient @ step) / 2
         if promise <= tolerance:
