@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -17,7 +17,7 @@ from crmkit.evaluation.value import OFTEN
 from crmkit.exceptions import ModelError
 from crmkit.repurchase import baselines as timing_baselines
 from crmkit.repurchase.next_purchase import NextPurchase
-from crmkit.summaries.items import item_bought, item_panel, item_state
+from crmkit.summaries.purchase_history import PurchaseHistory, as_text, purchase_history
 from crmkit.transactions.log import Transactions
 
 _REGULAR = 3
@@ -31,11 +31,7 @@ _LIST = 10
 def _next_purchase(model: NextPurchase, log: Transactions, origins: list[date], ahead: int) -> Backtest:
     rows, answers = [], []
     item = model.item.removesuffix("_id")
-    for origin in origins:
-        due = clone(model).fit(log, origin).predict(log, origin, ahead)
-        due = due.rename(columns={model.item: "item", "p_purchase": _HAZARD})[["customer_id", "item", _HAZARD]]
-        known = _rivals(model, log, origin, ahead, f"{item} base rate").merge(due, on=["customer_id", "item"])
-        known = _with_bought(known, log, model.item, origin, ahead)
+    for origin, known in _answers(model, log, origins, ahead, f"{item} base rate"):
         if not len(known):
             raise ModelError(f"No customer has bought any {item} on {_REGULAR} days by {origin}: nothing to score.")
         names = [_HAZARD, f"{item} base rate", *_RIVALS, _FREQUENT]
@@ -62,10 +58,26 @@ _RIVALS: Mapping[str, Callable[[pd.DataFrame, int], Any]] = {
 }
 
 
-def _rivals(model: NextPurchase, log: Transactions, origin: date, ahead: int, base_rate: str) -> pd.DataFrame:
+def _answers(
+    model: NextPurchase, log: Transactions, origins: list[date], ahead: int, base_rate: str
+) -> Iterator[tuple[date, pd.DataFrame]]:
+    """What the model and its rivals said of the regular pairs at each origin, and which were bought."""
+    keys = ["customer_id", "item"]
+    with purchase_history(log, model.levels, model.exclude) as whole:
+        history = whole.remembering()
+        for origin in origins:
+            fitted = clone(model).fit_history(history, origin)
+            due = fitted.predict_history(history, origin, ahead)
+            due = due.rename(columns={model.item: "item", "p_purchase": _HAZARD})[[*keys, _HAZARD]]
+            known = _rivals(history, origin, ahead, base_rate).merge(due, on=keys)
+            bought = history.bought(origin, ahead).assign(bought=1.0)
+            yield origin, known.merge(bought, how="left", on=keys).fillna({"bought": 0.0})
+
+
+def _rivals(history: PurchaseHistory, origin: date, ahead: int, base_rate: str) -> pd.DataFrame:
     """What each rule that needs no model says of the regular pairs at an origin, from what was known then."""
-    state = item_state(log, model.item, origin, model.exclude)
-    (past,) = item_panel(log, model.item, origin, [ahead], model.exclude)
+    state = history.state(origin)
+    (past,) = map(as_text, history.panel(origin, [ahead]))
     regular, learned = (table[table["frequency"] >= _REGULAR - 1] for table in (state, past))
     said = {name: pd.Series(rule(state, ahead), index=state.index) for name, rule in _RIVALS.items()}
     return (
@@ -83,11 +95,6 @@ def _by_frequency_of_purchase(state: pd.DataFrame, past: pd.DataFrame, ahead: in
     overall = metrics.jeffreys_share(past["wait"] <= ahead)
     share = (rates["sum"] + overall) / (rates["size"] + 1)
     return pd.Series(often, index=state.index).map(share).fillna(overall)
-
-
-def _with_bought(pairs: pd.DataFrame, log: Transactions, by: str, origin: date, ahead: int) -> pd.DataFrame:
-    bought = item_bought(log, by, origin, ahead).assign(bought=1.0)
-    return pairs.merge(bought, how="left", on=["customer_id", "item"]).fillna({"bought": 0.0})
 
 
 def _list_scores(due: pd.DataFrame, name: str) -> dict[str, float]:

@@ -101,10 +101,11 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
     @property
     def item(self) -> str:
         """The item column of the rows: ``by``, or the first of its levels."""
-        return self._levels[0]
+        return self.levels[0]
 
     @property
-    def _levels(self) -> list[str]:
+    def levels(self) -> list[str]:
+        """The item column and the levels above it."""
         levels = [self.by] if isinstance(self.by, str) else list(self.by)
         if not levels:
             raise ModelError("by=[] names no item column; give one, or the finest first: ['product_id', 'category'].")
@@ -123,7 +124,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         A log of more than a million pairs is learned from a share of its customers, the same at all past days. Of a log that
         is `on_spark` these are all that comes to the driver, a past day at a time.
         """
-        with purchase_history(log, self._levels, self.exclude) as history:
+        with purchase_history(log, self.levels, self.exclude) as history:
             return self.fit_history(history, as_of)
 
     def fit_history(self, history: PurchaseHistory, as_of: str | date | None = None) -> Self:
@@ -137,8 +138,8 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         with threadpool_limits(1):
             today = next(states)
             rates, shares = RepurchaseRate().fit(today), TripShare().fit(today)
-            panel = _panel(states, today, needs(tuple(self._levels[1:])), len(ages))
-            self.estimator_ = kind(rates, shares, above=tuple(self._levels[1:])).fit(panel, panel)
+            panel = _panel(states, today, needs(tuple(self.levels[1:])), len(ages))
+            self.estimator_ = kind(rates, shares, above=tuple(self.levels[1:])).fit(panel, panel)
         close = _date(history.log, as_of)
         self.origins_ = [close - timedelta(days=age) for age in ages] if self.estimator_.curves_ else []
         self.new_items_ = as_text(new_items(today))
@@ -156,7 +157,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
             purchase day; as_of; horizon. Of a log that is `on_spark` a Spark DataFrame, computed where the rows are when it
             is used; executors need crmkit.
         """
-        with purchase_history(log, self._levels, self.exclude) as history:
+        with purchase_history(log, self.levels, self.exclude) as history:
             return self.predict_history(history, as_of, horizon)
 
     def predict_history(
@@ -178,7 +179,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self, "estimator_")
         days = ", ".join(f"`{day}` double" for day in range(1, LONGEST + 1))
-        with purchase_history(log, self._levels, self.exclude) as history:
+        with purchase_history(log, self.levels, self.exclude) as history:
             return history.answers(as_of, self._curves, f"customer_id string, `{self.item}` string, {days}")
 
     def _curves(self, state: pd.DataFrame) -> pd.DataFrame:
@@ -204,7 +205,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "estimator_")
         _check_horizon(horizon)
         days = purchase_days(log, self.item, customer_id, item, as_of)
-        state = item_state(log, self._levels, as_of, self.exclude)
+        state = item_state(log, self.levels, as_of, self.exclude)
         member = to_pandas(state[state["customer_id"] == customer_id]).reset_index(drop=True)
         mine = member[member["item"] == item].reset_index(drop=True)
         close = _date(log, as_of)
@@ -248,7 +249,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
             raise ModelError(
                 f"k={k} and explore={explore}: a list has at least one item, and explore is 0 … k of them."
             )
-        state = item_state(log, self._levels, as_of, self.exclude)
+        state = item_state(log, self.levels, as_of, self.exclude)
         p = np.asarray(self.estimator_.probability_of_purchase(state, horizon), dtype=np.float64)
         return recommended(state, p, self.new_items_, k, explore, horizon).rename(columns={"item": self.item})
 

@@ -105,7 +105,7 @@ class PurchaseDays:
 
 @dataclass(frozen=True)
 class Categories:
-    """On which days each customer bought of each category.
+    """On which days each customer bought of each category, in the order of the days.
 
     Attributes
     ----------
@@ -130,12 +130,15 @@ class Categories:
         both, day = key // width, key % width
         before = np.concatenate([[-1], day[:-1]])[: len(day)]
         before[run_starts(both)] = -1
-        return cls((both // n).astype(np.int32), day.astype(np.int32), before.astype(np.int32), n_customers)
+        order = np.argsort(day, kind="stable")
+        owner, of_day, last = (values[order].astype(np.int32) for values in (both // n, day, before))
+        return cls(owner, of_day, last, n_customers)
 
     def between(self, after: int, until: int) -> Ints:
         """How many categories each customer bought of on the days after one and up to another."""
-        first = (self.day > after) & (self.day <= until) & (self.before <= after)
-        return np.bincount(self.customer[first], minlength=self.n_customers)
+        start, end = np.searchsorted(self.day, [after, until], side="right")
+        first = self.before[start:end] <= after
+        return np.bincount(self.customer[start:end][first], minlength=self.n_customers)
 
 
 def known_at(days: PurchaseDays, as_of: int) -> Ints:

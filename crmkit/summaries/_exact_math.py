@@ -97,7 +97,10 @@ def run_starts(*keys: Ints) -> Ints:
 
 def kept(rows: Bools, *columns: Ints) -> tuple[Ints, ...]:
     """These rows of the columns, which are not copied when that is all of them."""
-    return columns if rows.all() else tuple(values[rows] for values in columns)
+    if rows.all():
+        return columns
+    places = np.flatnonzero(rows)
+    return tuple(values.take(places) for values in columns)
 
 
 def _longest(days: Ints) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,10 +54,10 @@ class Level:
     items: pd.Index[str]
     purchases: pairs.Purchases
 
-    def recent(self, as_of: int, facts: Facts) -> dict[str, Ints]:
+    def recent(self, state: pairs.State, facts: Facts) -> pairs.Columns:
         """Purchase days of each item of late."""
         if facts.recent is None:
-            return pairs.recent_purchases(self.purchases, as_of, len(self.items))
+            return state.recent
         counts = facts.recent.set_index("item").reindex(self.items, fill_value=0)
         return {name: counts[name].to_numpy() for name in ("recent_28", "recent_84")}
 
@@ -88,20 +87,35 @@ class Members:
             levels.append(Level(name, items, pairs.purchases_of(visits, *mine)))
         return cls(customers, visits, levels)
 
-    def state(self, as_of: int, facts: Facts) -> pd.DataFrame:
-        """The columns of `items.item_state`; customer_id and item are categorical."""
-        return self._frame(pairs.state_at(self._own.purchases, self.visits, as_of), as_of, facts)
+    def state_at(self, as_of: int) -> pairs.State:
+        """What `state` and `panel` say of the purchases of these customers alone."""
+        return pairs.state_at(self._own.purchases, self.visits, as_of, len(self._own.items))
 
-    def panel(self, as_of: int, until: int, facts: Facts) -> pd.DataFrame:
-        """`state`, with wait, days to the next purchase as known at the close of ``until``, and follow, days watched."""
-        state = pairs.state_at(self._own.purchases, self.visits, as_of)
-        wait = pairs.first_after(self._own.purchases, as_of, until)
-        return self._frame(state, as_of, facts).assign(wait=wait[state.pair], follow=until - as_of)
+    def known(self, as_of: int) -> pairs.Known:
+        """The purchases that stand at the close of a day."""
+        return self._own.purchases.known(as_of)
+
+    def state(self, state: pairs.State, as_of: int, facts: Facts) -> pd.DataFrame:
+        """The columns of `items.item_state`; customer_id and item are categorical."""
+        item = self._own.purchases.item[state.pair]
+        own = state.columns
+        columns = dict(self._named(state.pair)) | own
+        columns |= {f"item_{name}": n[item] for name, n in self._own.recent(state, facts).items()}
+        for level, homes in zip(self.levels[1:], facts.homes, strict=True):
+            columns |= {
+                f"{level.name}_{name}": of for name, of in self._above(level, homes, state.pair, own, as_of).items()
+            }
+        return pd.DataFrame(columns, copy=False)
+
+    def panel(self, state: pairs.State, as_of: int, later: pairs.Known, facts: Facts) -> pd.DataFrame:
+        """`state`, with wait, days to the next purchase as known ``later``, and follow, days watched."""
+        wait = later.next_after(as_of, len(self._own.purchases.customer))
+        return self.state(state, as_of, facts).assign(wait=wait[state.pair], follow=later.as_of - as_of)
 
     def bought(self, as_of: int, until: int) -> pd.DataFrame:
         """customer_id and item of what was bought after one day and not taken back by the close of another."""
-        again = np.flatnonzero(~np.isnan(pairs.first_after(self._own.purchases, as_of, until)))
-        return self._named(again)
+        wait = self.known(until).next_after(as_of, len(self._own.purchases.customer))
+        return self._named(np.flatnonzero(~np.isnan(wait)))
 
     @property
     def _own(self) -> Level:
@@ -114,28 +128,17 @@ class Members:
             {name: pd.Categorical.from_codes(of[pair], there) for name, (of, there) in codes.items()}, copy=False
         )
 
-    def _frame(self, state: pairs.State, as_of: int, facts: Facts) -> pd.DataFrame:
-        item = self._own.purchases.item[state.pair]
-        columns: dict[str, Any] = dict(self._named(state.pair)) | state.columns
-        columns |= {f"item_{name}": n[item] for name, n in self._own.recent(as_of, facts).items()}
-        for level, homes in zip(self.levels[1:], facts.homes, strict=True):
-            columns |= {f"{level.name}_{name}": of for name, of in self._above(level, homes, state, as_of).items()}
-        return pd.DataFrame(columns, copy=False)
-
-    def _above(self, level: Level, homes: pd.DataFrame, state: pairs.State, as_of: int) -> pairs.Columns:
+    def _above(self, level: Level, homes: pd.DataFrame, pair: Ints, own: pairs.Columns, as_of: int) -> pairs.Columns:
         """Columns of the customer and the item's level above; those of the pair where that was never bought."""
         n = len(level.items)
-        above, *_ = pairs.pairs_at(level.purchases.known(as_of), as_of)
+        bought, above, *_ = pairs.pairs_at(level.purchases.known(as_of))
         parent = np.full(len(self._own.items), -1)
         item = self._own.items.get_indexer(pd.Index(homes["item"]))
         parent[item[item >= 0]] = level.items.get_indexer(pd.Index(homes["parent"]))[item >= 0]
-        parent = parent[self._own.purchases.item[state.pair]]
-        wanted = self._own.purchases.customer[state.pair] * n + parent
-        there = level.purchases.customer[above.pair] * n + level.purchases.item[above.pair]
+        parent = parent[self._own.purchases.item[pair]]
+        wanted = self._own.purchases.customer[pair] * n + parent
+        there = level.purchases.customer[bought] * n + level.purchases.item[bought]
         row = np.searchsorted(there, wanted)
         row[row == len(there)] = 0
         found = (parent >= 0) & (there[row] == wanted) if len(there) else np.zeros(len(wanted), dtype=bool)
-        return {
-            name: np.where(found, above.columns[name][row], state.columns[name]) if len(there) else state.columns[name]
-            for name in ABOVE
-        }
+        return {name: np.where(found, above[name][row], own[name]) if len(there) else own[name] for name in ABOVE}

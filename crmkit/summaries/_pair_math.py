@@ -13,13 +13,12 @@ from crmkit._types import Floats, Ints
 from crmkit.summaries._exact_math import Exact, decayed, kept, log_days, run_starts, sums
 
 __all__ = [
+    "Known",
     "Purchases",
     "State",
     "Visits",
-    "first_after",
     "pairs_at",
     "purchases_of",
-    "recent_purchases",
     "state_at",
     "visits_of",
 ]
@@ -73,27 +72,64 @@ class Purchases:
     amount: Ints
     visit: Ints
 
-    def known(self, as_of: int) -> Purchases:
+    def known(self, as_of: int) -> Known:
         """The rows that stand at the close of a day."""
         rows = (self.since <= as_of) & (self.until > as_of)
-        of_rows = (self.pair, self.day, self.since, self.until, self.amount, self.visit)
-        return Purchases(self.customer, self.item, *kept(rows, *of_rows))
+        return Known(as_of, *kept(rows, self.pair, self.day, self.amount, self.visit))
+
+
+@dataclass(frozen=True)
+class Known:
+    """The rows of `Purchases` that stand at the close of a day, ``as_of``."""
+
+    as_of: int
+    pair: Ints
+    day: Ints
+    amount: Ints
+    visit: Ints
+
+    def next_after(self, as_of: int, n_pairs: int) -> Floats:
+        """Days from the close of a day to the next purchase of each pair; nan for none."""
+        later = np.flatnonzero(self.day > as_of)
+        later = later[run_starts(self.pair[later])]
+        wait = np.full(n_pairs, np.nan)
+        wait[self.pair[later]] = self.day[later] - as_of
+        return wait
 
 
 @dataclass(frozen=True)
 class State:
-    """What is known of the pairs bought by the close of a day.
+    """What is known of the pairs bought by the close of a day, sorted by customer.
 
     Parameters
     ----------
     pair : array
         Which pairs they are.
-    columns : dict of arrays
-        One element per pair each.
+    own : dict of arrays, one element per pair
+    of_visits, of_items : dicts of arrays, one element per customer
+    n_items : array, one element per customer
+        How many pairs each has.
+    recent : dict of arrays, one element per item
+        Purchase days of late.
     """
 
     pair: Ints
-    columns: Columns
+    own: Columns
+    of_visits: Columns
+    of_items: Columns
+    n_items: Ints
+    recent: Columns
+
+    @property
+    def columns(self) -> Columns:
+        """All but ``recent``, one element per pair each."""
+        after = ("visits_since_last", "visits_decayed_since_first")
+        own = {name: values for name, values in self.own.items() if name not in after}
+        customer = np.repeat(np.arange(len(self.n_items)), self.n_items)
+        visits, items = (
+            {name: values[customer] for name, values in of.items()} for of in (self.of_visits, self.of_items)
+        )
+        return own | visits | {name: self.own[name] for name in after} | items
 
 
 def visits_of(customer: Ints, day: Ints) -> Visits:
@@ -153,10 +189,10 @@ def _lengths(starts: Ints, rows: Ints) -> Ints:
     return np.diff(starts, append=len(rows))
 
 
-def pairs_at(known: Purchases, as_of: int) -> tuple[State, Ints, Ints, Exact]:
-    """Columns of each pair alone; and the first row and the rows of each, and its decayed purchase days (45 days)."""
-    day, age = known.day, as_of - known.day
-    starts = run_starts(known.pair)
+def pairs_at(known: Known) -> tuple[Ints, Columns, Ints, Exact]:
+    """The pairs, columns of each alone, the first row of each, and its decayed purchase days (45 days)."""
+    day, as_of = known.day, known.as_of
+    age, starts = as_of - day, run_starts(known.pair)
     n = _lengths(starts, day)
     first, last = day[starts], day[starts + n - 1]
     gap = np.diff(day, prepend=0)
@@ -171,30 +207,40 @@ def pairs_at(known: Purchases, as_of: int) -> tuple[State, Ints, Ints, Exact]:
     }
     columns |= {f"recent_{days}": sums(age < days, starts) for days in (28, 84)}
     columns |= {f"decayed_{tau}": total.to_float() for tau, total in fading.items()}
-    return State(known.pair[starts], columns), starts, n, fading[45]
+    return known.pair[starts], columns, starts, fading[45]
 
 
-def state_at(purchases: Purchases, visits: Visits, as_of: int) -> State:
-    """Columns of each pair bought by then, of its customer's visits, and of what else the customer bought."""
+def state_at(purchases: Purchases, visits: Visits, as_of: int, n_items: int) -> State:
+    """What is known of each pair bought by then, of its customer's visits, and of what else the customer bought."""
     known = purchases.known(as_of)
-    state, starts, n, decayed_45 = pairs_at(known, as_of)
-    columns, customer = state.columns, purchases.customer[state.pair]
+    pair, own, starts, decayed_45 = pairs_at(known)
+    n = _lengths(starts, known.day)
+    customer = purchases.customer[pair]
     seen = visits.day <= as_of
     place = np.cumsum(seen) - 1
-    of_customer, end, faded = _of_visits(Visits(visits.customer[seen], visits.day[seen]), as_of)
+    of_visits, end, faded = _of_visits(Visits(visits.customer[seen], visits.day[seen]), as_of)
     members = run_starts(customer)
     length = _lengths(members, customer)
     here = np.searchsorted(visits.customer[seen][end], customer[members])
-    mine = np.repeat(here, length)
-    columns |= {name: values[mine] for name, values in of_customer.items()}
-    ends = end[mine]
+    ends = np.repeat(end[here], length)
     first, last = (place[known.visit[row]] for row in (starts, starts + n - 1))
-    columns["visits_since_last"] = ends - last
-    columns["visits_decayed_since_first"] = (faded[ends] - faded[first]).to_float()
-    columns["n_items"] = np.repeat(length, length)
-    columns["n_item_days"] = np.repeat(sums(n, members), length)
-    columns["items_decayed_45"] = np.repeat(decayed_45.sums(members).to_float(), length)
-    return state
+    own["visits_since_last"] = ends - last
+    own["visits_decayed_since_first"] = (faded[ends] - faded[first]).to_float()
+    of_items: Columns = {
+        "n_items": length,
+        "n_item_days": sums(n, members),
+        "items_decayed_45": decayed_45.sums(members).to_float(),
+    }
+    of_visits = {name: values[here] for name, values in of_visits.items()}
+    return State(pair, own, of_visits, of_items, length, _recent(purchases.item, known, n_items))
+
+
+def _recent(item: Ints, known: Known, n_items: int) -> Columns:
+    """Purchase days of each item in the last 28 and 84 days."""
+    late = np.flatnonzero(known.day > known.as_of - 84)
+    items, days = item[known.pair[late]], known.day[late]
+    recent = items[days > known.as_of - 28]
+    return {f"recent_{n}": np.bincount(of, minlength=n_items) for n, of in ((28, recent), (84, items))}
 
 
 def _of_visits(seen: Visits, as_of: int) -> tuple[Columns, Ints, Exact]:
@@ -219,20 +265,3 @@ def _of_visits(seen: Visits, as_of: int) -> tuple[Columns, Ints, Exact]:
         "visits_decayed_250": fading.sums(starts).to_float(),
     }
     return columns, end, fading.cumulated()
-
-
-def recent_purchases(purchases: Purchases, as_of: int, n_items: int) -> dict[str, Ints]:
-    """Purchase days of each item in the last 28 and 84 days."""
-    known = purchases.known(as_of)
-    item, age = purchases.item[known.pair], as_of - known.day
-    return {f"recent_{days}": np.bincount(item[age < days], minlength=n_items) for days in (28, 84)}
-
-
-def first_after(purchases: Purchases, as_of: int, until: int) -> Floats:
-    """Days from the close of one day to the next purchase of each pair, as known at the close of another; nan for none."""
-    known = purchases.known(until)
-    later = np.flatnonzero(known.day > as_of)
-    later = later[run_starts(known.pair[later])]
-    wait = np.full(len(purchases.customer), np.nan)
-    wait[known.pair[later]] = known.day[later] - as_of
-    return wait

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
@@ -18,6 +18,7 @@ from crmkit.engine.frames import ordered_on_spark
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import LeakError
 from crmkit.summaries._members import Facts, Members
+from crmkit.summaries._pair_math import State
 from crmkit.summaries._partitions import Partitions, some
 from crmkit.transactions.log import Transactions, check_item, names
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["PurchaseHistory", "as_text", "purchase_history"]
+
+_REMEMBERED = 4_000_000
 
 Answer = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -53,6 +56,7 @@ class PurchaseHistory:
     _rows: Partitions
     _lines: str
     _everybody: bool = True
+    _states: dict[int, State] | None = None
 
     def day(self, as_of: str | date | None) -> int:
         """Number of a day that has been observed; the last one when none is given."""
@@ -63,7 +67,8 @@ class PurchaseHistory:
 
     def state(self, as_of: str | date | None = None) -> pd.DataFrame:
         """The table of `items.item_state`."""
-        columns = Members.of(_no_rows(self.levels), self.levels).state(0, Facts([_NO_HOMES] * len(self.levels[1:])))
+        nobody = Members.of(_no_rows(self.levels), self.levels)
+        columns = nobody.state(nobody.state_at(0), 0, Facts([_NO_HOMES] * len(self.levels[1:])))
         kinds = ", ".join(f"`{name}` {_kind(of)}" for name, of in columns.dtypes.items())
         return self._sorted(self.answers(as_of, as_text, kinds))
 
@@ -96,14 +101,15 @@ class PurchaseHistory:
         day = self.day(as_of)
         facts = self._facts(day)
         for members in self._parts():
-            yield answer(members.state(day, facts))
+            yield answer(members.state(self._state_at(members, day), day, facts))
 
     def panel(self, as_of: str | date | None, ages: Sequence[int], share: float = 1.0) -> Iterator[pd.DataFrame]:
         """`state` at past days with waits, as `items.item_panel` describes it, with customer_id and item as categories."""
         day = self.day(as_of)
         members = self._some(share)
-        for age in ages:
-            yield members.panel(day - age, day, Facts(self._homes(day - age)))
+        later = members.known(day)
+        for past in (day - age for age in ages):
+            yield members.panel(self._state_at(members, past), past, later, Facts(self._homes(past)))
 
     def bought(self, as_of: str | date, horizon: int) -> pd.DataFrame:
         """The table of `items.item_bought`."""
@@ -123,6 +129,19 @@ class PurchaseHistory:
         """Of all customers; where they are in one part, it counts its own."""
         alone = self._everybody and not self.log.on_spark and self._rows.number == 1
         return Facts(self._homes(day), None if alone else self._recent(day))
+
+    def remembering(self) -> PurchaseHistory:
+        """The same, where a day that is looked at again is not worked out again; of a log in many parts nothing is kept."""
+        return replace(self, _states={})
+
+    def _state_at(self, members: Members, day: int) -> State:
+        if self._states is None or members is not vars(self).get("_all"):
+            return members.state_at(day)
+        state = self._states.pop(day, None) or members.state_at(day)
+        self._states[day] = state
+        while len(self._states) > 1 and sum(len(one.pair) for one in self._states.values()) > _REMEMBERED:
+            del self._states[next(iter(self._states))]
+        return state
 
     def _recent(self, day: int) -> pd.DataFrame:
         engine = self._rows.engine
@@ -170,7 +189,7 @@ class PurchaseHistory:
 
     def _far_answers(self, day: int, answer: Answer, kinds: str) -> pd.DataFrame:
         facts = self._facts(day)
-        return self._far(lambda members: answer(members.state(day, facts)), kinds)
+        return self._far(lambda members: answer(members.state(members.state_at(day), day, facts)), kinds)
 
     def _far(self, answer: Callable[[Members], pd.DataFrame], kinds: str) -> pd.DataFrame:
         """The answers to parts of a log that is `on_spark`, where the rows are."""
