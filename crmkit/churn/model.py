@@ -12,6 +12,7 @@ from typing import Any, Self
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
 from crmkit._days import as_day
 from crmkit.churn import documents
@@ -142,7 +143,10 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
             raise ModelError(f"horizon={self.horizon} is not a whole number of days of at least 1.")
         if self.booster not in BOOSTERS:
             raise ModelError(f"booster={self.booster!r} is unknown; choose from {list(BOOSTERS)}.")
-        top = shop.day(as_of)
+        with threadpool_limits(1):  # in tables of this size more threads wait longer for each other than they work
+            return self._fit(shop, shop.day(as_of), service)
+
+    def _fit(self, shop: Snapshots, top: int, service: ServiceRecords | None) -> Self:
         state = shop.state(top)
         self.purchases_ = fit_customers(BGNBD(), state)
         self.spend_ = fit_customers(GammaGamma(), state)

@@ -36,7 +36,9 @@ def new_items(state: pd.DataFrame, days: int = 84) -> pd.DataFrame:
     members = state.drop_duplicates("customer_id")
     trips = float(members["visit_days_84"].sum()) if days == 84 else float(members["visit_days"].sum())
     mine = state.assign(first=state["T"] < days)
-    items = mine.groupby("item", as_index=False, observed=True).agg(buyers=("customer_id", "size"), first=("first", "sum"))
+    items = mine.groupby("item", as_index=False, observed=True).agg(
+        buyers=("customer_id", "size"), first=("first", "sum")
+    )
     open_share = 1 - (items["buyers"] - items["first"]) / max(len(members), 1)
     items["per_trip"] = (items["first"] + 0.1) / (np.maximum(trips, 1) * open_share)
     return items.drop(columns="first").sort_values(["per_trip", "item"], ascending=[False, True], ignore_index=True)
