@@ -57,8 +57,15 @@ def casts_of(
     raws = _raws(rows, formats)
     texts = [f"{raws.get(name, 'cast(null as string)')} as raw_{name}" for name in contract.columns]
     texts += [f"lower({engine.trimmed(engine.quoted(given))}) as {name}" for given, name in said.items()]
+    numbers = "".join(
+        f", {plain_number(engine, f'raw_{name}', formats.numbers(name))} as plain_{name}"
+        for name, kind in contract.columns.items()
+        if kind in ("money", "number") and name in raws
+    )
     is_return = meaning.is_return(said)
-    casts = ", ".join(f"{_cast(engine, contract, name, formats, is_return)} as {name}" for name in contract.columns)
+    casts = ", ".join(
+        f"{_cast(engine, contract, name, formats, name in raws, is_return)} as {name}" for name in contract.columns
+    )
     screens = ", ".join(f"{screen} as {name}" for name, screen in contract.screens(raws).items())
     reasons = " ".join(f"when ({rule.condition}) then {literal(rule.reason)}" for rule in rules)
     shown = [rule for rule in rules if _is_shown(contract, rule.column)]
@@ -67,7 +74,8 @@ def casts_of(
     day = f", {_day(formats)}" if "purchased_at" in contract.columns else ""
     amount = "" if "amount" in contract.columns else f", cast(0 as {_DECIMAL}) as amount"
     return f"""with texts as (select {rows.place} as record, {", ".join(texts)} from {rows.table}),
-        typed as (select *, {casts} from texts),
+        plain as (select *{numbers} from texts),
+        typed as (select *, {casts} from plain),
         dated as (select *, {screens}{day} from typed),
         judged as (select *, case {reasons} end as reason from dated)
         select record, {", ".join(names)}, reason,
@@ -128,10 +136,12 @@ def _product(engine: SqlEngine, one: str, other: str, of_one: Reading, of_other:
     return f"coalesce(cast({wide} * {factors[1]} as string), {one} || ' × ' || {other})"
 
 
-def _cast(engine: SqlEngine, contract: Contract, name: str, formats: ColumnFormats, is_return: str | None) -> str:
+def _cast(
+    engine: SqlEngine, contract: Contract, name: str, formats: ColumnFormats, there: bool, is_return: str | None
+) -> str:
     kind, raw = contract.columns[name], f"raw_{name}"
     if kind in ("money", "number"):
-        number = _decimal(plain_number(engine, raw, formats.numbers(name)))
+        number = _decimal(f"plain_{name}") if there else f"cast(null as {_DECIMAL})"
         return (
             f"case when {is_return} then -abs({number}) else {number} end" if is_return and name in _SIGNED else number
         )

@@ -77,6 +77,7 @@ def read_extract(
     query: str | None = None,
     skip_rows: int = 0,
     accept: Callable[[Path], bool] | None = None,
+    negative: str | None = None,
 ) -> Extract:
     """Name the parts of an extract; nothing is read but column names.
 
@@ -98,7 +99,9 @@ def read_extract(
     decimal, thousands : str, optional
         Marks in numbers that are text: ``decimal=","`` and ``thousands="."`` read 1.234,50. Without them numbers are
         written as in 1234.50, and others are rejected. 1,234.50 has its mark between groups of three, the first of which
-        does not begin with 0. A number below zero may also be written 12.50-, (12.50), or with the long minus U+2212.
+        does not begin with 0. A number below zero may also be written 12.50-, (12.50), ▲12.50, or with the long minus
+        U+2212. Full-width, Arabic and other digits are read, ``'12.50`` and ``="12.50"`` without a spreadsheet's guard,
+        12.- and 12/- as 12; with ``thousands=","`` also the groups of India, 1,23,456.00.
     currency : str, optional
         Code of the amounts' currency; its own signs beside a number are accepted, another currency's are not.
     date_format : str, optional
@@ -114,6 +117,8 @@ def read_extract(
         Lines above the line of column names.
     accept : callable, optional
         Called with the path of each file that is found; one for which it is false is not opened.
+    negative : str, optional
+        A mark that numbers below zero bear, before or after: ``"CR"`` reads 12.50CR as -12.50.
 
     Returns
     -------
@@ -137,7 +142,7 @@ def read_extract(
     ('card_no', 'paid')
     """
     reading = Reading(
-        encoding, delimiter, decimal, thousands, currency, date_format, sheet, member, table, query, skip_rows
+        encoding, delimiter, decimal, thousands, currency, date_format, sheet, member, table, query, skip_rows, negative
     )
     if isinstance(source, Extract):
         return source

@@ -28,8 +28,8 @@ SIGNS: dict[str, tuple[str, ...]] = {
     "HKD": ("HK$", "$"),
     "HUF": ("Ft",),
     "INR": ("₹", "Rs.", "Rs"),
-    "JPY": ("JP¥", "¥", "￥", "円"),
-    "KRW": ("₩", "￦", "원"),
+    "JPY": ("JP¥", "¥", "￥", "円", "\\"),  # 0x5C of cp932 and cp949 is shown as the sign of yen and won
+    "KRW": ("₩", "￦", "원", "\\"),
     "MXN": ("MX$", "$"),
     "NOK": ("kr.", "kr"),
     "NZD": ("NZ$", "$"),
@@ -55,14 +55,50 @@ MINUS = "\u2212"
 
 
 def plain_number(engine: SqlEngine, text: str, reading: Reading) -> str:
-    """Text as a number with a decimal point and nothing else; null where it is not written as stated."""
+    """Text as a number with a decimal point and nothing else; null where it is not written as stated.
+
+    What most files hold is matched first; digits of other scripts, accounting signs and groups of India only where that
+    fails, so that they cost nothing elsewhere.
+    """
+    usual = _cases(engine, text, reading, _patterns(reading, _signs(reading.currency)))
+    tidy = _tidy(text, reading)
+    other = _cases(engine, tidy, reading, _patterns(reading, _signs(reading.currency), of_india=True))
+    return f"case {usual} else case {other} end end"
+
+
+def _cases(engine: SqlEngine, text: str, reading: Reading, patterns: tuple[str, str]) -> str:
     signs = _signs(reading.currency)
     blanks = _BLANKS if signs or reading.thousands == " " else ()
     clean = _without(text, (*signs, *blanks, *_grouping(reading.thousands)))
     if reading.mark != ".":
         clean = f"replace({clean}, {literal(reading.mark)}, '.')"
-    usual, odd = (engine.matches(text, pattern) for pattern in _patterns(reading, signs))
-    return f"case when {usual} then {clean} when {odd} then '-' || {_without(clean, ('-', MINUS, '(', ')'))} end"
+    usual, odd = (engine.matches(text, pattern) for pattern in patterns)
+    return f"when {usual} then {clean} when {odd} then '-' || {_without(clean, ('-', MINUS, '(', ')'))}"
+
+
+def _tidy(text: str, reading: Reading) -> str:
+    """Text in Western digits and signs, without a spreadsheet's guards and the marks that stand for no decimals.
+
+    2,400 in full width or in Arabic digits, ▲300 and △300 below zero, '-107 and ="107", 12.- and 2,500/- without decimals.
+    """
+    western = f"translate({text}, {literal(_FOREIGN)}, {literal(_WESTERN + reading.mark)})"
+    for ending in (f"[{reading.mark}](-{{1,2}}|—)$", "/-$", "^=?[\"']+", "[\"']+$"):
+        western = f"regexp_replace({western}, {literal(ending)}, '')"
+    western = f"trim(regexp_replace({western}, '^ *[▲△] *', '-'))"
+    if reading.negative is None:
+        return western
+    bare = f"trim(replace({western}, {literal(reading.negative)}, ''))"
+    return f"case when contains({western}, {literal(reading.negative)}) then '-' || {bare} else {western} end"
+
+
+_ZEROS = "\uff10\u0660\u06f0\u0966\u09e6\u0e50\u0ed0\u17e0\u1040"  # full width, Arabic, Persian, Hindi, Bengali, Thai, Lao, Khmer, Burmese
+_INVISIBLE = "\u200b\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069\ufeff\u066c"
+_FOREIGN = (
+    "".join(chr(ord(zero) + n) for zero in _ZEROS for n in range(10))
+    + "，．－﹣–＋（）％￥＄￦\u3000\u066b"
+    + _INVISIBLE
+)
+_WESTERN = "0123456789" * len(_ZEROS) + ",.---+()%¥$₩ "
 
 
 def in_another_currency(engine: SqlEngine, text: str, reading: Reading) -> str:
@@ -83,29 +119,38 @@ def _grouping(thousands: str | None) -> tuple[str, ...]:
 
 
 def _without(text: str, marks: Sequence[str]) -> str:
-    return reduce(lambda inner, mark: f"replace({inner}, {literal(mark)}, '')", marks, text)
+    return reduce(lambda inner, mark: f"replace({inner}, {_character(mark)}, '')", marks, text)
+
+
+def _character(mark: str) -> str:
+    """A mark as SQL writes it; a backslash means something else in the texts of some engines."""
+    return "chr(92)" if mark == "\\" else literal(mark)
 
 
 def _blank() -> str:
     return f"[{''.join(_BLANKS)}]*"
 
 
-def _patterns(reading: Reading, signs: tuple[str, ...]) -> tuple[str, str]:
+def _patterns(reading: Reading, signs: tuple[str, ...], of_india: bool = False) -> tuple[str, str]:
     """A whole number of groups of three where a mark between them is stated, decimals, a power of ten, one sign.
 
     The second is for the other ways to write a number below zero: 12.50-, (12.50) and the long minus; without a power.
     """
     mark = re.escape(reading.mark)
     group = _GROUP_MARKS.get(reading.thousands or "", re.escape(reading.thousands or ""))
-    whole = f"(?:[1-9][0-9]{{0,2}}(?:{group}[0-9]{{3}})+|[0-9]+)" if reading.thousands else "[0-9]+"
+    groups = f"[1-9][0-9]{{0,2}}(?:{group}[0-9]{{3}})+"
+    if of_india and reading.thousands == ",":
+        groups += "|[1-9][0-9]?(?:,[0-9]{2})+,[0-9]{3}"
+    whole = f"(?:{groups}|[0-9]+)" if reading.thousands else "[0-9]+"
     number = f"(?:{whole}(?:{mark}[0-9]*)?|{mark}[0-9]+)"
+    ended = f"(?:{whole}(?:{mark}[0-9]+)?|{mark}[0-9]+)"  # 12.- is 12.00, not -12
     if not signs:
-        return f"^[+-]?{number}{_POWER}$", f"^(?:{MINUS}{number}|{number}-|\\({number}\\))$"
+        return f"^[+-]?{number}{_POWER}$", f"^(?:{MINUS}{number}|{ended}-|\\({number}\\))$"
     sign, blank = f"(?:{'|'.join(map(re.escape, signs))})", _blank()
     before, after = f"(?:{sign}{blank})?", f"(?:{blank}{sign})?"
     return (
         f"^[+-]?{blank}(?:{sign}{blank}[+-]?{blank})?{number}{_POWER}{after}$",
-        f"^(?:{MINUS}{blank}{before}{number}{after}|{before}{MINUS}{number}|{before}{number}-{after}|"
+        f"^(?:{MINUS}{blank}{before}{number}{after}|{before}{MINUS}{number}|{before}{ended}-{after}|"
         f"{before}{number}{blank}{sign}-|\\({before}{number}{after}\\))$",
     )
 

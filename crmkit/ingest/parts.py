@@ -53,6 +53,7 @@ class Reading:
     table: str | None = None
     query: str | None = None
     skip_rows: int = 0
+    negative: str | None = None
 
     def __post_init__(self) -> None:
         if self.delimiter is not None and len(self.delimiter) != 1:
@@ -67,6 +68,8 @@ class Reading:
             raise ConfigError(f"decimal and thousands are both {self.mark!r}. State both, each its own mark.")
         if self.currency is not None and not re.fullmatch("[A-Z]{3}", self.currency):
             raise ConfigError(f"currency={self.currency!r} is not a code of three capitals. Write it as in 'EUR'.")
+        if self.negative is not None and (not self.negative.strip() or re.search("[0-9.,]", self.negative)):
+            raise ConfigError(f"negative={self.negative!r} is no mark of numbers below zero. Write it as in 'CR'.")
         if self.skip_rows < 0:
             raise ConfigError(f"skip_rows={self.skip_rows} is below 0. It is the number of lines above the names.")
         if self.encoding is not None:

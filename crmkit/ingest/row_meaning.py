@@ -31,6 +31,8 @@ class RowMeaning:
         ``column``, and what it says of a ``sale``, a ``return`` or of a ``cancelled`` row.
     order_columns : sequence of str
         Columns of the extract that only the first line of an order fills.
+    reject_unreadable : sequence of str
+        Contract columns whose unreadable values may be rejected though they share a notation.
     """
 
     rules: Mapping[str, str] = field(default_factory=dict)
@@ -38,6 +40,7 @@ class RowMeaning:
     leave_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kinds: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     order_columns: Sequence[str] = ()
+    reject_unreadable: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         own_rules(self.rules)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import product
+
+import pandas as pd
 
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.duckdb import check_format
@@ -18,6 +20,7 @@ __all__ = [
     "AMBIGUOUS",
     "TimeRules",
     "fitting_formats",
+    "formats_fitting",
     "has_no_hour",
     "is_ambiguous",
     "is_another_order",
@@ -190,6 +193,13 @@ def fitting_formats(engine: SqlEngine, table: str, column: str) -> list[str]:
     engine.drop(values)
     most = max(counts.values(), default=0)
     return [form for form, n in counts.items() if n and n == most]
+
+
+def formats_fitting(engine: SqlEngine, values: Sequence[str]) -> list[str]:
+    """The formats by which all of a few values can be read."""
+    table = engine.register(pd.DataFrame({"given": list(values)}, dtype="str"))
+    counts = _counted(engine, table, [day + time for day, time in product(_DAYS, _TIMES)])
+    return [form for form, n in counts.items() if n == len(values)]
 
 
 def _counted(engine: SqlEngine, values: str, formats: list[str]) -> dict[str, int]:

@@ -21,6 +21,7 @@ from crmkit.exceptions import ConfigError, ContractError, ExtractError, SourceCh
 from crmkit.ingest.casts import casts_of, currency_rules, empty_columns
 from crmkit.ingest.contracts import Contract, Names, pieces_of
 from crmkit.ingest.extracts import Extract
+from crmkit.ingest.notations import refuse_shared_notation
 from crmkit.ingest.open_formats import formats_of
 from crmkit.ingest.parts import Part
 from crmkit.ingest.positions import Positions, positions_of
@@ -101,6 +102,8 @@ def validate_part(
         *contract.non_members,
     ]
     typed = engine.keep(casts_of(staged, formats, meaning, said, looked_for))
+    if contract.non_members:
+        refuse_shared_notation(staged, typed, meaning)
     engine.drop(staged.table)
     sums = engine.arrow(f"select count(*) as n, coalesce(sum(amount), 0) as total from {typed}")
     n_staged = sums["n"][0].as_py()

@@ -129,6 +129,7 @@ class Transactions:
         leave_out: Mapping[str, Sequence[str]] | None = None,
         kinds: Mapping[str, str | Sequence[str]] | None = None,
         order_columns: Sequence[str] = (),
+        reject_unreadable: Sequence[str] = (),
         folder: str | Path | None = None,
         progress: Callable[[str], None] | None = None,
         **columns: str | Sequence[str],
@@ -171,6 +172,9 @@ class Transactions:
             is left out. Where words for a sale are stated, a row with another word is rejected.
         order_columns : sequence of str
             Columns that only the first line of an order fills; what it says holds for all its lines.
+        reject_unreadable : sequence of str
+            Columns whose unreadable values may be rejected though they are written alike. Otherwise the load stops at
+            such values, since what would be missing is one-sided: every return, or every large amount.
         folder : path, optional
             Where lines, trips and days are kept. By default a private folder that is removed when Python ends. On a
             cluster every machine must see it.
@@ -225,7 +229,14 @@ class Transactions:
         source = extract if isinstance(extract, Extract) else read_extract(extract)
         time_rules = TimeRules(time_zone, recorded_in, time_format, trading_day_cutoff)
         meaning = LineMeaning(
-            rules or {}, non_members, leave_out or {}, kinds or {}, order_columns, products=products, classes=classes
+            rules or {},
+            non_members,
+            leave_out or {},
+            kinds or {},
+            order_columns,
+            reject_unreadable,
+            products=products,
+            classes=classes,
         )
         last = as_day(until)
         home = Path(folder) if folder is not None else temporary_folder("log")
