@@ -11,7 +11,7 @@ from crmkit.ingest.contracts import Contract
 from crmkit.ingest.numbers import in_another_currency, plain_number
 from crmkit.ingest.parts import Reading
 from crmkit.ingest.row_meaning import RowMeaning
-from crmkit.ingest.rules import Rule, another_currency
+from crmkit.ingest.rules import Rule, another_currency, screens
 from crmkit.ingest.staged_rows import StagedRows
 from crmkit.ingest.times import TimeRules, has_no_hour, readable, wall_clock
 
@@ -45,6 +45,12 @@ class ColumnFormats:
         """How the numbers of a contract column are written."""
         return Reading() if name in self.plain else self.reading
 
+    def is_quick(self, name: str, kind: str) -> bool:
+        """Whether the values of a column may be written as the engine itself writes them."""
+        if kind == "time":
+            return not (self.time_rules.time_format or self.time_rules.recorded_in or self.whole_days)
+        return kind in ("money", "number") and self.numbers(name).mark == "."
+
 
 def casts_of(
     rows: StagedRows, formats: ColumnFormats, meaning: RowMeaning, said: Mapping[str, str], rules: Sequence[Rule]
@@ -55,37 +61,66 @@ def casts_of(
     """
     engine, contract = rows.engine, rows.contract
     raws = _raws(rows, formats)
+    given = [f"{_trimmed(rows, column)} as given_{name}" for name, column in rows.present.items()]
+    given += [f"lower({engine.trimmed(engine.quoted(column))}) as {name}" for column, name in said.items()]
     texts = [f"{raws.get(name, 'cast(null as string)')} as raw_{name}" for name in contract.columns]
-    texts += [f"lower({engine.trimmed(engine.quoted(given))}) as {name}" for given, name in said.items()]
-    numbers = "".join(
-        f", {plain_number(engine, f'raw_{name}', formats.numbers(name))} as plain_{name}"
-        for name, kind in contract.columns.items()
-        if kind in ("money", "number") and name in raws
+    kinds = {name: contract.columns[name] for name in raws}
+    read = {name: quick_reads(name, kind) for name, kind in kinds.items() if formats.is_quick(name, kind)}
+    quick = "".join(f", {quickly} as quick_{name}" for name, (quickly, _) in read.items())
+    plain = "".join(
+        f", case when not ({read[name][1] if name in read else 'false'}) then "
+        f"{plain_number(engine, f'raw_{name}', formats.numbers(name))} end as plain_{name}"
+        for name, kind in kinds.items()
+        if kind in ("money", "number")
     )
     is_return = meaning.is_return(said)
     casts = ", ".join(
-        f"{_cast(engine, contract, name, formats, name in raws, is_return)} as {name}" for name in contract.columns
+        f"{_cast(rows, name, formats, read.get(name), name in raws, is_return)} as {name}" for name in contract.columns
     )
-    screens = ", ".join(f"{screen} as {name}" for name, screen in contract.screens(raws).items())
+    joined = "".join(f", {text} as {name}" for name, text in contract.joined_texts(raws).items())
+    screened = ", ".join(f"{screen} as {name}" for name, screen in screens(engine.matches).items())
     reasons = " ".join(f"when ({rule.condition}) then {literal(rule.reason)}" for rule in rules)
     shown = [rule for rule in rules if _is_shown(contract, rule.column)]
     values = " ".join(f"when {literal(rule.reason)} then raw_{rule.column}" for rule in shown)
     names = [*contract.columns, *(["day", "hour"] if "purchased_at" in contract.columns else []), *said.values()]
     day = f", {_day(formats)}" if "purchased_at" in contract.columns else ""
     amount = "" if "amount" in contract.columns else f", cast(0 as {_DECIMAL}) as amount"
-    return f"""with texts as (select {rows.place} as record, {", ".join(texts)} from {rows.table}),
-        plain as (select *{numbers} from texts),
+    carried = "".join(f", {name}" for name in said.values())
+    return f"""with given as (select {rows.place} as record, {", ".join(given)} from {rows.table}),
+        texts as (select record, {", ".join(texts)}{carried} from given),
+        quick as (select *{quick}{joined} from texts),
+        plain as (select *{plain} from quick),
         typed as (select *, {casts} from plain),
-        dated as (select *, {screens}{day} from typed),
+        dated as (select *, {screened}{day} from typed),
         judged as (select *, case {reasons} end as reason from dated)
         select record, {", ".join(names)}, reason,
         {f"case reason {values} end" if shown else "cast(null as string)"} as value{amount} from judged"""
 
 
+def _trimmed(rows: StagedRows, column: str) -> str:
+    """A cell without white space around it; where the bytes of the file show none, it is not looked for."""
+    text = rows.engine.quoted(column)
+    careful = rows.engine.trimmed(text)
+    return careful if rows.untidy == "true" else f"case when {rows.untidy} then {careful} else nullif({text}, '') end"
+
+
+def quick_reads(name: str, kind: str) -> tuple[str, str]:
+    """What the engine reads by itself, and whether that is what is meant: it takes more ways to write than are accepted."""
+    if kind == "time":
+        meant = f"cast(quick_{name} as string) = raw_{name} and quick_{name} between {_FIRST} and {_LAST}"
+    else:
+        odd = " or ".join(f"contains(raw_{name}, '{mark}')" for mark in ("e", "E", "_"))
+        meant = f"quick_{name} is not null and not ({odd})"
+    return f"try_cast(raw_{name} as {_TYPES[kind]})", meant
+
+
+_FIRST, _LAST = "timestamp '1000-01-01 00:00:00'", "timestamp '9999-12-31 23:59:59'"
+
+
 def _raws(rows: StagedRows, formats: ColumnFormats) -> dict[str, str]:
     """The text of each contract column that is there, or that follows from others."""
     engine, contract = rows.engine, rows.contract
-    raws = {name: _raw(engine, contract.columns[name], given) for name, given in rows.present.items()}
+    raws = {name: _raw(engine, contract.columns[name], f"given_{name}") for name in rows.present}
     for name in rows.columns:
         if name not in raws:
             one, other = contract.derived[name]
@@ -121,13 +156,13 @@ def currency_rules(engine: SqlEngine, contract: Contract, present: Iterable[str]
 
 
 def _raw(engine: SqlEngine, kind: str, given: str) -> str:
-    text = engine.trimmed(engine.quoted(given))
     if kind == "id":
-        whole = f"{text} like '%.0%' and {engine.matches(text, _WHOLE)}"
-        return f"case when {whole} then split_part({text}, '.', 1) else {text} end"
+        whole = f"contains({given}, '.0') and {engine.matches(given, _WHOLE)}"
+        return f"case when {whole} then split_part({given}, '.', 1) else {given} end"
     if kind in ("time", "date"):  # 20260301.0 of a column of floats
-        return f"case when {text} like '%.0' and {engine.matches(text, _WHOLE)} then split_part({text}, '.', 1) else {text} end"
-    return text
+        whole = f"{given} like '%.0' and {engine.matches(given, _WHOLE)}"
+        return f"case when {whole} then split_part({given}, '.', 1) else {given} end"
+    return given
 
 
 def _product(engine: SqlEngine, one: str, other: str, of_one: Reading, of_other: Reading) -> str:
@@ -137,16 +172,22 @@ def _product(engine: SqlEngine, one: str, other: str, of_one: Reading, of_other:
 
 
 def _cast(
-    engine: SqlEngine, contract: Contract, name: str, formats: ColumnFormats, there: bool, is_return: str | None
+    rows: StagedRows,
+    name: str,
+    formats: ColumnFormats,
+    quick: tuple[str, str] | None,
+    there: bool,
+    is_return: str | None,
 ) -> str:
-    kind, raw = contract.columns[name], f"raw_{name}"
+    engine, kind, raw = rows.engine, rows.contract.columns[name], f"raw_{name}"
     if kind in ("money", "number"):
         number = _decimal(f"plain_{name}") if there else f"cast(null as {_DECIMAL})"
-        return (
-            f"case when {is_return} then -abs({number}) else {number} end" if is_return and name in _SIGNED else number
-        )
+        number = f"case when {quick[1]} then quick_{name} else {number} end" if quick else number
+        signed = is_return and name in _SIGNED
+        return f"case when {is_return} then -abs({number}) else {number} end" if signed else number
     if kind == "time":
-        return wall_clock(engine, raw, formats.time_rules, name in formats.joined, formats.whole_days)
+        careful = wall_clock(engine, raw, formats.time_rules, name in formats.joined, formats.whole_days)
+        return f"case when {quick[1]} then quick_{name} else {careful} end" if quick else careful
     if kind == "date":
         return _date(engine, raw, None if name in formats.plain else formats.reading.date_format)
     return raw

@@ -10,7 +10,7 @@ from typing import Literal
 from crmkit._checks import nearest
 from crmkit.exceptions import ContractError
 from crmkit.ingest.parts import NO_HEADER, are_values
-from crmkit.ingest.rules import Rule, kind_rules, missing, screens
+from crmkit.ingest.rules import Rule, joined_texts, kind_rules, missing
 
 __all__ = ["ITEM_COLUMNS", "Contract", "Names", "joined_name", "pieces_of"]
 
@@ -123,11 +123,11 @@ class Contract:
         found += [rule for name in columns for rule in kind_rules(name, self.columns[name])]
         return found + [rule for rule in self.rules if rule.column in columns]
 
-    def screens(self, present: Iterable[str]) -> dict[str, str]:
-        """Columns to be computed before the rules; see `crmkit.ingest.rules.screens`."""
+    def joined_texts(self, present: Iterable[str]) -> dict[str, str]:
+        """Columns to be computed before the screens; see `crmkit.ingest.rules.joined_texts`."""
         kinds = {name: self.columns[name] for name in present}
         ids = [name for name, kind in kinds.items() if kind == "id"]
-        return screens(ids, [name for name, kind in kinds.items() if kind in ("id", "text")])
+        return joined_texts(ids, [name for name, kind in kinds.items() if kind in ("id", "text")])
 
 
 def pieces_of(given: str | Sequence[str]) -> tuple[str, ...]:

@@ -48,6 +48,11 @@ class Extract:
         """Column names of all parts, in the order of their first use."""
         return tuple(dict.fromkeys(chain.from_iterable(part.columns for part in self.parts)))
 
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(part.path.stat().st_size for part in self.parts if part.path)
+
     def head(self, n: int = 5) -> pd.DataFrame:
         """First rows of the first part; those of text files as text."""
         with DuckDBEngine() as engine:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from crmkit.engine.base import SqlEngine
-from crmkit.engine.texts import states_offset
+from crmkit.engine.texts import is_usual_time, states_offset
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.ingest.casts import MOMENTS, ColumnFormats
 from crmkit.ingest.contracts import Names, pieces_of
@@ -52,13 +52,17 @@ def _of_this_part(rows: StagedRows, rules: TimeRules) -> TimeRules:
         rules = replace(rules, time_format=None)
     if not times or rules.time_zone or rules.time_format:
         return rules
-    holds = " or ".join(engine.has_offset(f"trim({engine.quoted(name)})") for name in times)
+    holds = " or ".join(_holds_offset(engine, engine.quoted(name)) for name in times)
     if engine.frame(f"select 1 as found from {rows.table} where {holds} limit 1").size:
         raise ContractError(
             f"{rows.part.name}: {times[0]!r} states offsets from UTC, so the shop's day needs a zone. "
             "State it: time_zone='Europe/Berlin', say."
         )
     return rules
+
+
+def _holds_offset(engine: SqlEngine, text: str) -> str:
+    return f"case when {is_usual_time(text)} then false else {engine.has_offset(f'trim({text})')} end"
 
 
 def _plain(rows: StagedRows) -> frozenset[str]:

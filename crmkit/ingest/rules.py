@@ -6,7 +6,7 @@ value is shown. In a condition a column's name is its typed value, ``raw_<column
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from crmkit._days import as_day, day_number
@@ -82,11 +82,20 @@ def kind_rules(name: str, kind: str) -> tuple[Rule, ...]:
     return _OF_KIND[kind](name)
 
 
-def screens(ids: Iterable[str], texts: Iterable[str]) -> dict[str, str]:
-    """Columns to be computed first: whether a row may have one of the faults that are costly to look for."""
-    every_id, every_text = (", ".join(["''", *(f"raw_{name}" for name in names)]) for names in (ids, texts))
-    odd = " or ".join(f"contains(concat_ws({every_id}), {mark})" for mark in ("chr(10)", "chr(13)", "'e'", "'E'"))
-    return {"has_nul": f"contains(concat_ws({every_text}), chr(0))", "has_odd_id": odd}
+_NOTHING = "''"
+
+
+def joined_texts(ids: Iterable[str], texts: Iterable[str]) -> dict[str, str]:
+    """Columns to be computed first: all ids of a row as one text, and all texts."""
+    named = {"all_ids": ids, "all_texts": texts}
+    return {
+        name: f"concat_ws('', {', '.join(f'raw_{one}' for one in every) or _NOTHING})" for name, every in named.items()
+    }
+
+
+def screens(matches: Callable[[str, str], str]) -> dict[str, str]:
+    """Columns to be computed next: whether a row may have one of the faults that are costly to look for."""
+    return {"has_nul": "contains(all_texts, chr(0))", "has_odd_id": matches("all_ids", "[.+\n\r]")}
 
 
 def _of_text(name: str) -> tuple[Rule, ...]:
@@ -193,7 +202,7 @@ NON_MEMBERS = (
     ),
     Rule(
         "customer_id is all nines",
-        "length(raw_customer_id) >= 8 and replace(raw_customer_id, '9', '') = ''",
+        "raw_customer_id like '99999999%' and replace(raw_customer_id, '9', '') = ''",
         "Such rows count in sales and in no member's history.",
     ),
 )

@@ -16,6 +16,7 @@ from crmkit.ingest.files import is_gzip
 from crmkit.ingest.parts import Part
 from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.staging import Fingerprint, with_line_feeds
+from crmkit.ingest.tidiness import rows_of_lines
 from crmkit.ingest.times import joined_time
 
 __all__ = ["StagedRows", "stage_rows"]
@@ -39,6 +40,8 @@ class StagedRows:
         The type that each column came in, where it was not text.
     broken : DataFrame
         Records that are no rows: record (the header is 1), kind, message.
+    untidy : str
+        Condition that holds at least for the rows of which a cell may need trimming.
     """
 
     engine: SqlEngine
@@ -49,6 +52,7 @@ class StagedRows:
     place: str
     kinds: Mapping[str, str]
     broken: pd.DataFrame
+    untidy: str = "true"
 
     def of_kinds(self, *kinds: str) -> dict[str, str]:
         """Contract column → column of the table, of some kinds."""
@@ -79,10 +83,18 @@ def stage_rows(
     wanted = {*meaning.columns, *meaning.order_columns}
     wanted |= {piece for name in present for piece in pieces_of(names.get(name, name))}
     table, kinds, broken = _as_text(engine, part, wanted & set(part.columns), content)
-    rows = StagedRows(engine, part, contract, present, table, engine.place, kinds, broken)
+    untidy = _untidy(engine, table, content)
+    rows = StagedRows(engine, part, contract, present, table, engine.place, kinds, broken, untidy)
     joined = {name: pieces_of(names[name]) for name in present if len(pieces_of(names.get(name, name))) > 1}
     filled = [column for column in meaning.order_columns if column in part.columns]
     return _with_columns(rows, joined, filled) if joined or filled else rows
+
+
+def _untidy(engine: SqlEngine, table: str, content: Fingerprint | None) -> str:
+    if content is None or content.untidy is None:
+        return "true"
+    n_rows = int(engine.frame(f"select count(*) as n from {table}")["n"][0])
+    return rows_of_lines(content.untidy, content.lines, n_rows, engine.place)
 
 
 def check_stated(meaning: RowMeaning, there: Sequence[str]) -> None:
@@ -145,7 +157,9 @@ def _with_columns(rows: StagedRows, joined: Mapping[str, tuple[str, ...]], fille
     if made:
         more = "".join(f", {text} as {engine.quoted(rows.present[name])}" for name, text in made.items())
         table = engine.stage(f"select *{more} from {table}")
-    return replace(rows, table=table, place=_PLACE)
+    return replace(
+        rows, table=table, place=_PLACE, untidy="true" if filled else rows.untidy.replace(rows.place, _PLACE)
+    )
 
 
 _PLACE = "crmkit_record"

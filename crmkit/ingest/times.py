@@ -51,7 +51,8 @@ _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %p %I:%M", "
 
 def is_ambiguous(engine: SqlEngine, text: str) -> str:
     """Whether a number may be thousands or three decimals; most values are told by their first and last characters."""
-    may_be = f"{text} like '%.___' or {text} like '%,___' or {text} like '%-' or {text} < '0'"
+    ends = f"{text} like '%.___' or {text} like '%,___' or {text} like '%-' or {text} < '0'"
+    may_be = f"length({text}) > 4 and ({ends})"
     return f"case when {may_be} then {engine.matches(text, AMBIGUOUS)} else false end"
 
 

@@ -33,6 +33,9 @@ from crmkit.ingest.times import TimeRules
 
 __all__ = ["ValidatedPart", "validate_part"]
 
+_SMALL = 2**28
+"""Bytes of a delivery up to which typed rows stay in memory; beyond, they are kept on disk."""
+
 
 @dataclass(frozen=True)
 class ValidatedPart:
@@ -101,7 +104,8 @@ def validate_part(
         *meaning.non_member_rules,
         *contract.non_members,
     ]
-    typed = engine.keep(casts_of(staged, formats, meaning, said, looked_for))
+    keep = engine.stage if extract.size < _SMALL else engine.keep
+    typed = keep(casts_of(staged, formats, meaning, said, looked_for))
     if contract.non_members:
         refuse_shared_notation(staged, typed, meaning)
     engine.drop(staged.table)

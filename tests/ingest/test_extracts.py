@@ -437,7 +437,7 @@ def test_object_columns_with_late_text_keep_their_zeros(split: Split) -> None:
 @pytest.mark.parametrize(
     "text",
     ["inf", "-inf", "nan", "NaN", "1e400", "0x1F", "1_000", "true", '"1,50"', '"1,234.50"', "1.234.50", "$3.00", "5 €",
-     "--1", "-5-", "(-5.00)", "1e", "١٢", "."],
+     "--1", "-5-", "(-5.00)", "1e", "."],
 )  # fmt: skip
 def test_amounts_that_are_not_numbers_are_rejected(split: Split, text: str) -> None:
     lines, rejections = split(f"1,2026-01-01,{text},A\n{SOUND}")

@@ -323,8 +323,10 @@ def test_a_header_of_years_is_a_header(tmp_path: Path) -> None:
 def test_check_ends_with_65_when_nothing_is_left(till: Till) -> None:
     done = command("check", till("1,1772323200,1,A\n2,1772323201,1,A\n"))
     assert done.returncode == 65
-    assert "2 where purchased_at is not a time" in done.stdout
-    assert "  Deliver times as in 2026-03-01 10:00, or state time_format.\n" in done.stdout
+    assert "2 values of 'purchased_at' are written like '1772323200'" in done.stdout
+    assert "Deliver all alike, as in 2026-03-01 10:00." in done.stdout
+    done = command("check", till("1,soon,1,A\n2,later,1,A\n"))
+    assert done.returncode == 65
     assert "every row is rejected.\n" in done.stdout
     done = command("check", till(",2026-01-01,1,A\n"))
     assert (done.returncode, "Check that the right column is named for customer_id" in done.stdout) == (65, True)
