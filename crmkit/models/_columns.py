@@ -42,6 +42,9 @@ SPEND_RULES: Rules = {
 }
 
 
+ALL_SPEND_RULES: Rules = SPEND_RULES | {"first_value is a finite number": lambda c: np.isfinite(c["first_value"])}
+
+
 def _is_count(column: Floats) -> Bools:
     whole: Bools = np.isfinite(column) & (column >= 0) & (column == np.floor(column))
     return whole

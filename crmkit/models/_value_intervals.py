@@ -91,7 +91,7 @@ def _refit(parts: Parts, customers: Table, T: Floats, seed: int, rng: np.random.
     purchases, spend = parts
     others = {"covariates": customers} if getattr(purchases, "_covariates", ()) else {}
     table = purchases.simulate(len(T), T, seed, **others)
-    table["monetary_value"] = spend.simulate_means(table["frequency"].to_numpy(dtype=np.float64), rng)
+    table = table.assign(**spend.simulate_spend(table["frequency"].to_numpy(dtype=np.float64), rng))
     try:
         refitted: list[Model] = [clone(part).fit(table) for part in parts]
     except ModelError:

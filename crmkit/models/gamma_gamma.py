@@ -12,7 +12,7 @@ from crmkit._types import Floats, Table
 from crmkit.exceptions import ModelError
 from crmkit.models import _bgnbd_math as formulas
 from crmkit.models._base import Model
-from crmkit.models._columns import SPEND_RULES, aligned, read_columns, read_weights
+from crmkit.models._columns import ALL_SPEND_RULES, SPEND_RULES, aligned, read_columns, read_weights
 from crmkit.models._value_math import draw_means, draw_spend, spend_level, trend_likelihood
 
 _COLUMNS = ("frequency", "monetary_value")
@@ -24,6 +24,14 @@ class GammaGamma(Model):
     Spend per purchase must not depend on how often a customer buys. Tables have one row per customer: ``frequency``
     (repeat purchase days) and ``monetary_value`` (mean spend per repeat purchase day). The fit does not depend on the
     currency unit.
+
+    Parameters
+    ----------
+    first_purchase : bool, default False
+        Count the first purchase day too: its money, ``first_value`` of `btyd_summary`, is all that is known of customers
+        who have bought once. The papers leave it out; over rolling origins of four sets of real data the better half of
+        customers held as much or more of the money spent later with it, and errors were no larger
+        (``tests/benchmarks/value.py``).
 
     Attributes
     ----------
@@ -70,9 +78,16 @@ class GammaGamma(Model):
 
     label: ClassVar[str] = "Gamma-Gamma"
     lifetimes_name: ClassVar[str | None] = "GammaGammaFitter"
-    cell_columns = _COLUMNS
     _parameters: ClassVar[tuple[str, ...]] = ("p", "q", "gamma")
     _fitted: ClassVar[tuple[str, ...]] = (*Model._fitted, "n_left_out_", "correlation_")
+
+    def __init__(self, first_purchase: bool = False) -> None:
+        self.first_purchase = first_purchase
+
+    @property
+    def cell_columns(self) -> tuple[str, ...]:
+        """The columns in which customers must be equal to be one customer to the fit."""
+        return (*_COLUMNS, "first_value") if self.first_purchase else _COLUMNS
 
     def fit(self, customers: Table, y: None = None, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate p, q and gamma by maximum likelihood, on customers with repeat purchases and a positive mean spend.
@@ -80,7 +95,8 @@ class GammaGamma(Model):
         Parameters
         ----------
         customers : table of shape (n_customers, at least 2)
-            Columns frequency, monetary_value (which may be missing where frequency is 0).
+            Columns frequency, monetary_value (which may be missing where frequency is 0), and first_value where the first
+            purchase counts.
         y : None
             Ignored; scikit-learn's convention.
         sample_weight : array of shape (n_customers,), optional
@@ -93,7 +109,7 @@ class GammaGamma(Model):
         ModelError
             No customer has both a repeat purchase and a positive mean spend.
         """
-        x, z = read_columns(customers, _COLUMNS, SPEND_RULES)
+        x, z = self._observed(customers)
         weight = read_weights(sample_weight, len(x))
         used = (x > 0) & (z > 0)
         self.n_left_out_ = int(((x > 0) & (z <= 0)).sum())
@@ -111,11 +127,19 @@ class GammaGamma(Model):
         scale = float(np.average(z, weights=count * x))
         best = self._maximise(x, z / scale, count)
         units = np.where(np.array(self._parameters) == "gamma", scale, 1.0)
-        self._remember(_COLUMNS, [x, z], count)
+        self._remember(self.cell_columns, [x, z], count)
         self._keep(best, units, best.value - count.sum() * np.log(scale), count.sum())
         self.correlation_: float | None = _correlation(x, z, count)
-        self.feature_names_in_ = np.array(_COLUMNS, dtype=object)
+        self.feature_names_in_ = np.array(self.cell_columns, dtype=object)
         return self
+
+    def _observed(self, customers: Table) -> tuple[Floats, Floats]:
+        """Purchases whose money counts, and their mean."""
+        if not self.first_purchase:
+            x, z = read_columns(customers, _COLUMNS, SPEND_RULES)
+            return x, z
+        x, z, first = read_columns(customers, self.cell_columns, ALL_SPEND_RULES)
+        return x + 1, (np.where(x > 0, x * z, 0.0) + first) / (x + 1)
 
     def _set(self, values: dict[str, float], covariance: ArrayLike | None) -> None:
         super()._set(values, covariance)
@@ -152,7 +176,7 @@ class GammaGamma(Model):
         Parameters
         ----------
         X : table of shape (n_customers, at least 2)
-            Columns frequency, monetary_value. Where frequency is 0 the answer is the population mean p·gamma/(q - 1),
+            The columns in ``feature_names_in_``. Where no purchase counts the answer is the population mean p·gamma/(q - 1),
             whatever monetary_value says; a negative mean counts as 0.
 
         Returns
@@ -169,13 +193,18 @@ class GammaGamma(Model):
         x, z, level = self._scaled(X)
         return level * draw_spend(rng, *self._three(), x, z, purchases)
 
-    def simulate_means(self, x: Floats, rng: np.random.Generator) -> Floats:
-        """Mean spend over ``x`` repeat purchases of new customers; 0 where x is 0."""
-        return self._level(x) * draw_means(rng, *self._three(), x)
+    def simulate_spend(self, x: Floats, rng: np.random.Generator) -> dict[str, Floats]:
+        """The money columns of new customers with ``x`` repeat purchases; a mean of 0 where x is 0."""
+        if not self.first_purchase:
+            return {"monetary_value": self._level(x) * draw_means(rng, *self._three(), x)}
+        p, q, gamma = self._three()
+        scale = self._level(x + 1) / np.maximum(rng.gamma(q, 1 / gamma, len(x)), 1e-300)
+        repeat = rng.gamma(p * np.maximum(x, 1)) / np.maximum(x, 1) * (x > 0)
+        return {"monetary_value": scale * repeat, "first_value": scale * rng.gamma(p, size=len(x))}
 
     def _scaled(self, X: Table) -> tuple[Floats, Floats, Floats]:
-        """Repeat purchases, their mean spend at the level of one, and the level."""
-        x, z = read_columns(X, _COLUMNS, SPEND_RULES)
+        """Purchases whose money counts, their mean at the level of one, and the level."""
+        x, z = self._observed(X)
         level = self._level(x)
         return x, np.where(x > 0, np.maximum(z, 0), 0.0) / level, level
 

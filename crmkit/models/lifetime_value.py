@@ -175,7 +175,7 @@ class CustomerLifetimeValue(Model):
         if type(plain) is GammaGamma and plain.correlation_ is not None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", CrmkitWarning)
-                trend = fit(GammaGammaTrend())
+                trend = fit(GammaGammaTrend(first_purchase=plain.first_purchase))
             self.spend_dependence_ = spend_dependence(plain, trend)
             self.spend_ = trend if self.spend_dependence_ and is_material(self.spend_dependence_) else plain
         for warning in said if self.spend_ is plain else ():

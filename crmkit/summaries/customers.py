@@ -50,14 +50,15 @@ def btyd_summary(log: Transactions, as_of: str | date | None = None) -> pd.DataF
     DataFrame
         customer_id; frequency, repeat purchase days (purchase days − 1); recency, days from the first to the last
         purchase day; T, days from the first purchase day to ``as_of``; monetary_value, mean money per repeat purchase
-        day (missing when frequency is 0); sum_log_gap, sum of the logarithms of the days between purchase days.
+        day (missing when frequency is 0); sum_log_gap, sum of the logarithms of the days between purchase days;
+        first_value, money of the first purchase day.
 
     Notes
     -----
     Several receipts on one day are one purchase. Days without goods (returns only, gift cards) do not count, nor does
     their money, unless it is below 0: what is taken back comes off the day that brought it; when no sale is found for
     it, off the day on which it came back, or, if nothing was bought then, off the repeat purchases. The money of the
-    first purchase day is left out together with what comes off it.
+    first purchase day is not part of monetary_value; what comes off it comes off first_value.
 
     References
     ----------
@@ -69,8 +70,8 @@ def btyd_summary(log: Transactions, as_of: str | date | None = None) -> pd.DataF
     >>> till = pd.DataFrame({"customer_id": ["a", "a"], "purchased_at": ["2017-01-01", "2017-01-08"],
     ...                      "amount": [10, 20]})
     >>> btyd_summary(Transactions.from_extract(till, until="2017-01-10")).drop(columns="sum_log_gap")
-      customer_id  frequency  recency  T  monetary_value
-    0           a          1        7  9            20.0
+      customer_id  frequency  recency  T  monetary_value  first_value
+    0           a          1        7  9            20.0         10.0
     """
     day = log.close_of(as_of)
     return _over_days(log, "btyd_summary", {"as_of": day})
