@@ -29,6 +29,7 @@ from crmkit.evaluation.purchases import value_deciles as value_deciles
 from crmkit.evaluation.purchases import visit_history as visit_history
 from crmkit.evaluation.selection import ModelChoice as ModelChoice
 from crmkit.evaluation.selection import choose_model as choose_model
+from crmkit.evaluation.value import past_totals as past_totals
 from crmkit.exceptions import BusyError as BusyError
 from crmkit.exceptions import ConfigError as ConfigError
 from crmkit.exceptions import ContractError as ContractError

@@ -11,17 +11,19 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from crmkit._days import as_day
 from crmkit._types import Floats, Interval
 from crmkit.evaluation import metrics
-from crmkit.evaluation.backtest import Backtest, backtest_of, in_words
+from crmkit.evaluation.backtest import Backtest, backtest_of, in_words, opened_on
 from crmkit.evaluation.baselines import RULES
 from crmkit.evaluation.displays import FrequencyDisplay
-from crmkit.exceptions import CrmkitWarning
+from crmkit.exceptions import CrmkitWarning, ModelError
+from crmkit.models.cohort_value import PastTotals
 from crmkit.models.lifetime_value import CustomerLifetimeValue
 from crmkit.summaries.customers import btyd_summary, holdout_summary, recent_spend
 from crmkit.transactions.log import Transactions
 
-__all__ = ["ValueBacktest", "known_at", "value_scores", "warn_if_implausible"]
+__all__ = ["ValueBacktest", "known_at", "past_totals", "value_scores", "warn_if_implausible"]
 
 OFTEN = 30
 SAME = "the same for all"
@@ -81,6 +83,63 @@ def _lifetime_value(model: CustomerLifetimeValue, log: Transactions, origins: li
         difference_mae=_difference(predictions, name, rival, root=False),
         predictions=predictions[["origin", "customer_id", "spent", "bought", *names]],
     )
+
+
+def past_totals(
+    model: CustomerLifetimeValue, log: Transactions, as_of: str | date | None = None, most: int = 6
+) -> PastTotals:
+    """What a model would have forecast in total at past origins, and what came: for ``model.cohort(…, past=)``.
+
+    Parameters
+    ----------
+    model : CustomerLifetimeValue
+        A fresh copy is fitted at every origin; the one given is not changed and need not be fitted.
+    log : Transactions
+    as_of : date, optional
+        Nothing after the close of this day is looked at; default: the log's ``until``.
+    most : int, default 6
+        How many origins at most.
+
+    Returns
+    -------
+    PastTotals
+        Of windows that follow each other without overlap and end at ``as_of``, as long as the model's horizon, or a third
+        of the history where that is shorter; each starts from at least as many days of history. Empty for a log too short.
+
+    Examples
+    --------
+    >>> from crmkit.models import BGNBD, GammaGamma
+    >>> from crmkit.testing import generated_log
+    >>> past_totals(CustomerLifetimeValue(BGNBD(), GammaGamma(), horizon=365), generated_log(n_customers=400)).horizon
+    121
+    """
+    close, first = as_day(log.until if as_of is None else as_of), opened_on(log)
+    ahead = int(min(model.horizon, max(1, (close - first).days // 3)))
+    origins = [close - timedelta(days=ahead * k) for k in range(1, most + 1)]
+    pairs = [_totals_at(model, log, origin, ahead) for origin in origins if (origin - first).days >= ahead]
+    valid = [pair for pair in pairs if pair and min(pair) > 0]
+    predicted, actual = zip(*valid, strict=True) if valid else ((), ())
+    return PastTotals(predicted, actual, ahead)
+
+
+def _totals_at(model: CustomerLifetimeValue, log: Transactions, origin: date, ahead: int) -> tuple[float, float] | None:
+    known = btyd_summary(log, origin)
+    try:
+        fitted = _quietly(model, ahead, known)
+    except ModelError:
+        return None
+    after = holdout_summary(log, origin, origin + timedelta(days=ahead))
+    return float(fitted.predict(known).sum()), float(after["holdout_spend"].sum())
+
+
+def _quietly(model: CustomerLifetimeValue, ahead: int, known: pd.DataFrame) -> CustomerLifetimeValue:
+    """A copy fitted to the money of so many days; that a prior was used at an earlier origin is no news here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CrmkitWarning)
+        fitted: CustomerLifetimeValue = (
+            clone(model).set_params(horizon=ahead, annual_discount=0.0, margin=1.0).fit(known)
+        )
+    return fitted
 
 
 def known_at(log: Transactions, origin: date) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from sklearn.base import clone
 from crmkit._types import Floats, Interval, Table
 from crmkit.exceptions import CrmkitWarning, ModelError
 from crmkit.models._base import Model, ScoreTerm
-from crmkit.models._columns import SPEND_RULES, aligned, check_number, read_columns
+from crmkit.models._columns import aligned, check_number, read_columns
 from crmkit.models._futures import Terms, bounds, futures
 from crmkit.models._interpolation import purchases_at_nodes
 from crmkit.models._spend_dependence import dependence_note, is_material, spend_dependence
@@ -29,7 +29,7 @@ from crmkit.models._value_intervals import (
     normal_quantile,
     resampled_covariance,
 )
-from crmkit.models.cohort_value import CohortValue
+from crmkit.models.cohort_value import CohortValue, PastTotals, level_of
 from crmkit.models.gamma_gamma import GammaGamma, GammaGammaTrend
 from crmkit.models.purchase_model import PurchaseModel
 
@@ -281,7 +281,14 @@ class CustomerLifetimeValue(Model):
         low, high = np.concatenate(parts, axis=1) if parts else np.empty((2, 0))
         return pd.DataFrame({"expected": value, "low": low, "high": high}, index=value.index)
 
-    def cohort(self, customers: Table, level: float = 0.95, n_draws: int = 400, seed: int = 0) -> CohortValue:
+    def cohort(
+        self,
+        customers: Table,
+        level: float = 0.95,
+        n_draws: int = 400,
+        seed: int = 0,
+        past: PastTotals | None = None,
+    ) -> CohortValue:
         """What all customers of a table are worth together, with intervals.
 
         Parameters
@@ -292,6 +299,8 @@ class CustomerLifetimeValue(Model):
             Coverage aimed for.
         n_draws, seed : int
             Futures drawn for the realised value, and where they start; 0 draws leave it out.
+        past : PastTotals, optional
+            Forecasts of past origins, from `past_totals`: what the overall level is judged by.
 
         Returns
         -------
@@ -303,9 +312,12 @@ class CustomerLifetimeValue(Model):
         realised = None
         if n_draws and self.horizon != math.inf:
             totals = sum((part.sum(axis=1) for part in self._futures(customers, n_draws, seed)), np.zeros(n_draws))
+            found = level_of(past, self.horizon)
+            totals = totals * found.draws(n_draws, np.random.default_rng(seed))
             low, high = np.quantile(totals, [(1 - level) / 2, (1 + level) / 2])
-            realised = Interval(total, float(low), float(high))
-        once = read_columns(customers, ("frequency", "monetary_value"), SPEND_RULES)[0] == 0
+            realised = Interval(total * math.exp(found.centre), float(low), float(high))
+        once = read_columns(customers, ("frequency",), {})[0] == 0
+        spend = np.asarray(self.spend_.expected_value(customers), dtype=np.float64)
         return CohortValue(
             expected=Interval(total, float(total / wide), float(total * wide)),
             realised=realised,
@@ -313,7 +325,8 @@ class CustomerLifetimeValue(Model):
             n_customers=len(value),
             n_one_time=int(once.sum()),
             value_one_time=float(value[once].sum()),
-            spend_one_time=float(self.spend_.expected_value(_ONE_TIME).iloc[0]),
+            spend_one_time=float(spend[once].mean()) if once.any() else 0.0,
+            past=past,
             note=dependence_note(self.spend_dependence_, isinstance(self.spend_, GammaGammaTrend)),
         )
 
@@ -377,6 +390,3 @@ class CustomerLifetimeValue(Model):
         names = list(self.feature_names_in_)
         frame = customers if isinstance(customers, pd.DataFrame) else pd.DataFrame({n: customers[n] for n in names})
         return futures(self._parts(), self._log_covariance(), frame, terms, n_draws, seed)
-
-
-_ONE_TIME = pd.DataFrame({"frequency": [0.0], "monetary_value": [0.0]})

@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import approx_fprime
 from scipy.stats import chi2
 
-from crmkit.exceptions import CrmkitWarning
+from crmkit.exceptions import ContractError, CrmkitWarning
 from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma, load_model
 from crmkit.models import _bgnbd_math as btyd
 from crmkit.models import _value_math as formulas
@@ -155,9 +155,49 @@ def test_what_cannot_be_tested_is_left_out():
         warnings.simplefilter("ignore", CrmkitWarning)
         clv = CustomerLifetimeValue(BGNBD(), GammaGamma()).fit(table)
     assert clv.spend_dependence_ is None
-    assert str(clv.cohort(table, n_draws=0)).endswith(
-        "they hold " + f"{clv.cohort(table, n_draws=0).value_one_time:,.0f}."
-    )
+    assert "Spend and frequency" not in str(clv.cohort(table, n_draws=0))
+
+
+# -- The first purchase --------------------------------------------------------------------------------------------------
+
+FIRST = pd.DataFrame(
+    {
+        "frequency": [0, 0, 1, 2, 3],
+        "monetary_value": [None, None, 20.0, 30.0, 40.0],
+        "first_value": [5.0, 80, 10, 30, 20],
+    }
+)
+
+
+def test_the_first_purchase_is_one_more_of_the_same():
+    """A fit on all purchase days is the plain fit on one purchase more and the mean over all of them."""
+    rng = np.random.default_rng(0)
+    table = FIRST.loc[rng.integers(0, 5, 500)].reset_index(drop=True)
+    table["first_value"] *= rng.gamma(4.0, 0.25, 500)
+    x = table["frequency"]
+    mean = (table["monetary_value"].fillna(0) * x + table["first_value"]) / (x + 1)
+    plain = GammaGamma().fit(pd.DataFrame({"frequency": x + 1, "monetary_value": mean}))
+    model = GammaGamma(first_purchase=True).fit(table)
+    assert model.params_ == plain.params_
+    assert model.feature_names_in_.tolist() == ["frequency", "monetary_value", "first_value"]
+    said = model.expected_value(FIRST)
+    assert said[0] < said[1], "one-time buyers are told apart by what they spent"
+
+
+def test_the_first_purchase_needs_its_column():
+    with pytest.raises(ContractError, match="first_value"):
+        GammaGamma(first_purchase=True).fit(FIRST.drop(columns="first_value"))
+    with pytest.raises(ContractError, match="1 where not: first_value is a finite number"):
+        GammaGamma(first_purchase=True).fit(FIRST.assign(first_value=[None, 1.0, 1, 1, 1]))
+
+
+def test_simulated_spend_has_the_models_mean():
+    model = GammaGamma.from_parameters(p=6.0, q=6.0, gamma=15.0, first_purchase=True)
+    x = np.full(60_000, 2.0)
+    spent = model.simulate_spend(x, np.random.default_rng(0))
+    for column in ("monetary_value", "first_value"):
+        assert spent[column].mean() == pytest.approx(6 * 15 / 5, rel=0.02)
+    assert np.corrcoef(spent["monetary_value"], spent["first_value"])[0, 1] > 0.3
 
 
 def test_a_value_with_a_trend_is_saved_and_loaded(tmp_path):

@@ -19,6 +19,7 @@ from crmkit.models import _bgnbd_math as formulas
 from crmkit.models._value_math import draw_means
 from crmkit.models.bgbb import BGBB
 from crmkit.models.bgcnbd import BGCNBD, MBGCNBD
+from crmkit.models.cohort_value import PastTotals, level_of
 from crmkit.models.mbgnbd import MBGNBD
 from crmkit.models.nbd import NBD
 from crmkit.models.pareto_nbd import ParetoNBD
@@ -302,11 +303,51 @@ def test_the_cohort_is_the_sum_and_says_what_it_knows(clv):
     assert cohort.value_one_time == pytest.approx(clv.predict(TABLE).iloc[0])
     p, q, gamma = clv.spend_.params_.values()
     assert cohort.spend_one_time == pytest.approx(p * gamma / (q - 1))
-    assert (
-        f"1 of them have bought once: nothing is known of their spend on a second visit, so each is given {p * gamma / (q - 1):,.2f}"
-        in str(cohort)
-    )
+    assert f"1 of them bought once; the spend model expects {p * gamma / (q - 1):,.2f} per purchase" in str(cohort)
+    assert "No past forecasts were given (past=)" in str(cohort)
     assert "correlation" in str(cohort)
+
+
+def test_the_level_of_a_cohort_follows_past_forecasts(clv):
+    good = PastTotals((100.0,) * 6, (101.0, 99.0, 100.0, 102.0, 98.0, 100.0), 365)
+    bad = PastTotals((100.0,) * 6, (140.0, 90.0, 120.0, 150.0, 110.0, 130.0), 365)
+    none, near, far = (clv.cohort(TABLE, past=past) for past in (None, good, bad))
+
+    def width(cohort):
+        return np.log(cohort.realised.high / cohort.realised.low)
+
+    assert width(near) < width(none)
+    assert width(near) < width(far)
+    assert far.realised.estimate > near.realised.estimate
+    assert near.realised.estimate == pytest.approx(near.expected.estimate, rel=0.01)
+    assert "At 6 past origins the 365-day total was -10% to +50% against the forecast." in str(far)
+    with pytest.raises(ModelError, match="pairs"):
+        PastTotals((1.0,), (0.0,), 30)
+
+
+def test_the_level_is_the_predictive_of_a_normal_sample():
+    """Many past errors: their mean and standard deviation; shorter windows count for less."""
+    errors = np.random.default_rng(0).normal(0.2, 0.1, 4_000)
+    past = PastTotals((1.0,) * 4_000, tuple(np.exp(errors).tolist()), 90)
+    level = level_of(past, 90)
+    assert level.centre == pytest.approx(0.2, abs=0.01)
+    assert level.scale == pytest.approx(0.1, rel=0.03)
+    assert level_of(past, 360).scale == pytest.approx(2 * level.scale)
+    assert level_of(past, 30).scale == level.scale
+    assert level_of(None, 90).centre == 0
+
+
+def test_past_errors_of_one_kind_are_covered():
+    """95 % intervals from six past errors hold the seventh of the same kind in 93 to 99 %: whatever their size."""
+    rng = np.random.default_rng(1)
+    for sd in (0.1, 0.2, 0.4):
+        errors = rng.normal(0.0, sd, (400, 7))
+        held = []
+        for row in errors:
+            level = level_of(PastTotals((1.0,) * 6, tuple(np.exp(row[:6]).tolist()), 90), 90)
+            low, high = np.quantile(np.log(level.draws(400, np.random.default_rng(0))), [0.025, 0.975])
+            held.append(low <= row[6] <= high)
+        assert 0.91 <= np.mean(held) <= 1.0
 
 
 def test_a_margin_of_zero_has_intervals_of_zero(clv):
@@ -402,6 +443,10 @@ def test_nodes_keep_the_index_and_leave_small_tables_alone(clv):
 STORY = {"r": 0.8, "alpha": 40.0, "a": 0.7, "b": 2.5, "p": 6.0, "q": 4.0, "gamma": 15.0}
 
 
+EXACT = PastTotals((1.0,) * 100_000, (1.0,) * 100_000, 180)
+"""A level that is known: what is left is chance and parameters."""
+
+
 def till(n, rng, ahead, discount):
     """Customers of the BG/NBD and gamma-gamma stories, and the discounted money they bring after T."""
     rate, dropout, T = (
@@ -434,7 +479,7 @@ def coverage(n_tables, bootstrap=0, n=1_500):
         model = CustomerLifetimeValue(BGNBD(), GammaGamma(), horizon=180).fit(table)
         model = model.bootstrap(table, n=bootstrap, seed=seed) if bootstrap else model
         right = model._at(np.log(list(STORY.values()))).predict(table)
-        cohort = model.cohort(table, level=0.95, n_draws=400 * (not bootstrap), seed=seed)
+        cohort = model.cohort(table, level=0.95, n_draws=400 * (not bootstrap), seed=seed, past=EXACT)
         each, realised = (
             model.expected_interval(table, 0.95),
             model.predict_interval(table, 0.8, n_draws=200, seed=seed),
