@@ -59,6 +59,7 @@ from crmkit.models import CustomerLifetimeValue as CustomerLifetimeValue
 from crmkit.models import GammaGamma as GammaGamma
 from crmkit.models import GammaGammaTrend as GammaGammaTrend
 from crmkit.models import ParetoNBD as ParetoNBD
+from crmkit.models import ShiftedBetaGeometric as ShiftedBetaGeometric
 from crmkit.models import from_lifetimes as from_lifetimes
 from crmkit.models import load_model as load_model
 from crmkit.models import to_lifetimes as to_lifetimes
@@ -96,6 +97,8 @@ from crmkit.segments.target_groups import track_group as track_group
 from crmkit.segments.tiers import ValueTiers as ValueTiers
 from crmkit.segments.tiers import concentration as concentration
 from crmkit.segments.tiers import past_and_expected as past_and_expected
+from crmkit.summaries.cohorts import cohorts as cohorts
+from crmkit.summaries.cohorts import second_purchase as second_purchase
 from crmkit.summaries.costs import allocate_costs as allocate_costs
 from crmkit.summaries.customers import btyd_summary as btyd_summary
 from crmkit.summaries.customers import holdout_summary as holdout_summary

@@ -10,6 +10,7 @@ from crmkit.models.lifetimes import from_lifetimes, to_lifetimes
 from crmkit.models.mbgnbd import MBGNBD
 from crmkit.models.nbd import NBD
 from crmkit.models.pareto_nbd import ParetoNBD
+from crmkit.models.shifted_beta_geometric import ShiftedBetaGeometric
 
 PURCHASE_MODELS = (BGNBD, MBGNBD, ParetoNBD, NBD, BGCNBD, MBGCNBD)
 """Every model of purchases over the table of `btyd_summary`: candidates of `choose_model`, and what the tests go through."""
@@ -26,6 +27,7 @@ __all__ = [
     "GammaGamma",
     "GammaGammaTrend",
     "ParetoNBD",
+    "ShiftedBetaGeometric",
     "from_lifetimes",
     "load_model",
     "to_lifetimes",

@@ -13,7 +13,7 @@ from crmkit.exceptions import ModelError
 
 __all__ = ["CohortValue", "PastTotals"]
 
-_SPREAD, _FREEDOM, _WEIGHT = 0.15, 3.0, 1.0
+_SPREAD, _FREEDOM, _WEIGHT = 0.20, 2.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,18 @@ def level_of(past: PastTotals | None, horizon: float) -> Level:
     """How far the level of a forecast may be off, judged by past ones: the predictive of a normal mean and variance.
 
     The errors of past origins (a trend, a season, a model that is wrong) are a sample of what the next one will be. With few
-    of them a prior counts: a standard deviation of 15 % of the logarithm with the weight of 3 observations, a mean of 0 with
-    the weight of 1 (Gelman et al. 2013, Bayesian Data Analysis, section 3.3). Where past windows were shorter than the
-    horizon, the variance grows in proportion, as that of a level that drifts.
+    of them a prior counts: a standard deviation of 20 % of the logarithm with the weight of 2 observations, a mean of 0 with
+    the weight of 1 (Gelman et al. 2013, Bayesian Data Analysis, section 3.3); without any it is taken to be right. Where past
+    windows were shorter than the horizon, the variance grows in proportion, as that of a level that drifts.
     """
     errors = past.log_errors if past else np.empty(0)
-    n, mean = len(errors), float(errors.mean()) if len(errors) else 0.0
+    n = len(errors)
+    if not n:
+        return Level(0.0, float(np.sqrt(1 + 1 / _WEIGHT)) * _SPREAD, np.inf)
+    mean = float(errors.mean())
     weight, freedom = _WEIGHT + n, _FREEDOM + n
     squares = _FREEDOM * _SPREAD**2 + float(((errors - mean) ** 2).sum()) + _WEIGHT * n / weight * mean**2
-    longer = max(1.0, horizon / past.horizon) if past and n else 1.0
+    longer = max(1.0, horizon / past.horizon) if past else 1.0
     return Level(n * mean / weight, float(np.sqrt(squares / freedom * (1 + 1 / weight) * longer)), freedom)
 
 

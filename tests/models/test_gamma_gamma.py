@@ -173,7 +173,9 @@ def test_the_first_purchase_is_one_more_of_the_same():
     """A fit on all purchase days is the plain fit on one purchase more and the mean over all of them."""
     rng = np.random.default_rng(0)
     table = FIRST.loc[rng.integers(0, 5, 500)].reset_index(drop=True)
-    table["first_value"] *= rng.gamma(4.0, 0.25, 500)
+    own = rng.gamma(3.0, 1 / 3, 500)
+    table["first_value"] *= own * rng.gamma(4.0, 0.25, 500)
+    table["monetary_value"] *= own
     x = table["frequency"]
     mean = (table["monetary_value"].fillna(0) * x + table["first_value"]) / (x + 1)
     plain = GammaGamma().fit(pd.DataFrame({"frequency": x + 1, "monetary_value": mean}))
