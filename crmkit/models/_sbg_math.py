@@ -42,8 +42,9 @@ def sbg_survival(alpha: float, beta: float, n: Floats, k: Floats) -> Floats:
 
 def sbg_renewals(alpha: float, beta: float, n: Floats, horizon: int, discount: float = 0.0) -> Floats:
     """Expected renewals at the next ``horizon`` opportunities, the k-th times exp(-discount · k)."""
-    k = np.arange(1, horizon + 1)
-    return sbg_survival(alpha, beta, n[:, None], k) @ np.exp(-discount * k)
+    k = np.arange(1.0, horizon + 1)
+    renewals: Floats = sbg_survival(alpha, beta, n[:, None], k) @ np.exp(-discount * k)
+    return renewals
 
 
 def sbg_residual(alpha: float, beta: float, n: Floats, discount: float) -> Floats:

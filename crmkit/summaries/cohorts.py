@@ -165,6 +165,6 @@ def kaplan_meier(events: Floats, at_risk: Floats, level: float) -> tuple[Floats,
         greenwood = np.cumsum(events / (at_risk * (at_risk - events)))
         width = ndtri((1 + level) / 2) * np.sqrt(greenwood) / np.abs(np.log(survival))
         bounds = [survival ** np.exp(sign * width) for sign in (-1, 1)]
-    inside = (survival > 0) & (survival < 1)
-    low, high = (np.where(inside, 1 - bound, 1 - survival) for bound in bounds)
-    return 1 - survival, low, high
+    inside, share = (survival > 0) & (survival < 1), np.asarray(1 - survival, dtype=np.float64)
+    low, high = (np.asarray(np.where(inside, 1 - bound, share), dtype=np.float64) for bound in bounds)
+    return share, low, high
