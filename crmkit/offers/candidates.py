@@ -128,11 +128,13 @@ class Catalogue:
     limit: Floats
     other_margin: float
     contact_cost: float
+    least_need: float = 0.0
 
     @classmethod
     def of(
-        cls, deals: pd.DataFrame, item: str, *, response: float, margin: float, point_value: float, contact_cost: float
-    ) -> Self:
+        cls, deals: pd.DataFrame, item: str, *, response: float, margin: float, point_value: float, contact_cost: float,
+        least_need: float = 0.0,
+    ) -> Self:  # fmt: skip
         """The catalogue of deals in the order of their ids; ``item`` is the column of what is due."""
         kind = deals["kind"].fillna("amount").to_numpy(object)
         partner = deals["bundle_with"].where(pd.Series(kind == "bundle", index=deals.index))
@@ -169,6 +171,7 @@ class Catalogue:
             limit=deals["limit_per_member"].fillna(np.inf).to_numpy(float),
             other_margin=margin,
             contact_cost=contact_cost,
+            least_need=least_need,
         )
 
 
@@ -259,6 +262,7 @@ def candidates_of(
     ]
     member, p, spend = batch.member[at], batch.p[at], batch.spend[at]
     level, group, store_share = habits.of_category(member, catalogue.category[deal], len(catalogue.categories))
+    need = p >= catalogue.least_need
     allowed = (
         np.isfinite(p)
         & np.isfinite(spend)
@@ -275,6 +279,7 @@ def candidates_of(
         share, bought = redemption.of_pairs(member, deal, len(catalogue.deal_id))
         converts = pd.notna(catalogue.brand_group)[deal]
         allowed &= redemption.allowed(p, share, bought) | converts
+        need &= bought
         figures = redemption.figures(
             member, share, p, spend, depth, catalogue.funder_share[deal], catalogue.margin[deal], catalogue.other_margin,
             catalogue.contact_cost,
@@ -284,7 +289,7 @@ def candidates_of(
             p, spend, depth, catalogue.funder_share[deal], catalogue.response[deal], catalogue.margin[deal],
             catalogue.contact_cost, _brand_share(catalogue, deal, store_share), catalogue.other_margin,
         )  # fmt: skip
-    found = Candidates(member, batch.row[at], deal, level, depth, figures)
+    found = Candidates(member, batch.row[at], deal, level, depth, need, figures)
     return found if allowed.all() else found.where(allowed)
 
 

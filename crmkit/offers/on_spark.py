@@ -217,6 +217,7 @@ _OFFER = {
     "item": "string",
     "value": "double",
     "worth": "double",
+    "need": "boolean",
     "p_redeem": "double",
     "is_trial": "boolean",
 }

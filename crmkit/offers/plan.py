@@ -16,6 +16,7 @@ import pandas as pd
 
 from crmkit.engine.frames import is_spark, to_pandas
 from crmkit.exceptions import ConfigError
+from crmkit.offers.need_share import with_needs_first
 from crmkit.offers.needs import Needs
 from crmkit.offers.on_spark import solve_on_spark
 from crmkit.offers.problem import Problem, solved
@@ -87,6 +88,12 @@ class OfferPlan(Terms):
     universal : float
         Share of the members who get nothing in any campaign, so that all of them together can be measured:
         ``control_group(ids, universal, "universal")`` names them. The campaign's own control is drawn among the others.
+    least_need : float
+        An item is a need of the member where it is bought with at least this probability in the days that are looked at,
+        and, where redemption is modelled, where the member has bought before what the deal is for.
+    need_share : float
+        Share of all offers that shall be for a need, at least: others are then made only where they gain so much more, the
+        price of that demand. Not on Spark.
 
     References
     ----------
@@ -149,12 +156,13 @@ class OfferPlan(Terms):
         if is_spark(due):
             if redemption is not None:
                 raise ConfigError("Redemption is not modelled on Spark yet. Plan without redemption=, or in memory.")
+            if self.need_share > 0:
+                raise ConfigError("A share of offers for needs is not planned on Spark yet. Plan with need_share=0.")
             return solve_on_spark(self, due, customers, usage, received)
         problem = Problem.of(
             self, Needs(due), to_pandas(customers), to_pandas(usage), to_pandas(received), redemption=redemption
         )
-        chosen, prices, market = solved(problem.market())
-        return problem.result(chosen, prices, market)
+        return with_needs_first(problem) if self.need_share > 0 else problem.result(*solved(problem.market()))
 
     def sensitivity(
         self,

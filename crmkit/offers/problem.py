@@ -54,6 +54,7 @@ class Problem:
     control: pd.DataFrame
     exclusions: Mapping[str, int]
     redemption: RedemptionHabits | None = None
+    other_charge: float = 0.0
 
     @classmethod
     def of(
@@ -80,7 +81,7 @@ class Problem:
         deals, _ = offered_deals(terms, needs)
         catalogue = Catalogue.of(
             deals, item, response=terms.response, margin=terms.margin, point_value=terms.point_value,
-            contact_cost=terms.contact_cost,
+            contact_cost=terms.contact_cost, least_need=terms.least_need,
         )  # fmt: skip
         members = _index(people["customer_id"])
         slots, worth = list_terms(people, terms.slots, terms.frequency_cap, terms.min_worth or {}, received)
@@ -115,6 +116,7 @@ class Problem:
         blocks: list[Block] = []
         for batch in self._batches():
             found = candidates_of(batch, self.catalogue, self.habits, self.redemption)
+            found = found.charged(self.other_charge)
             useful = (found.figures.gain > 0) | reaching[found.deal] | (self.worth[found.member] > 0)
             found = found.where(useful & (found.figures.cost <= most[found.deal]) & (self.slots[found.member] > 0))
             blocks += blocks_of(found, self.catalogue.place, self.slots, self.worth)
@@ -142,10 +144,10 @@ class Problem:
             parts.append(found.where(_among(found.row * n + found.deal, wanted)))
         if not parts:
             nothing, none = np.empty(0), np.empty(0, np.int64)
-            return Candidates(none, none, none, none, nothing, Figures(nothing, nothing, nothing, nothing))
+            return Candidates(none, none, none, none, nothing, nothing > 0, Figures(nothing, nothing, nothing, nothing))
         columns = zip(*((*part[:-1], *part.figures) for part in parts), strict=True)
-        member, row, deal, level, worth, *figures = (np.concatenate(column) for column in columns)
-        return Candidates(member, row, deal, level, worth, Figures(*figures))
+        member, row, deal, level, worth, need, *figures = (np.concatenate(column) for column in columns)
+        return Candidates(member, row, deal, level, worth, need, Figures(*figures))
 
     def _batches(self) -> Iterator[Batch]:
         return self.needs.batches(self.members, self.catalogue.items)
@@ -157,6 +159,7 @@ class Problem:
         return result_of(
             self.terms, self.needs, self.limits, self.sums(found), prices, value, self.exclusions,
             usage=bool(len(self.habits.key)), redemption=None if self.redemption is None else self.redemption.model,
+            allowance=self.other_charge * int((~found.need).sum()),
             offers=self.offers(found), control=self.control, n_control=len(self.control),
             planned=self.people[["customer_id"]], tips=self.tips(),
         )  # fmt: skip
@@ -202,6 +205,7 @@ class Problem:
                 "item": as_text(pd.Series(self.catalogue.items)).take(place).reset_index(drop=True),
                 "value": self.catalogue.level_value[found.level, found.deal][order],
                 "worth": found.worth[order],
+                "need": found.need[order],
             }
         )
         cost, worth = found.figures.cost, found.worth

@@ -19,6 +19,12 @@ from crmkit.offers.terms import Terms, budget_table, offered_deals
 __all__ = ["OfferResult", "PlanTotals", "result_of"]
 
 
+def no_demands() -> pd.DataFrame:
+    """A plan of which nothing is demanded."""
+    kinds = {"demand": "str", "wanted": "float64", "reached": "float64", "shadow_price": "float64", "cost": "float64"}
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()})
+
+
 _BARRED = "in a category in which nothing is offered"
 
 
@@ -31,7 +37,7 @@ class OfferResult:
     offers : DataFrame
         customer_id, deal_id, position (1 is the member's best), expected_gain, p_purchase (without the deal),
         p_with_deal, expected_cost (to the deal's budget), item, value (of the deal for this member, in the unit of
-        its kind), worth (money off of one redemption), p_redeem (probability of redeeming it; every purchase redeems where
+        its kind), worth (money off of one redemption), need (whether it is for a need), p_redeem (probability of redeeming it; every purchase redeems where
         redemption is not modelled) and is_trial (whether the member is known never to have bought what it is for). Ordered
         by customer_id and position.
     control : DataFrame
@@ -61,6 +67,9 @@ class OfferResult:
         Reason → how many members or deals were excluded for it.
     share_on_prior : float
         Share of the objective from deals whose response no campaign has measured.
+    demands : DataFrame
+        demand, wanted, reached, shadow_price (expected gain for one more unit), cost (expected gain that the plan would
+        have beside, were it not for the demand): what lists shall be, beside their budgets.
     """
 
     offers: pd.DataFrame = field(repr=False)
@@ -79,6 +88,7 @@ class OfferResult:
     tips: pd.DataFrame = field(repr=False)
     exclusions: Mapping[str, int] = field(repr=False)
     share_on_prior: float
+    demands: pd.DataFrame = field(default_factory=no_demands, repr=False)
 
     @property
     def gap(self) -> float:
@@ -154,12 +164,14 @@ def result_of(
     exclusions: Mapping[str, int],
     usage: bool,
     redemption: RedemptionModel | None = None,
+    allowance: float = 0.0,
     **tables: Any,
 ) -> OfferResult:
     """The plan, from its sums.
 
     ``value`` is that of the members' best lists at the prices where a demand bears on the bound: the bound is then that of
-    plans which lack no more than this one of what is demanded.
+    plans which lack no more than this one of what is demanded. ``allowance`` is what candidates were charged in it beyond
+    their budgets.
     """
     deals, barred = offered_deals(terms, needs)
     n = len(deals)
@@ -173,7 +185,7 @@ def result_of(
         bound = bound_of(value, limits, prices.budgets, prices.rewards, np.minimum(limits.reach, sums.reached))
     return OfferResult(
         objective=objective,
-        bound=max(bound, objective),
+        bound=max(bound + allowance, objective),
         shadow_prices=deals[["deal_id", "funder", "budget"]].assign(
             spent=own["spent"].to_numpy(), shadow_price=own["shadow_price"].to_numpy()
         ),

@@ -44,6 +44,8 @@ class Terms:
     tip_slots: int = 1
     control_by: str | None = None
     universal: float = 0.0
+    least_need: float = 0.0
+    need_share: float = 0.0
 
     def __post_init__(self) -> None:
         amounts = {
@@ -59,6 +61,8 @@ class Terms:
             f"response={self.response!r} is not a finite odds ratio above 0": 0 < self.response < float("inf"),
             f"margin={self.margin!r} is not above 0 and at most 1": 0 < self.margin <= 1,
             f"min_weekly_spend={self.min_weekly_spend!r} is below 0": self.min_weekly_spend >= 0,
+            f"least_need={self.least_need!r} is not between 0 and 1": 0 <= self.least_need <= 1,
+            f"need_share={self.need_share!r} is not between 0 and 1": 0 <= self.need_share <= 1,
             **{f"{name}={value!r} is below 0": value is None or value >= 0 for name, value in amounts.items()},
             **{
                 f"{name}={dict(values)!r} has an amount below 0": all(value >= 0 for value in values.values())

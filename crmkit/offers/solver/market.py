@@ -56,21 +56,29 @@ class Figures(NamedTuple):
 
 class Candidates(NamedTuple):
     """Due items with a deal on them: member, row in due, deal, how deep it is (a row of ``level_value``), the money off
-    of one redemption, and the figures."""
+    of one redemption, whether it is a need (due, and of goods that the member knows), and the figures."""
 
     member: Ints
     row: Ints
     deal: Ints
     level: Ints
     worth: Floats
+    need: Bools
     figures: Figures
 
     def where(self, kept: Bools | Ints) -> Candidates:
         """Some of them."""
         return Candidates(
-            self.member[kept], self.row[kept], self.deal[kept], self.level[kept], self.worth[kept],
+            self.member[kept], self.row[kept], self.deal[kept], self.level[kept], self.worth[kept], self.need[kept],
             Figures(*(column[kept] for column in self.figures)),
         )  # fmt: skip
+
+
+    def charged(self, charge: float) -> Candidates:
+        """The same where a deal that is for no need must gain so much more."""
+        if charge == 0:
+            return self
+        return self._replace(figures=self.figures._replace(gain=self.figures.gain - charge * ~self.need))
 
 
 @dataclass(frozen=True)
