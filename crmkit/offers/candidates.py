@@ -24,6 +24,7 @@ __all__ = [
     "Batch",
     "Catalogue",
     "Habits",
+    "best_of",
     "candidates_of",
     "expected_gain",
 ]
@@ -291,6 +292,17 @@ def candidates_of(
         )  # fmt: skip
     found = Candidates(member, batch.row[at], deal, level, depth, need, figures)
     return found if allowed.all() else found.where(allowed)
+
+
+def best_of(found: Candidates, some: Bools, most: int) -> Bools:
+    """Every candidate that is not one of ``some``, and of these the best ``most`` of each member."""
+    those = np.flatnonzero(some)
+    order = those[np.lexsort((found.deal[those], -found.figures.gain[those], found.member[those]))]
+    first = np.flatnonzero(np.diff(found.member[order], prepend=-1))
+    place = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
+    kept = ~some
+    kept[order[place < most]] = True
+    return kept
 
 
 def _brand_share(catalogue: Catalogue, deal: Ints, store_share: Floats) -> Numbers:

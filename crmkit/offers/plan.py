@@ -94,6 +94,9 @@ class OfferPlan(Terms):
     need_share : float
         Share of all offers that shall be for a need, at least: others are then made only where they gain so much more, the
         price of that demand. Not on Spark.
+    trial_slots : int, optional
+        Offers of goods that the member never bought (trial offers) on a list, at most, the best by expected gain; where
+        redemption is modelled.
 
     References
     ----------

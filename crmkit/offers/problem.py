@@ -15,7 +15,7 @@ import pandas as pd
 from crmkit._checks import as_text
 from crmkit._types import Bools, Floats, Ints
 from crmkit.exceptions import ContractError
-from crmkit.offers.candidates import Batch, Catalogue, Habits, candidates_of
+from crmkit.offers.candidates import Batch, Catalogue, Habits, best_of, candidates_of
 from crmkit.offers.control_group import control_group
 from crmkit.offers.eligibility import brand_groups, check_customers, check_table, eligible, list_terms
 from crmkit.offers.needs import Needs
@@ -119,6 +119,8 @@ class Problem:
             found = found.charged(self.other_charge)
             useful = (found.figures.gain > 0) | reaching[found.deal] | (self.worth[found.member] > 0)
             found = found.where(useful & (found.figures.cost <= most[found.deal]) & (self.slots[found.member] > 0))
+            if self.redemption is not None and self.terms.trial_slots is not None:
+                found = found.where(best_of(found, ~self._bought(found), self.terms.trial_slots))
             blocks += blocks_of(found, self.catalogue.place, self.slots, self.worth)
         return Market([attainable(block) for block in blocks], self.limits)
 
@@ -212,8 +214,13 @@ class Problem:
         p_redeem = np.divide(cost, worth, out=found.figures.p_with_deal.copy(), where=worth > 0)
         bought = np.ones(len(order), dtype=bool)
         if self.redemption is not None:
-            _, bought = self.redemption.of_pairs(found.member, found.deal, len(self.deals))
+            bought = self._bought(found)
         return offers.assign(p_redeem=p_redeem[order], is_trial=~bought[order])
+
+    def _bought(self, found: Candidates) -> Bools:
+        """Whether each member ever bought what the deal is for."""
+        assert self.redemption is not None
+        return self.redemption.of_pairs(found.member, found.deal, len(self.deals))[1]
 
     def _items(self, found: Candidates) -> Ints:
         """The item that each deal stands on."""

@@ -95,6 +95,19 @@ class OfferResult:
         """The share of ``bound`` that is not proven to be reached: 0.01 means the plan lacks 1% at most."""
         return (self.bound - self.objective) / abs(self.bound) if self.bound else 0.0
 
+    @property
+    def need_share(self) -> float:
+        """Share of the offers that are for a need of their member; on Spark it is not known."""
+        return float(self.offers["need"].mean()) if isinstance(self.offers, pd.DataFrame) and self.n_offers else 0.0
+
+    def demand_sentences(self) -> list[str]:
+        """What lists were demanded to be beside their budgets, and what that costs."""
+        return [
+            f"{row.demand}: {row.reached:.1%} (at least {row.wanted:.0%} demanded), which costs {row.cost:,.2f} of expected gain"
+            + (f"; other offers are made where they gain {row.shadow_price:.3f} more" if row.shadow_price else "")
+            for row in self.demands.itertuples()
+        ]
+
     def price_sentences(self, most: int = 3) -> list[str]:
         """The scarcest budgets in words, the highest shadow price first."""
         dear = self.budgets[self.budgets["shadow_price"] >= 0.005].nlargest(most, "shadow_price")
@@ -124,6 +137,7 @@ class OfferResult:
             f"{self.n_control:,} members held back as control",
             f"expected gain {self.objective:,.2f}; upper bound {self.bound:,.2f} (optimality gap {self.gap:.2%})",
             f"deals' budgets spent {self.shadow_prices['spent'].sum():,.2f} of {self.shadow_prices['budget'].sum():,.2f}",
+            *self.demand_sentences(),
             *self.price_sentences(),
             *self.shortfall_sentences(),
             *self.exclusion_sentences(),

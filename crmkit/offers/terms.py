@@ -46,6 +46,7 @@ class Terms:
     universal: float = 0.0
     least_need: float = 0.0
     need_share: float = 0.0
+    trial_slots: int | None = None
 
     def __post_init__(self) -> None:
         amounts = {
@@ -62,6 +63,7 @@ class Terms:
             f"margin={self.margin!r} is not above 0 and at most 1": 0 < self.margin <= 1,
             f"min_weekly_spend={self.min_weekly_spend!r} is below 0": self.min_weekly_spend >= 0,
             f"least_need={self.least_need!r} is not between 0 and 1": 0 <= self.least_need <= 1,
+            f"trial_slots={self.trial_slots!r} is below 0": self.trial_slots is None or self.trial_slots >= 0,
             f"need_share={self.need_share!r} is not between 0 and 1": 0 <= self.need_share <= 1,
             **{f"{name}={value!r} is below 0": value is None or value >= 0 for name, value in amounts.items()},
             **{

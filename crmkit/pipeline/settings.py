@@ -70,7 +70,11 @@ class Backtests(Section):
 
 
 class Offers(Section):
-    """Terms of the plan, named as `OfferPlan` names them: the two get the same values."""
+    """Terms of the plan, named as `OfferPlan` names them.
+
+    Of the offers ``need_share`` are for needs (bought with at least ``least_need``) and one on a list may be a trial, where
+    `OfferPlan` demands neither unless it is told to.
+    """
 
     slots: Count = Field(8, ge=1)
     control: Number = Field(0.10, ge=0, lt=1)
@@ -84,6 +88,9 @@ class Offers(Section):
     min_reach: dict[str, Annotated[Count, Field(ge=0)]] = {}
     min_worth: dict[str, Money] = {}
     tip_slots: Count = Field(1, ge=1)
+    least_need: Number = Field(0.30, ge=0, le=1)
+    need_share: Number = Field(0.70, ge=0, le=1)
+    trial_slots: Count = Field(1, ge=0)
 
 
 class Lists(Section):

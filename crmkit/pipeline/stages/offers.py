@@ -100,7 +100,7 @@ def plan_offers(
     measured = last_campaign.for_deals(catalogue) if last_campaign else catalogue
     window = as_of + timedelta(days=1), as_of + timedelta(days=repurchase.horizon)
     plan = OfferPlan(measured, tips=tips, **offers.model_dump()).solve(
-        repurchases, customers, deal_usage, received_offers, RedemptionModel(deal_shares)
+        repurchases, customers, deal_usage, received_offers, RedemptionModel(deal_shares, trials=offers.trial_slots > 0)
     )
     says = deals[["deal_id", "title", "starts", "ends", "barcode"]]
     write_offers(with_codes(plan.offers, str(window[0])).merge(says, how="left", on="deal_id"), folder)
@@ -111,7 +111,7 @@ def plan_offers(
         "mailing": folder / "offers.csv",
         "control": plan.control,
         "planned": plan.planned,
-        "plan": {"objective": plan.objective, "gap": plan.gap, "members": plan.n_served},
+        "plan": {"objective": plan.objective, "gap": plan.gap, "members": plan.n_served, "need_share": plan.need_share},
         "offer_tips": plan.tips,
         "offer_block": offer_block(plan, currency=currency),
     }

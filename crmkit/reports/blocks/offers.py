@@ -20,7 +20,7 @@ def offers(plan: OfferResult, *, currency: str = "") -> Block:
         .sort_values("budget", ascending=False, kind="stable")
         .reset_index()
     )
-    more = [Table(plan.budgets, "Every budget and its shadow price")]
+    more = [Table(plan.budgets, "Every budget and its shadow price"), Table(plan.demands, "What lists were demanded to be")]
     if len(funders) > _FUNDERS:
         more.insert(0, Table(funders, f"All {len(funders)} funders"))
     return Block(
@@ -35,6 +35,7 @@ def offers(plan: OfferResult, *, currency: str = "") -> Block:
         tuple(more),
         (
             *plan.shortfall_sentences(),
+            *plan.demand_sentences(),
             *plan.price_sentences(),
             *plan.exclusion_sentences(),
             *(f"assumed: {sentence}" for sentence in plan.assumptions),
