@@ -16,9 +16,7 @@ __all__ = ["usual_products"]
 _FADE = 250.0
 
 
-def usual_products(
-    log: Transactions, by: str, wanted: pd.DataFrame, as_of: str | date | None = None
-) -> pd.DataFrame:
+def usual_products(log: Transactions, by: str, wanted: pd.DataFrame, as_of: str | date | None = None) -> pd.DataFrame:
     """The product that each member buys most often of an item.
 
     Purchase days fade with age (exp(−age / 250 days)), so that a new habit overtakes an old one.

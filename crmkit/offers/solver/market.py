@@ -73,7 +73,6 @@ class Candidates(NamedTuple):
             Figures(*(column[kept] for column in self.figures)),
         )  # fmt: skip
 
-
     def charged(self, charge: float) -> Candidates:
         """The same where a deal that is for no need must gain so much more."""
         if charge == 0:

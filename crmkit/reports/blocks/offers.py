@@ -20,7 +20,10 @@ def offers(plan: OfferResult, *, currency: str = "") -> Block:
         .sort_values("budget", ascending=False, kind="stable")
         .reset_index()
     )
-    more = [Table(plan.budgets, "Every budget and its shadow price"), Table(plan.demands, "What lists were demanded to be")]
+    more = [
+        Table(plan.budgets, "Every budget and its shadow price"),
+        Table(plan.demands, "What lists were demanded to be"),
+    ]
     if len(funders) > _FUNDERS:
         more.insert(0, Table(funders, f"All {len(funders)} funders"))
     return Block(
