@@ -102,10 +102,11 @@ class OfferResult:
 
     def demand_sentences(self) -> list[str]:
         """What lists were demanded to be beside their budgets, and what that costs."""
+        columns = self.demands[["demand", "reached", "wanted", "cost", "shadow_price"]]
         return [
-            f"{row.demand}: {row.reached:.1%} (at least {row.wanted:.0%} demanded), which costs {row.cost:,.2f} of expected gain"
-            + (f"; other offers are made where they gain {row.shadow_price:.3f} more" if row.shadow_price else "")
-            for row in self.demands.itertuples()
+            f"{demand}: {reached:.1%} (at least {wanted:.0%} demanded), which costs {cost:,.2f} of expected gain"
+            + (f"; other offers are made where they gain {price:.3f} more" if price else "")
+            for demand, reached, wanted, cost, price in columns.itertuples(index=False)
         ]
 
     def price_sentences(self, most: int = 3) -> list[str]:
