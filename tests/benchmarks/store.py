@@ -1,17 +1,21 @@
-"""What a load costs a store: many small loads, one more day of a large store, corrections; every figure in processor seconds.
+"""What a load costs a store: many small loads, one more day of a large store, corrections; in processor seconds.
 
-    python tests/benchmarks/store.py small --loads 2000
-    python tests/benchmarks/store.py day --lines 1e7 5e7
-    python tests/benchmarks/store.py corrections
+    python tests/benchmarks/store.py --base TREE
+    python tests/benchmarks/store.py --only small --loads 300
 
-Each prints its target beside what it measured; run the same file in a checkout of an earlier commit to compare.
+Prints each figure beside its target, and beside that of the checkout TREE of an earlier commit, which is given less: fewer
+loads and smaller stores, as its cost grows with both.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import resource
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -26,6 +30,8 @@ from crmkit import Store, rfm_table
 
 DAY_LINES = 30_000
 START = pd.Timestamp("2020-01-01")
+PLACES = (1, 50, 200, 2000)
+Figures = dict[str, float]
 
 
 def till(day: int, n_lines: int, n_members: int, n_days: int = 1) -> pd.DataFrame:
@@ -60,22 +66,31 @@ def seconds(work: Callable[..., Any], rows: pd.DataFrame, day: int) -> float:
     return time.process_time() - started
 
 
-def small(home: Path, n_loads: int) -> None:
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").is_dir() else 0
+
+
+# -- Work ------------------------------------------------------------------------------------------------------------
+
+
+def small(home: Path, given: argparse.Namespace) -> Figures:
     """Loads of 500 lines, one a day; the sum at the end is that of all lines."""
-    store, spent, money = Store(home / "small"), [], 0.0
-    for day in range(n_loads):
+    store, spent, money, most = Store(home / "small"), list[float](), 0.0, 0
+    for day in range(given.loads):
         rows = till(day, 500, 3_000)
         money += rows["amount"].sum()
         spent.append(seconds(store.load, rows, day))
-        if day + 1 in (1, 50, 200, 2000) or (day + 1) % 500 == 0:
-            near = spent[max(0, day - 24) : day + 1]
-            print(f"load {day + 1:>5,}: {np.mean(near):.3f} s (mean of the last {len(near)})", flush=True)
-    first, last = np.mean(spent[1:26]), np.mean(spent[-50:])
-    total = rfm_table(store.transactions(until=until(n_loads - 1)))["total_spend"].sum()
-    files = len(store.transactions(until=until(n_loads - 1)).lines)
-    print(
-        f"last to first: {last / first:.2f} (target 1.30); files of lines {files}; money off by {abs(total - money):.4f}"
-    )
+        most = max(most, descriptors())
+        if (day + 1) % 100 == 0:
+            tell(f"{day + 1:,} loads; the last hundred {np.mean(spent[-100:]):.3f} s each, {most} descriptors at most")
+    places = [place for place in PLACES if place < given.loads] + [given.loads]
+    found = {f"load {place:,}": float(np.mean(spent[max(0, place - 20) : place + 5])) for place in places}
+    total = rfm_table(store.transactions(until=until(given.loads - 1)))["total_spend"].sum()
+    return found | {
+        "last load / first": found[f"load {places[-1]:,}"] / found["load 1"],
+        "descriptors open at most": most,
+        "money off by": abs(float(total) - money),
+    }
 
 
 def filled(home: Path, n_lines: int) -> tuple[Store, int]:
@@ -83,52 +98,103 @@ def filled(home: Path, n_lines: int) -> tuple[Store, int]:
     store, n_days = Store(home / f"lines-{n_lines}"), n_lines // DAY_LINES
     for day in range(0, n_days, 30):
         days = min(30, n_days - day)
-        store.load(till(day, days * DAY_LINES, 300_000, days), until=until(day + days))
+        spent = seconds(store.load, till(day, days * DAY_LINES, 300_000, days), day + days)
+        tell(f"{(day + days) * DAY_LINES:,} lines; the last {days * DAY_LINES:,} took {spent:.1f} s")
     return store, n_days
 
 
-def one_more_day(home: Path, sizes: list[int]) -> None:
+def one_more_day(home: Path, given: argparse.Namespace) -> Figures:
     """One more day of 30,000 lines, five times, for stores of different sizes."""
-    found = []
-    for n_lines in sizes:
+    found: Figures = {}
+    for n_lines in map(int, given.lines):
         store, day = filled(home, n_lines)
         spent = [seconds(store.load, till(day + n, DAY_LINES, 300_000), day + n) for n in range(5)]
-        found.append(float(np.median(spent)))
-        print(f"{n_lines:,} lines, one more day: {found[-1]:.2f} s (target 3.00)", flush=True)
+        found[f"one more day, {n_lines:,} lines"] = float(np.median(spent))
         shutil.rmtree(store.path)
-    if len(found) > 1:
-        print(f"largest to smallest store: {found[-1] / found[0]:.2f} (target 0.80 to 1.20)")
+    days = list(found.values())
+    return found | {"largest store / smallest": days[-1] / days[0]}
 
 
-def corrections(home: Path) -> None:
-    """Seven corrections of a day, and a load after each."""
+def corrections(home: Path, given: argparse.Namespace) -> Figures:
+    """Seven corrections of a day, and then a load."""
     store = Store(home / "corrections")
     plain = [seconds(store.load, till(day, 500, 3_000), day) for day in range(40)]
-    after = []
-    for n in range(7):
+    spent = []
+    for n in range(given.corrections):
         right = till(5 * n, 500, 3_000).assign(amount=lambda rows: rows["amount"] + 0.01)
-        cost = seconds(store.correct, right, 40 + n)
-        after.append(seconds(store.load, till(40 + n, 500, 3_000), 40 + n))
-        print(f"correction {n + 1}: {cost:.3f} s; the next load {after[-1]:.3f} s", flush=True)
-    print(f"a load after seven corrections to a plain one: {after[-1] / np.median(plain):.2f} (target 2.00)")
+        spent.append(seconds(store.correct, right, 40))
+        tell(f"correction {n + 1}: {spent[-1]:.2f} s")
+    after = [seconds(store.load, till(40 + n, 500, 3_000), 40 + n) for n in range(3 if spent[-1] < 5 else 1)]
+    one, usual = float(np.median(after)), float(np.median(plain[-20:]))
+    name = f"load after {given.corrections} corrections"
+    return {"correction": spent[-1], name: one, f"{name} / a plain load": one / usual}
+
+
+WORK = {"small": small, "day": one_more_day, "corrections": corrections}
+TARGETS = {
+    "last load / first": "<= 1.30",
+    "descriptors open at most": "bounded",
+    "money off by": "0",
+    "largest store / smallest": "0.80 to 1.20",
+    "load after 7 corrections / a plain load": "<= 2.00",
+}
+
+
+def target(name: str) -> str:
+    return TARGETS.get(name, "<= 3.0" if name.startswith("one more day") else "")
+
+
+# -- Two trees ---------------------------------------------------------------------------------------------------------
+
+
+def tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def measured(tree: Path, work: str, given: argparse.Namespace) -> Figures:
+    """Figures of one piece of work with the crmkit of a checkout, in a process of its own."""
+    lines = [str(n) for n in given.lines]
+    command = [sys.executable, __file__, "--here", work, "--loads", str(given.loads), "--lines", *lines]
+    command += ["--corrections", str(given.corrections)]
+    tell(f"{work}, {tree.name}")
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(tree)}, stdout=subprocess.PIPE, check=False)
+    return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
+
+
+def print_figures(now: Figures, before: Figures) -> None:
+    print(f"{'processor seconds':<44}{'earlier':>10}{'now':>10}  target")
+    for name in dict.fromkeys([*before, *now]):
+        earlier, here = (f"{found[name]:.3f}" if name in found else "-" for found in (before, now))
+        print(f"{name:<44}{earlier:>10}{here:>10}  {target(name)}")
+
+
+def run_here(work: str, given: argparse.Namespace) -> None:
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory(dir=given.home) as home:
+        found = WORK[work](Path(home), given)
+    tell(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GB")
+    print(json.dumps(found))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["small", "day", "corrections"])
+    parser.add_argument("--base", type=Path, help="checkout of an earlier commit")
+    parser.add_argument("--only", nargs="+", choices=WORK, default=list(WORK))
     parser.add_argument("--loads", type=int, default=2000)
     parser.add_argument("--lines", type=float, nargs="+", default=[1e7, 5e7])
-    parser.add_argument("--home", type=Path)
+    parser.add_argument("--corrections", type=int, default=7)
+    parser.add_argument("--base-loads", type=int, default=200)
+    parser.add_argument("--base-lines", type=float, nargs="+", default=[1e6, 4e6])
+    parser.add_argument("--home", type=Path, help="where the stores are made")
+    parser.add_argument("--here", choices=WORK, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    warnings.simplefilter("ignore")
-    home = given.home or Path(tempfile.mkdtemp())
-    if given.what == "small":
-        small(home, given.loads)
-    elif given.what == "day":
-        one_more_day(home, [int(n) for n in given.lines])
-    else:
-        corrections(home)
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GB")
+    if given.here:
+        run_here(given.here, given)
+        return
+    less = argparse.Namespace(loads=given.base_loads, lines=given.base_lines, corrections=given.corrections)
+    for work in given.only:
+        now = measured(Path(__file__).parents[2], work, given)
+        print_figures(now, measured(given.base.resolve(), work, less) if given.base else {})
 
 
 if __name__ == "__main__":
