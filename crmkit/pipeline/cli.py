@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from signal import SIG_IGN, SIGTERM, getsignal, signal
+from signal import SIG_IGN, Signals, getsignal, signal
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypedDict
 
@@ -271,7 +271,9 @@ def _line(stage: str, action: str, record: Record) -> str:
 
 def main() -> None:
     """Run the command line; an error is one message and an exit code, never a traceback of somebody's data."""
-    signal(SIGTERM, _end)
+    for told in _ENDINGS:
+        if getsignal(told) is not SIG_IGN:  # under nohup the end of the terminal is none of the run
+            signal(told, _end)
     try:
         app()
     except CrmkitError as error:
@@ -286,8 +288,8 @@ def main() -> None:
     except MemoryError:
         _out_of_memory()
     except Exception as error:
-        if getsignal(SIGTERM) is SIG_IGN:  # told to end while the engine was at work, which raised its own error
-            raise SystemExit(143) from None
+        if _told_to_end:  # while the engine was at work, which raised its own error
+            raise SystemExit(_told_to_end[0]) from None
         if type(error).__name__ == "OutOfMemoryException":  # the engine's own
             _out_of_memory()
         typer.echo(f"crmkit: internal error: {type(error).__name__} at {_place(error)}", err=True)
@@ -305,9 +307,16 @@ def _place(error: BaseException) -> str:
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
-def _end(*_: object) -> None:
-    signal(SIGTERM, SIG_IGN)
-    raise SystemExit(143)
+_ENDINGS = [Signals[name] for name in ("SIGTERM", "SIGHUP", "SIGINT") if name in Signals.__members__]
+_told_to_end: list[int] = []
+
+
+def _end(number: int, _: object) -> None:
+    """End in order, so that temporary folders are removed; the exit code is 128 and the number of the signal."""
+    for told in _ENDINGS:
+        signal(told, SIG_IGN)
+    _told_to_end.append(128 + number)
+    raise SystemExit(128 + number)
 
 
 def _exit_code(error: CrmkitError) -> int:

@@ -482,18 +482,35 @@ def test_a_refused_run_shows_one_place_of_each_fault(tmp_path: Path) -> None:
     assert "state time_format" in done.stderr
 
 
-def test_a_terminated_run_leaves_no_temporary_file(delivery: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="these signals are POSIX")
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_told_to_end_leaves_no_temporary_file(
+    delivery: Path, tmp_path: Path, told: signal.Signals
+) -> None:
     out, scratch = tmp_path / "out", tmp_path / "tmp"
     scratch.mkdir()
     command = [sys.executable, "-m", "crmkit", "run", str(delivery / "crmkit.toml"), "--out", str(out)]
     process = subprocess.Popen(command, env=os.environ | {"TMPDIR": str(scratch)}, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not list(out.glob("work/*/log/trips.parquet")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.terminate()
-    assert process.wait() == 143
+    process.send_signal(told)
+    assert process.wait() == 128 + told
     assert not (out / "CURRENT").exists()
-    assert not list(scratch.rglob("*.parquet"))
+    assert {path.name for path in scratch.rglob("*") if path.is_file()} <= {".lock"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="these signals are POSIX")
+def test_a_run_under_nohup_outlives_its_terminal() -> None:
+    asked = (
+        "import os, signal, sys, crmkit.pipeline.cli as cli\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "cli.app = lambda: os.kill(os.getpid(), signal.SIGHUP)\n"
+        "cli.main()\n"
+        "print('went on')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout == "went on\n"
 
 
 def test_work_in_progress_is_closed_to_strangers(delivery: Path, tmp_path: Path) -> None:
