@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from crmkit._documents import decoded, encoded
+from crmkit._hashes import file_hash
 from crmkit.exceptions import ExtractError
 
 if TYPE_CHECKING:
@@ -98,11 +99,6 @@ def link(artefact: Artefact, source: Path, target: Path) -> None:
             os.link(source / name, target / name)
         except OSError:
             shutil.copy2(source / name, target / name)
-
-
-def file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(value: object) -> str:

@@ -5,10 +5,10 @@ Everything here is a guess or a trial. A guess is marked as one, and nothing is 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,20 +16,24 @@ import pandas as pd
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import CrmkitError, NoInputError, RefusedError
 from crmkit.ingest.column_inference import CLOCK, NEVER, Guess, check_header, guessed, selected, unless_sales
+from crmkit.ingest.contracts import Contract
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.layouts import settings_of
 from crmkit.ingest.parts import Part
-from crmkit.ingest.schemas import CONTRACTS
+from crmkit.ingest.schemas import CONTRACTS, SALES
 from crmkit.ingest.times import TimeRules
 from crmkit.ingest.validation import validate_part
 from crmkit.pipeline.config import Config
 from crmkit.pipeline.sections import section_of
+from crmkit.transactions.line_meaning import stated
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
+from crmkit.transactions.store import Store
 
 __all__ = ["LoadReport", "check_files", "latest_day"]
 
 _GAP, _FEW = 60, 0.005
+_DATED = Contract(SALES.name, {"customer_id": "id", "purchased_at": "time"}, ("purchased_at",))
 _OF_KIND = {"csv": "text", "json": "JSON lines", "excel": "workbook", "parquet": "Parquet", "table": "dataframe"}
 
 
@@ -226,8 +230,9 @@ def _tried(report: LoadReport) -> LoadReport:
     days = pd.concat(pd.read_parquet(file, columns=["day"]) for file in log.lines)["day"]
     if not len(days):
         return replace(report, rejections=rejections)
-    first, last = (date(1970, 1, 1) + timedelta(days=int(day)) for day in (days.min(), _last_day(days)))
-    return replace(report, rejections=rejections, days=(first, last), n_later=int((days > _last_day(days)).sum()))
+    latest = _last_day(days.value_counts().sort_index())
+    first, last = (date(1970, 1, 1) + timedelta(days=int(day)) for day in (days.min(), latest))
+    return replace(report, rejections=rejections, days=(first, last), n_later=int((days > latest).sum()))
 
 
 def _counted(report: LoadReport, extract: Extract) -> LoadReport:
@@ -244,22 +249,35 @@ def _counted(report: LoadReport, extract: Extract) -> LoadReport:
     return replace(report, n_rows=sum(part.rows_read for part in parts), invalid=pd.concat(invalid, ignore_index=True))
 
 
-def latest_day(extract: Extract, options: Mapping[str, Any]) -> date:
-    """The last day with transactions, without the few rows that stand alone long after all others."""
-    with tempfile.TemporaryDirectory(prefix="crmkit-") as folder:
-        log, _ = Transactions.split_extract(extract, until=NEVER, folder=folder, **options)
-        days = pd.concat(pd.read_parquet(file, columns=["day"]) for file in log.lines)["day"]
-    if not len(days):
+def latest_day(extract: Extract, options: Mapping[str, Any], store: Path | None = None) -> date:
+    """The last day with transactions, without the few rows that stand alone long after all others.
+
+    Nothing is read but the times, and of files that a store has been given not even these.
+    """
+    counts: list[pd.Series[int]] = []
+    if store is not None and store.is_dir():
+        held = Store(store)
+        extract, counts = held.new_parts(extract), [held.lines_per_day()]
+    time_rules, meaning, columns = stated(options)
+    names = {name: given for name, given in columns.items() if name in _DATED.columns}
+    meaning = replace(meaning, rules={}, non_members=())
+    for part in extract.parts:
+        with DuckDBEngine() as engine:
+            call = "Transactions.from_extract"
+            rows = validate_part(engine, extract, part, _DATED, names, time_rules, call, meaning).rows
+            found = engine.frame(f"select day, count(*) as n from {rows} where reason is null group by day")
+        counts.append(found.set_index("day")["n"])
+    together = pd.concat(counts).groupby(level=0).sum()
+    if not len(together):
         raise RefusedError('No row could be used, so until = "latest" has no day. Look at the files with crmkit check.')
-    return date(1970, 1, 1) + timedelta(days=_last_day(days))
+    return date(1970, 1, 1) + timedelta(days=_last_day(together))
 
 
-def _last_day(days: pd.Series[int]) -> int:
+def _last_day(counts: pd.Series[int]) -> int:
     """The last day, without the few rows that stand alone long after all others: their dates are wrong, likely."""
-    counts = days.value_counts().sort_index()
     after = counts[::-1].cumsum()[::-1].shift(-1, fill_value=0)
     gaps = counts.index.to_series().diff().shift(-1, fill_value=0)
-    alone = (gaps > _GAP) & (after <= _FEW * len(days))
+    alone = (gaps > _GAP) & (after <= _FEW * counts.sum())
     return int(counts.index[alone][0] if alone.any() else counts.index[-1])
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
-import json
 import platform
 import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import crmkit
-from crmkit._atomic import replacing
-from crmkit.pipeline.artefacts import digest_of, file_hash
+from crmkit._hashes import file_hash
+from crmkit.pipeline.artefacts import digest_of
 
-__all__ = ["FileHashes", "code_digest", "package_digest", "versions"]
+__all__ = ["code_digest", "package_digest", "versions"]
 
 _HOME = Path(crmkit.__file__).parent
 _VERSIONED = ("numpy", "pandas", "pyarrow", "duckdb", "scipy", "scikit-learn", "matplotlib")
@@ -78,29 +76,3 @@ def _imports(file: Path) -> list[Path]:
 @cache
 def _hash_once(file: Path) -> str:
     return file_hash(file)
-
-
-class FileHashes:
-    """Hashes of files, remembered in a file of the output folder while size, time and inode stay the same."""
-
-    def __init__(self, memory: Path) -> None:
-        self._memory, self._used = memory, dict[str, list[Any]]()
-        try:
-            self._known: dict[str, list[Any]] = json.loads(memory.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            self._known = {}
-
-    def of(self, path: Path) -> str:
-        """The sha256 of a file's content."""
-        state = path.stat()
-        stamp = [state.st_size, state.st_mtime_ns, state.st_ino]
-        known = self._known.get(str(path))
-        if not (known and known[:3] == stamp):
-            known = [*stamp, file_hash(path)]
-        self._known[str(path)] = self._used[str(path)] = known
-        return str(known[3])
-
-    def save(self) -> None:
-        """Remember the files that were asked for."""
-        with replacing(self._memory) as part:
-            part.write_text(json.dumps(self._used), encoding="utf-8")

@@ -9,8 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crmkit._hashes import file_hash
 from crmkit.exceptions import ExtractError
-from crmkit.pipeline.artefacts import file_hash
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 from crmkit import __version__
 from crmkit._atomic import full_disk_told
 from crmkit._days import as_day
+from crmkit._hashes import FileHashes
 from crmkit._locks import owned
 from crmkit.engine.duckdb import engine_limits
 from crmkit.exceptions import ConfigError, SourceChangedError
 from crmkit.pipeline import publish
 from crmkit.pipeline.artefacts import Artefact, digest_of, load
 from crmkit.pipeline.config import Config, config_of, read_config
-from crmkit.pipeline.fingerprints import FileHashes, code_digest, package_digest, versions
+from crmkit.pipeline.fingerprints import code_digest, package_digest, versions
 from crmkit.pipeline.history import Published, folders_of, manifest_of
 from crmkit.pipeline.records import Record
 from crmkit.pipeline.runner import Progress, Runner
@@ -294,6 +295,7 @@ def _prepared(
         settings = settings.model_copy(update={"until": observed_until(settings, delivery)})
         day = _run_date(settings, as_of)
         runs, notes = earlier_runs(out, day)
+        notes += delivery.notes
         parts = [
             settings.model_dump(mode="json"),
             str(day),
@@ -315,7 +317,7 @@ def observed_until(config: Config, delivery: Delivery) -> date:
         return date.today() - timedelta(days=1)
     from crmkit.pipeline.check import latest_day
 
-    return latest_day(delivery.extracts["transactions"], config.transactions.line_options())
+    return latest_day(delivery.extracts["transactions"], config.transactions.line_options(), delivery.store)
 
 
 def _run_date(config: Config, as_of: str | date | None) -> date:

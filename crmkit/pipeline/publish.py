@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from crmkit._atomic import sync, to_disk
+from crmkit._hashes import file_hash
 from crmkit.exceptions import ExtractError
-from crmkit.pipeline.artefacts import file_hash
 from crmkit.pipeline.history import manifest_of
 from crmkit.pipeline.records import records_of
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+if TYPE_CHECKING:
+    from crmkit.transactions.delivery_folder import Incoming
 
 Number = Annotated[float, Field(strict=True)]
 Count = Annotated[int, Field(strict=True)]
@@ -189,7 +192,7 @@ class StoreFolder(Section):
     """A `Store` that deliveries are loaded into: a night then reads the files that are new, and nothing else.
 
     ``done``, ``checksum``, ``quiet_seconds`` and ``corrections`` are those of `Incoming`; ``wait`` is how many seconds
-    ``crmkit load`` waits for another load.
+    a load waits for another one.
     """
 
     folder: str | None = None
@@ -198,3 +201,10 @@ class StoreFolder(Section):
     quiet_seconds: Number = Field(0, ge=0)
     corrections: list[str] = Field(default_factory=list)
     wait: Number = Field(600, ge=0)
+
+    @property
+    def incoming(self) -> Incoming:
+        """How to tell that a delivered file is complete."""
+        from crmkit.transactions.delivery_folder import Incoming
+
+        return Incoming(self.done, self.checksum, self.quiet_seconds, self.corrections)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crmkit._hashes import FileHashes
 from crmkit.exceptions import ConfigError, ExtractError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.pipeline.artefacts import digest_of, document
 from crmkit.pipeline.config import Config, TableSource
-from crmkit.pipeline.fingerprints import FileHashes
 from crmkit.pipeline.history import Previous, Published, chain
 from crmkit.pipeline.stage import Source
+from crmkit.transactions.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,19 +57,28 @@ class Delivery:
     font: Path | None
     store: Path | None
     hashes: FileHashes
+    waiting: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: Config, home: Path, hashes: FileHashes) -> Delivery:
-        """Find the files; ``home`` is where the configuration's paths start."""
+        """Find the files; ``home`` is where the configuration's paths start. For a store, those that are not complete yet wait."""
         tables: dict[str, TableSource] = {
             name: table for name in TABLES if (table := getattr(config, name)) is not None
         }
-        extracts = {
-            name: read_extract(table.source(home), **table.read_options(config.currency))
-            for name, table in tables.items()
-        }
-        store = home / config.store.folder if config.store.folder else None
-        return cls(extracts, _font(config, home), store, hashes)
+        store, waiting = home / config.store.folder if config.store.folder else None, dict[str, str]()
+        extracts = dict[str, Extract]()
+        for name, table in tables.items():
+            source, options = table.source(home), table.read_options(config.currency)
+            if store and name == "transactions":
+                extracts[name], waiting = config.store.incoming.complete(source, options)
+            else:
+                extracts[name] = read_extract(source, **options)
+        return cls(extracts, _font(config, home), store, hashes, waiting)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is not read yet, and why."""
+        return [f"{name} was not loaded: {why}." for name, why in self.waiting.items()]
 
     def files(self) -> list[dict[str, str]]:
         """Every file that the run depends on: table, file, sha256."""
@@ -84,7 +94,8 @@ class Delivery:
             for name, extract in self.extracts.items()
         }
         if self.store:
-            found["store_folder"] = Source(str(self.store), _given(self.store))
+            others = Store(self.store).given_besides(self.extracts["transactions"])
+            found["store_folder"] = Source(digest_of([str(self.store), others]), _given(self.store))
         if self.font:
             found["font"] = Source(files[-1]["sha256"], _given(self.font))
         return found

@@ -27,17 +27,17 @@ Where = Annotated[Path, typer.Argument(help="Configuration file with a [store] f
 def load_new_files(config: Path) -> tuple[FolderLoad, list[str]]:
     """Load what is new of the configured transactions; returns what became of each file, and what to note."""
     from crmkit.pipeline.config import read_config
-    from crmkit.transactions.delivery_folder import Incoming, load_folder
+    from crmkit.transactions.delivery_folder import load_folder
 
     settings, home = read_config(config), config.resolve().parent
-    sales, chosen = settings.transactions, settings.store
+    sales = settings.transactions
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", CrmkitWarning)
         done = load_folder(
             _store_of(settings, config),
             sales.source(home),
             until=_until(settings, home),
-            incoming=Incoming(chosen.done, chosen.checksum, chosen.quiet_seconds, chosen.corrections),
+            incoming=settings.store.incoming,
             read=sales.read_options(settings.currency),
             products=_products(settings, home),
             **sales.line_options(),
@@ -46,7 +46,7 @@ def load_new_files(config: Path) -> tuple[FolderLoad, list[str]]:
 
 
 def _until(settings: Config, home: Path) -> date:
-    from crmkit.pipeline.fingerprints import FileHashes
+    from crmkit._hashes import FileHashes
     from crmkit.pipeline.nightly import observed_until
     from crmkit.pipeline.sources import Delivery
 

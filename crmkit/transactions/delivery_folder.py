@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from crmkit.ingest.parts import Part
 from crmkit.transactions.rejections import Rejections
 from crmkit.transactions.store import Store
 
-__all__ = ["FolderLoad", "Incoming", "load_folder"]
+__all__ = ["FolderLoad", "Incoming", "load_files", "load_folder"]
 
 _COUNTS = ("rows_read", "rows_used", "rows_duplicate", "rows_rejected")
+_COLUMNS = ["file", "fate", *_COUNTS, "why"]
 _DIGESTS = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 
 
@@ -69,6 +71,26 @@ class Incoming:
             digest = hashlib.file_digest(file, kind).hexdigest()
         return "" if digest == found[1].lower() else f"its content is not what {stated.name} states"
 
+    def complete(
+        self, source: str | Sequence[str], read: Mapping[str, Any] | None = None
+    ) -> tuple[Extract, dict[str, str]]:
+        """The complete files of a source, and why each of the others waits; ``read`` are options of `read_extract`."""
+        waiting = dict[str, str]()
+
+        def accept(path: Path) -> bool:
+            if self.is_beside(path):
+                return False
+            if why := self.why_waiting(path):
+                waiting[path.name] = why
+            return not why
+
+        try:
+            return read_extract(source, **(read or {}), accept=accept), waiting
+        except NoInputError:
+            if not waiting:
+                raise
+            return Extract(()), waiting
+
     def corrects(self, part: Part) -> bool:
         return part.path is not None and any(part.path.match(pattern) for pattern in self.corrections)
 
@@ -85,10 +107,13 @@ class FolderLoad:
         read.
     loads : list of Rejections
         Of each load.
+    refusals : list of CrmkitError
+        Why each refused file was.
     """
 
     files: pd.DataFrame = field(repr=False)
     loads: list[Rejections] = field(repr=False)
+    refusals: list[CrmkitError] = field(default_factory=list, repr=False)
 
     @property
     def n_refused(self) -> int:
@@ -131,39 +156,29 @@ def load_folder(
     BusyError, StoreError, PublishError
         The store takes no load now.
     """
-    rules, waiting = incoming or Incoming(), dict[str, str]()
+    rules = incoming or Incoming()
+    extract, waiting = rules.complete(source, read)
+    done = load_files(store, extract, until=until, incoming=rules, **options)
+    rows = pd.DataFrame([_row(name, "waiting", why) for name, why in waiting.items()], columns=_COLUMNS)
+    return replace(done, files=pd.concat([rows, done.files], ignore_index=True) if waiting else done.files)
 
-    def accept(path: Path) -> bool:
-        if rules.is_beside(path):
-            return False
-        if why := rules.why_waiting(path):
-            waiting[path.name] = why
-        return not why
 
-    try:
-        extract = read_extract(source, **(read or {}), accept=accept)
-    except NoInputError:
-        if not waiting:
-            raise
-        extract = Extract(())
-    rows = [_row(name, "waiting", why) for name, why in waiting.items()]
+def load_files(store: Store, extract: Extract, *, until: str | date, incoming: Incoming, **options: Any) -> FolderLoad:
+    """As `load_folder`, of files that are complete."""
     new = store.new_parts(extract)
-    rows += [_row(part.name, "known") for part in extract.parts if part not in new.parts]
-    adding = tuple(part for part in new.parts if not rules.corrects(part))
-    loads: list[Rejections] = []
-    if adding:
-        rows += _loaded(
-            lambda one: store.load(one, until=until, **options), replace(new, parts=adding), "loaded", loads
-        )
-    for part in new.parts:
-        if rules.corrects(part):
-            one = replace(new, parts=(part,))
-            rows += _loaded(lambda one: store.correct(one, until=until, **options), one, "corrected", loads)
-    return FolderLoad(pd.DataFrame(rows, columns=list(_row("", ""))), loads)
+    done = FolderLoad(pd.DataFrame(columns=_COLUMNS), [], [])
+    rows = [_row(part.name, "known") for part in extract.parts if part not in new.parts]
+    corrections = [part for part in new.parts if incoming.corrects(part)]
+    if adding := tuple(part for part in new.parts if part not in corrections):
+        rows += _loaded(partial(store.load, until=until, **options), replace(new, parts=adding), "loaded", done)
+    for part in corrections:
+        one = replace(new, parts=(part,))
+        rows += _loaded(partial(store.correct, until=until, **options), one, "corrected", done)
+    return replace(done, files=pd.DataFrame(rows, columns=_COLUMNS))
 
 
 def _loaded(
-    load: Callable[[Extract], Rejections], extract: Extract, fate: str, loads: list[Rejections]
+    load: Callable[[Extract], Rejections], extract: Extract, fate: str, done: FolderLoad
 ) -> list[dict[str, Any]]:
     """Load all files at once; where one keeps them out, each by itself."""
     try:
@@ -172,10 +187,11 @@ def _loaded(
         raise
     except CrmkitError as error:
         if len(extract.parts) == 1:
+            done.refusals.append(error)
             return [_row(extract.parts[0].name, "refused", str(error))]
         alone = [replace(extract, parts=(part,)) for part in extract.parts]
-        return [row for one in alone for row in _loaded(load, one, fate, loads)]
-    loads.append(found)
+        return [row for one in alone for row in _loaded(load, one, fate, done)]
+    done.loads.append(found)
     return [_row(str(file["file"]), _fate(file, fate)) | _counts(file) for file in found.files.to_dict("records")]
 
 

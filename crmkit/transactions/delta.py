@@ -6,7 +6,6 @@ a commit of the table's log says which files a version has. A reader takes the f
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crmkit._atomic import sync
+from crmkit._hashes import file_hash
 from crmkit._optional import require
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import PublishError, StoreError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from crmkit._types import Json
 
-__all__ = ["DeltaFile", "DeltaTable", "TableVersion", "digest_of"]
+__all__ = ["DeltaFile", "DeltaTable", "TableVersion"]
 
 SMALL = 32 * 2**20
 """Bytes below which a file is merged with others of its month."""
@@ -167,7 +167,7 @@ class DeltaTable:
         """Files that are gone, or whose content is not what their names state, and what to say of each."""
         faults = self.missing(version)
         for file in version.files:
-            if file not in faults and file.sha256 and digest_of(self.folder / file.path) != file.sha256:
+            if file not in faults and file.sha256 and file_hash(self.folder / file.path) != file.sha256:
                 faults[file] = f"{self.name}/{file.path} has been altered"
         return faults
 
@@ -209,7 +209,7 @@ class DeltaTable:
             return []
         home = self.folder / f"month={month}" if self.by_month else self.folder
         home.mkdir(parents=True, exist_ok=True)
-        target = home / f"{token}-{digest_of(part)}.parquet"
+        target = home / f"{token}-{file_hash(part)}.parquet"
         sync(part)
         part.replace(target)
         sync(home)
@@ -340,12 +340,6 @@ def _stated(file: DeltaFile) -> str:
     smallest = {} if file.first_day is None else {"day": file.first_day}
     largest = {} if file.last_day is None else {"day": file.last_day}
     return json.dumps({"numRecords": file.rows, "minValues": smallest, "maxValues": largest, "nullCount": file.nulls})
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _reason(error: Exception) -> str:

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from crmkit._days import day_of
+from crmkit._hashes import file_hash
 from crmkit.ingest.rules import NON_MEMBER_REASONS, REJECTED
-from crmkit.transactions.delta import digest_of
 from crmkit.transactions.rejections import Rejections
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Load:
             corrects=corrects,
             files=found.files["file"].tolist(),
             sha256=found.files["sha256"].tolist(),
-            file_sha256=[digest_of(path) if path else "" for path in paths],
+            file_sha256=[file_hash(path) if path else "" for path in paths],
             read=found.files["rows_read"].tolist(),
             used=kept["n"].fillna(0).astype("int64").tolist(),
             left_out=found.files["rows_left_out"].tolist(),
@@ -206,6 +206,11 @@ class Ledger:
         files = self.files
         lost = files["used"].eq(0) & files["lost"].gt(0)
         return set(files.loc[~lost, "file_sha256"]) - {""}
+
+    def given(self) -> list[str]:
+        """What each load brought, in order: hashes of files as they lie there, or its number where it was a dataframe."""
+        files = self.files
+        return [digest or f"load {n}" for n, digest in zip(files["number"], files["file_sha256"], strict=True)]
 
     def until(self, number: int) -> Ledger:
         """The ledger as it was after a load."""

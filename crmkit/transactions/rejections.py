@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
 
@@ -50,6 +51,32 @@ class Rejections:
     amount_left_out: Decimal
     amount_rejected: Decimal
     amount_duplicate: Decimal
+
+    @classmethod
+    def together(cls, found: Sequence[Self], path: Path) -> Self:
+        """Several as one; their rows are written to ``path``."""
+        files = pd.concat([one.files for one in found], ignore_index=True)
+        first, tables = 0, list[pd.DataFrame]()
+        for one in found:
+            rows = pd.read_parquet(one.path)
+            tables.append(rows.assign(place=rows["place"] + first))
+            first += len(one.files)
+        pd.concat(tables, ignore_index=True).astype({"place": "int32"}).to_parquet(path, index=False)
+        counts = pd.concat([one.counts for one in found]).groupby(["reason", "outcome"], as_index=False)
+        kinds = pd.concat([one.kinds for one in found]).groupby(["kind", "how"], as_index=False, dropna=False)
+        amounts = ("read", "used", "left_out", "rejected", "duplicate")
+        money = {
+            f"amount_{name}": sum((getattr(one, f"amount_{name}") for one in found), Decimal()) for name in amounts
+        }
+        return cls(
+            files,
+            counts.agg({"rows": "sum", "amount": "sum", "advice": "first"}).sort_values(
+                ["rows", "reason"], ascending=[False, True], ignore_index=True
+            ),
+            kinds.agg({"rows": "sum", "amount": "sum"}),
+            path,
+            **money,
+        )
 
     @property
     def rows(self) -> pd.DataFrame:

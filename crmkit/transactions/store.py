@@ -17,13 +17,13 @@ import pandas as pd
 
 from crmkit._atomic import full_disk_told
 from crmkit._days import as_day
+from crmkit._hashes import FileHashes
 from crmkit._locks import owned
 from crmkit._temporary import temporary_folder
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ContractError, CrmkitWarning, LeakError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.transactions.deliveries import filled_items
-from crmkit.transactions.delta import digest_of
 from crmkit.transactions.ledger import Ledger, first_file
 from crmkit.transactions.line_meaning import LineMeaning, stated
 from crmkit.transactions.loading import Delivery, load_delivery, products_of
@@ -128,11 +128,20 @@ class Store:
         """The files of an extract that the store has not been given, told by their content; a file of which every row was
         rejected may come again. Nothing but their hash is read.
         """
-        known = self._tables.state().ledger.settled()
-        return replace(
-            extract,
-            parts=tuple(part for part in extract.parts if part.path is None or digest_of(part.path) not in known),
-        )
+        known, hashes = self._tables.state().ledger.settled(), self._hashes_of(extract)
+        return replace(extract, parts=tuple(part for part in extract.parts if hashes.get(part.path) not in known))
+
+    def given_besides(self, extract: Extract) -> list[str]:
+        """What the store was given that is not of this extract: hashes of files, and the numbers of loads of dataframes."""
+        here = set(self._hashes_of(extract).values())
+        return [given for given in self._tables.state().ledger.given() if given not in here]
+
+    def lines_per_day(self) -> pd.Series[int]:
+        """How many lines the store has of each day; the days are numbers."""
+        with DuckDBEngine() as engine:
+            lines = self._tables.relation(engine, self._tables.state(), "lines")
+            counts = engine.frame(f"select day, count(*) as n from {lines} group by day order by day")
+        return counts.set_index("day")["n"]
 
     def transactions(
         self, until: str | date | None = None, *, version: int | None = None, folder: str | Path | None = None
@@ -208,6 +217,16 @@ class Store:
         """
         with owned(self.path, "load", self.wait):
             return rebuild_store(self._tables)
+
+    def _hashes_of(self, extract: Extract) -> dict[Path | None, str]:
+        """Hashes of the files; those of files that have not changed are remembered."""
+        hashes = FileHashes(self.path / ".hashes.json")
+        found: dict[Path | None, str] = {
+            part.path: hashes.of(part.path) for part in extract.parts if part.path is not None
+        }
+        if self.path.is_dir():
+            hashes.save()
+        return found
 
     # -- Logs --------------------------------------------------------------------------------------------------------
 

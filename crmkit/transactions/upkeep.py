@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crmkit._atomic import replacing, sync, to_disk
+from crmkit._hashes import file_hash
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import StoreError
-from crmkit.transactions.delta import digest_of
 from crmkit.transactions.ledger import FILES, Ledger
 from crmkit.transactions.line_meaning import LineMeaning
 from crmkit.transactions.loading import NEWEST, fold_changes, products_in
@@ -238,7 +238,7 @@ def _readable(tables: StoreTables, name: str) -> list[Path]:
     """Files of a table whose content is what their names state, whatever version they belong to."""
     folder = tables.tables[name].folder
     found = [path for path in folder.rglob("*.parquet") if "_delta_log" not in path.parts]
-    return sorted(path for path in found if path.stem.rpartition("-")[2] == digest_of(path))
+    return sorted(path for path in found if path.stem.rpartition("-")[2] == file_hash(path))
 
 
 def _swap(tables: StoreTables, fresh: StoreTables) -> None:

@@ -18,6 +18,7 @@ from crmkit.pipeline.quality import check_categories, check_last_days, check_rej
 from crmkit.pipeline.stage import stage
 from crmkit.reports.blocks.deliveries import data_quality
 from crmkit.summaries.sales import n_later
+from crmkit.transactions.delivery_folder import load_files
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
 from crmkit.transactions.store import Store
@@ -25,7 +26,7 @@ from crmkit.transactions.suspect_cards import suspect_cards as suspicious
 
 if TYPE_CHECKING:
     from crmkit.pipeline.config import SalesSource
-    from crmkit.pipeline.settings import Thresholds
+    from crmkit.pipeline.settings import StoreFolder, Thresholds
 
 _REJECTED = "file, record, line, reason, outcome, value, amount"
 
@@ -38,6 +39,7 @@ def load(
     store_folder: Path | None = None,
     *,
     transactions: SalesSource,
+    store: StoreFolder,
     folder: Path,
     progress: Callable[[str], None],
 ) -> dict[str, object]:
@@ -52,7 +54,7 @@ def load(
         more: dict[str, Any] = {"folder": folder / "log", "progress": progress}
         log, rejections = Transactions.split_extract(transactions_files, until=until, **more, **options)
     else:
-        log, rejections = _through_store(store_folder, transactions_files, until, folder, options)
+        log, rejections = _through_store(store_folder, transactions_files, until, folder, store, options)
     table = folder / "rejections.parquet"
     with DuckDBEngine() as engine:
         rows = f"select {_REJECTED} from {engine.parquet(rejections.path)} order by place, record"
@@ -61,17 +63,22 @@ def load(
 
 
 def _through_store(
-    path: Path, files: Extract, until: date, folder: Path, options: dict[str, Any]
+    path: Path, files: Extract, until: date, folder: Path, settings: StoreFolder, options: dict[str, Any]
 ) -> tuple[Transactions, Rejections]:
-    """Load the files that the store has not been given, and take its log; rows are those of tonight's files."""
-    store = Store(path)
-    new = store.new_parts(files)
-    if not new.parts:
+    """Load the files that the store has not been given, and take its log; rows are those of tonight's files.
+
+    A file that is refused keeps none of the others out of the store.
+    """
+    store = Store(path, wait=settings.wait)
+    done = load_files(store, files, until=until, incoming=settings.incoming, **options)
+    if done.refusals:
+        raise done.refusals[0]
+    if done.loads:
+        rejections = Rejections.together(done.loads, folder / "unused.parquet")
+    else:
         nothing = pd.DataFrame({"customer_id": [], "purchased_at": [], "amount": []}, dtype="str")
         _, rejections = Transactions.split_extract(nothing, until=until, folder=folder / "nothing")
-    else:
-        rejections = store.load(new, until=until, **options)
-    log = store.transactions()
+    log = store.transactions(folder=folder / "log")
     return log.up_to(min(until, log.until)), rejections
 
 
