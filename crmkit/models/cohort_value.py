@@ -126,7 +126,7 @@ class CohortValue:
         if self.realised:
             lines.append(
                 f"Actual value: {self.realised.low:,.0f} to {self.realised.high:,.0f} ({self.level:.0%}), with the "
-                f"uncertainty of the overall level, chance and parameters. {self._judged_by()}"
+                f"uncertainty of the overall level, chance and parameters. {self.judged_by}"
             )
         lines.append(
             f"{self.n_one_time:,} of them bought once; the spend model expects {self.spend_one_time:,.2f} per purchase of "
@@ -134,7 +134,9 @@ class CohortValue:
         )
         return "\n".join([*lines, *([self.note] if self.note else [])])
 
-    def _judged_by(self) -> str:
+    @property
+    def judged_by(self) -> str:
+        """What the level of the forecast was judged by, in words."""
         if self.past is None or not self.past.actual:
             return f"No past forecasts were given (past=), so a standard deviation of {_SPREAD:.0%} of the level is assumed."
         errors = np.exp(self.past.log_errors) - 1

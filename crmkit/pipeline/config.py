@@ -27,6 +27,7 @@ from crmkit.pipeline.settings import (
     BrandUsageGroups,
     Churn,
     Clusters,
+    Cohorts,
     Count,
     Engine,
     LifeCycle,
@@ -187,6 +188,7 @@ class Config(Section):
     costs: CostSource | None = None
     value: Value = Value()
     churn: Churn = Churn()
+    cohorts: Cohorts = Cohorts()
     repurchase: Repurchase = Repurchase()
     offers: Offers = Offers()
     lists: Lists = Lists()

@@ -40,6 +40,12 @@ class Value(Section):
         return shares
 
 
+class Cohorts(Section):
+    """By which periods customers are followed from their first purchase on."""
+
+    period: Literal["month", "week", "quarter"] = "month"
+
+
 class Churn(Section):
     """Churn is no purchase within ``horizon`` days."""
 

@@ -22,7 +22,11 @@ from crmkit import (
     Report,
     Transactions,
     backtest,
+    btyd_summary,
+    cohorts,
     migration,
+    past_totals,
+    second_purchase,
 )
 from crmkit.churn.backtest import ChurnBacktest
 from crmkit.displays import Display
@@ -192,6 +196,36 @@ def test_a_week_observed_in_part_is_drawn_apart_and_does_not_enter_the_median() 
     assert "median full week brought 70.00" in block.sentence
     assert [len(line.get_xdata()) for line in block.display.plot().get_lines()] == [1, 2]
     assert Report("June").add_sales(weeks.head(1)).blocks[0].sentence == "No week is observed in full yet."
+
+
+def test_cohorts_say_what_became_of_new_customers(log: Transactions) -> None:
+    table, waits = cohorts(log), second_purchase(log)
+    report = Report("June").add("cohorts", table, "month").add("second_purchase", waits)
+    block, second = report.blocks
+    fresh = table[(table["cohort"] > table["cohort"].min()) & (table["period"] == 1)]
+    assert block.title.startswith(f"{fresh['active'].sum() / fresh['customers'].sum():.0%} of new customers")
+    assert block.table is not None
+    assert block.table.frame["share_after_0"].eq(1).all()
+    assert "95% interval" in second.sentence
+    assert report.html().count("<svg") == 2
+    assert Report("June").add("cohorts", table.iloc[:0]).blocks[0].title == "No month has been observed to its end yet"
+    assert (
+        Report("June").add("second_purchase", waits.iloc[:0]).blocks[0].title == "Nobody has bought a second time yet"
+    )
+
+
+def test_the_total_is_told_with_what_it_is_judged_by(log: Transactions) -> None:
+    model = CustomerLifetimeValue(BGNBD(), GammaGamma(first_purchase=True), horizon=90)
+    known = btyd_summary(log)
+    found = model.fit(known).cohort(known, past=past_totals(model, log))
+    block = Report("June", currency="EUR").add("value_total", found, 90).blocks[0]
+    assert found.realised is not None
+    assert (
+        f"will bring EUR {found.realised.low:,.0f} to EUR {found.realised.high:,.0f} in the next 90 days" in block.title
+    )
+    assert "past origins" in block.sentence
+    endless = model.set_params(horizon=float("inf")).fit(known).cohort(known)
+    assert Report("June").add("value_total", endless, float("inf")).blocks[0].title.endswith("in all")
 
 
 def test_verdicts_stand_at_the_top(log: Transactions, customers: pd.DataFrame) -> None:

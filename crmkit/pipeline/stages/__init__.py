@@ -1,6 +1,7 @@
 """The nightly run as a list: each stage's inputs are made by those above it, or are sources."""
 
 from crmkit.pipeline.stages.backtests import backtest_churn, backtest_repurchase, backtest_value
+from crmkit.pipeline.stages.cohorts import cohorts, forecast_total, look_back
 from crmkit.pipeline.stages.customers import (
     choose_value_model,
     customers,
@@ -39,6 +40,8 @@ STAGES = [
     choose_value_model,
     fit_value,
     score_value,
+    look_back,
+    forecast_total,
     fit_churn,
     score_churn,
     service_signals,
@@ -58,6 +61,7 @@ STAGES = [
     plan_offers,
     print_lists,
     sales,
+    cohorts,
     backtest_value,
     backtest_churn,
     backtest_repurchase,

@@ -69,7 +69,7 @@ def fit_value(
 def unfitted(value: Value, model: str) -> CustomerLifetimeValue:
     """The model that [value] asks for, not fitted."""
     terms = {"horizon": value.horizon, "annual_discount": value.annual_discount, "margin": value.margin}
-    return CustomerLifetimeValue(_purchase_models()[model], GammaGamma(), **terms)
+    return CustomerLifetimeValue(_purchase_models()[model], GammaGamma(first_purchase=True), **terms)
 
 
 @stage("customer_values")

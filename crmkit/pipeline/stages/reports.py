@@ -15,6 +15,8 @@ from crmkit.transactions.log import Transactions
 
 ORDER = (
     "sales_block",
+    "cohort_blocks",
+    "value_total_block",
     "tier_blocks",
     "value_check",
     "segment_blocks",

@@ -8,6 +8,7 @@ from crmkit.reports.block import Block
 from crmkit.reports.blocks.backtests import backtest, churn_targeting
 from crmkit.reports.blocks.campaigns import campaign
 from crmkit.reports.blocks.churn import churn
+from crmkit.reports.blocks.cohorts import cohorts, second_purchase
 from crmkit.reports.blocks.deliveries import data_quality
 from crmkit.reports.blocks.groups import brand_usage, clusters, relationships, target_groups
 from crmkit.reports.blocks.life_cycles import life_cycles
@@ -17,7 +18,7 @@ from crmkit.reports.blocks.sales import sales
 from crmkit.reports.blocks.scorecard import scorecard
 from crmkit.reports.blocks.segments import segments
 from crmkit.reports.blocks.service import service, win_back
-from crmkit.reports.blocks.tiers import concentration, tier_changes, tiers
+from crmkit.reports.blocks.tiers import concentration, tier_changes, tiers, value_total
 
 __all__ = ["BLOCKS"]
 
@@ -26,6 +27,6 @@ BLOCKS: dict[str, Callable[..., Block]] = {
     for block in (
         sales, tiers, concentration, tier_changes, segments, churn, repurchases, campaign, offers, backtest,
         churn_targeting, data_quality, scorecard, brand_usage, relationships, target_groups, clusters, life_cycles,
-        service, win_back,
+        service, win_back, cohorts, second_purchase, value_total,
     )
 }  # fmt: skip

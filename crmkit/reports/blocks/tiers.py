@@ -6,12 +6,13 @@ from datetime import date
 
 import pandas as pd
 
+from crmkit.models.cohort_value import CohortValue
 from crmkit.reports.block import Block, Table
 from crmkit.reports.formats import money, number
 from crmkit.segments.displays import TierDisplay, lorenz_curve, migration_flow
 from crmkit.segments.migration import Migration
 
-__all__ = ["concentration", "tier_changes", "tiers"]
+__all__ = ["concentration", "tier_changes", "tiers", "value_total"]
 
 _MOVED = {"up": "moved up", "down": "moved down", "new": "are new", "same": "stayed where they were"}
 
@@ -31,6 +32,31 @@ def tiers(customers: pd.DataFrame, *, currency: str = "") -> Block:
         f"{money(table['value'].sum(), currency)}.",
         TierDisplay(table),
         Table(table),
+    )
+
+
+def value_total(found: CohortValue, horizon: float, *, currency: str = "") -> Block:
+    """What all customers will bring together; from ``CustomerLifetimeValue.cohort``."""
+    ahead = f"in the next {horizon:,.0f} days" if horizon < float("inf") else "in all"
+    if found.realised is None:
+        value, low, high = found.expected
+        return Block(
+            "Expected value",
+            f"All {number(found.n_customers)} customers together are expected to bring {money(value, currency)} {ahead}",
+            f"{money(low, currency)} to {money(high, currency)} by the uncertainty of the model's parameters alone.",
+        )
+    value, low, high = found.realised
+    rows = {
+        "with the uncertainty of its parameters alone": found.expected,
+        "with that of the level and chance": found.realised,
+    }
+    table = pd.DataFrame([(name, *row) for name, row in rows.items()], columns=["value", "estimate", "low", "high"])
+    return Block(
+        "Expected value",
+        f"All {number(found.n_customers)} customers together will bring {money(low, currency)} to {money(high, currency)} {ahead}",
+        f"The estimate is {money(value, currency)} ({found.level:.0%} interval). {found.judged_by} {number(found.n_one_time)} of "
+        f"the customers bought once; they hold {money(found.value_one_time, currency)} of the forecast.",
+        table=Table(table),
     )
 
 

@@ -1,0 +1,50 @@
+"""Customers by when they came, and what all of them will bring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from crmkit.evaluation.value import past_totals as find_past_totals
+from crmkit.models import CustomerLifetimeValue
+from crmkit.models.cohort_value import PastTotals
+from crmkit.pipeline.stage import stage
+from crmkit.pipeline.stages.customers import unfitted
+from crmkit.reports.blocks.cohorts import cohorts as cohort_block
+from crmkit.reports.blocks.cohorts import second_purchase as second_block
+from crmkit.reports.blocks.tiers import value_total
+from crmkit.summaries.cohorts import cohorts as table_of
+from crmkit.summaries.cohorts import second_purchase
+from crmkit.transactions.log import Transactions
+
+if TYPE_CHECKING:
+    from crmkit.pipeline.settings import Cohorts, Value
+
+
+@stage("cohorts", "second_purchases", "cohort_blocks")
+def cohorts(log: Transactions, *, cohorts: Cohorts, currency: str) -> dict[str, object]:
+    """Who stays of those who came in each period, and how soon new customers buy again."""
+    table, waits = table_of(log, cohorts.period), second_purchase(log)
+    told = [cohort_block(table, cohorts.period, currency=currency), second_block(waits, currency=currency)]
+    return {"cohorts": table, "second_purchases": waits, "cohort_blocks": told}
+
+
+@stage("past_totals", max_age="backtests.max_age", ages=["log"], may_fail=True)
+def look_back(log: Transactions, value_choice: Mapping[str, str], *, value: Value) -> dict[str, object]:
+    """What the model would have forecast in total at earlier dates, and what came."""
+    return {"past_totals": find_past_totals(unfitted(value, value_choice["name"]), log)}
+
+
+@stage("value_total_block", may_fail=True)
+def forecast_total(
+    customer_summary: pd.DataFrame,
+    value_model: CustomerLifetimeValue,
+    past_totals: PastTotals | None = None,
+    *,
+    currency: str,
+) -> dict[str, object]:
+    """What all customers will bring, with an interval that holds the level."""
+    found = value_model.cohort(customer_summary, past=past_totals)
+    return {"value_total_block": value_total(found, value_model.horizon, currency=currency)}
