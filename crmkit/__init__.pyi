@@ -10,6 +10,7 @@ from crmkit.campaigns.record import record_plan as record_plan
 from crmkit.campaigns.redemptions import RedemptionMatch as RedemptionMatch
 from crmkit.campaigns.redemptions import RedemptionRates as RedemptionRates
 from crmkit.campaigns.redemptions import match_redemptions as match_redemptions
+from crmkit.campaigns.redemptions import qualifying_purchases as qualifying_purchases
 from crmkit.campaigns.redemptions import redemption_rates as redemption_rates
 from crmkit.campaigns.response import MeasuredResponse as MeasuredResponse
 from crmkit.campaigns.response import measure_response as measure_response
@@ -48,6 +49,7 @@ from crmkit.ingest.layouts import layout as layout
 from crmkit.ingest.tables import Costs as Costs
 from crmkit.ingest.tables import Members as Members
 from crmkit.ingest.tables import Products as Products
+from crmkit.ingest.tables import Redemptions as Redemptions
 from crmkit.ingest.tables import ServiceRecords as ServiceRecords
 from crmkit.models import BGBB as BGBB
 from crmkit.models import BGCNBD as BGCNBD
@@ -69,6 +71,7 @@ from crmkit.models.scoring import customer_cells as customer_cells
 from crmkit.models.scoring import fit_customers as fit_customers
 from crmkit.models.scoring import score_customers as score_customers
 from crmkit.models.scoring import score_file as score_file
+from crmkit.offers.codes import with_codes as with_codes
 from crmkit.offers.control_group import control_group as control_group
 from crmkit.offers.deals import Deals as Deals
 from crmkit.offers.plan import OfferPlan as OfferPlan

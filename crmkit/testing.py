@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from crmkit._types import Bools, Floats, Ints
 
 __all__ = ["SimulatedChain", "generated_log", "generated_sales"]
+
+_OF_MEMBERS = (
+    "members", "_pace", "_size", "_use", "_event", "_after", "_taste", "_sensitive", "_habit", "carries", "_notices",
+    "_ahead", "_stock", "_since_trip",
+)  # fmt: skip
+"""What `SimulatedChain` holds one of for each member."""
 
 
 def generated_sales(n_customers: int = 1000, days: int = 365, seed: int = 0) -> pd.DataFrame:
@@ -123,7 +130,7 @@ class SimulatedChain:
         self._sensitive = rng.lognormal(0.6, 0.7, n)[:, None, None]
         self._habit = np.zeros((n, c, b))
         carrier = rng.random(n)
-        self._carries = np.select([carrier < 0.6, carrier < 0.9], [np.zeros(n), rng.beta(2, 4, n)], rng.beta(8, 2, n))
+        self.carries = np.select([carrier < 0.6, carrier < 0.9], [np.zeros(n), rng.beta(2, 4, n)], rng.beta(8, 2, n))
         self._notices = rng.beta(6, 2, n)
         self._ahead = rng.beta(1.5, 4, n)
         self._stock = self._use * rng.uniform(0, 40, (n, c))
@@ -154,6 +161,55 @@ class SimulatedChain:
             used.append(taken)
         return pd.concat(lines, ignore_index=True), pd.concat(used, ignore_index=True)
 
+    def expected_effect(self, worth: Floats, days: int, replicas: int, members: Ints) -> tuple[Floats, Floats]:
+        """What coupons would do in the next days, from the true state: simulated with them and, with the same draws, without.
+
+        What is in stock at the end counts for what it keeps from being bought later.
+
+        Parameters
+        ----------
+        worth : array, shape (n_members, n_categories, n_brands)
+            Money off of each coupon, one a category; 0 where there is none.
+        days, replicas : int
+        members : array of int
+            Whom to look at; the others' effect is 0.
+
+        Returns
+        -------
+        gain, redeemed : arrays, shape (n_members, n_categories)
+            Margin (before the coupon is paid) and redemptions, in expectation.
+        """
+        gain, redeemed = (np.zeros((self.n_members, self.n_categories)) for _ in range(2))
+        few = self._of(members)
+        for replica in range(replicas):
+            with_, used, stock = copy.deepcopy(few)._course(worth[members].copy(), days, replica)
+            without, _, before = copy.deepcopy(few)._course(np.zeros_like(worth[members]), days, replica)
+            pack = (self.price * self.margin).mean(axis=1)
+            gain[members] += (with_ - without - (stock - before) * pack) / replicas
+            redeemed[members] += used / replicas
+        return gain, redeemed
+
+    def _of(self, members: Ints) -> SimulatedChain:
+        """Some of the members alone."""
+        few = copy.copy(self)
+        few.n_members = len(members)
+        for name in _OF_MEMBERS:
+            setattr(few, name, getattr(self, name)[members])
+        return few
+
+    def _course(self, worth: Floats, days: int, replica: int) -> tuple[Floats, Floats, Floats]:
+        """Margin and redemptions by member and category over some days, and the stock at their end."""
+        margin, redeemed = (np.zeros((self.n_members, self.n_categories)) for _ in range(2))
+        for _ in range(days):
+            rng = np.random.default_rng([self.seed, 4, self.day, replica])
+            who, what, brand, packs, used = self._bought(rng, worth)
+            np.add.at(margin, (who, what), packs * self.price[what, brand] * self.margin[what, brand])
+            np.add.at(redeemed, (who, what), used > 0)
+            spent = used > 0
+            worth[who[spent], what[spent], brand[spent]] = 0
+            self.day += 1
+        return margin, redeemed, self._stock
+
     def _in_hand(self, coupons: pd.DataFrame | None) -> tuple[Floats, NDArray[np.object_]]:
         shape = (self.n_members, self.n_categories, self.n_brands)
         worth, deal = np.zeros(shape), np.full(shape, "", dtype=object)
@@ -168,6 +224,15 @@ class SimulatedChain:
 
     def _one_day(self, worth: Floats, deal: NDArray[np.object_]) -> tuple[pd.DataFrame, pd.DataFrame]:
         rng = np.random.default_rng([self.seed, 2, self.day])
+        who, what, brand, packs, used = self._bought(rng, worth)
+        found = self._written(who, what, brand, packs, used, deal)
+        spent = used > 0
+        worth[who[spent], what[spent], brand[spent]] = 0
+        self.day += 1
+        return found
+
+    def _bought(self, rng: np.random.Generator, worth: Floats) -> tuple[Ints, Ints, Ints, Ints, Floats]:
+        """A day's purchases: member, category, brand, packs and what a coupon took off."""
         use = self._pass_a_night()
         off = worth * self._seen(rng)
         buys = self._wanted(rng, use, off)
@@ -180,11 +245,7 @@ class SimulatedChain:
         self._stock[who, what] += packs
         self._habit[who, what] *= 0.75
         self._habit[who, what, brand] += 0.25
-        found = self._written(who, what, brand, packs, used, deal)
-        spent = used > 0
-        worth[who[spent], what[spent], brand[spent]] = 0
-        self.day += 1
-        return found
+        return who, what, brand, packs, used
 
     def _pass_a_night(self) -> Floats:
         """What is used up; returns packs a day."""
@@ -195,7 +256,7 @@ class SimulatedChain:
 
     def _seen(self, rng: np.random.Generator) -> Bools:
         """Where a coupon in hand is taken along and not overlooked."""
-        carried = rng.random(self.n_members) < self._carries
+        carried = rng.random(self.n_members) < self.carries
         noticed = rng.random(self._stock.shape) < self._notices[:, None]
         return (carried[:, None] & noticed)[:, :, None]
 

@@ -42,6 +42,7 @@ ANY = {
     "pipeline/nightly.py": OPEN,
     "pipeline/publish.py": OPEN,
     "pipeline/stages/load.py": KEYWORDS,
+    "pipeline/stages/offers.py": KEYWORDS,
     "reports/formats.py": CELL,
     "reports/lists/content.py": CELL,
     "reports/report.py": "what the block's own function takes",

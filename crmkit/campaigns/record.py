@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from crmkit.offers.deals import Deals
 if TYPE_CHECKING:
     from crmkit._types import Ids
 
-__all__ = ["COLUMNS", "budgets_left", "mark_measured", "mark_sent", "no_campaigns", "record_plan"]
+__all__ = ["COLUMNS", "budgets_left", "campaign_table", "mark_measured", "mark_sent", "no_campaigns", "record_plan"]
 
 PLANNED, SENT, MEASURED = STATES = ("planned", "sent", "measured")
 
@@ -27,11 +28,13 @@ COLUMNS = {
     "members": "int64",
     "expected_gain": "float64",
     "expected_cost": "float64",
+    "expected_redemptions": "float64",
     "redemptions": "float64",
     "redeemed": "float64",
 }
-"""Columns of the record: expected_cost is the money that redemptions are expected to take off; redemptions and redeemed (their
-number and money) are missing until the campaign is measured."""
+"""Columns of the record: expected_cost is the money that redemptions are expected to take off, expected_redemptions their
+number (missing where the offers do not say p_redeem); redemptions and redeemed (their number and money) are missing until
+the campaign is measured."""
 
 
 def no_campaigns() -> pd.DataFrame:
@@ -145,6 +148,33 @@ def mark_measured(record: pd.DataFrame, campaign: str, matched: pd.DataFrame) ->
     return changed
 
 
+def campaign_table(
+    campaigns: Iterable[tuple[str, date, date, bool, pd.DataFrame]], redemptions: pd.DataFrame | None, as_of: date
+) -> pd.DataFrame:
+    """The record of campaigns as it stands at the close of ``as_of``.
+
+    Parameters
+    ----------
+    campaigns : sequence of (name, first day, last day, whether it was sent, offers)
+    redemptions : DataFrame, optional
+        ``match_redemptions(…).matched``; without it nothing is known of redemptions.
+    as_of : date
+
+    Returns
+    -------
+    DataFrame
+        One row per campaign; measured are those that were sent and whose days are over, redemptions being delivered.
+    """
+    record = no_campaigns()
+    for name, first, last, sent, offers in campaigns:
+        record = record_plan(record, name, first, last, offers)
+        if sent:
+            record, _ = mark_sent(record, name, offers)
+            if redemptions is not None and last <= as_of:
+                record = mark_measured(record, name, redemptions)
+    return record
+
+
 def budgets_left(deals: Deals, matched: pd.DataFrame, outstanding: pd.DataFrame) -> Deals:
     """The deals with what earlier campaigns leave of their budgets.
 
@@ -184,6 +214,7 @@ def _expected(offers: pd.DataFrame) -> dict[str, float]:
     return {
         "offers": len(offers), "members": int(offers["customer_id"].nunique()),
         "expected_gain": float(offers["expected_gain"].sum()), "expected_cost": float(offers["expected_cost"].sum()),
+        "expected_redemptions": float(offers["p_redeem"].sum()) if "p_redeem" in offers else float("nan"),
     }  # fmt: skip
 
 

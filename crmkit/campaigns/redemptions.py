@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import date
 
 import numpy as np
 import pandas as pd
 
 from crmkit._checks import require_columns
+from crmkit._days import as_day, day_number
+from crmkit.engine.choose import engine_for
+from crmkit.engine.frames import to_pandas
 from crmkit.exceptions import ContractError
 from crmkit.offers._redemption_math import shrunk_rate
+from crmkit.offers.shares import NARROWING, matches_deal
+from crmkit.transactions.log import Transactions
 
-__all__ = ["RedemptionMatch", "RedemptionRates", "match_redemptions", "redemption_rates"]
+__all__ = ["RedemptionMatch", "RedemptionRates", "match_redemptions", "qualifying_purchases", "redemption_rates"]
 
 REASONS = (
     "customer_id is missing",
+    "customer_id is no known member",
     "deal_id or code is unknown",
     "redeemed_at is not a day",
+    "redeemed_at is after the run date",
     "amount is not a number of at least 0",
     "repeats an earlier row",
     "not offered to this member",
@@ -56,7 +64,9 @@ class RedemptionMatch:
         return f"{n:,} redemptions read; {len(self.matched):,} matched to an offer" + (f"; {why}" if why else "")
 
 
-def match_redemptions(redemptions: pd.DataFrame, offers: pd.DataFrame) -> RedemptionMatch:
+def match_redemptions(
+    redemptions: pd.DataFrame, offers: pd.DataFrame, as_of: str | date | None = None, members: pd.Series | None = None
+) -> RedemptionMatch:
     """Match each redemption to the offer that was redeemed.
 
     Where a member was offered a deal several times, the newest offer whose days hold the redemption is taken. Every row is
@@ -65,9 +75,14 @@ def match_redemptions(redemptions: pd.DataFrame, offers: pd.DataFrame) -> Redemp
     Parameters
     ----------
     redemptions : DataFrame
-        customer_id, deal_id or code, redeemed_at, amount (money off); order_id tells redemptions of one day apart.
+        customer_id, deal_id or code (a coupon's code, where a row has no deal_id), redeemed_at, amount (money off);
+        order_id tells redemptions of one day apart.
     offers : DataFrame
         customer_id, deal_id, starts, ends (days, both inclusive); code, campaign and limit_per_member where known.
+    as_of : date, optional
+        The last day that is observed: what is dated later matches nothing.
+    members : Series, optional
+        Ids of all known members.
 
     Returns
     -------
@@ -87,6 +102,7 @@ def match_redemptions(redemptions: pd.DataFrame, offers: pd.DataFrame) -> Redemp
     3 redemptions read; 1 matched to an offer; 1 deal_id or code is unknown, 1 not offered to this member
     """
     given, made = _same_kind(_redemptions(redemptions, offers), _offers(offers))
+    last = pd.Timestamp.max if as_of is None else pd.Timestamp(as_day(as_of))
     pairs = given[["row", "customer_id", "deal_id", "day"]].merge(made, on=["customer_id", "deal_id"])
     valid = pairs[(pairs["starts"] <= pairs["day"]) & (pairs["day"] <= pairs["ends"])]
     newest = valid.sort_values(["row", "starts", "offer"], kind="stable").drop_duplicates("row", keep="last")
@@ -94,15 +110,17 @@ def match_redemptions(redemptions: pd.DataFrame, offers: pd.DataFrame) -> Redemp
     # each flag looks only at rows that no earlier reason has taken, so a repeated or unknown row uses up no limit
     reason = pd.Series(pd.NA, index=found.index, dtype="object")
     keys = [column for column in ("customer_id", "deal_id", "day", "order_id", "amount") if column in found]
-    flags: dict[str, Any] = {
+    flags: dict[str, Callable[[], pd.Series]] = {
         REASONS[0]: lambda: found["customer_id"].isna(),
-        REASONS[1]: lambda: ~found["deal_id"].isin(set(made["deal_id"])),
-        REASONS[2]: lambda: found["day"].isna(),
-        REASONS[3]: lambda: ~(found["money"] >= 0) | np.isinf(found["money"]),
-        REASONS[4]: lambda: found[keys].where(reason.isna()).duplicated() & reason.isna(),
-        REASONS[5]: lambda: ~found["row"].isin(set(pairs["row"])),
-        REASONS[6]: lambda: found["offer"].isna(),
-        REASONS[7]: lambda: _over_limit(found, reason.isna()),
+        REASONS[1]: lambda: ~found["customer_id"].isin(found["customer_id"] if members is None else members),
+        REASONS[2]: lambda: ~found["deal_id"].isin(set(made["deal_id"])),
+        REASONS[3]: lambda: found["day"].isna(),
+        REASONS[4]: lambda: found["day"] > last,
+        REASONS[5]: lambda: ~(found["money"] >= 0) | np.isinf(found["money"]),
+        REASONS[6]: lambda: found[keys].where(reason.isna()).duplicated() & reason.isna(),
+        REASONS[7]: lambda: ~found["row"].isin(set(pairs["row"])),
+        REASONS[8]: lambda: found["offer"].isna(),
+        REASONS[9]: lambda: _over_limit(found, reason.isna()),
     }
     for name, holds in flags.items():
         reason = reason.mask(reason.isna() & holds(), name)
@@ -116,8 +134,7 @@ def match_redemptions(redemptions: pd.DataFrame, offers: pd.DataFrame) -> Redemp
 def _redemptions(table: pd.DataFrame, offers: pd.DataFrame) -> pd.DataFrame:
     """The redemptions numbered, with their deal and day."""
     require_columns(table, ["customer_id", "redeemed_at", "amount"], "redemptions")
-    by_code = "deal_id" not in table
-    if by_code:
+    if "deal_id" not in table:
         require_columns(table, ["code"], "redemptions", "deal_id or code says what was redeemed.")
         require_columns(offers, ["code"], "offers", "The redemptions name codes, not deals.")
     found = table.assign(
@@ -125,14 +142,17 @@ def _redemptions(table: pd.DataFrame, offers: pd.DataFrame) -> pd.DataFrame:
         day=pd.to_datetime(table["redeemed_at"], errors="coerce", format="mixed").dt.normalize(),
         money=pd.to_numeric(table["amount"], errors="coerce"),
     )
-    if by_code:
-        deals = offers.drop_duplicates("code")
-        if len(deals) < len(offers.drop_duplicates(["code", "deal_id"])):
-            raise ContractError(
-                "offers: a code stands for several deals. Give each deal its own code, or pass deal_id."
-            )
-        found["deal_id"] = found["code"].map(deals.set_index("code")["deal_id"])
+    if "code" in table and "code" in offers:
+        by_code = table["code"].map(_deals_of_codes(offers))
+        found["deal_id"] = found["deal_id"].fillna(by_code) if "deal_id" in table else by_code
     return found
+
+
+def _deals_of_codes(offers: pd.DataFrame) -> pd.Series:
+    deals = offers.drop_duplicates("code")
+    if len(deals) < len(offers.drop_duplicates(["code", "deal_id"])):
+        raise ContractError("offers: a code stands for several deals. Give each deal its own code, or pass deal_id.")
+    return deals.set_index("code")["deal_id"]
 
 
 def _offers(offers: pd.DataFrame) -> pd.DataFrame:
@@ -173,6 +193,48 @@ def _over_limit(found: pd.DataFrame, counted: pd.Series[bool]) -> pd.Series[bool
     times = there.groupby(["customer_id", "deal_id"]).cumcount() + 1
     over = times > there["limit_per_member"]
     return over.reindex(found.index, fill_value=False).astype(bool)
+
+
+def qualifying_purchases(log: Transactions, offers: pd.DataFrame) -> pd.DataFrame:
+    """The offers whose goods the member bought on their days, redeemed or not.
+
+    Parameters
+    ----------
+    log : Transactions
+    offers : DataFrame
+        customer_id, deal_id, category, starts, ends (days, both inclusive); brand, product_id and brand_type narrow the
+        goods where the lines have them.
+
+    Returns
+    -------
+    DataFrame
+        The rows of ``offers`` that a purchase up to the close of the log qualified for, in their order.
+
+    Examples
+    --------
+    >>> till = pd.DataFrame({"customer_id": ["a", "a"], "purchased_at": ["2018-01-02", "2018-01-20"], "amount": 1,
+    ...                      "category": ["Tea", "Milk"]})
+    >>> offers = pd.DataFrame({"customer_id": "a", "deal_id": ["D1", "D2"], "category": ["Tea", "Milk"],
+    ...                        "starts": "2018-01-01", "ends": "2018-01-14"})
+    >>> log = Transactions.from_extract(till, until="2018-01-31")
+    >>> qualifying_purchases(log, offers)["deal_id"].tolist()
+    ['D1']
+    """
+    require_columns(offers, ["customer_id", "deal_id", "category", "starts", "ends"], "offers")
+    narrowing = [name for name in NARROWING if name in log.items and name in offers and offers[name].notna().any()]
+    days = {name: pd.to_datetime(offers[name]).map(lambda day: day_number(day.date())) for name in ("starts", "ends")}
+    table = offers[["customer_id", "category", *narrowing]].assign(offer=np.arange(len(offers)), **days)
+    if "category" not in log.items or not len(offers):
+        return offers.head(0)
+    with engine_for(log) as engine:
+        found = engine.summary(
+            "campaigns/qualifying_purchases",
+            {"as_of": log.close_of(None)},
+            lines=engine.parquet(log.lines),
+            offers=engine.register(table),
+            matches=" and ".join(matches_deal("l", "o", name) for name in narrowing) or "1 = 1",
+        )
+    return offers.iloc[to_pandas(found)["offer"].to_numpy()].reset_index(drop=True)
 
 
 @dataclass(frozen=True)

@@ -264,6 +264,10 @@ SERVICE_RULES = (
     Rule("resolved_at is before recorded_at", "resolved_at < recorded_at"),
 )
 
+REDEMPTION_RULES = (
+    Rule("amount is below 0", "amount < 0", "Write the money that the coupon took off as a positive amount."),
+)
+
 COST_RULES = (
     Rule("amount is below 0", "amount < 0", "Write costs as positive amounts."),
     Rule("ends is before starts", "ends < starts"),

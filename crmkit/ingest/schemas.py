@@ -1,11 +1,11 @@
-"""The tables that crmkit takes: sales, products, members, service records, costs, tips and deals."""
+"""The tables that crmkit takes: sales, products, members, service records, costs, tips, deals and redemptions."""
 
 from __future__ import annotations
 
 from crmkit.ingest.contracts import Contract
-from crmkit.ingest.rules import COST_RULES, DEAL_RULES, NON_MEMBERS, PRODUCT_RULES, SERVICE_RULES
+from crmkit.ingest.rules import COST_RULES, DEAL_RULES, NON_MEMBERS, PRODUCT_RULES, REDEMPTION_RULES, SERVICE_RULES
 
-__all__ = ["COSTS", "DEALS", "MEMBERS", "PRODUCTS", "SALES", "SERVICE", "TIPS"]
+__all__ = ["COSTS", "DEALS", "MEMBERS", "PRODUCTS", "REDEMPTIONS", "SALES", "SERVICE", "TIPS"]
 
 SALES = Contract(
     name="transactions",
@@ -127,6 +127,21 @@ DEALS = Contract(
     },
     required=("deal_id", "title", "category", "funder", "value", "budget", "starts", "ends"),
     rules=DEAL_RULES,
+)
+
+
+REDEMPTIONS = Contract(
+    name="redemptions",
+    columns={
+        "customer_id": "id",
+        "deal_id": "id",
+        "code": "id",
+        "redeemed_at": "time",
+        "amount": "money",
+        "order_id": "id",
+    },
+    required=("customer_id", "redeemed_at", "amount"),
+    rules=REDEMPTION_RULES,
 )
 
 

@@ -15,11 +15,11 @@ from crmkit.exceptions import (
 )
 from crmkit.ingest.contracts import Contract
 from crmkit.ingest.extracts import Extract, read_extract
-from crmkit.ingest.schemas import COSTS, MEMBERS, PRODUCTS, SERVICE, TIPS
+from crmkit.ingest.schemas import COSTS, MEMBERS, PRODUCTS, REDEMPTIONS, SERVICE, TIPS
 from crmkit.ingest.times import TimeRules
 from crmkit.ingest.validation import ValidatedPart, validate_part
 
-__all__ = ["ContractTable", "Costs", "Members", "Products", "ServiceRecords"]
+__all__ = ["ContractTable", "Costs", "Members", "Products", "Redemptions", "ServiceRecords"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class ContractTable:
 
     frame: pd.DataFrame
     contract: ClassVar[Contract]
+    keyed: ClassVar[bool] = True
+    """Whether the first required column tells rows apart; where it does not, each row keeps its file and line."""
 
     @classmethod
     def from_extract(cls, extract: Extract | object, **columns: str) -> Self:
@@ -64,12 +66,13 @@ class ContractTable:
             parts = [
                 validate_part(engine, source, part, cls.contract, columns, TimeRules(), call) for part in source.parts
             ]
-            names = ", ".join(cls.contract.columns)
-            frames = [engine.frame(f"select {names} from {part.rows} where reason is null") for part in parts]
+            frames = [_valid_rows(engine, part, cls.contract, placed=not cls.keyed) for part in parts]
             rejected = pd.concat([_rejected_rows(engine, part) for part in parts], ignore_index=True)
         frame = pd.concat(frames, ignore_index=True)
         decimals = [name for name, kind in cls.contract.columns.items() if kind in ("money", "number")]
         frame = frame.assign(**{name: frame[name].map(_number).astype(float) for name in decimals})
+        if not cls.keyed:
+            return cls(frame), rejected
         repeated = frame[frame.duplicated(cls.contract.required[0])][cls.contract.required[0]]
         if len(repeated):
             raise ContractError(
@@ -77,6 +80,15 @@ class ContractTable:
                 "Deliver each once."
             )
         return cls(frame), rejected.drop(columns="amount")
+
+
+def _valid_rows(engine: SqlEngine, part: ValidatedPart, contract: Contract, placed: bool) -> pd.DataFrame:
+    names = ", ".join(contract.columns)
+    if not placed:
+        return engine.frame(f"select {names} from {part.rows} where reason is null")
+    rows = engine.frame(f"select record, {names} from {part.rows} where reason is null order by record")
+    lines = part.places.of_staged(rows["record"].to_numpy("int64"))["line"]
+    return rows.assign(file=part.name, line=lines.array).drop(columns="record")
 
 
 def _rejected_rows(engine: SqlEngine, part: ValidatedPart) -> pd.DataFrame:
@@ -147,6 +159,25 @@ class Costs(ContractTable):
     """
 
     contract = COSTS
+
+
+class Redemptions(ContractTable):
+    """Coupons that came back at the tills: customer_id, deal_id or code, redeemed_at, amount (what it took off), order_id.
+
+    Each row keeps the file and line it came from, and rejected rows the amount that they name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> till = pd.DataFrame({"customer_id": ["a", "b"], "code": ["2810000000007", "2810000000014"], "amount": [0.5, -1],
+    ...                      "redeemed_at": "2018-01-03"})
+    >>> found, rejected = Redemptions.split_extract(till)
+    >>> len(found.frame), rejected["reason"].tolist()
+    (1, ['amount is below 0'])
+    """
+
+    contract = REDEMPTIONS
+    keyed = False
 
 
 class Tips(ContractTable):

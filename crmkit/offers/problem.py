@@ -89,9 +89,8 @@ class Problem:
         limits = limits_of(terms, deals)
         redeeming = None
         if redemption is not None:
-            limits = replace(
-                limits, budget=redemption.money_to_plan(limits.budget, _deepest(limits, catalogue, deals, needs))
-            )
+            whole = redemption.money_to_plan(limits.budget, _deepest(limits, catalogue, deals, needs))
+            limits = replace(limits, budget=np.maximum(whole - limits.use @ redemption.committed(deals["deal_id"]), 0))
             redeeming = RedemptionHabits.of(redemption, members, pd.Index(catalogue.deal_id))
         return cls(
             terms,

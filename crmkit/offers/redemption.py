@@ -44,6 +44,8 @@ class RedemptionModel:
         No offer is made where the category is less probably bought, or the deal's goods are a smaller share of it.
     trials : bool
         Whether goods that a member never bought may be offered, marked as trial offers.
+    outstanding : Series of float, optional
+        deal_id → the money that redemptions of offers sent earlier are still expected to take of its budget.
 
     Examples
     --------
@@ -63,6 +65,7 @@ class RedemptionModel:
     least_p: float = 0.15
     least_share: float = 0.08
     trials: bool = False
+    outstanding: pd.Series | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         between = ("mean", "pantry", "least_p", "least_share")
@@ -86,8 +89,14 @@ class RedemptionModel:
                 raise ContractError("rates: a customer_id is there more than once. Pass one row per member.")
 
     def money_to_plan(self, budget: Floats, depth: Floats) -> Floats:
-        """How much of each budget is planned, where a redemption takes ``depth`` of it at most."""
+        """How much of each budget is planned in all, where a redemption takes ``depth`` of it at most."""
         return budget_to_plan(budget, depth, self.probability, self.uncertainty)
+
+    def committed(self, deal_ids: pd.Series) -> Floats:
+        """What earlier offers are expected to take of each deal's budget."""
+        if self.outstanding is None:
+            return np.zeros(len(deal_ids))
+        return deal_ids.map(self.outstanding).fillna(0.0).to_numpy(float)
 
     def sentences(self) -> list[str]:
         """What a plan assumes with this model."""

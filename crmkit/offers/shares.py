@@ -12,7 +12,7 @@ from crmkit.transactions.log import Transactions, check_item
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NARROWING", "deal_shares"]
+__all__ = ["NARROWING", "deal_shares", "matches_deal"]
 
 NARROWING = ("brand", "product_id", "brand_type")
 """Columns by which a deal is for some goods of its category only."""
@@ -70,12 +70,13 @@ def deal_shares(log: Transactions, deals: Deals, as_of: str | date | None = None
             lines=engine.parquet(log.lines),
             deals=engine.register(table),
             columns="".join(f"{column}, " for column in narrowing),
-            matches=" and ".join(map(_matches, narrowing)) or "1 = 1",
+            matches=" and ".join(matches_deal("b", "d", column) for column in narrowing) or "1 = 1",
         )
 
 
-def _matches(column: str) -> str:
-    of_line, of_deal = f"b.{column}", f"d.{column}"
+def matches_deal(line: str, deal: str, column: str) -> str:
+    """SQL: a line is of the goods that a deal names in this column, or the deal names none."""
+    of_line, of_deal = f"{line}.{column}", f"{deal}.{column}"
     if column == "brand_type":
         of_line, of_deal = _STORE.format(of_line), _STORE.format(of_deal)
-    return f"(d.{column} is null or {of_line} = {of_deal})"
+    return f"({deal}.{column} is null or {of_line} = {of_deal})"

@@ -52,6 +52,7 @@ Fresh = Annotated[bool, typer.Option("--fresh", help="Redo every stage; models a
 Start = Annotated[str, typer.Option("--from", help="Redo this stage and all that depend on it.")]
 Only = Annotated[list[str] | None, typer.Option("--only", help="Redo this stage alone (may be repeated).")]
 Backtest = Annotated[bool, typer.Option("--backtest", help="Refit the models as of earlier dates, even if not due.")]
+Plan = Annotated[bool, typer.Option("--plan", help="Plan lists for the days that follow, whatever [campaign] says.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would run and why, and do nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 Table = Annotated[str | None, typer.Option("--table", help="Table of the database, as in schema.name.")]
@@ -83,6 +84,7 @@ def run(
     only: Only = None,
     fresh: Fresh = False,
     backtest: Backtest = False,
+    plan: Plan = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -94,7 +96,7 @@ def run(
     Example: crmkit run crmkit.toml --out out/ --as-of 2017-12-31
     Example: crmkit run crmkit.toml --from plan-offers
     """
-    asked: Asked = {"start": start, "only": only or (), "fresh": fresh, "backtest": backtest}
+    asked: Asked = {"start": start, "only": only or (), "fresh": fresh, "backtest": backtest, "plan_lists": plan}
     if dry_run:
         _plan(config, out, as_of, as_json, asked)
     else:
@@ -108,6 +110,23 @@ def demo(out: Out = Path("out"), fresh: Fresh = False, as_json: Json = False, qu
     Example: crmkit demo --out out/
     """
     _publish(_sample() / "crmkit.toml", out, None, as_json, quiet, {"fresh": fresh})
+
+
+@app.command()
+def sent(
+    campaign: Annotated[str, typer.Argument(help="Its name: the first day of its lists, as in 2018-01-01.")],
+    file: Annotated[
+        Path | None, typer.Option("--file", help="CSV or Parquet with the customer_id of each member who got a list.")
+    ] = None,
+    out: Out = Path("out"),
+) -> None:
+    """Mark a campaign as sent; what was not sent is not counted as offered.
+
+    Example: crmkit sent 2018-01-01 --file mailed.csv --out out/
+    """
+    from crmkit.pipeline.campaign_folder import send
+
+    say(send(out, campaign, file))
 
 
 @app.command()
@@ -177,6 +196,7 @@ class Asked(TypedDict, total=False):
     only: Sequence[str]
     fresh: bool
     backtest: bool
+    plan_lists: bool
 
 
 def _publish(config: Path, out: Path, as_of: datetime | None, as_json: bool, quiet: bool, asked: Asked) -> None:

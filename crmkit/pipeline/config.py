@@ -20,11 +20,12 @@ from crmkit.ingest.databases import is_url, secrets_of
 from crmkit.ingest.layouts import settings_of
 from crmkit.ingest.parts import Reading
 from crmkit.ingest.row_meaning import RowMeaning
-from crmkit.ingest.schemas import CONTRACTS, COSTS, SERVICE
+from crmkit.ingest.schemas import CONTRACTS, COSTS, REDEMPTIONS, SERVICE
 from crmkit.ingest.times import TimeRules
 from crmkit.pipeline.settings import (
     Backtests,
     BrandUsageGroups,
+    Campaign,
     Churn,
     Clusters,
     Cohorts,
@@ -173,6 +174,12 @@ class CostSource(TableSource):
     about = "costs"
 
 
+class RedemptionSource(TableSource):
+    """Files of coupons that came back at the tills."""
+
+    about = "redemptions"
+
+
 class Config(Section):
     """Everything a run needs to know. Paths are relative to the file's own folder."""
 
@@ -186,11 +193,13 @@ class Config(Section):
     tips: TipSource | None = None
     service: ServiceSource | None = None
     costs: CostSource | None = None
+    redemptions: RedemptionSource | None = None
     value: Value = Value()
     churn: Churn = Churn()
     cohorts: Cohorts = Cohorts()
     repurchase: Repurchase = Repurchase()
     offers: Offers = Offers()
+    campaign: Campaign = Campaign()
     lists: Lists = Lists()
     engine: Engine = Engine()
     store: StoreFolder = StoreFolder()
@@ -217,7 +226,9 @@ class Config(Section):
         """Every key of a ``columns`` table is a column of its contract."""
         faults = [
             fault
-            for section, contract in (CONTRACTS | {"service": SERVICE, "costs": COSTS}).items()
+            for section, contract in (
+                CONTRACTS | {"service": SERVICE, "costs": COSTS, "redemptions": REDEMPTIONS}
+            ).items()
             if (table := getattr(self, section)) is not None
             for fault in (f"{section}.columns: {text}" for text in contract.unknown(table.columns))
         ]

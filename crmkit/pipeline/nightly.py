@@ -25,12 +25,13 @@ from crmkit.engine.duckdb import engine_limits
 from crmkit.exceptions import ConfigError, SourceChangedError
 from crmkit.pipeline import publish
 from crmkit.pipeline.artefacts import Artefact, digest_of, load
+from crmkit.pipeline.campaign_folder import CampaignFolder, Recorded, due_campaign
 from crmkit.pipeline.config import Config, config_of, read_config
 from crmkit.pipeline.fingerprints import code_digest, package_digest, versions
 from crmkit.pipeline.history import Published, folders_of, manifest_of
 from crmkit.pipeline.records import Record
 from crmkit.pipeline.runner import Progress, Runner
-from crmkit.pipeline.sources import SOURCES, Delivery, earlier_runs, history_sources
+from crmkit.pipeline.sources import SOURCES, Delivery, campaign_sources, earlier_runs, history_sources
 from crmkit.pipeline.stage import Stage, check_order
 from crmkit.pipeline.stages_to_run import Decider, Decision, Wishes
 
@@ -99,6 +100,7 @@ def run(
     only: Sequence[str] = (),
     fresh: bool = False,
     backtest: bool = False,
+    plan_lists: bool = False,
     stages: Sequence[Stage] | None = None,
     progress: Progress | None = None,
 ) -> RunResult:
@@ -121,6 +123,8 @@ def run(
         Redo every stage; models and backtests of an earlier night that are not due stay.
     backtest : bool
         Refit the models as of earlier dates, even if that is not due.
+    plan_lists : bool
+        Plan lists for the days after this one, whatever [campaign] says.
     stages : sequence of Stage, optional
         By default those of `crmkit.pipeline.stages`; give that list with more of your own.
     progress : callable, optional
@@ -146,8 +150,9 @@ def run(
     (60, False)
     """
     wishes = Wishes(start, tuple(only), fresh, backtest)
-    with _prepared(config, Path(out), as_of, home, stages) as night:
+    with _prepared(config, Path(out), as_of, home, stages, plan_lists) as night:
         if night.done and wishes == Wishes() and publish.is_whole(night.done[-1]):
+            _record(CampaignFolder(night.out), night.done[-1], manifest_of(night.done[-1]), again=True)
             return _pointed(night, night.done[-1].name, repeated=True)
         return night.publish(wishes, progress)
 
@@ -162,11 +167,12 @@ def plan(
     only: Sequence[str] = (),
     fresh: bool = False,
     backtest: bool = False,
+    plan_lists: bool = False,
     stages: Sequence[Stage] | None = None,
 ) -> list[Decision]:
     """What `run` would do, stage by stage, and why; no table is read, and nothing is published."""
     wishes = Wishes(start, tuple(only), fresh, backtest)
-    with _prepared(config, Path(out), as_of, home, stages) as night:
+    with _prepared(config, Path(out), as_of, home, stages, plan_lists) as night:
         return night.runner(wishes, None).plan()
 
 
@@ -186,6 +192,8 @@ class _Night:
     notes: list[str]
     stages: Sequence[Stage]
     run_id: str
+    recorded: list[Recorded]
+    due: dict[str, str] | None
 
     @property
     def done(self) -> list[Path]:
@@ -203,7 +211,7 @@ class _Night:
         check_order(self.stages, SOURCES, settings)
         config = self.config
         assert isinstance(config.until, date)
-        left = history_sources(self.runs, self.day, config.until, config.repurchase.horizon)
+        left = history_sources(self.runs, self.day, config.until) | campaign_sources(self.recorded, self.due, self.day)
         decider = Decider(
             day=self.day,
             settings=settings,
@@ -245,6 +253,7 @@ class _Night:
         self.delivery.hashes.save()
         whole = publish.finish(part, self._manifest(runner))
         result = _pointed(self, whole.name, repeated=False)
+        _record(CampaignFolder(self.out), whole, result.manifest)
         for old in done:
             shutil.rmtree(old, ignore_errors=True)
         publish.sweep(self.out, whole, result.folder)
@@ -278,6 +287,7 @@ def _prepared(
     as_of: str | date | None,
     home: str | Path | None,
     stages: Sequence[Stage] | None,
+    forced: bool = False,
 ) -> Iterator[_Night]:
     """Own the output folder, find the delivery and the runs before, and name this one."""
     settings = (
@@ -296,6 +306,10 @@ def _prepared(
         day = _run_date(settings, as_of)
         runs, notes = earlier_runs(out, day)
         notes += delivery.notes
+        folder = CampaignFolder(out)
+        lost = folder.restore(runs)
+        recorded = folder.campaigns(day)
+        due = due_campaign(settings.campaign, recorded, day, settings.repurchase.horizon, forced)
         parts = [
             settings.model_dump(mode="json"),
             str(day),
@@ -303,10 +317,15 @@ def _prepared(
             package_digest(),
             versions(),
             runs[0].run if runs else None,
+            [one.digest for one in recorded if one.first_day <= day],
+            due,
+            lost,
         ]
         own = [code_digest(one.work) for one in stages or ()]
         run_id = f"{day}-{digest_of([*parts, own])[:12]}"
-        yield _Night(settings, out, day, delivery, inputs, runs, notes, stages or _usual_stages(), run_id)
+        yield _Night(
+            settings, out, day, delivery, inputs, runs, notes + lost, stages or _usual_stages(), run_id, recorded, due
+        )
 
 
 def observed_until(config: Config, delivery: Delivery) -> date:
@@ -340,6 +359,15 @@ def _pointed(night: _Night, name: str, repeated: bool) -> RunResult:
         stays = f"{night.out / 'CURRENT'} stays at the run of {newest}, a later day; this one is {folder}."
         manifest |= {"notes": [*manifest["notes"], stays]}
     return RunResult(folder, manifest, repeated)
+
+
+def _record(folder: CampaignFolder, run: Path, manifest: Mapping[str, Any], again: bool = False) -> None:
+    """Take the campaign that a run has planned, and those that it has measured, into the record; ``again`` what is missing."""
+    plan = manifest.get("campaign_plan")
+    if plan and not (again and folder.has(plan["campaign"])):
+        folder.keep(run, plan)
+    if (run / "campaigns.parquet").is_file():
+        folder.note_measured(run / "campaigns.parquet")
 
 
 def _usual_stages() -> Sequence[Stage]:

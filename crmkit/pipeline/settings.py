@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 if TYPE_CHECKING:
     from crmkit.transactions.delivery_folder import Incoming
@@ -88,7 +89,6 @@ class Offers(Section):
     slots: Count = Field(8, ge=1)
     control: Number = Field(0.10, ge=0, lt=1)
     universal: Number = Field(0.0, ge=0, le=1)
-    key: str = "crmkit"
     response: Number = Field(1.25, ge=1)
     margin: Number = Field(0.30, gt=0, le=1)
     min_weekly_spend: Number = Field(0.0, ge=0)
@@ -100,6 +100,25 @@ class Offers(Section):
     least_need: Number = Field(0.30, ge=0, le=1)
     need_share: Number = Field(0.70, ge=0, le=1)
     trial_slots: Count = Field(1, ge=0)
+
+
+class Campaign(Section):
+    """When lists are planned: for every ``every`` days from the day ``starts`` on; by every run where neither is stated.
+
+    ``keep_budgets`` is the probability with which each budget is kept. A member who ignored a coupon gets none of the same
+    deal for ``rest`` days; by default what was ignored is evidence, and no rest is kept.
+    """
+
+    every: Days | None = None
+    starts: date | None = None
+    keep_budgets: Number = Field(0.95, ge=0.5, lt=1)
+    rest: Annotated[Count, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.every is None) != (self.starts is None):
+            raise ValueError("every and starts belong together: every = 14, starts = 2018-01-01")
+        return self
 
 
 class Lists(Section):

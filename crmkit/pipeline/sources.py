@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from crmkit._hashes import FileHashes
 from crmkit.exceptions import ConfigError, ExtractError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.pipeline.artefacts import digest_of, document
+from crmkit.pipeline.campaign_folder import Recorded
 from crmkit.pipeline.config import Config, TableSource
 from crmkit.pipeline.history import Previous, Published, chain
 from crmkit.pipeline.stage import Source
 from crmkit.transactions.store import Store
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["SOURCES", "Delivery", "campaign_sources", "earlier_runs", "history_sources"]
 
-__all__ = ["SOURCES", "Delivery", "earlier_runs", "history_sources"]
-
-TABLES = ("transactions", "products", "members", "deals", "tips", "service", "costs")
+TABLES = ("transactions", "products", "members", "deals", "tips", "service", "costs", "redemptions")
 SOURCES = (
     "transactions_files",
     "products_files",
@@ -31,6 +28,7 @@ SOURCES = (
     "tips_files",
     "service_files",
     "costs_files",
+    "redemptions_files",
     "font",
     "store_folder",
     "as_of",
@@ -41,12 +39,11 @@ SOURCES = (
     "previous_scorecard",
     "previous_clusters",
     "earlier_runs",
-    "campaign_tables",
-    "received_offers",
+    "campaign_due",
+    "campaign_record",
+    "sent_campaign",
 )
 """What no stage makes: the configured tables, and what earlier runs left."""
-
-CAMPAIGN_TABLES = ("repurchases", "offers", "planned", "control", "deals")
 
 
 @dataclass(frozen=True)
@@ -129,8 +126,19 @@ def earlier_runs(out: Path, day: date) -> tuple[list[Published], list[str]]:
     return found, []
 
 
-def history_sources(runs: Sequence[Published], day: date, until: date, horizon: int) -> dict[str, Source]:
-    """What earlier runs left: labels to hold, and the newest campaign whose days are over."""
+def campaign_sources(recorded: Sequence[Recorded], due: Mapping[str, str] | None, day: date) -> dict[str, Source]:
+    """The campaign to be planned, the record of those that have begun, and this day's own where it was sent already."""
+    begun = [one for one in recorded if one.first_day <= day]
+    found = {"campaign_record": Source(digest_of([one.digest for one in begun]), _given(begun))}
+    if due is not None:
+        found["campaign_due"] = Source(digest_of(due), _given(due))
+        if own := next((one for one in recorded if one.name == due["campaign"] and one.is_sent), None):
+            found["sent_campaign"] = Source(own.digest, _given(own))
+    return found
+
+
+def history_sources(runs: Sequence[Published], day: date, until: date) -> dict[str, Source]:
+    """What earlier runs left: labels to hold, and scores to be compared with what came."""
     found = {"as_of": Source(str(day), _given(day)), "until": Source(str(until), _given(until))}
     if runs and runs[0].has("customers"):
         newest = runs[0]
@@ -143,11 +151,4 @@ def history_sources(runs: Sequence[Published], day: date, until: date, horizon: 
             labels.digest("clusters"), lambda: (document(model), labels.table("clusters"))
         )
     found["earlier_runs"] = Source(digest_of([run.run for run in runs]), _given(runs))
-    over = next((run for run in runs if run.day + timedelta(days=horizon) <= day), None)
-    if over and over.has(*CAMPAIGN_TABLES):
-        found["campaign_tables"] = Source(over.digest(*CAMPAIGN_TABLES), lambda: _tables(over, CAMPAIGN_TABLES))
     return found
-
-
-def _tables(run: Published, names: Sequence[str]) -> dict[str, pd.DataFrame]:
-    return {name: run.table(name) for name in names}

@@ -1,10 +1,12 @@
 """The loop on a chain whose truth is known: ``python tests/benchmarks/loop.py --members 600 --fortnights 26 --seed 1``.
 
-Every policy begins with the same year without lists and meets the same luck (`crmkit.testing.SimulatedChain`). Each
-fortnight there are new deals with budgets; a policy sees delivered lines and redemptions only, and is measured by the
-margin that it brings over no lists, less the retailer's part of what is redeemed. It calls the public functions
-(`NextPurchase`, `deal_shares`, `match_redemptions`, `redemption_rates`, `OfferPlan`), not yet `ck.run`; and there is no plan
-with perfect information beside it yet, so figures are money, not shares of what could be had.
+Every policy begins with the same year without lists and meets the same luck (`crmkit.testing.SimulatedChain`, which says
+what its world assumes). Each fortnight new deals begin, with budgets; what is redeemed beyond a budget is the shop's loss. A
+policy is measured by the margin that it brings over no lists, less the shop's part of what is redeemed.
+
+crmkit is driven the public way: a configuration, delivered files, ``ck.run``, ``crmkit sent``, a file of redemptions. It
+keeps its control group. The perfect-information plan knows the chain: what each coupon would do is simulated from the true
+state, many times, and chosen within the budgets by a linear program.
 """
 
 from __future__ import annotations
@@ -12,189 +14,329 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import shutil
+import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import linprog
+from scipy.sparse import coo_array, csr_array, vstack
 
 import crmkit as ck
+from crmkit.pipeline.cli import app
 from crmkit.testing import SimulatedChain
 
-DAYS, BEFORE, SLOTS, DEALS = 14, 364, 8, 40
+DAYS, BEFORE, SLOTS, NEW_DEALS = 14, 364, 8, 20
 FIRST = date(2017, 1, 2)
+REPLICAS = 60
 
 
 @dataclass
 class Shop:
-    """What a policy has seen: delivered lines, its offers, redemptions matched to them, and purchases that qualified."""
+    """A policy's own copy of the chain, and what it has seen of it: delivered lines."""
 
     chain: SimulatedChain
     lines: pd.DataFrame
-    offers: list[pd.DataFrame] = field(default_factory=list)
-    redeemed: list[pd.DataFrame] = field(default_factory=list)
-    qualified: list[pd.DataFrame] = field(default_factory=list)
-    model: ck.NextPurchase | None = None
+    folder: Path
+    refit: int = 42
+    control: float = 0.10
+    offers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    out_of_plan: list[set[str]] = field(default_factory=list)
 
     @property
     def until(self) -> date:
         return FIRST + timedelta(days=self.chain.day - 1)
 
-    def log(self) -> ck.Transactions:
-        return ck.Transactions.from_extract(self.lines, until=self.until)
 
-
-def deals_of(chain: SimulatedChain, fortnight: int, starts: date) -> pd.DataFrame:
-    """Forty deals of a quarter off: makers pay for theirs, the shop for its own brand."""
-    rng = np.random.default_rng([chain.seed, 3, fortnight])
-    chosen = rng.choice(chain.n_categories * chain.n_brands, DEALS, replace=False)
+def deals_of(chain: SimulatedChain, fortnight: int) -> pd.DataFrame:
+    """Deals of a quarter off that begin with a fortnight and last for two: makers pay for theirs, the shop for its own brand."""
+    rng = np.random.default_rng([chain.seed, 3, fortnight + 1])
+    half = np.arange(chain.n_categories * chain.n_brands) % 2 == fortnight % 2
+    chosen = rng.choice(np.flatnonzero(half), NEW_DEALS, replace=False)
     category, brand = np.divmod(chosen, chain.n_brands)
     worth = np.round(0.25 * chain.price[category, brand], 2)
+    starts = FIRST + timedelta(days=BEFORE + fortnight * DAYS)
     return pd.DataFrame(
         {
-            "deal_id": [f"F{fortnight:02d}-{number:02d}" for number in range(DEALS)], "title": "a quarter off",
+            "deal_id": [f"F{fortnight:02d}-{number:02d}" for number in range(NEW_DEALS)], "title": "a quarter off",
             "category": [f"Category {number:02d}" for number in category], "brand": [f"Brand {number:02d}" for number in brand],
             "funder": np.where(brand == 0, "shop", [f"Maker {number}" for number in brand]),
-            "funder_share": np.where(brand == 0, 0.0, 1.0), "value": worth, "margin": chain.margin[category, brand],
-            "budget": np.round(worth * chain.n_members * rng.uniform(0.005, 0.03, DEALS), 2), "starts": str(starts),
-            "ends": str(starts + timedelta(days=DAYS - 1)),
+            "funder_share": np.where(brand == 0, 0.0, 1.0), "value": worth, "price": chain.price[category, brand],
+            "margin": chain.margin[category, brand],
+            "budget": np.round(worth * chain.n_members * rng.uniform(0.01, 0.06, NEW_DEALS), 2),
+            "starts": str(starts), "ends": str(starts + timedelta(days=2 * DAYS - 1)),
         }
     )  # fmt: skip
 
 
-def no_lists(shop: Shop, deals: pd.DataFrame) -> pd.DataFrame:
+# -- Policies: what is sent for the next fortnight --------------------------------------------------------------------
+
+
+def no_lists(shop: Shop, deals: pd.DataFrame, left: pd.Series) -> pd.DataFrame:
     """Nothing is sent."""
-    return _sent(pd.DataFrame({"customer_id": shop.chain.members}).merge(deals, how="cross").head(0), 0.0)
+    return _sent(pd.DataFrame({"customer_id": shop.chain.members}).merge(deals, how="cross").head(0))
 
 
-def favourites(shop: Shop, deals: pd.DataFrame) -> pd.DataFrame:
+def favourites(shop: Shop, deals: pd.DataFrame, left: pd.Series) -> pd.DataFrame:
     """Deals that their makers fund in full, on the brand that the member bought most often in the category."""
     often = shop.lines.groupby(["customer_id", "category", "brand"]).size().rename("n").reset_index()
     top = often.sort_values("n", kind="stable").drop_duplicates(["customer_id", "category"], keep="last")
     found = top.merge(deals[deals["funder_share"] == 1], on=["category", "brand"]).sort_values("n", ascending=False)
-    listed = found.groupby("customer_id").head(SLOTS)
-    # a coupon in twenty is redeemed: as many are sent as the budget pays for then
-    return _sent(listed[listed.groupby("deal_id").cumcount() < 20 * listed["budget"] / listed["value"]], 0.05)
+    return _within(found.groupby("customer_id").head(SLOTS), left)
 
 
-def best_sellers(shop: Shop, deals: pd.DataFrame) -> pd.DataFrame:
+def best_sellers(shop: Shop, deals: pd.DataFrame, left: pd.Series) -> pd.DataFrame:
     """The deals on the goods that sell most, to everybody."""
     sold = shop.lines.groupby(["category", "brand"]).size().rename("n").reset_index()
-    top = deals.merge(sold, on=["category", "brand"]).nlargest(SLOTS, "n")
-    return _sent(pd.DataFrame({"customer_id": shop.chain.members}).merge(top, how="cross"), 0.05)
+    top = deals[deals["deal_id"].map(left) > 0].merge(sold, on=["category", "brand"]).nlargest(SLOTS, "n")
+    return _sent(pd.DataFrame({"customer_id": shop.chain.members}).merge(top, how="cross"))
 
 
-def at_random(shop: Shop, deals: pd.DataFrame) -> pd.DataFrame:
+def at_random(shop: Shop, deals: pd.DataFrame, left: pd.Series) -> pd.DataFrame:
     """Deals drawn at random."""
     pairs = pd.DataFrame({"customer_id": shop.chain.members}).merge(deals, how="cross")
-    return _sent(pairs.sample(frac=SLOTS / DEALS, random_state=shop.chain.day), 0.05)
+    return _within(pairs.sample(frac=SLOTS / len(deals), random_state=shop.chain.day), left)
 
 
-def plan_assuming(shop: Shop, deals: pd.DataFrame) -> pd.DataFrame:
-    """`OfferPlan` where every purchase of the category is taken to redeem."""
-    plan = _plan(deals).solve(_due(shop), pd.DataFrame({"customer_id": shop.chain.members}))
-    return plan.offers.assign(p_redeem=plan.offers["p_with_deal"])
+def _within(listed: pd.DataFrame, left: pd.Series, p_redeem: float = 0.05) -> pd.DataFrame:
+    """As many coupons of each deal as what is left of its budget pays for, where one in twenty is redeemed."""
+    most = listed["deal_id"].map(left) / listed["value"] / p_redeem
+    return _sent(listed[listed.groupby("deal_id").cumcount() < most])
 
 
-def plan_modelled(shop: Shop, deals: pd.DataFrame) -> pd.DataFrame:
-    """`OfferPlan` with redemption modelled and learned."""
-    rates = ck.redemption_rates(_all(shop.qualified, ["customer_id"]), _all(shop.redeemed, ["customer_id"]))
-    model = ck.RedemptionModel(
-        ck.deal_shares(shop.log(), ck.Deals.from_extract(deals)), rates.members, rates.mean, rates.uncertainty
-    )
-    due = _due(shop)
-    return _plan(deals).solve(due, pd.DataFrame({"customer_id": shop.chain.members}), redemption=model).offers
+def crmkit_run(shop: Shop, deals: pd.DataFrame, left: pd.Series) -> pd.DataFrame:
+    """The nightly run, its lists marked as sent."""
+    home, out = shop.folder, shop.folder / "out"
+    starts = FIRST + timedelta(days=BEFORE)
+    deals.to_csv(home / "deals.csv", index=False)
+    config = {
+        "until": str(shop.until), "transactions": {"files": "till-*.csv"}, "deals": {"files": "deals.csv"},
+        "redemptions": {"files": "redemptions-*.csv"}, "campaign": {"every": DAYS, "starts": str(starts)},
+        "store": {"folder": "store"}, "offers": {"slots": SLOTS, "margin": 0.27, "control": shop.control},
+        "repurchase": {"by": "category", "horizon": DAYS, "refit_every": shop.refit},
+        "backtests": {"max_age": 728}, "value": {"refit_every": 182}, "churn": {"refit_every": 182},
+        "thresholds": {"rejected_rows": {"stop": 0.01}},
+    }  # fmt: skip
+    result = ck.run(config, out, home=home)
+    if "offers" not in result.tables:
+        raise SystemExit(f"no offers: {result.notes}")
+    campaign = str(shop.until + timedelta(days=1))
+    app(["sent", campaign, "--out", str(out)], standalone_mode=False)
+    shop.out_of_plan.append(set(result.tables["control"]["customer_id"]))
+    return result.tables["offers"][["customer_id", "deal_id", "worth", "p_redeem", "is_trial"]]
 
 
-def _plan(deals: pd.DataFrame) -> ck.OfferPlan:
-    return ck.OfferPlan(ck.Deals.from_extract(deals), slots=SLOTS, control=0.0, margin=0.24)
+def _sent(listed: pd.DataFrame) -> pd.DataFrame:
+    return listed[["customer_id", "deal_id"]].assign(worth=listed["value"], p_redeem=np.nan, is_trial=False)
 
 
-def _due(shop: Shop) -> pd.DataFrame:
-    log = shop.log()
-    if shop.model is None or (shop.chain.day - BEFORE) % (6 * DAYS) == 0:
-        shop.model = ck.NextPurchase(by="category").fit(log)
-    return shop.model.predict(log, horizon=DAYS)
+def perfect(shop: Shop, deals: pd.DataFrame, left: pd.Series) -> pd.DataFrame:
+    """The best lists of somebody who knows the chain: gains simulated from its true state."""
+    pairs = _true_gains(shop.chain, deals)
+    pairs = pairs[(pairs["gain"] > 0.005) & (pairs["cost"] <= pairs["deal_id"].map(left))].reset_index(drop=True)
+    rows = np.arange(len(pairs))
+    member, place, deal = (pd.factorize(pairs[name])[0] for name in ("customer_id", "place", "deal_id"))
+    ids = pairs["deal_id"].unique()
+    limits = vstack([_matrix(member, rows), _matrix(place, rows), _matrix(deal, rows, pairs["cost"].to_numpy())])
+    most = np.concatenate([np.full(member.max() + 1, SLOTS), np.ones(place.max() + 1), left[ids].to_numpy()])
+    found = linprog(-pairs["gain"].to_numpy(), limits, most, bounds=(0, 1), method="highs")
+    chosen = pairs[found.x > 0.5].merge(deals[["deal_id", "value"]], on="deal_id")
+    return _sent(chosen).assign(p_redeem=chosen["p"])
 
 
-def _sent(listed: pd.DataFrame, p_redeem: float) -> pd.DataFrame:
-    return listed[["customer_id", "deal_id"]].assign(worth=listed["value"], p_redeem=p_redeem)
+def _matrix(place: Any, rows: Any, values: Any = None) -> csr_array:
+    return coo_array((np.ones(len(rows)) if values is None else values, (place, rows))).tocsr()
 
 
-def _all(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame({name: [] for name in columns})
+def _true_gains(chain: SimulatedChain, deals: pd.DataFrame) -> pd.DataFrame:
+    """Each member and deal of members who ever carry a list: the gain, redemptions and cost to the budget of a coupon.
+
+    A layer gives every member one coupon in each category; the same draws without coupons are subtracted, and what is left
+    in stock counts for what it will keep from being bought.
+    """
+    members = np.flatnonzero(chain.carries > 0)
+    deals = deals.assign(layer=deals.groupby("category").cumcount())
+    tables = []
+    for _, layer in deals.groupby("layer"):
+        given = pd.DataFrame({"member": members}).merge(layer, how="cross")
+        category, brand = (given[name].str[-2:].astype(int).to_numpy() for name in ("category", "brand"))
+        worth = np.zeros((chain.n_members, chain.n_categories, chain.n_brands))
+        worth[given["member"], category, brand] = given["value"]
+        gain, redeemed = chain.expected_effect(worth, DAYS, REPLICAS, members)
+        at = given["member"].to_numpy(), category
+        own = given["value"] * (1 - given["funder_share"])
+        tables.append(
+            pd.DataFrame(
+                {
+                    "customer_id": chain.members[given["member"]], "deal_id": given["deal_id"], "p": redeemed[at],
+                    "place": given["member"] * 100 + category, "gain": gain[at] - redeemed[at] * own,
+                    "cost": redeemed[at] * given["value"],
+                }
+            )
+        )  # fmt: skip
+    return pd.concat(tables, ignore_index=True)
 
 
-POLICIES: dict[str, Callable[[Shop, pd.DataFrame], pd.DataFrame]] = {
+POLICIES: dict[str, Callable[[Shop, pd.DataFrame, pd.Series], pd.DataFrame]] = {
     "no lists": no_lists, "best sellers": best_sellers, "random deals": at_random, "own favourites": favourites,
-    "plan, all redeem": plan_assuming, "plan, redemption modelled": plan_modelled,
+    "perfect information": perfect, "crmkit": crmkit_run,
 }  # fmt: skip
 
 
-def run(policy: Callable[[Shop, pd.DataFrame], pd.DataFrame], shop: Shop, fortnights: int) -> pd.DataFrame:
-    """One row per fortnight: profit, coupons, how many are redeemed and expected to be, trials, and budgets overrun."""
-    rows, bought = [], set(zip(shop.lines["customer_id"], shop.lines["category"], shop.lines["brand"], strict=True))
+# -- One policy, fortnight after fortnight ----------------------------------------------------------------------------
+
+
+@dataclass
+class Course:
+    """What a policy did: profit by fortnight and member, the coupons with what became of them, and one row a fortnight."""
+
+    profit: np.ndarray
+    coupons: pd.DataFrame
+    fortnights: pd.DataFrame
+    out_of_plan: list[set[str]]
+
+
+def run(policy: Callable[..., pd.DataFrame], shop: Shop, fortnights: int) -> Course:
+    """The course of a policy."""
+    profits, coupons, rows = [], [], []
+    bought = set(zip(shop.lines["customer_id"], shop.lines["category"], shop.lines["brand"], strict=True))
+    deals, spent = deals_of(shop.chain, -1), pd.Series(dtype=float)
     for fortnight in range(fortnights):
-        starts = shop.until + timedelta(days=1)
-        deals = deals_of(shop.chain, fortnight, starts)
-        made = policy(shop, deals)[["customer_id", "deal_id", "worth", "p_redeem"]]
-        sent = made.merge(deals[["deal_id", "category", "brand", "starts", "ends", "funder_share"]], on="deal_id")
+        began = time.perf_counter()
+        starts = str(shop.until + timedelta(days=1))
+        deals = pd.concat([deals, deals_of(shop.chain, fortnight)])
+        running = deals[(deals["starts"] <= starts) & (deals["ends"] >= starts)]
+        left = (deals.set_index("deal_id")["budget"].sub(spent, fill_value=0.0)).clip(lower=0)
+        made = policy(shop, running, left)
+        sent = made.merge(running[["deal_id", "category", "brand", "funder_share"]], on="deal_id")
+        never = [key not in bought for key in zip(sent["customer_id"], sent["category"], sent["brand"], strict=True)]
         lines, till = shop.chain.advance(DAYS, sent)
-        match = ck.match_redemptions(till, sent)
-        assert match.unmatched.empty, match
-        used = match.matched.merge(deals[["deal_id", "funder_share", "budget"]], on="deal_id")
-        first = lines.merge(sent, on=["customer_id", "category", "brand"]).drop_duplicates(["customer_id", "deal_id"])
-        spent = used.groupby("deal_id").agg(spent=("amount", "sum"), budget=("budget", "first"))
-        new = [key not in bought for key in zip(sent["customer_id"], sent["category"], sent["brand"], strict=True)]
+        used = till.merge(running[["deal_id", "funder_share", "budget"]], on="deal_id")
+        before = spent
+        spent = spent.add(used.groupby("deal_id")["amount"].sum(), fill_value=0.0)
+        # a maker pays no more than its budget; of its own deals the shop pays all anyway
+        over = (_overrun(deals, spent) - _overrun(deals, before)) * deals.set_index("deal_id")["funder_share"]
+        money = lines.groupby("customer_id")["margin"].sum() - (used["amount"] * (1 - used["funder_share"])).groupby(
+            used["customer_id"]).sum().reindex(shop.chain.members, fill_value=0.0)  # fmt: skip
+        profits.append(money.reindex(shop.chain.members).fillna(0.0).to_numpy() - over.sum() / shop.chain.n_members)
+        keys = pd.MultiIndex.from_frame(used[["customer_id", "deal_id"]])
+        redeemed = pd.MultiIndex.from_frame(sent[["customer_id", "deal_id"]]).isin(keys)
+        coupons.append(sent.assign(fortnight=fortnight, redeemed=redeemed, never=never))
+        lines = lines.drop(columns="margin")
+        shop.lines = pd.concat([shop.lines, lines], ignore_index=True)
+        bought |= set(zip(lines["customer_id"], lines["category"], lines["brand"], strict=True))
+        _deliver(shop, lines, till)
+        rows.append({"fortnight": fortnight + 1, "coupons": len(sent), "seconds": time.perf_counter() - began})
+    ended = deals[deals["deal_id"].isin(pd.concat(coupons)["deal_id"])]
+    course = Course(np.array(profits), pd.concat(coupons, ignore_index=True), pd.DataFrame(rows), shop.out_of_plan)
+    course.fortnights.attrs["overrun"] = (int((_overrun(ended, spent) > 1e-9).sum()), len(ended))
+    return course
+
+
+def _overrun(deals: pd.DataFrame, spent: pd.Series) -> pd.Series:
+    """What was redeemed of each deal beyond its budget."""
+    own = deals.set_index("deal_id")["budget"]
+    return (spent.reindex(own.index).fillna(0.0).astype(float) - own).clip(lower=0)
+
+
+def _deliver(shop: Shop, lines: pd.DataFrame, till: pd.DataFrame) -> None:
+    number = len(list(shop.folder.glob("till-*.csv")))
+    lines.to_csv(shop.folder / f"till-{number:03d}.csv", index=False)
+    till.to_csv(shop.folder / f"redemptions-{number:03d}.csv", index=False)
+
+
+# -- What is printed --------------------------------------------------------------------------------------------------
+
+
+def rows_of(courses: dict[str, Course]) -> list[dict[str, Any]]:
+    """One row per policy."""
+    base, best = courses["no lists"].profit, courses.get("perfect information")
+    rows = []
+    for name, course in courses.items():
+        over, coupons = course.profit - base, course.coupons
+        n_over, n_deals = course.fortnights.attrs["overrun"]
         rows.append(
             {
-                "profit": lines["margin"].sum() - (used["amount"] * (1 - used["funder_share"])).sum(),
-                "coupons": len(sent), "redeemed": len(used), "expected": sent["p_redeem"].sum(), "never bought": sum(new),
-                "overrun": int((spent["spent"] > spent["budget"] + 1e-9).sum()),
+                "policy": name, "gain per member": over.sum() / over.shape[1],
+                **({} if best is None else _shares(over, best.profit - base, course)),
+                "coupons": len(coupons), "redeemed": int(coupons["redeemed"].sum()),
+                "expected/redeemed": coupons["p_redeem"].sum() / max(coupons["redeemed"].sum(), 1),
+                "never bought": coupons["never"].mean() if len(coupons) else 0.0,
+                "of them marked": coupons.loc[coupons["never"], "is_trial"].mean() if coupons["never"].any() else np.nan,
+                "budgets overrun": f"{n_over} of {n_deals}",
+                "seconds a fortnight": course.fortnights["seconds"].mean(),
             }
         )  # fmt: skip
-        shop.lines = pd.concat([shop.lines, lines.drop(columns="margin")], ignore_index=True)
-        bought |= set(zip(lines["customer_id"], lines["category"], lines["brand"], strict=True))
-        shop.redeemed.append(match.matched)
-        shop.qualified.append(first[["customer_id"]])
-    return pd.DataFrame(rows)
+    return rows
+
+
+def _shares(over: np.ndarray, best: np.ndarray, course: Course) -> dict[str, float]:
+    """Shares of perfect information's gain: in fortnights 1-10, from 11 on, and of members who were not held back."""
+    planned = np.ones(over.shape, dtype=bool)
+    members = course.coupons["customer_id"].iloc[:0]
+    del members
+    for at, control in enumerate(course.out_of_plan):
+        planned[at] = ~np.isin(np.array([f"{number:06d}" for number in range(over.shape[1])]), list(control))
+    spans = {"fortnights 1-10": slice(0, 10), "11 on": slice(10, None)}
+    found = {name: over[span].sum() / best[span].sum() for name, span in spans.items() if len(best[span])}
+    aside = {
+        f"{name}, control aside": over[span][planned[span]].sum() / best[span][planned[span]].sum()
+        for name, span in spans.items() if len(best[span])
+    }  # fmt: skip
+    return found | aside
+
+
+def calibration(coupons: pd.DataFrame) -> pd.DataFrame:
+    """Coupons by decile of their chance of redemption: how many, expected and redeemed."""
+    ranked = coupons["p_redeem"].rank(method="first")
+    groups = coupons.groupby(np.ceil(10 * ranked / len(coupons)).astype(int).rename("decile"))
+    return groups.agg(
+        coupons=("p_redeem", "size"), expected=("p_redeem", "mean"), redeemed=("redeemed", "mean")
+    ).reset_index()
 
 
 def main() -> None:
-    """Print a line for each policy."""
+    """Print a line for each policy, and how well redemptions were foreseen."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--members", type=int, default=600)
     parser.add_argument("--fortnights", type=int, default=26)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--refit", type=int, default=84, help="days between fits of the repurchase model")
+    parser.add_argument("--control", type=float, default=0.10)
     parser.add_argument("--policies", nargs="+", default=list(POLICIES))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ck.CrmkitWarning)
     chain = SimulatedChain(options.members, seed=options.seed)
-    year, _ = chain.advance(BEFORE)
-    found, rows = {}, []
+    year, till = chain.advance(BEFORE)
+    courses = {}
     for name in dict.fromkeys(["no lists", *options.policies]):
-        began = time.process_time()
-        table = found[name] = run(
-            POLICIES[name], Shop(copy.deepcopy(chain), year.drop(columns="margin")), options.fortnights
+        folder = Path(tempfile.mkdtemp())
+        shop = Shop(copy.deepcopy(chain), year.drop(columns="margin"), folder, options.refit, options.control)
+        _deliver(shop, shop.lines, till)
+        stdout, sys.stdout = sys.stdout, sys.stderr
+        courses[name] = run(POLICIES[name], shop, options.fortnights)
+        sys.stdout = stdout
+        shutil.rmtree(folder)
+    rows, deciles = rows_of(courses), calibration(courses["crmkit"].coupons) if "crmkit" in courses else None
+    if options.json:
+        print(
+            json.dumps(
+                {"policies": rows, "deciles": [] if deciles is None else deciles.to_dict("records")}, default=float
+            )
         )
-        over = table["profit"] - found["no lists"]["profit"]
-        total = table.sum()
-        rows.append(
-            {
-                "policy": name, "gain per member": over.sum() / options.members,
-                "in fortnights 11 on": over[10:].sum() / options.members, "coupons": total["coupons"],
-                "redeemed": total["redeemed"], "expected / redeemed": total["expected"] / max(total["redeemed"], 1),
-                "never bought": total["never bought"] / max(total["coupons"], 1),
-                "budgets overrun": total["overrun"] / (DEALS * options.fortnights),
-                "seconds a fortnight": (time.process_time() - began) / options.fortnights,
-            }
-        )  # fmt: skip
-    table = pd.DataFrame(rows)
-    print(json.dumps(rows) if options.json else table.to_string(index=False, float_format=lambda x: f"{x:,.3f}"))
+        return
+    print(pd.DataFrame(rows).set_index("policy").T.to_string(float_format=lambda x: f"{x:,.3f}"))
+    if deciles is not None:
+        print(deciles.to_string(index=False, float_format=lambda x: f"{x:.4f}"))
 
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ import pytest
 from filelock import FileLock
 
 from crmkit import Deals, RFMScores, Transactions, ValueTiers, campaign_effect, read_extract, run
-from crmkit.campaigns.contact_history import LastCampaign
+from crmkit.campaigns.contact_history import CAMPAIGN_TABLES, LastCampaign
 from crmkit.exceptions import CrmkitWarning
 from crmkit.pipeline.history import Previous
 from crmkit.pipeline.settings import Churn, Thresholds, Value
-from crmkit.pipeline.sources import CAMPAIGN_TABLES, earlier_runs
+from crmkit.pipeline.sources import earlier_runs
 from crmkit.pipeline.stages import STAGES
 from crmkit.pipeline.stages.customers import customers as customer_rows
 from crmkit.testing import generated_sales
@@ -83,6 +83,8 @@ def published(delivery: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("out")
     first = crmkit("run", delivery / "crmkit.toml", "--out", out, "--as-of", "2017-10-31")
     assert first.returncode == 0, first.stderr
+    sent = crmkit("sent", "2017-11-01", "--out", out)
+    assert "Campaign 2017-11-01 is marked as sent: " in sent.stdout
     done = crmkit("run", delivery / "crmkit.toml", "--out", out)
     assert done.returncode == 0, done.stderr
     assert "Report: " in done.stdout
@@ -147,8 +149,8 @@ def test_labels_are_held_by_those_of_the_run_before(published: Path) -> None:
 def test_the_last_campaign_is_measured_before_the_next(published: Path, delivery: Path) -> None:
     (first, _), (second, _) = run_of(published, "2017-10-31"), run_of(published, "2017-12-31")
     (folder,) = published.glob("runs/2017-10-31*")
-    assert "campaign" not in first
-    assert second["campaign"]["told"].startswith("The 14 days after 31 October 2017. The campaign added ")
+    assert "last_campaign_told" not in first
+    assert second["last_campaign_told"]["told"].startswith("The 14 days after 31 October 2017. The campaign added ")
     assert "The campaign of the 14 days after 31 October 2017" in (published / "CURRENT" / "report.html").read_text()
 
     lines = pd.concat([pd.read_csv(file, dtype={"card": str}) for file in delivery.glob("till*.csv")])
@@ -158,7 +160,7 @@ def test_the_last_campaign_is_measured_before_the_next(published: Path, delivery
         for start, end in (("2017-11-01", "2017-11-14"), ("2017-10-18", "2017-10-31"))
     ]
     groups = [pd.read_parquet(folder / f"{name}.parquet") for name in ("planned", "control")]
-    assert str(campaign_effect(spend[0], *groups, spend[1])) in second["campaign"]["told"]
+    assert str(campaign_effect(spend[0], *groups, spend[1])) in second["last_campaign_told"]["told"]
     log, _ = Transactions.split_extract(
         read_extract(sorted(delivery.glob("till*.csv"))), until="2017-11-13", customer_id="card"
     )

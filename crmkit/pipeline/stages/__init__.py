@@ -1,6 +1,7 @@
 """The nightly run as a list: each stage's inputs are made by those above it, or are sources."""
 
 from crmkit.pipeline.stages.backtests import backtest_churn, backtest_repurchase, backtest_value
+from crmkit.pipeline.stages.campaigns import match_redeemed, measure_campaign, record_campaigns, redemption_rates
 from crmkit.pipeline.stages.cohorts import cohorts, forecast_total, look_back
 from crmkit.pipeline.stages.customers import (
     choose_value_model,
@@ -14,14 +15,22 @@ from crmkit.pipeline.stages.customers import (
 )
 from crmkit.pipeline.stages.lists import print_lists
 from crmkit.pipeline.stages.load import check_delivery, load, suspect_cards
-from crmkit.pipeline.stages.offers import measure_campaign, plan_offers, share_of_deals, usage_for_deals
+from crmkit.pipeline.stages.offers import plan_offers, remember_offers, share_of_deals, usage_for_deals
 from crmkit.pipeline.stages.products import life_cycles
 from crmkit.pipeline.stages.reports import report, sales
 from crmkit.pipeline.stages.repurchase import fit_repurchase, score_repurchases
 from crmkit.pipeline.stages.scorecard import scorecard
 from crmkit.pipeline.stages.segments import brand_usage, clusters, relationships, target_groups
 from crmkit.pipeline.stages.service import recovery_list, service_signals
-from crmkit.pipeline.stages.sources import read_costs, read_deals, read_members, read_products, read_service, read_tips
+from crmkit.pipeline.stages.sources import (
+    read_costs,
+    read_deals,
+    read_members,
+    read_products,
+    read_redemptions,
+    read_service,
+    read_tips,
+)
 
 __all__ = ["STAGES"]
 
@@ -32,6 +41,7 @@ STAGES = [
     read_tips,
     read_service,
     read_costs,
+    read_redemptions,
     load,
     check_delivery,
     suspect_cards,
@@ -55,9 +65,13 @@ STAGES = [
     target_groups,
     clusters,
     life_cycles,
+    match_redeemed,
+    redemption_rates,
+    record_campaigns,
     measure_campaign,
     usage_for_deals,
     share_of_deals,
+    remember_offers,
     plan_offers,
     print_lists,
     sales,

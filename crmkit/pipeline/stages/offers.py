@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from crmkit.campaigns.contact_history import LastCampaign
+from crmkit.campaigns.record import budgets_left
 from crmkit.offers.codes import with_codes
 from crmkit.offers.deals import Deals
 from crmkit.offers.plan import OfferPlan
 from crmkit.offers.redemption import RedemptionModel
+from crmkit.offers.result import OfferResult
 from crmkit.offers.shares import NARROWING, deal_shares
+from crmkit.pipeline.campaign_folder import Recorded
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import why_none
 from crmkit.pipeline.stage import stage
-from crmkit.reports.blocks.campaigns import campaign as campaign_block
+from crmkit.pipeline.stages.campaigns import outstanding, sent_offers
 from crmkit.reports.blocks.offers import offers as offer_block
 from crmkit.reports.lists.mailing import write_offers
 from crmkit.segments.brand_usage import BrandUsage
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
-    from crmkit.pipeline.settings import Offers, Repurchase
+    from crmkit.pipeline.settings import Campaign, Offers
 
 _BY_USAGE = ["brand_group", "value_light", "value_medium", "value_heavy"]
-
-
-@stage("last_campaign", "campaign", "campaign_block", may_fail=True)
-def measure_campaign(
-    log: Transactions, campaign_tables: Mapping[str, pd.DataFrame], *, offers: Offers
-) -> dict[str, object]:
-    """What the newest campaign brought whose days are over."""
-    found = LastCampaign.of(campaign_tables, log, offers.response)
-    if found is None:
-        return {}
-    return {"last_campaign": found, "campaign": {"told": str(found)}, "campaign_block": campaign_block(found)}
 
 
 @stage("deal_usage")
@@ -56,11 +48,10 @@ def usage_for_deals(log: Transactions, deals: pd.DataFrame, usage: pd.DataFrame 
 
 @stage("deal_shares")
 def share_of_deals(
-    log: Transactions, repurchases: pd.DataFrame, deals: pd.DataFrame, as_of: date, *, repurchase: Repurchase
+    log: Transactions, repurchases: pd.DataFrame, deals: pd.DataFrame, campaign_due: Mapping[str, str]
 ) -> dict[str, object]:
     """How much of what each member buys in a category is what each deal of these days is for."""
-    window = as_of + timedelta(days=1), as_of + timedelta(days=repurchase.horizon)
-    running = Deals(deals).active(*window)
+    running = Deals(deals).active(*_window(campaign_due))
     if "category" not in log.items or "product_id" in repurchases:
         return {"deal_shares": _whole_shares(repurchases, running.frame)}
     lacking = [name for name in NARROWING if name not in log.items and running.frame[name].notna().any()]
@@ -78,40 +69,133 @@ def _whole_shares(repurchases: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFram
     return pairs.assign(category_days=1.0, own_days=1.0, share=1.0)
 
 
-@stage("offers", "mailing", "control", "planned", "plan", "offer_tips", "offer_block")
+@stage("deals_left", "received_offers", "resting_offers")
+def remember_offers(
+    deals: pd.DataFrame,
+    campaign_record: Sequence[Recorded],
+    as_of: date,
+    campaign_due: Mapping[str, str],
+    redemptions: pd.DataFrame | None = None,
+    *,
+    campaign: Campaign,
+) -> dict[str, object]:
+    """What earlier lists leave: of the budgets, and of what a member may be offered."""
+    sent = sent_offers(campaign_record)
+    open_offers = outstanding(sent, redemptions, as_of)
+    spent = sent.head(0).assign(amount=0.0) if redemptions is None else redemptions
+    left = budgets_left(Deals(deals), spent, open_offers.head(0)).frame
+    taken = [
+        table.groupby("deal_id")[name].sum() for table, name in ((spent, "amount"), (open_offers, "expected_cost"))
+    ]
+    redeemed, committed = (deals["deal_id"].map(money).fillna(0.0).astype(float) for money in taken)
+    keys = ["customer_id", "deal_id"]
+    had = [open_offers[keys], spent[keys].drop_duplicates()]
+    rested = pd.to_datetime(sent["ends"]) > pd.Timestamp(as_of - timedelta(days=campaign.rest))
+    return {
+        "deals_left": left.assign(redeemed=redeemed, outstanding=committed),
+        "received_offers": pd.concat(had, ignore_index=True).astype("str"),
+        "resting_offers": sent.loc[rested, keys].drop_duplicates().astype("str") if campaign.rest else None,
+    }
+
+
+@stage(
+    "offers", "mailing", "control", "planned", "campaign_plan", "campaign_needs", "plan", "offer_tips", "offer_block"
+)
 def plan_offers(
+    campaign_due: Mapping[str, str],
     repurchases: pd.DataFrame,
     deal_shares: pd.DataFrame,
     customers: pd.DataFrame,
-    deals: pd.DataFrame,
-    as_of: date,
+    deals_left: pd.DataFrame,
+    received_offers: pd.DataFrame,
+    resting_offers: pd.DataFrame | None = None,
     deal_usage: pd.DataFrame | None = None,
     last_campaign: LastCampaign | None = None,
+    redemption_rates: pd.DataFrame | None = None,
+    redemption_habits: Mapping[str, float] | None = None,
     tips: pd.DataFrame | None = None,
-    received_offers: pd.DataFrame | None = None,
+    sent_campaign: Recorded | None = None,
     *,
     offers: Offers,
-    repurchase: Repurchase,
+    campaign: Campaign,
     currency: str,
     folder: Path,
 ) -> dict[str, object]:
     """Which member gets which deal, and who is held back."""
-    catalogue = Deals(deals)
+    if sent_campaign is not None:
+        return _as_sent(sent_campaign, campaign_due, folder)
+    name, catalogue = campaign_due["campaign"], Deals(deals_left)
     measured = last_campaign.for_deals(catalogue) if last_campaign else catalogue
-    window = as_of + timedelta(days=1), as_of + timedelta(days=repurchase.horizon)
-    plan = OfferPlan(measured, tips=tips, **offers.model_dump()).solve(
-        repurchases, customers, deal_usage, received_offers, RedemptionModel(deal_shares, trials=offers.trial_slots > 0)
+    habits = redemption_habits or {}
+    model = RedemptionModel(
+        _without(deal_shares, resting_offers),
+        redemption_rates,
+        probability=campaign.keep_budgets,
+        outstanding=deals_left.set_index("deal_id")["outstanding"],
+        mean=habits.get("mean", RedemptionModel.mean),
+        uncertainty=habits.get("uncertainty", RedemptionModel.uncertainty),
+        trials=offers.trial_slots > 0,
     )
-    says = deals[["deal_id", "title", "starts", "ends", "barcode"]]
-    write_offers(with_codes(plan.offers, str(window[0])).merge(says, how="left", on="deal_id"), folder)
+    plan = OfferPlan(measured, tips=tips, key=name, **_terms(offers, deals_left)).solve(
+        repurchases, customers, deal_usage, received_offers, model
+    )
+    _write(with_codes(plan.offers, name), deals_left, folder)
     if not len(plan.offers):
-        note(f"No offer was made: {why_none(catalogue.active(*window).frame, repurchases, plan)}.")
+        note(f"No offer was made: {why_none(catalogue.active(*_window(campaign_due)).frame, repurchases, plan)}.")
     return {
         "offers": folder / "offers.parquet",
         "mailing": folder / "offers.csv",
         "control": plan.control,
         "planned": plan.planned,
+        "campaign_plan": dict(campaign_due),
+        "campaign_needs": _needs_of(plan, repurchases, deals_left),
         "plan": {"objective": plan.objective, "gap": plan.gap, "members": plan.n_served, "need_share": plan.need_share},
         "offer_tips": plan.tips,
         "offer_block": offer_block(plan, currency=currency),
     }
+
+
+def _without(shares: pd.DataFrame, resting: pd.DataFrame | None) -> pd.DataFrame:
+    """Members and deals that are not at rest."""
+    if resting is None:
+        return shares
+    keys = ["customer_id", "deal_id"]
+    at_rest = pd.MultiIndex.from_frame(shares[keys]).isin(pd.MultiIndex.from_frame(resting[keys]))
+    return shares[~at_rest].reset_index(drop=True)
+
+
+def _window(campaign_due: Mapping[str, str]) -> tuple[str, str]:
+    return campaign_due["first_day"], campaign_due["last_day"]
+
+
+def _terms(offers: Offers, deals: pd.DataFrame) -> dict[str, Any]:
+    """The configured terms, with the budgets of funders and store less what was redeemed of these deals."""
+    terms: dict[str, Any] = offers.model_dump()
+    share = deals["funder_share"].fillna(0).astype(float)
+    paid = (deals["redeemed"] * share).groupby(deals["funder"]).sum()
+    left = {name: max(money - float(paid.get(name, 0.0)), 0.0) for name, money in terms["funder_budgets"].items()}
+    own = float((deals["redeemed"] * (1 - share)).sum())
+    store = terms["store_budget"]
+    return terms | {"funder_budgets": left, "store_budget": None if store is None else max(store - own, 0.0)}
+
+
+def _write(offers: pd.DataFrame, deals: pd.DataFrame, folder: Path) -> None:
+    says = deals[["deal_id", "title", "starts", "ends", "barcode"]]
+    write_offers(offers.merge(says, how="left", on="deal_id"), folder)
+
+
+def _needs_of(plan: OfferResult, repurchases: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
+    """What was due, of the members in the plan and in control and of items with a deal: the campaign is measured by it."""
+    item = next(name for name in ("product_id", "category") if name in repurchases)
+    members = pd.concat([plan.planned["customer_id"], plan.control["customer_id"]])
+    due = repurchases["customer_id"].isin(members) & repurchases[item].isin(deals[item].dropna())
+    return repurchases[due].reset_index(drop=True)
+
+
+def _as_sent(campaign: Recorded, due: Mapping[str, str], folder: Path) -> dict[str, object]:
+    """The tables of a campaign that was sent already, as they were."""
+    note(f"Campaign {campaign.name} was sent already; its offers stay as they were.")
+    write_offers(pd.read_parquet(campaign.folder / "offers.parquet"), folder)
+    kept = {name: campaign.table(name) for name in ("control", "planned", "campaign_needs")}
+    files = {"offers": folder / "offers.parquet", "mailing": folder / "offers.csv"}
+    return files | kept | {"campaign_plan": dict(due)}

@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crmkit.ingest.extracts import Extract
-from crmkit.ingest.tables import Costs, Members, Products, ServiceRecords, Tips
+from crmkit.ingest.tables import Costs, Members, Products, Redemptions, ServiceRecords, Tips
 from crmkit.offers.deals import Deals
 from crmkit.pipeline.stage import stage
 
 if TYPE_CHECKING:
-    from crmkit.pipeline.config import CostSource, DealSource, MemberSource, ProductSource, ServiceSource, TipSource
+    from crmkit.pipeline.config import (
+        CostSource,
+        DealSource,
+        MemberSource,
+        ProductSource,
+        RedemptionSource,
+        ServiceSource,
+        TipSource,
+    )
 
 
 @stage("products")
@@ -47,3 +55,10 @@ def read_service(service_files: Extract, *, service: ServiceSource) -> dict[str,
 def read_costs(costs_files: Extract, *, costs: CostSource) -> dict[str, object]:
     """What serving members costs."""
     return {"costs": Costs.from_extract(costs_files, **costs.columns).frame}
+
+
+@stage("delivered_redemptions", "rejected_redemptions")
+def read_redemptions(redemptions_files: Extract, *, redemptions: RedemptionSource) -> dict[str, object]:
+    """Coupons that came back at the tills."""
+    table, rejected = Redemptions.split_extract(redemptions_files, **redemptions.columns)
+    return {"delivered_redemptions": table.frame, "rejected_redemptions": rejected}
