@@ -86,19 +86,20 @@ def expected_redemption(
     funder_share: Floats,
     margin: Floats,
     other_margin: float,
-    category_response: float = 0.2,
-    brand_response: float = 0.4,
+    category_response: float = 0.4,
+    brand_response: float = 0.8,
     pantry: float = 0.3,
 ) -> Redemption:
     """What an offer is expected to do, where redeeming is not taken for granted.
 
-    With discount ``d`` (money off as a share of the spend, stated per 25 %) the category's odds of being bought, and the
-    deal's goods' odds of being the ones bought in it, rise::
+    A coupon is in hand and in mind at a share ``rate`` of the member's purchases; at the others it changes nothing. Where it
+    is, with discount ``d`` (money off as a share of the spend, stated per 25 %), the category's odds of being bought, and
+    the deal's goods' odds of being the ones bought in it, rise::
 
         p'       = odds(p) exp(category_response share d / .25)
         share'   = odds(share) exp(brand_response d / .25)
         p_redeem = rate (p share' + p' - p)
-        gain     = (1 - pantry) (p' - p) spend margin + p (share' - share) spend (margin - other_margin)
+        gain     = rate ((1 - pantry) (p' - p) spend margin + p (share' - share) spend (margin - other_margin))
                    - p_redeem depth (1 - funder_share)
 
     Purchases that the deal adds are partly taken from later ones (pantry loading).
@@ -118,7 +119,7 @@ def expected_redemption(
     other_margin : float
         Share of the spend earned on other goods of the category.
     category_response, brand_response : float
-        Log odds ratios at a discount of 25 %: priors until campaigns have measured them.
+        Log odds ratios at a discount of 25 % with the coupon in mind: priors until campaigns have measured them.
     pantry : float
         Share of the added purchases that are taken from later ones: a prior too.
 
@@ -129,12 +130,12 @@ def expected_redemption(
     discount = np.divide(depth, spend, out=np.zeros(np.shape(depth)), where=spend > 0).clip(0, 1) / DEPTH
     p_raised = raised(p, category_response * share * discount)
     share_raised = raised(share, brand_response * discount)
-    p_redeem = rate * (p * share_raised + p_raised - p)
+    with_coupon = p * share_raised + p_raised - p
+    p_redeem = rate * with_coupon
     added = (1 - pantry) * (p_raised - p) * spend * margin
     switched = p * (share_raised - share) * spend * (margin - other_margin)
-    return Redemption(
-        p * share, p * share_raised + p_raised - p, p_redeem, added + switched - p_redeem * depth * (1 - funder_share)
-    )
+    gain = rate * (added + switched) - p_redeem * depth * (1 - funder_share)
+    return Redemption(p * share, p * share + rate * (with_coupon - p * share), p_redeem, gain)
 
 
 def budget_to_plan(budget: Floats, depth: Floats, probability: float = 0.95, uncertainty: float = 0.0) -> Floats:

@@ -37,7 +37,8 @@ class RedemptionModel:
     probability : float
         With which each budget is kept.
     category_response, brand_response : float
-        Log odds ratios, at a discount of 25 %, of buying in the category, and of the deal's goods among it.
+        Log odds ratios, at a discount of 25 % and with the coupon in mind, of buying in the category, and of the deal's
+        goods among it.
     pantry : float
         Share of the added purchases that later ones lose.
     least_p, least_share : float
@@ -59,8 +60,8 @@ class RedemptionModel:
     mean: float = 0.2
     uncertainty: float = 0.2
     probability: float = 0.95
-    category_response: float = 0.2
-    brand_response: float = 0.4
+    category_response: float = 0.4
+    brand_response: float = 0.8
     pantry: float = 0.3
     least_p: float = 0.15
     least_share: float = 0.08
@@ -102,7 +103,7 @@ class RedemptionModel:
         """What a plan assumes with this model."""
         return [
             f"a coupon in hand is redeemed at {self.mean:.0%} of the purchases that qualify where a member's own rate is not known",
-            f"a discount of 25 % multiplies the odds of buying the deal's goods within the category by "
+            f"with the coupon in mind a discount of 25 % multiplies the odds of buying the deal's goods within the category by "
             f"{np.exp(self.brand_response):.2f}, and {self.pantry:.0%} of the added purchases are taken from later ones",
             f"each budget is kept with a probability of {self.probability:.0%}",
         ]

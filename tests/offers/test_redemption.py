@@ -29,18 +29,19 @@ def figures(**changes: float) -> dict[str, float]:
 
 
 def test_the_formulas_are_those_of_the_docstring() -> None:
-    odds_category, odds_brand = np.exp(0.2 * 0.3), 0.3 / 0.7 * np.exp(0.4)
+    odds_category, odds_brand = np.exp(0.4 * 0.3), 0.3 / 0.7 * np.exp(0.8)
     p, share = odds_category / (1 + odds_category), odds_brand / (1 + odds_brand)
     found = figures(funder_share=0.4)
     redeemed = 0.2 * (0.5 * share + p - 0.5)
     assert found["p_redeem"] == pytest.approx(redeemed)
-    gain = 0.7 * (p - 0.5) * 10 * 0.3 + 0.5 * (share - 0.3) * 10 * 0.1 - redeemed * 2.5 * 0.6
+    gain = 0.2 * (0.7 * (p - 0.5) * 10 * 0.3 + 0.5 * (share - 0.3) * 10 * 0.1) - redeemed * 2.5 * 0.6
     assert found["gain"] == pytest.approx(gain)
     assert found["p_anyway"] == pytest.approx(0.15)
 
 
 def test_who_never_redeems_costs_nothing_and_who_never_buys_the_brand_hardly_does() -> None:
-    assert figures(rate=0.0)["p_redeem"] == 0
+    assert figures(rate=0.0)["p_redeem"] == figures(rate=0.0)["gain"] == 0
+    assert figures(rate=0.0)["p_with_deal"] == figures(rate=0.0)["p_anyway"]
     assert figures(share=0.02)["p_redeem"] < 0.2 * figures(share=0.5)["p_redeem"]
     assert figures(depth=0.0, rate=0.0)["gain"] == pytest.approx(0)
     assert figures(spend=0.0)["gain"] == pytest.approx(0)
