@@ -17,7 +17,7 @@ from crmkit.summaries.items import item_bought
 from crmkit.summaries.snapshots import snapshots
 from crmkit.transactions.log import Transactions
 
-__all__ = ["CAMPAIGN_TABLES", "LastCampaign"]
+__all__ = ["CAMPAIGN_TABLES", "LastCampaign", "spend_around"]
 
 CAMPAIGN_TABLES = ("repurchases", "offers", "planned", "control", "deals")
 
@@ -60,12 +60,7 @@ class LastCampaign:
         day, horizon, item = due["as_of"].iloc[0].date(), int(due["horizon"].iloc[0]), str(due.columns[1])
         if day + timedelta(days=horizon) > log.until:
             return None
-        with snapshots(log) as shop:
-            first = shop.day(day)
-            spend, before = (
-                shop.window(after, after + horizon).set_index("customer_id")["spend"]
-                for after in (first, first - horizon)
-            )
+        spend, before = spend_around(log, day, horizon)
         bought = item_bought(log, item, day, horizon).rename(columns={"item": item})
         effect = campaign_effect(spend, planned, control, before)
         groups: dict[str, Any] = {"offers": offers, "planned": planned, "control": control}
@@ -81,3 +76,13 @@ class LastCampaign:
     def __str__(self) -> str:
         response = self.response or f"The response to deals remains the assumed one: {self.unmeasured}"
         return f"The {self.horizon} days after {self.day:%d %B %Y}. {self.effect} {response}"
+
+
+def spend_around(log: Transactions, day: date, horizon: int) -> tuple[pd.Series, pd.Series]:
+    """Spend by customer in the ``horizon`` days after ``day``, and in as many up to it."""
+    with snapshots(log) as shop:
+        first = shop.day(day)
+        after, before = (
+            shop.window(start, start + horizon).set_index("customer_id")["spend"] for start in (first, first - horizon)
+        )
+    return after, before

@@ -40,6 +40,8 @@ class CampaignEffect:
         Of the interval.
     correlation : float
         Of the outcome with the time before; 0 without CUPED.
+    se, sd : float
+        Standard error of the effect, and standard deviation of a member's (adjusted) outcome.
     """
 
     effect: float
@@ -50,6 +52,8 @@ class CampaignEffect:
     held_back: int
     level: float
     correlation: float
+    se: float
+    sd: float
 
     @property
     def seen(self) -> bool:
@@ -126,8 +130,11 @@ def campaign_effect(
         adjusted = [y - slope * (x - np.concatenate(earlier).mean()) for x, y in zip(earlier, after, strict=True)]
     effect = float(adjusted[0].mean() - adjusted[1].mean())
     low, high = difference_interval(adjusted[0], adjusted[1], level)
-    mean = float(adjusted[1].mean())
-    return CampaignEffect(effect, low, high, mean, len(groups[0]), len(groups[1]), level, correlation)
+    mean, n = float(adjusted[1].mean()), [len(ids) for ids in groups]
+    variances = [float(values.var(ddof=1)) for values in adjusted]
+    se = math.sqrt(sum(variance / size for variance, size in zip(variances, n, strict=True)))
+    sd = math.sqrt(sum(variance * (size - 1) for variance, size in zip(variances, n, strict=True)) / (sum(n) - 2))
+    return CampaignEffect(effect, low, high, mean, n[0], n[1], level, correlation, se, sd)
 
 
 def group_of(name: str, given: pd.DataFrame | Ids) -> pd.Index:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CampaignFolder", "Recorded", "due_campaign", "send"]
 
-TABLES = ("offers", "control", "planned", "deals", "campaign_needs")
+TABLES = ("offers", "control", "planned", "deals", "campaign_needs", "campaign_pairs")
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,10 @@ class Recorded:
 
     def sent_offers(self) -> pd.DataFrame:
         """The offers that were sent, with what each deal is for, and the days on which each can be redeemed."""
+        return self.with_days(self.table("offers").drop(columns=["starts", "ends"], errors="ignore"))
+
+    def with_days(self, offers: pd.DataFrame) -> pd.DataFrame:
+        """A table with deal_id, with what each deal is for, and the days of the campaign on which it can be redeemed."""
         deals = self.table("deals").drop_duplicates("deal_id")
         about = [
             "deal_id",
@@ -72,7 +76,6 @@ class Recorded:
             "funder_share",
             "limit_per_member",
         ]
-        offers = self.table("offers").drop(columns=["starts", "ends"], errors="ignore")
         found = offers.merge(deals[[*about, "starts", "ends"]], on="deal_id", how="left")
         first, last = pd.Timestamp(self.first_day), pd.Timestamp(self.last_day)
         starts, ends = (pd.to_datetime(found[name]) for name in ("starts", "ends"))

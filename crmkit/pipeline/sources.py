@@ -42,6 +42,7 @@ SOURCES = (
     "campaign_due",
     "campaign_record",
     "sent_campaign",
+    "previous_effects",
 )
 """What no stage makes: the configured tables, and what earlier runs left."""
 
@@ -145,6 +146,9 @@ def history_sources(runs: Sequence[Published], day: date, until: date) -> dict[s
         found["previous"] = Source(newest.digest("customers"), lambda: Previous.of(newest))
     if runs and runs[0].has("scorecard"):
         found["previous_scorecard"] = Source(runs[0].digest("scorecard"), lambda: runs[0].table("scorecard"))
+    effects = ("campaign_effects", "campaign_groups")
+    if runs and runs[0].has(*effects):
+        found["previous_effects"] = Source(runs[0].digest(*effects), lambda: tuple(map(runs[0].table, effects)))
     if runs and runs[0].has("clusters"):
         model, labels = runs[0].folder / "details" / "cluster_model.json", runs[0]
         found["previous_clusters"] = Source(

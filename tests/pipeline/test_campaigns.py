@@ -19,7 +19,7 @@ from crmkit.pipeline.campaign_folder import CampaignFolder, send
 from crmkit.pipeline.cli import app
 from crmkit.pipeline.nightly import RunResult, run
 from crmkit.pipeline.stage import stage
-from crmkit.pipeline.stages.campaigns import match_redeemed, measure_campaign, record_campaigns, redemption_rates
+from crmkit.pipeline.stages.campaigns import match_redeemed, measure_campaigns, record_campaigns, redemption_rates
 from crmkit.pipeline.stages.offers import plan_offers, remember_offers, share_of_deals, usage_for_deals
 from crmkit.pipeline.stages.sources import read_deals, read_redemptions, read_tips
 
@@ -50,7 +50,7 @@ def needs(as_of: date) -> dict[str, Any]:
 
 STAGES = [
     read_deals, read_redemptions, read_tips, sales, everybody, needs, match_redeemed, redemption_rates, record_campaigns,
-    measure_campaign, usage_for_deals, share_of_deals, remember_offers, plan_offers,
+    measure_campaigns, usage_for_deals, share_of_deals, remember_offers, plan_offers,
 ]  # fmt: skip
 
 
@@ -253,6 +253,24 @@ def test_campaigns_go_from_planned_to_sent_to_measured(shop: Shop) -> None:
     assert after["expected_redemptions"] == pytest.approx(offers["p_redeem"].sum())
     assert (after["state"], after["redemptions"], after["redeemed"]) == ("measured", 1.0, 0.5)
     assert shop.record().loc["2018-01-01", "state"] == "measured"
+
+
+def test_campaigns_are_measured_together_and_their_response_goes_into_the_next_plan(shop: Shop) -> None:
+    for day, name in (("2017-12-31", "2018-01-01"), ("2018-01-14", "2018-01-15")):
+        shop.night(day)
+        send(shop.out, name)
+    found = shop.night("2018-01-28")
+    effects = found.tables["campaign_effects"]
+    assert effects["campaign"].tolist() == ["2018-01-01", "2018-01-15"]
+    assert (effects["planned"] + effects["held_back"] == 40).all()
+    # everybody buys all of it in every fortnight, list or none: nothing was added beyond what was not foreseen
+    assert effects["effect"].abs().max() == pytest.approx(0)
+    assert set(found.tables["campaign_groups"]["by"]) == {"deal_id", "funder"}
+    scale = found.manifest["response_scale"]
+    assert scale["low"] < scale["scale"] < scale["high"]
+    assert found.tables["offers"]["response_scale"].iloc[0] == pytest.approx(max(scale["scale"], 0.25))
+    again = shop.night("2018-03-31", plan_lists=True).tables["campaign_effects"]
+    assert again["campaign"].tolist() == ["2018-01-01", "2018-01-15"], "the third was not sent"
 
 
 def test_steps_that_make_no_sense_are_refused_in_words(shop: Shop) -> None:

@@ -1,7 +1,7 @@
 """The nightly run as a list: each stage's inputs are made by those above it, or are sources."""
 
 from crmkit.pipeline.stages.backtests import backtest_churn, backtest_repurchase, backtest_value
-from crmkit.pipeline.stages.campaigns import match_redeemed, measure_campaign, record_campaigns, redemption_rates
+from crmkit.pipeline.stages.campaigns import match_redeemed, measure_campaigns, record_campaigns, redemption_rates
 from crmkit.pipeline.stages.cohorts import cohorts, forecast_total, look_back
 from crmkit.pipeline.stages.customers import (
     choose_value_model,
@@ -68,7 +68,7 @@ STAGES = [
     match_redeemed,
     redemption_rates,
     record_campaigns,
-    measure_campaign,
+    measure_campaigns,
     usage_for_deals,
     share_of_deals,
     remember_offers,

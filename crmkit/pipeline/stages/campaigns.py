@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from crmkit.campaigns.contact_history import LastCampaign
+from crmkit.campaigns.contact_history import LastCampaign, spend_around
+from crmkit.campaigns.effect import campaign_effect
+from crmkit.campaigns.lift import added_purchases
+from crmkit.campaigns.lift import response_scale as scale_of
+from crmkit.campaigns.pooling import control_sentence, pool_effects
 from crmkit.campaigns.record import campaign_table
 from crmkit.campaigns.redemptions import match_redemptions, qualifying_purchases
 from crmkit.campaigns.redemptions import redemption_rates as rates_of
@@ -116,21 +120,116 @@ def record_campaigns(
     return {"campaigns": campaign_table(tables, redemptions, as_of)}
 
 
-@stage("last_campaign", "last_campaign_told", "campaign_block", may_fail=True)
-def measure_campaign(
-    log: Transactions, campaign_record: Sequence[Recorded], as_of: date, *, offers: Offers
+_SETTLED = 28
+"""Days after a campaign's last one from which its figures stay as they were measured."""
+
+
+@stage(
+    "campaign_effects",
+    "campaign_groups",
+    "response_scale",
+    "last_campaign",
+    "last_campaign_told",
+    "campaign_block",
+    may_fail=True,
+)
+def measure_campaigns(
+    log: Transactions,
+    campaign_record: Sequence[Recorded],
+    as_of: date,
+    previous_effects: tuple[pd.DataFrame, pd.DataFrame] | None = None,
+    *,
+    offers: Offers,
 ) -> dict[str, object]:
-    """What the newest campaign brought that was sent and whose days are over."""
+    """What each campaign brought that was sent and whose days are over, and all of them together."""
     over = [one for one in campaign_record if one.is_sent and one.last_day <= as_of]
-    if not over:
+    effects, groups = _effects_of(over, log, as_of, previous_effects)
+    if not len(effects):
         return {}
-    newest = over[-1]
     names = {"repurchases": "campaign_needs"} | {name: name for name in ("offers", "planned", "control", "deals")}
-    tables = {name: newest.table(file) for name, file in names.items()}
-    found = LastCampaign.of(tables, log, offers.response)
-    if found is None:
-        return {}
-    return {"last_campaign": found, "last_campaign_told": {"told": str(found)}, "campaign_block": campaign_block(found)}
+    last = LastCampaign.of({name: over[-1].table(file) for name, file in names.items()}, log, offers.response)
+    scale = scale_of(effects)
+    more = [*_sentences(effects), str(scale)]
+    return {
+        "campaign_effects": effects,
+        "campaign_groups": groups,
+        "response_scale": {"scale": scale.scale, "sd": scale.sd, "low": scale.low, "high": scale.high},
+        "last_campaign": last,
+        "last_campaign_told": {"told": " ".join([*([str(last)] if last else []), *more])},
+        "campaign_block": last and campaign_block(last, more, effects, groups),
+    }
+
+
+def _effects_of(
+    over: Sequence[Recorded], log: Transactions, as_of: date, previous: tuple[pd.DataFrame, pd.DataFrame] | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Effects of these campaigns, and the same by group: measured now, or as they were when they were settled."""
+    known = [pd.DataFrame({"campaign": []})] * 2 if previous is None else list(previous)
+    settled = {one.name for one in over if one.last_day < as_of - timedelta(days=_SETTLED)} & set(known[0]["campaign"])
+    measured = [found for one in over if one.name not in settled and (found := _measured(one, log)) is not None]
+    kept = [[table[table["campaign"].isin(settled)]] if settled else [] for table in known]
+    tables = [kept[0] + [one for one, _ in measured], kept[1] + [other for _, other in measured]]
+    effects, groups = (pd.concat(one, ignore_index=True) if one else pd.DataFrame() for one in tables)
+    return effects, groups
+
+
+def _sentences(effects: pd.DataFrame) -> list[str]:
+    """What all campaigns brought together, and whether the control group could see it."""
+    certain = effects[effects["se"] > 0]
+    told = [str(pool_effects(certain))] if len(certain) > 1 else []
+    newest = effects.iloc[-1]
+    unseen = control_sentence(newest["mean"], newest["sd"], int(newest["planned"]), int(newest["held_back"]))
+    if unseen:
+        note(unseen)
+    return [*told, *filter(None, [unseen])]
+
+
+def _measured(campaign: Recorded, log: Transactions) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """One campaign's effect in money and in purchases of its deals, and the same by tier, funder and deal."""
+    planned, control, offers = (campaign.table(name) for name in ("planned", "control", "offers"))
+    if min(len(planned), len(control)) < 2 or not len(offers):
+        return None
+    day = campaign.first_day - timedelta(days=1)
+    spend = spend_around(log, day, (campaign.last_day - day).days)
+    found = campaign_effect(spend[0], planned, control, spend[1])
+    pairs = _bought_pairs(campaign, log)
+    lift = added_purchases(pairs.assign(all="all"), planned, control, by="all").iloc[0]
+    expected = float((offers["p_with_deal"] - offers["p_purchase"]).sum()) / float(offers["response_scale"].iloc[0])
+    row = {
+        "campaign": campaign.name, "effect": found.effect, "low": found.low, "high": found.high, "se": found.se,
+        "mean": found.mean, "sd": found.sd, "planned": found.planned, "held_back": found.held_back,
+        "expected_lift": expected, "lift": lift["lift"], "lift_se": lift["se"],
+    }  # fmt: skip
+    groups = [
+        added_purchases(pairs, planned, control, by=name).set_axis(["name", "effect", "se"], axis=1).assign(by=name)
+        for name in ("deal_id", "funder")
+    ]
+    groups = [one.assign(measure="purchases added") for one in groups] + [_by_tier(spend, planned, control)]
+    table = pd.concat([one for one in groups if len(one)], ignore_index=True).assign(campaign=campaign.name)
+    return pd.DataFrame([row]), table[["campaign", "by", "name", "measure", "effect", "se"]]
+
+
+def _bought_pairs(campaign: Recorded, log: Transactions) -> pd.DataFrame:
+    """Members and deals of the plan, with whether the goods were bought on the campaign's days."""
+    pairs = campaign.with_days(campaign.table("campaign_pairs"))
+    bought = qualifying_purchases(log, pairs)[["customer_id", "deal_id"]]
+    had = pd.MultiIndex.from_frame(pairs[["customer_id", "deal_id"]]).isin(pd.MultiIndex.from_frame(bought))
+    return pairs.assign(bought=had)
+
+
+def _by_tier(spend: tuple[pd.Series, pd.Series], planned: pd.DataFrame, control: pd.DataFrame) -> pd.DataFrame:
+    """The effect in money per member of each tier that has members in both groups."""
+    if "tier" not in planned:
+        return pd.DataFrame()
+    rows = []
+    for tier in sorted(set(planned["tier"].dropna())):
+        groups = [table[table["tier"] == tier] for table in (planned, control)]
+        if min(map(len, groups)) >= 2:
+            found = campaign_effect(spend[0], groups[0], groups[1], spend[1])
+            rows.append(
+                {"by": "tier", "name": tier, "measure": "spend per member", "effect": found.effect, "se": found.se}
+            )
+    return pd.DataFrame(rows)
 
 
 def outstanding(offers: pd.DataFrame, redemptions: pd.DataFrame | None, as_of: date) -> pd.DataFrame:

@@ -99,7 +99,16 @@ def remember_offers(
 
 
 @stage(
-    "offers", "mailing", "control", "planned", "campaign_plan", "campaign_needs", "plan", "offer_tips", "offer_block"
+    "offers",
+    "mailing",
+    "control",
+    "planned",
+    "campaign_plan",
+    "campaign_needs",
+    "campaign_pairs",
+    "plan",
+    "offer_tips",
+    "offer_block",
 )
 def plan_offers(
     campaign_due: Mapping[str, str],
@@ -113,6 +122,7 @@ def plan_offers(
     last_campaign: LastCampaign | None = None,
     redemption_rates: pd.DataFrame | None = None,
     redemption_habits: Mapping[str, float] | None = None,
+    response_scale: Mapping[str, float] | None = None,
     tips: pd.DataFrame | None = None,
     sent_campaign: Recorded | None = None,
     *,
@@ -126,7 +136,7 @@ def plan_offers(
         return _as_sent(sent_campaign, campaign_due, folder)
     name, catalogue = campaign_due["campaign"], Deals(deals_left)
     measured = last_campaign.for_deals(catalogue) if last_campaign else catalogue
-    habits = redemption_habits or {}
+    habits, scale = redemption_habits or {}, _scale(response_scale)
     model = RedemptionModel(
         _without(deal_shares, resting_offers),
         redemption_rates,
@@ -134,25 +144,46 @@ def plan_offers(
         outstanding=deals_left.set_index("deal_id")["outstanding"],
         mean=habits.get("mean", RedemptionModel.mean),
         uncertainty=habits.get("uncertainty", RedemptionModel.uncertainty),
+        category_response=RedemptionModel.category_response * scale,
+        brand_response=RedemptionModel.brand_response * scale,
         trials=offers.trial_slots > 0,
     )
     plan = OfferPlan(measured, tips=tips, key=name, **_terms(offers, deals_left)).solve(
         repurchases, customers, deal_usage, received_offers, model
     )
-    _write(with_codes(plan.offers, name), deals_left, folder)
+    _write(with_codes(plan.offers, name).assign(response_scale=scale), deals_left, folder)
     if not len(plan.offers):
         note(f"No offer was made: {why_none(catalogue.active(*_window(campaign_due)).frame, repurchases, plan)}.")
     return {
         "offers": folder / "offers.parquet",
         "mailing": folder / "offers.csv",
-        "control": plan.control,
-        "planned": plan.planned,
+        "control": _with_tier(plan.control, customers),
+        "planned": _with_tier(plan.planned, customers),
+        "campaign_pairs": _pairs_of(plan, repurchases, deal_shares, deals_left),
         "campaign_plan": dict(campaign_due),
         "campaign_needs": _needs_of(plan, repurchases, deals_left),
         "plan": {"objective": plan.objective, "gap": plan.gap, "members": plan.n_served, "need_share": plan.need_share},
         "offer_tips": plan.tips,
         "offer_block": offer_block(plan, currency=currency),
     }
+
+
+def _scale(measured: Mapping[str, float] | None) -> float:
+    """The measured response as a multiple of the assumed one, within what is plausible."""
+    return 1.0 if measured is None else min(max(measured["scale"], 0.25), 3.0)
+
+
+def _with_tier(members: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
+    return members.merge(customers[["customer_id", "tier"]], how="left") if "tier" in customers else members
+
+
+def _pairs_of(plan: OfferResult, repurchases: pd.DataFrame, shares: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
+    """Members in the plan and in control with each deal of what they buy: the chance that they buy its goods anyway."""
+    item = next(name for name in ("product_id", "category") if name in repurchases)
+    members = pd.concat([plan.planned["customer_id"], plan.control["customer_id"]])
+    pairs = shares[shares["customer_id"].isin(members)].merge(deals[["deal_id", item]], on="deal_id")
+    due = pairs.merge(repurchases[["customer_id", item, "p_purchase"]], on=["customer_id", item])
+    return due[["customer_id", "deal_id"]].assign(p_anyway=(due["p_purchase"] * due["share"]).fillna(0.0))
 
 
 def _without(shares: pd.DataFrame, resting: pd.DataFrame | None) -> pd.DataFrame:
@@ -196,6 +227,6 @@ def _as_sent(campaign: Recorded, due: Mapping[str, str], folder: Path) -> dict[s
     """The tables of a campaign that was sent already, as they were."""
     note(f"Campaign {campaign.name} was sent already; its offers stay as they were.")
     write_offers(pd.read_parquet(campaign.folder / "offers.parquet"), folder)
-    kept = {name: campaign.table(name) for name in ("control", "planned", "campaign_needs")}
+    kept = {name: campaign.table(name) for name in ("control", "planned", "campaign_needs", "campaign_pairs")}
     files = {"offers": folder / "offers.parquet", "mailing": folder / "offers.csv"}
     return files | kept | {"campaign_plan": dict(due)}
