@@ -81,6 +81,7 @@ from crmkit.offers.tips import choose_tips as choose_tips
 from crmkit.pipeline.nightly import RunResult as RunResult
 from crmkit.pipeline.nightly import run as run
 from crmkit.pipeline.stage import stage as stage
+from crmkit.products.basket_affinity import bought_together as bought_together
 from crmkit.products.life_cycles import life_cycle as life_cycle
 from crmkit.reports.lists.html import write_html_lists as write_html_lists
 from crmkit.reports.lists.mailing import write_offers as write_offers

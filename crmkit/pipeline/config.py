@@ -25,6 +25,7 @@ from crmkit.ingest.times import TimeRules
 from crmkit.pipeline.settings import (
     Backtests,
     BrandUsageGroups,
+    Bundles,
     Campaign,
     Churn,
     Clusters,
@@ -210,6 +211,7 @@ class Config(Section):
     target_groups: dict[str, TargetGroup] | None = None
     relationships: Relationships | None = None
     life_cycle: LifeCycle | None = None
+    bundles: Bundles | None = None
     clusters: Clusters | None = None
     win_back: WinBack | None = None
 

@@ -189,6 +189,14 @@ class LifeCycle(Section):
     min_items: Count = Field(12, ge=1)
 
 
+class Bundles(Section):
+    """Items that are bought together; see `bought_together`."""
+
+    by: Item = "category"
+    min_support: Number = Field(100, gt=0)
+    size: Literal[2, 3] = 2
+
+
 class Clusters(Section):
     """Clusters that keep their names; see `CustomerClusters`."""
 

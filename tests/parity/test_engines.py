@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.engine.frames import to_pandas
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import LeakError
+from crmkit.products.basket_affinity import bought_together
+from crmkit.summaries.cohorts import cohorts, second_purchase
 from crmkit.summaries.customers import weekly_spend
 from crmkit.summaries.items import item_bought, item_state
 from crmkit.summaries.sales import sales_summary, weekly_sales
@@ -68,6 +71,23 @@ def there(request: pytest.FixtureRequest) -> Other:
 @pytest.fixture(scope="module")
 def far(log: Transactions, there: Other) -> Transactions:
     return there.log(log)
+
+
+# Tables that do not grow with the customers: pandas on either side.
+SMALL: dict[str, Callable[[Transactions], pd.DataFrame]] = {
+    **{f"cohorts by {period}": partial(cohorts, period=period) for period in ("week", "month", "quarter")},
+    "cohorts in the past": lambda log: cohorts(log, as_of=SPLIT),
+    "second_purchase": second_purchase,
+    "bought_together": lambda log: bought_together(log, min_support=20),
+    "bought_together in threes": lambda log: bought_together(log, min_support=5, size=3),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_tables_agree(log: Transactions, far: Transactions, name: str) -> None:
+    expected = SMALL[name](log)
+    assert len(expected)
+    pd.testing.assert_frame_equal(SMALL[name](far), expected, rtol=1e-12)
 
 
 def agree(found: Any, expected: pd.DataFrame) -> None:

@@ -119,7 +119,7 @@ def test_every_fault_of_order_is_told_at_once() -> None:
     told = str(raised.value)
     assert "Stage odd: no source or earlier stage makes its input 'absent'." in told
     assert "Stage odd: the configuration has no field 'nowhere'." in told
-    assert "Stage odd: something else makes 'lines' already." in told
+    assert "Stage odd: 'lines' is made by another stage or source already." in told
     assert "Stage odd: ages names 'other', which it does not read." in told
     assert "Two stages are called 'odd'." in told
 

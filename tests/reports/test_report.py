@@ -228,6 +228,18 @@ def test_the_total_is_told_with_what_it_is_judged_by(log: Transactions) -> None:
     assert Report("June").add("value_total", endless, float("inf")).blocks[0].title.endswith("in all")
 
 
+def test_bundles_are_told_with_how_sure_they_are() -> None:
+    table = pd.DataFrame(
+        {"item_a": ["tea"], "item_b": [HOSTILE], "baskets": [120], "support": [0.1], "confidence": [0.4], "lift": [2.5],
+         "leverage": [0.06], "p_value": [1e-9], "q_value": [1e-8]}
+    )  # fmt: skip
+    block = Report("June").add("bundles", table).blocks[0]
+    assert block.title == f"40% of the baskets with tea also hold {HOSTILE}: 2.5 times chance"
+    assert "<script>" not in Report("June").add("bundles", table).html()
+    nothing = Report("June").add("bundles", table.assign(q_value=0.2)).blocks[0]
+    assert nothing.title == "No items are bought together more often than chance would have it"
+
+
 def test_verdicts_stand_at_the_top(log: Transactions, customers: pd.DataFrame) -> None:
     page = full(log, customers).html()
     assert page.index("How far can these numbers be trusted?") < page.index("Sales per week")

@@ -16,7 +16,7 @@ from crmkit.pipeline.stages.customers import (
 from crmkit.pipeline.stages.lists import print_lists
 from crmkit.pipeline.stages.load import check_delivery, load, suspect_cards
 from crmkit.pipeline.stages.offers import plan_offers, remember_offers, share_of_deals, usage_for_deals
-from crmkit.pipeline.stages.products import life_cycles
+from crmkit.pipeline.stages.products import bundles, life_cycles
 from crmkit.pipeline.stages.reports import report, sales
 from crmkit.pipeline.stages.repurchase import fit_repurchase, score_repurchases
 from crmkit.pipeline.stages.scorecard import scorecard
@@ -65,6 +65,7 @@ STAGES = [
     target_groups,
     clusters,
     life_cycles,
+    bundles,
     match_redeemed,
     redemption_rates,
     record_campaigns,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from crmkit.reports.block import Block
 from crmkit.reports.blocks.backtests import backtest, churn_targeting
+from crmkit.reports.blocks.bundles import bundles
 from crmkit.reports.blocks.campaigns import campaign
 from crmkit.reports.blocks.churn import churn
 from crmkit.reports.blocks.cohorts import cohorts, second_purchase
@@ -27,6 +28,6 @@ BLOCKS: dict[str, Callable[..., Block]] = {
     for block in (
         sales, tiers, concentration, tier_changes, segments, churn, repurchases, campaign, offers, backtest,
         churn_targeting, data_quality, scorecard, brand_usage, relationships, target_groups, clusters, life_cycles,
-        service, win_back, cohorts, second_purchase, value_total,
+        service, win_back, cohorts, second_purchase, value_total, bundles,
     )
 }  # fmt: skip
