@@ -386,6 +386,20 @@ def test_coverage_is_the_level_for_the_true_distribution_though_some_never_came(
     assert metrics.interval_coverage(seen, bought**3) < 0.75
 
 
+@pytest.mark.parametrize("longest", [7, 28, 84])
+def test_coverage_does_not_hang_on_how_long_was_watched(longest):
+    """Half or more of the purchases come after anybody looked: a product limit said .205 to .799 here."""
+    rng, days = np.random.default_rng(29), np.arange(1, longest + 1)
+    mean = rng.uniform(40, 400, 60_000)
+    wait = rng.exponential(mean)
+    bought = 1 - np.exp(-days / mean[:, None])
+    seen = np.where(wait > longest, np.nan, np.ceil(wait))
+    step = 1 / longest
+    assert metrics.interval_coverage(seen, bought, level=0.8) == pytest.approx(0.8, abs=0.02 + step)
+    with pytest.raises(ModelError, match="No purchase came while it was watched"):
+        metrics.interval_coverage([np.nan], [[0.1, 0.2]])
+
+
 def test_pinball_is_least_at_the_quantile():
     rng = np.random.default_rng(24)
     wait = np.ceil(rng.exponential(20, 20_000))

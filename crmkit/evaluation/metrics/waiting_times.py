@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmkit._types import Bools, Floats
+from crmkit._types import Floats
 from crmkit.evaluation.metrics._inputs import score_columns, vector
 from crmkit.exceptions import ConfigError, ContractError, ModelError
 
 __all__ = ["concordance", "crps_days", "interval_coverage", "pinball_days"]
 
+
+_ROUNDING = 1e-12
 
 # Days to the next purchase
 
@@ -58,16 +60,22 @@ def pinball_days(wait: ArrayLike, day: ArrayLike, share: float, longest: int) ->
 
 
 def interval_coverage(wait: ArrayLike, bought: ArrayLike, level: float = 0.8) -> float:
-    """Share of purchases inside their central ``level`` range of days, where some had not come when watching ended.
+    """Share of the purchases that came while watched whose day lay in the central ``level`` range of days predicted.
 
-    The predicted distribution is read at the purchase (in the middle of its day), and at the last day watched where none
-    came, as censored; the share is that of the product-limit estimate (Kaplan & Meier 1958) between (1 − level) / 2 and
-    (1 + level) / 2. It is ``level`` when calibrated.
+    The range is that of the days given that the purchase comes within the days watched: a row's predicted distribution, over
+    its own P(bought by the last day), read at the purchase in the middle of its day. It is ``level`` when calibrated,
+    whatever share of purchases comes later than anybody watched: about those nothing is said. (A product limit over all
+    rows, as a survival study would use it, has no upper end where most have not come.)
 
     Parameters
     ----------
     wait, bought : arrays
         As in ``crps_days``.
+
+    Raises
+    ------
+    ModelError
+        No purchase came while watched.
 
     Examples
     --------
@@ -78,19 +86,14 @@ def interval_coverage(wait: ArrayLike, bought: ArrayLike, level: float = 0.8) ->
         raise ConfigError(f"level must be between 0 and 1, got {level}.")
     wait, bought = _waits(wait, bought)
     came = np.isfinite(wait)
-    column = np.where(came, wait, bought.shape[1]).astype(np.int64)
-    padded, row = np.column_stack([np.zeros(len(bought)), bought]), np.arange(len(bought))
-    reached = np.where(came, (padded[row, column] + padded[row, column - 1]) / 2, padded[row, column])
-    low, high = _product_limit(reached, came, [(1 - level) / 2, (1 + level) / 2])
-    return round(float(low - high), 12)
-
-
-def _product_limit(value: Floats, came: Bools, at: list[float]) -> Floats:
-    """Kaplan-Meier survival of values, some of them only known to be larger, at each of some points."""
-    order = np.lexsort((~came, value))
-    left = len(value) - np.arange(len(value))
-    survival = np.concatenate([[1.0], np.cumprod(1 - came[order] / left)])
-    return survival[np.searchsorted(value[order], at, side="right")]
+    if not came.any():
+        raise ModelError("No purchase came while it was watched, so no range of days can be checked.")
+    column, curve = wait[came].astype(np.int64), bought[came]
+    padded, row = np.column_stack([np.zeros(len(curve)), curve]), np.arange(len(curve))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reached = (padded[row, column] + padded[row, column - 1]) / 2 / curve[:, -1]
+    inside = np.abs(reached - 0.5) <= level / 2 + _ROUNDING
+    return float(inside.mean())
 
 
 def concordance(wait: ArrayLike, day: ArrayLike) -> float:
