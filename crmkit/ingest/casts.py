@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
 from crmkit.ingest.contracts import Contract
-from crmkit.ingest.numbers import in_another_currency, plain_number
+from crmkit.ingest.numbers import SIGNS, in_another_currency, plain_number
 from crmkit.ingest.parts import Reading
 from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.rules import Rule, another_currency, screens
@@ -63,6 +63,8 @@ def casts_of(
     raws = _raws(rows, formats)
     given = [f"{_trimmed(rows, column)} as given_{name}" for name, column in rows.present.items()]
     given += [f"lower({engine.trimmed(engine.quoted(column))}) as {name}" for column, name in said.items()]
+    deducted = rows.deducted(meaning.deduct)
+    given += [f"{_trimmed(rows, column)} as raw_{name}" for column, name in deducted.items()]
     texts = [f"{raws.get(name, 'cast(null as string)')} as raw_{name}" for name in contract.columns]
     kinds = {name: contract.columns[name] for name in raws}
     read = {name: quick_reads(name, kind) for name, kind in kinds.items() if formats.is_quick(name, kind)}
@@ -75,7 +77,8 @@ def casts_of(
     )
     is_return = meaning.is_return(said)
     casts = ", ".join(
-        f"{_cast(rows, name, formats, read.get(name), name in raws, is_return)} as {name}" for name in contract.columns
+        f"{_less(name, _cast(rows, name, formats, read.get(name), name in raws, is_return), deducted)} as {name}"
+        for name in contract.columns
     )
     joined = "".join(f", {text} as {name}" for name, text in contract.joined_texts(raws).items())
     screened = ", ".join(f"{screen} as {name}" for name, screen in screens(engine.matches).items())
@@ -85,16 +88,36 @@ def casts_of(
     names = [*contract.columns, *(["day", "hour"] if "purchased_at" in contract.columns else []), *said.values()]
     day = f", {_day(formats)}" if "purchased_at" in contract.columns else ""
     amount = "" if "amount" in contract.columns else f", cast(0 as {_DECIMAL}) as amount"
-    carried = "".join(f", {name}" for name in said.values())
+    carried = "".join(f", {name}" for name in (*said.values(), *(f"raw_{name}" for name in deducted.values())))
+    off = "".join(f", {_deducted(engine, name, formats)} as {name}" for name in deducted.values())
     return f"""with given as (select {rows.place} as record, {", ".join(given)} from {rows.table}),
         texts as (select record, {", ".join(texts)}{carried} from given),
         quick as (select *{quick}{joined} from texts),
         plain as (select *{plain} from quick),
-        typed as (select *, {casts} from plain),
+        typed as (select *, {casts} from {f"(select *{off} from plain) as less" if off else "plain"}),
         dated as (select *, {screened}{day} from typed),
         judged as (select *, case {reasons} end as reason from dated)
         select record, {", ".join(names)}, reason,
         {f"case reason {values} end" if shown else "cast(null as string)"} as value{amount} from judged"""
+
+
+def _less(name: str, number: str, deducted: Mapping[str, str]) -> str:
+    if name != "amount" or not deducted:
+        return number
+    off = "".join(f" - coalesce({one}, 0)" for one in deducted.values())
+    return f"cast({number}{off} as {_DECIMAL})"
+
+
+def _deducted(engine: SqlEngine, name: str, formats: ColumnFormats) -> str:
+    """Money to be taken off, whatever its sign; nothing where nothing is written."""
+    number = _decimal(plain_number(engine, f"raw_{name}", formats.reading))
+    return f"case when raw_{name} is null then cast(0 as {_DECIMAL}) else abs({number}) end"
+
+
+def unreadable_deductions(deducted: Mapping[str, str]) -> list[Rule]:
+    """Rules for money that is to be taken off and cannot be read."""
+    advice = "Deliver numbers as in 1234.50, or state decimal, thousands and currency."
+    return [Rule(f"{column!r} is not a number", f"{name} is null", advice) for column, name in deducted.items()]
 
 
 def _trimmed(rows: StagedRows, column: str) -> str:
@@ -150,8 +173,20 @@ def _has_no_hour(formats: ColumnFormats) -> str:
 
 
 def currency_rules(engine: SqlEngine, contract: Contract, present: Iterable[str], formats: ColumnFormats) -> list[Rule]:
-    """Rules for amounts with the sign of another currency than the one stated."""
+    """Rules for amounts in another currency than the one stated: a sign beside them, or a column, says so."""
+    present = list(present)
     money = [name for name in present if contract.columns[name] == "money" and formats.numbers(name).currency]
+    stated = formats.reading.currency
+    if stated and "currency" in present:
+        known = ", ".join(literal(code.lower()) for code in (stated, *SIGNS.get(stated, ())))
+        return [
+            another_currency("amount", f"lower(raw_currency) not in ({known})"),
+            *_signs_of_others(engine, money, formats),
+        ]
+    return _signs_of_others(engine, money, formats)
+
+
+def _signs_of_others(engine: SqlEngine, money: Iterable[str], formats: ColumnFormats) -> list[Rule]:
     return [another_currency(name, in_another_currency(engine, f"raw_{name}", formats.reading)) for name in money]
 
 

@@ -16,11 +16,15 @@ import pandas as pd
 
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ContractError, CrmkitError
+from crmkit.ingest.contracts import pieces_of
 from crmkit.ingest.databases import is_url
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.files import likely_encoding, matching
+from crmkit.ingest.layouts import recognised, settings_for
 from crmkit.ingest.numbers import SIGNS
 from crmkit.ingest.parts import NO_HEADER, Reading, are_values
+from crmkit.ingest.row_meaning import RowMeaning
+from crmkit.ingest.sale_words import telling_columns
 from crmkit.ingest.schemas import CONTRACTS
 from crmkit.ingest.times import AMBIGUOUS, fitting_formats
 from crmkit.ingest.worksheets import cell_text
@@ -38,12 +42,38 @@ _LIKELY = 0.8
 
 @dataclass(frozen=True)
 class Guess:
-    """What a delivery seems to be: its table, its columns, how it is written; ``doubts`` says why to confirm a setting."""
+    """What a delivery seems to be: its table, its columns, how it is written, and what its rows mean.
+
+    ``doubts`` says why to confirm a setting; ``layout`` is the one whose columns these are; ``telling`` says which columns
+    are not read and seem to say that rows are no sales.
+    """
 
     table: str
-    columns: dict[str, str]
+    columns: dict[str, Any]
     settings: dict[str, Any] = field(default_factory=dict)
     doubts: dict[str, str] = field(default_factory=dict)
+    layout: str = ""
+    telling: list[str] = field(default_factory=list)
+
+    @property
+    def delivered(self) -> dict[str, str]:
+        """Contract column → column of the files; of several, the first."""
+        return {name: pieces_of(given)[0] for name, given in self.columns.items()}
+
+    @property
+    def row_options(self) -> dict[str, Any]:
+        """The settings that say what rows mean."""
+        return {name: value for name, value in self.settings.items() if name in RowMeaning.__dataclass_fields__}
+
+    @property
+    def read(self) -> dict[str, str]:
+        """Every column of the files that is read, and what for."""
+        rows = RowMeaning(**self.row_options)
+        found = dict.fromkeys(rows.deduct, "taken off amount") | dict.fromkeys(
+            rows.leave_out, "says which rows are left out"
+        )
+        found |= {str(rows.kinds["column"]): "says what a row is"} if rows.kinds else {}
+        return found | {piece: name for name, given in self.columns.items() for piece in pieces_of(given)}
 
     @property
     def missing(self) -> list[str]:
@@ -71,11 +101,23 @@ def guessed(files: Sequence[str], *, table: str | None = None, query: str | None
     settings |= selected(table, query)
     extract = read_extract(files[0] if len(files) == 1 else list(files), **settings)
     head = extract.head(_SAMPLE)
-    guess = Guess(*_guessed_columns(extract.columns), settings, doubts)
+    guess = _of_layout(extract, settings, doubts) or Guess(*_guessed_columns(extract.columns), settings, doubts)
     check_header(guess, extract)
     _guess_numbers(guess, head)
     _guess_times(guess, head)
+    if guess.table == "transactions":
+        guess.telling.extend(telling_columns(head, [name for name in extract.columns if name not in guess.read]))
     return guess
+
+
+def _of_layout(extract: Extract, settings: dict[str, Any], doubts: dict[str, str]) -> Guess | None:
+    """What a known layout says, where these are its columns."""
+    name = recognised(extract.columns)
+    if name is None:
+        return None
+    stated = settings_for(name, extract.columns)
+    columns = stated.pop("columns")
+    return Guess("transactions", columns, stated | settings, doubts, name)
 
 
 def _guessed_text(files: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -132,11 +174,11 @@ def _named(delivered: Sequence[str], words: Mapping[str, list[str]]) -> dict[str
     """The surest pairs first: a name that is a word, then one that begins or ends with it, the longest word first."""
     plain = {given: _plain(given) for given in delivered}
     ranked = sorted(
-        (_unsure(plain[given], word, rank), name, given)
+        (unsure, name, given)
         for name, known in words.items()
         for rank, word in enumerate(known)
         for given in delivered
-        if _unsure(plain[given], word, rank) is not None
+        if (unsure := _unsure(plain[given], word, rank)) is not None and not (unsure[0] and _repels(given, word))
     )
     columns: dict[str, str] = {}
     for _, name, given in ranked:
@@ -154,6 +196,31 @@ def _unsure(name: str, word: str, rank: int) -> tuple[int, int, int] | None:
     return None
 
 
+_REPELLING = frozenset(
+    [
+        "refund",
+        "refunds",
+        "refunded",
+        "tax",
+        "taxes",
+        "vat",
+        "fee",
+        "fees",
+        "shipping",
+        "type",
+        "reason",
+        "name",
+        "status",
+    ]
+)
+
+
+def _repels(given: str, word: str) -> bool:
+    """Whether a name that is partly a known word holds another that says it is something else: Refunded Amount, Order type."""
+    others = set(re.split(r"[\W_]+", unicodedata.normalize("NFKC", given).casefold())) & _REPELLING
+    return any(other not in word for other in others)
+
+
 def unless_sales(guess: Guess, delivered: Sequence[str]) -> list[str]:
     """What sales would need besides, where another table's guess leaves a column of purchase times unused."""
     sales = _named(delivered, _words()["transactions"])
@@ -165,7 +232,9 @@ def unless_sales(guess: Guess, delivered: Sequence[str]) -> list[str]:
 def _values(head: pd.DataFrame, guess: Guess, kinds: tuple[str, ...]) -> dict[str, pd.Series]:
     """The values of the columns of some kinds, of those that the first part has."""
     contract = CONTRACTS[guess.table]
-    named = {name: given for name, given in guess.columns.items() if contract.columns[name] in kinds and given in head}
+    named = {
+        name: given for name, given in guess.delivered.items() if contract.columns[name] in kinds and given in head
+    }
     return {name: head[given].dropna() for name, given in named.items()}
 
 
@@ -228,7 +297,7 @@ def _guess_times(guess: Guess, head: pd.DataFrame) -> None:
             if formats and option not in guess.settings:
                 guess.settings[option] = formats[0]
                 others = f"; {' and '.join(formats[1:])} would fit too" if len(formats) > 1 else ""
-                guess.doubts[option] = f"{guess.columns[name]} holds {values.iloc[0]!r}{others}"
+                guess.doubts[option] = f"{guess.delivered[name]} holds {values.iloc[0]!r}{others}"
 
 
 def _formats(values: pd.Series[str]) -> list[str]:
@@ -249,5 +318,5 @@ def selected(table: str | None, query: str | None) -> dict[str, str]:
 def check_header(guess: Guess, extract: Extract) -> None:
     """Raise before values are taken for column names, and shown."""
     for part in extract.parts:
-        if are_values(part.columns) and not set(guess.columns.values()) & set(part.columns):
+        if are_values(part.columns) and not set(guess.delivered.values()) & set(part.columns):
             raise ContractError(f"{part.name} seems to have no header: {NO_HEADER}")

@@ -33,6 +33,8 @@ class RowMeaning:
         Columns of the extract that only the first line of an order fills.
     reject_unreadable : sequence of str
         Contract columns whose unreadable values may be rejected though they share a notation.
+    deduct : sequence of str
+        Columns of the extract whose money is taken off the amount of the row that they stand on.
     """
 
     rules: Mapping[str, str] = field(default_factory=dict)
@@ -41,12 +43,18 @@ class RowMeaning:
     kinds: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     order_columns: Sequence[str] = ()
     reject_unreadable: Sequence[str] = ()
+    deduct: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         own_rules(self.rules)
         for column, words in self.leave_out.items():
             _check_words(f"leave_out[{column!r}]", words)
         _check_kinds(self.kinds)
+
+    @property
+    def asked(self) -> list[str]:
+        """All columns of the extract that are named here."""
+        return [*self.columns, *self.order_columns, *self.deduct]
 
     @property
     def columns(self) -> list[str]:

@@ -194,16 +194,46 @@ def dated_after(until: object) -> Rule:
     )
 
 
+_IN_SALES = "Such rows count in sales and in no member's history."
+_MISSING = (
+    "nan",
+    "null",
+    "none",
+    "n/a",
+    "na",
+    "#n/a",
+    "#null!",
+    "<na>",
+    "nat",
+    "nil",
+    "undefined",
+    "(null)",
+    "-",
+    "--",
+    "?",
+)
+_ANYBODY = ("999999990", "222222222222", "66666666-6", "XAXX010101000", "XEXX010101000")
+"""Portugal, Colombia, Chile, and Mexico's two; those of Ecuador are nines."""
 NON_MEMBERS = (
     Rule(
         "customer_id is missing",
         "raw_customer_id is null",
-        "Such rows count in sales and in no member's history. Check that the right column is named for customer_id.",
+        f"{_IN_SALES} Check that the right column is named for customer_id.",
+    ),
+    Rule(
+        "customer_id is a word for missing",
+        f"lower(raw_customer_id) in ({', '.join(map(literal, _MISSING))})",
+        f"{_IN_SALES} Deliver such rows with an empty customer_id.",
+    ),
+    Rule(
+        "customer_id is a number for anybody",
+        f"raw_customer_id in ({', '.join(map(literal, _ANYBODY))})",
+        f"{_IN_SALES} It is the tax number that tills print where the buyer gives none.",
     ),
     Rule(
         "customer_id is all nines",
         "raw_customer_id like '99999999%' and replace(raw_customer_id, '9', '') = ''",
-        "Such rows count in sales and in no member's history.",
+        _IN_SALES,
     ),
 )
 LISTED = "customer_id is a non-member card (till, staff or test)"

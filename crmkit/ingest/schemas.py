@@ -26,6 +26,7 @@ SALES = Contract(
         "brand_type": "text",
         "manufacturer": "text",
         "department": "text",
+        "currency": "text",
     },
     required=("customer_id", "purchased_at", "amount"),
     derived={"amount": ("quantity", "unit_price")},

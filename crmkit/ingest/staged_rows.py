@@ -64,6 +64,11 @@ class StagedRows:
         computed = [name for name in self.contract.derived if self.contract.computed(name, self.present)]
         return [*self.present, *computed]
 
+    def deducted(self, columns: Iterable[str]) -> dict[str, str]:
+        """Column of the extract → the name of its text, of those whose money is taken off and that are there."""
+        there = set(self.engine.types(self.table))
+        return {given: f"deducted_{n}" for n, given in enumerate(column for column in columns if column in there)}
+
     def said(self, columns: Iterable[str]) -> dict[str, str]:
         """Column of the extract → its name among the texts of a row, of those that are there."""
         there = set(self.engine.types(self.table))
@@ -80,7 +85,7 @@ def stage_rows(
     content: Fingerprint | None,
 ) -> StagedRows:
     """Bring the rows of a prepared part into the engine as text, with what is joined of several columns."""
-    wanted = {*meaning.columns, *meaning.order_columns}
+    wanted = set(meaning.asked)
     wanted |= {piece for name in present for piece in pieces_of(names.get(name, name))}
     table, kinds, broken = _as_text(engine, part, wanted & set(part.columns), content)
     untidy = _untidy(engine, table, content)
@@ -101,9 +106,9 @@ def check_stated(meaning: RowMeaning, there: Sequence[str]) -> None:
     """Raise unless some part has each column that is said to tell what a row is."""
     require_columns(
         there,
-        [*meaning.columns, *meaning.order_columns],
+        meaning.asked,
         "The extract",
-        "Name them under leave_out, kinds or order_columns as they are.",
+        "Name them under leave_out, kinds, order_columns or deduct as they are.",
     )
 
 

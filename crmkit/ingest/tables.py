@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Self
@@ -38,13 +39,13 @@ class ContractTable:
     """Whether the first required column tells rows apart; where it does not, each row keeps its file and line."""
 
     @classmethod
-    def from_extract(cls, extract: Extract | object, **columns: str) -> Self:
+    def from_extract(cls, extract: Extract | object, **columns: str | Sequence[str]) -> Self:
         """Read the table, or raise `ContractError` with what is wrong in each invalid row.
 
         Parameters
         ----------
         extract : Extract or dataframe
-        **columns : str
+        **columns : str or sequence of str
             Contract column = name in the extract.
         """
         table, rejected = cls.split_extract(extract, **columns)
@@ -58,7 +59,7 @@ class ContractTable:
         return table
 
     @classmethod
-    def split_extract(cls, extract: Extract | object, **columns: str) -> tuple[Self, pd.DataFrame]:
+    def split_extract(cls, extract: Extract | object, **columns: str | Sequence[str]) -> tuple[Self, pd.DataFrame]:
         """The table of valid rows, and the rejected ones: file, record, line, reason, value, advice."""
         source = extract if isinstance(extract, Extract) else read_extract(extract)
         call = f"{cls.__name__}.from_extract"

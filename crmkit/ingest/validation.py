@@ -18,7 +18,7 @@ import pandas as pd
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
 from crmkit.exceptions import ConfigError, ContractError, ExtractError, SourceChangedError
-from crmkit.ingest.casts import casts_of, currency_rules, empty_columns
+from crmkit.ingest.casts import casts_of, currency_rules, empty_columns, unreadable_deductions
 from crmkit.ingest.contracts import Contract, Names, pieces_of
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.notations import refuse_shared_notation
@@ -99,6 +99,7 @@ def validate_part(
         *meaning.left_out_rules(said),
         *currency_rules(engine, contract, staged.columns, formats),
         *contract.rules_for(staged.columns),
+        *unreadable_deductions(staged.deducted(meaning.deduct)),
         *rules,
         *row_rules,
         *meaning.non_member_rules,

@@ -18,8 +18,9 @@ from crmkit.exceptions import CrmkitError, NoInputError, RefusedError
 from crmkit.ingest.column_inference import CLOCK, NEVER, Guess, check_header, guessed, selected, unless_sales
 from crmkit.ingest.contracts import Contract
 from crmkit.ingest.extracts import Extract, read_extract
-from crmkit.ingest.layouts import settings_of
+from crmkit.ingest.layouts import layouts, note_of, settings_of
 from crmkit.ingest.parts import Part
+from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.schemas import CONTRACTS, SALES
 from crmkit.ingest.times import TimeRules
 from crmkit.ingest.validation import validate_part
@@ -82,7 +83,7 @@ class LoadReport:
         return self.invalid is not None and len(self.invalid) == self.n_rows > 0
 
     def __str__(self) -> str:
-        blocks = [self._found(), self._columns(), self._loaded(), self._advice()]
+        blocks = [self._found(), self._layout(), self._columns(), self._loaded(), self._advice()]
         return "\n\n".join(filter(None, blocks))
 
     def _found(self) -> str:
@@ -94,20 +95,28 @@ class LoadReport:
             [f"Found {len(lines)} part{'s' if len(lines) > 1 else ''}, read as {self.guess.table}", *shown]
         )
 
+    def _layout(self) -> str:
+        name = self.guess.layout
+        if not name:
+            return ""
+        note = note_of(name).replace("\n", "\n  ")
+        return f"These are the columns of layout {name!r}: {layouts()[name]}\n  {note}".rstrip()
+
     def _lacking(self, part: Part) -> str:
-        lacking = [given for given in self.guess.columns.values() if given not in part.columns]
+        lacking = [given for given in self.guess.read if given not in part.columns]
         return f", without {', '.join(lacking)}" if lacking else ""
 
     def _columns(self) -> str:
         if self.extract is None:
             return ""
-        meaning = {given: name for name, given in self.guess.columns.items()}
+        meaning = self.guess.read
         wide = max(map(len, self.extract.columns))
         lines = [f"  {given:<{wide}}  {meaning.get(given, '-')}" for given in self.extract.columns]
         if self.guess.missing:
             lines.append(f"  Not found: {', '.join(self.guess.missing)}. Name the columns in the configuration.")
         if instead := unless_sales(self.guess, self.extract.columns):
             lines.append(f"  If these are sales, write [transactions] and name the column of: {', '.join(instead)}.")
+        lines += [f"  Not read: {sentence}" for sentence in self.guess.telling]
         return "\n".join(["Columns and what they were recognised as", *lines])
 
     def _loaded(self) -> str:
@@ -191,10 +200,11 @@ def check_files(
     if config is not None:
         stated = config.transactions
         settings = stated.read_options(config.currency) | stated.model_dump(include=set(CLOCK), exclude_none=True)
-        guess = Guess("transactions", dict(stated.columns), settings)
+        rows = stated.model_dump(include=set(RowMeaning.__dataclass_fields__), exclude_defaults=True)
+        guess = Guess("transactions", dict(stated.columns), settings | rows)
     elif layout is not None:
         ready = settings_of(layout, "transactions")
-        guess = Guess("transactions", ready.pop("columns"), ready)
+        guess = Guess("transactions", dict(ready.pop("columns")), ready, layout=layout)
     else:
         guess = Guess("transactions", {}, {})
     guess.settings.update(selected(table, query))
@@ -225,7 +235,7 @@ def _tried(report: LoadReport) -> LoadReport:
         return report
     if report.guess.table != "transactions":
         return _counted(report, report.extract)
-    options: dict[str, Any] = {**report.guess.time_rules, **report.guess.columns}
+    options: dict[str, Any] = {**report.guess.time_rules, **report.guess.row_options, **report.guess.columns}
     log, rejections = Transactions.split_extract(report.extract, until=NEVER, **options)
     days = pd.concat(pd.read_parquet(file, columns=["day"]) for file in log.lines)["day"]
     if not len(days):

@@ -82,7 +82,7 @@ class TableSource(_Readable):
 
     files: str | Annotated[list[str], Field(min_length=1)]
     layout: str | None = None
-    columns: dict[str, str] = Field(default_factory=dict)
+    columns: dict[str, str | list[str]] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

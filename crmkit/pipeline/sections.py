@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from crmkit.ingest.column_inference import Guess
 
@@ -15,7 +15,15 @@ def toml_text(text: str) -> str:
 
 
 def toml_value(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_toml_key(str(key))} = {toml_value(given)}" for key, given in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
     return str(value) if isinstance(value, int) else toml_text(str(value))
+
+
+def _toml_key(name: str) -> str:
+    return name if name.isascii() and name.isidentifier() else toml_text(name)
 
 
 def toml_list(files: Sequence[str]) -> str:
@@ -30,7 +38,7 @@ def section_of(guess: Guess, files: str | Sequence[str]) -> str:
     if guess.missing:
         lines.append(f"# missing: {', '.join(guess.missing)}; name the columns below")
     lines += ["", f"[{guess.table}.columns]  # confirm: contract column = column of the files"]
-    lines += [f"{name} = {toml_text(given)}{_doubt(guess, name)}" for name, given in guess.columns.items()]
+    lines += [f"{name} = {toml_value(given)}{_doubt(guess, name)}" for name, given in guess.columns.items()]
     return "\n".join(lines) + "\n"
 
 

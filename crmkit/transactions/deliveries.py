@@ -11,13 +11,14 @@ from datetime import date
 
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
+from crmkit.exceptions import ContractError
 from crmkit.ingest.contracts import ITEM_COLUMNS, Names
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.rules import NON_MEMBER_REASONS, dated_after
 from crmkit.ingest.schemas import SALES
 from crmkit.ingest.times import TimeRules
 from crmkit.ingest.validation import ValidatedPart, validate_part
-from crmkit.transactions.duplicates import count_rows, repeated_keys, resent_files
+from crmkit.transactions.duplicates import count_rows, receipts_in_two_files, repeated_keys, resent_files
 from crmkit.transactions.line_meaning import LineMeaning
 from crmkit.transactions.rejections import CollectedLines
 
@@ -46,7 +47,11 @@ def collect_lines(
     validated = _validated_parts(engine, source, columns, time_rules, meaning, last, progress)
     resent = resent_files([part.sha256 for part in validated], known)
     sound = _sound(validated, resent)
+    _refuse_mixed_currencies(engine, source, columns, sound)
     repeated = repeated_keys(engine, sound, earlier(sound) if earlier else None, any_without_store)
+    if earlier is None and len(validated) - len(resent) > 1:
+        again = engine.stage(receipts_in_two_files(engine, sound))
+        repeated = engine.view(f"select * from {repeated} union all select * from {again}")
     lines = engine.view(_lines(sound, repeated, count_rows(engine, repeated) > 0))
     return CollectedLines(validated, resent, repeated, lines)
 
@@ -81,10 +86,26 @@ def _sound(validated: list[ValidatedPart], resent: frozenset[int]) -> str:
     )
 
 
+def _refuse_mixed_currencies(engine: SqlEngine, source: Extract, columns: Names, sound: str) -> None:
+    """Raise where amounts are in several currencies, and none of them was stated: they would be summed."""
+    if columns.get("currency", "currency") not in source.columns:
+        return
+    found = engine.frame(
+        f"""select upper(currency) as currency, count(*) as n, sum(amount) as total from ({sound}) as sound
+        where currency is not null group by upper(currency) order by n desc, currency"""
+    )
+    if len(found) > 1:
+        told = ", ".join(f"{code} {total:,.2f} in {n:,} rows" for code, n, total in found.itertuples(index=False))
+        raise ContractError(
+            f"The amounts are in {len(found)} currencies: {told}. They cannot be added. State one with "
+            f"currency={found['currency'][0]!r} (rows in others are then rejected), or convert them before."
+        )
+
+
 def _lines(sound: str, repeated: str, any_repeated: bool) -> str:
     """A query for the lines that are kept; nobody's have no customer_id."""
     columns = ", ".join(
-        f"l.{name}" for name in SALES.columns if name not in ("customer_id", "purchased_at", "unit_price")
+        f"l.{name}" for name in SALES.columns if name not in ("customer_id", "purchased_at", "unit_price", "currency")
     )
     unless_repeated = f"left join {repeated} r on l.file = r.file and l.record = r.record where r.record is null"
     return f"""with lines as ({sound})

@@ -44,6 +44,27 @@ def repeated_keys(engine: SqlEngine, sound: str, earlier: str | None, any_withou
     )
 
 
+def receipts_in_two_files(engine: SqlEngine, sound: str) -> str:
+    """A query for the lines of receipts that stand in an earlier file with the same lines, as `repeated_keys` gives them.
+
+    They have no line_id, by which single lines would be told: a receipt is the same when its number, store, member and day
+    are, and all of its lines. One that differs is kept.
+    """
+    key = "order_id, coalesce(store, '') as store, coalesce(customer_id, '') as customer_id, day"
+    shared = "f.order_id = r.order_id and f.store = r.store and f.customer_id = r.customer_id and f.day = r.day"
+    content = engine.number_of(
+        "coalesce(product_id, '')", "coalesce(quantity, 0)", "amount", "coalesce(category, '')", "coalesce(hour, -1)"
+    )
+    lines = f"select file, record, amount, reason, {key}, {content} as content from ({sound}) as sound"
+    return f"""with lines as ({lines} where order_id is not null and line_id is null),
+        receipts as (select file, order_id, store, customer_id, day, count(*) as n, sum(amount) as total,
+            sum(cast(content as decimal(38, 0))) as content
+            from lines group by file, order_id, store, customer_id, day),
+        again as (select distinct r.file, r.order_id, r.store, r.customer_id, r.day from receipts r join receipts f
+            on {shared} and f.n = r.n and f.total = r.total and f.content = r.content and f.file < r.file)
+        select f.file, f.record, f.amount, f.reason, false as differs from lines f join again r on f.file = r.file and {shared}"""
+
+
 def _numbers_seen_twice(engine: SqlEngine, numbers: str) -> str:
     """Numbers that come more than once; counted a share at a time, so that a large delivery needs little memory."""
     numbers = engine.stage(numbers)

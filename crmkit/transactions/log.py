@@ -130,6 +130,7 @@ class Transactions:
         kinds: Mapping[str, str | Sequence[str]] | None = None,
         order_columns: Sequence[str] = (),
         reject_unreadable: Sequence[str] = (),
+        deduct: Sequence[str] = (),
         folder: str | Path | None = None,
         progress: Callable[[str], None] | None = None,
         **columns: str | Sequence[str],
@@ -175,6 +176,9 @@ class Transactions:
         reject_unreadable : sequence of str
             Columns whose unreadable values may be rejected though they are written alike. Otherwise the load stops at
             such values, since what would be missing is one-sided: every return, or every large amount.
+        deduct : sequence of str
+            Columns of the extract whose money is taken off the row that they stand on, whatever its sign: a refund, or a
+            discount that the amount still holds.
         folder : path, optional
             Where lines, trips and days are kept. By default a private folder that is removed when Python ends. On a
             cluster every machine must see it.
@@ -235,6 +239,7 @@ class Transactions:
             kinds or {},
             order_columns,
             reject_unreadable,
+            deduct,
             products=products,
             classes=classes,
         )

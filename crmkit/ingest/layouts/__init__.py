@@ -5,7 +5,9 @@ Every file says where the layout comes from, what to do before it can be read, a
 
 from __future__ import annotations
 
+import csv
 import tomllib
+from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
@@ -16,9 +18,12 @@ from crmkit.exceptions import ConfigError
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["layout", "layouts", "settings_of"]
+__all__ = ["layout", "layouts", "note_of", "recognised", "settings_for", "settings_of"]
 
 _CLOCK = ("time_zone", "recorded_in", "time_format", "trading_day_cutoff")
+_ROWS = ("leave_out", "kinds", "order_columns", "deduct")
+_NEEDED = ("customer_id", "purchased_at", "amount")
+_MOSTLY = 0.7
 
 
 def layouts() -> dict[str, str]:
@@ -31,8 +36,8 @@ def layouts() -> dict[str, str]:
     return {name: _content(name)["title"] for name in names}
 
 
-def layout(name: str, table: str = "transactions") -> dict[str, str]:
-    """The columns and the clock of a layout, as keyword arguments.
+def layout(name: str, table: str = "transactions") -> dict[str, Any]:
+    """The columns, the clock, and what rows mean in a layout, as keyword arguments.
 
     Parameters
     ----------
@@ -57,7 +62,55 @@ def layout(name: str, table: str = "transactions") -> dict[str, str]:
     {'customer_id': 'masterid', 'purchased_at': 'date', 'amount': 'sales', 'quantity': 'cds', 'time_format': '%Y%m%d'}
     """
     settings = settings_of(name, table)
-    return {**settings["columns"], **{key: settings[key] for key in _CLOCK if key in settings}}
+    return {**settings["columns"], **{key: settings[key] for key in (*_CLOCK, *_ROWS) if key in settings}}
+
+
+def note_of(name: str) -> str:
+    """What to know, and to do, before a layout is read.
+
+    >>> note_of("cdnow").partition(",")[0]
+    'One row per purchase'
+    """
+    return str(_content(name).get("note", "")).strip()
+
+
+def recognised(delivered: Sequence[str]) -> str | None:
+    """The layout of which these are the columns of sales: all that it needs are there, and most others are its own.
+
+    >>> recognised(["TRANSACTION_DT", "CUSTOMER_ID", "AGE_GROUP", "PRODUCT_ID", "AMOUNT", "SALES_PRICE"])
+    'ta-feng'
+    """
+    there = set(delivered)
+    found = {}
+    for name in layouts():
+        content = _content(name)
+        columns = content.get("transactions", {}).get("columns", {})
+        needed = [key for key in _NEEDED if key in columns] or ["customer_id"]
+        wanted = {piece for key in needed for piece in _pieces(columns[key])}
+        if "amount" not in columns:
+            wanted |= {columns["quantity"], columns["unit_price"]}
+        own = there & set(next(csv.reader([content["header"]])))
+        if wanted <= there and len(own) >= _MOSTLY * len(there) and len(own) > len(wanted):
+            found[name] = len(own)
+    return max(found, key=lambda name: found[name]) if found else None
+
+
+def settings_for(name: str, delivered: Sequence[str]) -> dict[str, Any]:
+    """What a layout states about sales, of the columns that are there."""
+    there, settings = set(delivered), settings_of(name, "transactions")
+    columns = {key: given for key, given in settings["columns"].items() if set(_pieces(given)) <= there}
+    kept: dict[str, Any] = {
+        "leave_out": {column: words for column, words in settings.get("leave_out", {}).items() if column in there},
+        "kinds": kinds if (kinds := settings.get("kinds", {})).get("column") in there else {},
+        "order_columns": [column for column in settings.get("order_columns", ()) if column in there],
+        "deduct": [column for column in settings.get("deduct", ()) if column in there],
+    }
+    stated = {key: value for key, value in settings.items() if key not in (*_ROWS, "columns")}
+    return {**stated, **{key: value for key, value in kept.items() if value}, "columns": columns}
+
+
+def _pieces(given: str | list[str]) -> list[str]:
+    return [given] if isinstance(given, str) else given
 
 
 def settings_of(name: str, table: str) -> dict[str, Any]:
