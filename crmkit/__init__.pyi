@@ -19,6 +19,8 @@ from crmkit.campaigns.sample_size import holdout_size as holdout_size
 from crmkit.churn.backtest import ChurnBacktest as ChurnBacktest
 from crmkit.churn.model import ChurnModel as ChurnModel
 from crmkit.churn.model import load_churn_model as load_churn_model
+from crmkit.datasets import Sample as Sample
+from crmkit.datasets import sample as sample
 from crmkit.engine.choose import on_spark as on_spark
 from crmkit.engine.duckdb import engine_limits as engine_limits
 from crmkit.evaluation import metrics as metrics

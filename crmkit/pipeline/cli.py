@@ -109,7 +109,9 @@ def demo(out: Out = Path("out"), fresh: Fresh = False, as_json: Json = False, qu
 
     Example: crmkit demo --out out/
     """
-    _publish(_sample() / "crmkit.toml", out, None, as_json, quiet, {"fresh": fresh})
+    from crmkit.datasets import sample_folder
+
+    _publish(sample_folder() / "crmkit.toml", out, None, as_json, quiet, {"fresh": fresh})
 
 
 @app.command()
@@ -236,17 +238,6 @@ def _in_words(result: RunResult) -> str:
     if (folder / "lists").is_dir():
         lines.append(f"Lists:  {folder / 'lists'}")
     return "\n".join(lines)
-
-
-def _sample() -> Path:
-    """The sample's folder: in a checkout beside the package, in an installed package inside it."""
-    here = PACKAGE
-    found = [
-        folder for folder in (here.parent / "data" / "sample", here / "_sample") if (folder / "crmkit.toml").is_file()
-    ]
-    if not found:
-        raise NoInputError("The sample was not found. Clone the repository, or install crmkit from its wheel.")
-    return found[0]
 
 
 @contextmanager
