@@ -152,6 +152,10 @@ class SqlEngine(ABC):
         """A 64-bit number that rows with the same values share."""
 
     @abstractmethod
+    def observed_quantiles(self, column: str, shares: Sequence[float]) -> str:
+        """A list: for each share the smallest value with at least that share of the rows at or under it."""
+
+    @abstractmethod
     def quoted(self, name: str) -> str:
         """A column's name as SQL writes it."""
 

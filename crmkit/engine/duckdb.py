@@ -191,6 +191,9 @@ class DuckDBEngine(SqlEngine):
     def number_of(self, *columns: str) -> str:
         return f"cast(hash({', '.join(columns)}) >> 1 as bigint)"
 
+    def observed_quantiles(self, column: str, shares: Sequence[float]) -> str:
+        return f"quantile_disc({column}, [{', '.join(map(repr, shares))}])"
+
     def quoted(self, name: str) -> str:
         return quoted(name)
 

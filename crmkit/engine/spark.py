@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ from crmkit._optional import require
 from crmkit.engine.base import NO_VALUES, SqlEngine
 from crmkit.engine.frames import arrow_if_foreign, is_spark, listed
 from crmkit.engine.texts import EXACT, OFFSET, WALL_CLOCK, WHITE, bound, is_usual_time, literal
-from crmkit.exceptions import ConfigError
+from crmkit.exceptions import ConfigError, NoInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from crmkit.engine.frames import SparkFrame
 
-__all__ = ["SparkEngine", "read_parquet", "write_parquet"]
+__all__ = ["SparkEngine", "content_hash", "read_parquet", "spark_table", "start_session", "write_parquet"]
 
 
 class SparkEngine(SqlEngine):
@@ -103,6 +105,10 @@ class SparkEngine(SqlEngine):
     def number_of(self, *columns: str) -> str:
         return f"xxhash64({', '.join(columns)})"
 
+    def observed_quantiles(self, column: str, shares: Sequence[float]) -> str:
+        listed = ", ".join(f"{share!r}D" for share in shares)
+        return f"percentile_disc(array({listed})) within group (order by {column})"
+
     def quoted(self, name: str) -> str:
         return "`" + name.replace("`", "``") + "`"
 
@@ -165,7 +171,32 @@ def read_parquet(path: Path) -> SparkFrame:
 
 def write_parquet(table: SparkFrame, path: Path) -> None:
     """Compute a DataFrame and write it as a folder of Parquet files, in place of what was there."""
-    table.write.mode("overwrite").parquet(str(path))
+    table.write.mode("overwrite").parquet(_hadoop_path(path, glob=False))
+
+
+def start_session() -> SparkSession:
+    """The active session, or a new one with the settings of the environment (``spark-submit``, ``SPARK_REMOTE`` …)."""
+    session: SparkSession = require("pyspark.sql", "spark").SparkSession.builder.getOrCreate()
+    return session
+
+
+def spark_table(name: str) -> SparkFrame:
+    """A table of the session's catalogue: ``"lake.sales"``; raises `NoInputError` where there is none of that name."""
+    errors, session = require("pyspark.errors", "spark"), start_session()
+    try:
+        found = session.table(name)
+        found.columns  # noqa: B018 - Spark Connect looks for the table when its columns are asked for
+    except errors.AnalysisException as error:
+        raise NoInputError(f"Spark has no table {name!r}: {str(error).partition('.')[0]}.") from None
+    return found
+
+
+def content_hash(table: SparkFrame) -> str:
+    """Of a Spark DataFrame's rows, in whatever order they are; each row is looked at once, on the executors."""
+    rows = "cast(sum(cast(xxhash64(to_json(struct(*))) as decimal(38, 0))) as string)"
+    counted = table.selectExpr("count(*) as n", f"{rows} as content").toArrow().to_pylist()
+    stated = [table.dtypes, counted]
+    return hashlib.sha256(json.dumps(stated).encode()).hexdigest()
 
 
 def _hadoop_path(path: str | Path, glob: bool = True) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import pandas as pd
 
 from crmkit.engine.base import SqlEngine
+from crmkit.engine.choose import engine_of
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import (
     ContractError,
@@ -22,6 +22,9 @@ from crmkit.ingest.validation import ValidatedPart, validate_part
 
 __all__ = ["ContractTable", "Costs", "Members", "Products", "Redemptions", "ServiceRecords"]
 
+_TOLD = 1000
+"""Of the invalid rows of a table that stays on Spark so many come to the driver."""
+
 
 @dataclass(frozen=True)
 class ContractTable:
@@ -30,13 +33,16 @@ class ContractTable:
     Attributes
     ----------
     frame : DataFrame
-        One row per valid row, with the contract's columns.
+        One row per valid row, with the contract's columns. Of members that are a Spark DataFrame it is one too: they stay
+        where they are, while other tables come to this machine.
     """
 
-    frame: pd.DataFrame
+    frame: Any
     contract: ClassVar[Contract]
     keyed: ClassVar[bool] = True
     """Whether the first required column tells rows apart; where it does not, each row keeps its file and line."""
+    stays: ClassVar[bool] = False
+    """Whether rows that are on Spark stay there; these are keyed."""
 
     @classmethod
     def from_extract(cls, extract: Extract | object, **columns: str | Sequence[str]) -> Self:
@@ -50,7 +56,7 @@ class ContractTable:
         """
         table, rejected = cls.split_extract(extract, **columns)
         if len(rejected):
-            first = rejected.head(10)
+            first: Any = rejected.head(10)
             lines = [f"  {row.file} line {row.line}: {row.reason}. {row.advice}" for row in first.itertuples()]
             more = f"\n  … and {len(rejected) - len(first):,} more" if len(rejected) > len(first) else ""
             raise ContractError(
@@ -63,44 +69,51 @@ class ContractTable:
         """The table of valid rows, and the rejected ones: file, record, line, reason, value, advice."""
         source = extract if isinstance(extract, Extract) else read_extract(extract)
         call = f"{cls.__name__}.from_extract"
-        with DuckDBEngine() as engine:
+        with engine_of(*(part.table for part in source.parts)) if cls.stays else DuckDBEngine() as engine:
             parts = [
                 validate_part(engine, source, part, cls.contract, columns, TimeRules(), call) for part in source.parts
             ]
-            frames = [_valid_rows(engine, part, cls.contract, placed=not cls.keyed) for part in parts]
-            rejected = pd.concat([_rejected_rows(engine, part) for part in parts], ignore_index=True)
-        frame = pd.concat(frames, ignore_index=True)
-        decimals = [name for name, kind in cls.contract.columns.items() if kind in ("money", "number")]
-        frame = frame.assign(**{name: frame[name].map(_number).astype(float) for name in decimals})
-        if not cls.keyed:
-            return cls(frame), rejected
-        repeated = frame[frame.duplicated(cls.contract.required[0])][cls.contract.required[0]]
-        if len(repeated):
-            raise ContractError(
-                f"{cls.contract.name}: {len(repeated):,} rows repeat the {repeated.name} of an earlier row. "
-                "Deliver each once."
+            rows = " union all ".join(
+                f"select {_typed(cls.contract)} from {part.rows} where reason is null" for part in parts
             )
-        return cls(frame), rejected.drop(columns="amount")
+            rejected = pd.concat([_rejected_rows(engine, part) for part in parts], ignore_index=True)
+            if not cls.keyed:
+                placed = [_placed_rows(engine, part, cls.contract) for part in parts]
+                return cls(pd.concat(placed, ignore_index=True)), rejected
+            cls._check_repeated(engine, rows)
+            return cls(engine.table(rows)), rejected.drop(columns="amount")
+
+    @classmethod
+    def _check_repeated(cls, engine: SqlEngine, rows: str) -> None:
+        key = cls.contract.required[0]
+        counts = engine.frame(f"select count(*) as n, count(distinct {key}) as keys from ({rows}) as t").iloc[0]
+        if repeated := int(counts["n"] - counts["keys"]):
+            raise ContractError(
+                f"{cls.contract.name}: {repeated:,} rows repeat the {key} of an earlier row. Deliver each once."
+            )
 
 
-def _valid_rows(engine: SqlEngine, part: ValidatedPart, contract: Contract, placed: bool) -> pd.DataFrame:
-    names = ", ".join(contract.columns)
-    if not placed:
-        return engine.frame(f"select {names} from {part.rows} where reason is null")
-    rows = engine.frame(f"select record, {names} from {part.rows} where reason is null order by record")
+def _typed(contract: Contract) -> str:
+    """The columns of a contract, as SQL selects them; decimals as floating numbers."""
+    return ", ".join(
+        f"cast({name} as double) as {name}" if kind in ("money", "number") else name
+        for name, kind in contract.columns.items()
+    )
+
+
+def _placed_rows(engine: SqlEngine, part: ValidatedPart, contract: Contract) -> pd.DataFrame:
+    """Valid rows with their file and line."""
+    rows = engine.frame(f"select record, {_typed(contract)} from {part.rows} where reason is null order by record")
     lines = part.places.of_staged(rows["record"].to_numpy("int64"))["line"]
     return rows.assign(file=part.name, line=lines.array).drop(columns="record")
 
 
 def _rejected_rows(engine: SqlEngine, part: ValidatedPart) -> pd.DataFrame:
-    rows = engine.frame(f"select * from {part.rejected}")
+    most = f" limit {_TOLD}" if engine.on_spark else ""
+    rows = engine.frame(f"select * from {part.rejected}{most}")
     return rows.assign(
         advice=rows["reason"].map({reason: rule.advice for reason, rule in part.rules.items()}).astype("str")
     )
-
-
-def _number(value: Decimal | None) -> float:
-    return float("nan") if value is None else float(value)
 
 
 class Products(ContractTable):
@@ -127,6 +140,7 @@ class Members(ContractTable):
     """
 
     contract = MEMBERS
+    stays = True
 
 
 class ServiceRecords(ContractTable):

@@ -40,6 +40,7 @@ __all__ = ["customer_cells", "fit_customers", "score_customers", "score_file"]
 
 WHOLE_DAYS = ("frequency", "recency", "T")
 _BROADCAST = 2_000_000
+_EXACT = 200_000
 _CHUNK = 1_000_000
 
 M = TypeVar("M", bound=Model)
@@ -52,7 +53,10 @@ class Classifier(Protocol):
 
 
 def customer_cells(
-    customers: Frame | str | os.PathLike[str], columns: Sequence[str] = WHOLE_DAYS, means: Sequence[str] = ()
+    customers: Frame | str | os.PathLike[str],
+    columns: Sequence[str] = WHOLE_DAYS,
+    means: Sequence[str] = (),
+    cents: bool = True,
 ) -> pd.DataFrame:
     """Distinct customers and how many there are of each; on Spark this is all that comes to the driver.
 
@@ -61,9 +65,10 @@ def customer_cells(
     customers : pandas or Spark DataFrame, or path of a Parquet file
         One row per customer, from `btyd_summary`.
     columns : sequence of str
-        Money (``monetary_value``) is taken to the cent.
     means : sequence of str
         Columns whose mean is wanted of each cell.
+    cents : bool
+        Money (``monetary_value``) is taken to the cent, so that there are fewer cells.
 
     Returns
     -------
@@ -82,7 +87,8 @@ def customer_cells(
     with engine_of(customers) as engine:
         names = [engine.quoted(name) for name in columns]
         keys = [
-            f"round({key}, 2)" if name == "monetary_value" else key for key, name in zip(names, columns, strict=True)
+            f"round({key}, 2)" if cents and name == "monetary_value" else key
+            for key, name in zip(names, columns, strict=True)
         ]
         averages = [f"avg(cast({name} as double)) as {name}" for name in map(engine.quoted, means)]
         chosen = ", ".join([*(f"{key} as {name}" for key, name in zip(keys, names, strict=True)), *averages])
@@ -105,7 +111,8 @@ def fit_customers(model: M, customers: Frame | str | os.PathLike[str]) -> M:
 
     Returns
     -------
-    The model, fitted. On Spark, or from a file, the parameters are those of a fit on all rows, but money is taken to the cent.
+    The model, fitted. On Spark, or from a file, the parameters are those of a fit on all rows, but of more than 200,000
+    customers money is taken to the cent.
 
     Examples
     --------
@@ -121,7 +128,9 @@ def fit_customers(model: M, customers: Frame | str | os.PathLike[str]) -> M:
 
 
 def _fit_on_cells(model: M, customers: Frame | str | os.PathLike[str]) -> M:
-    cells = customer_cells(customers, model.cell_columns, model.mean_columns)
+    with engine_of(customers) as engine:
+        n = int(engine.frame(f"select count(*) as n from {_relation(engine, customers)}")["n"][0])
+    cells = customer_cells(customers, model.cell_columns, model.mean_columns, cents=n > _EXACT)
     fitted: M = model.fit(cells.drop(columns="n_customers"), sample_weight=cells["n_customers"])
     return fitted
 

@@ -72,7 +72,9 @@ _Meant = create_model("_Meant", __base__=Section, **_options(RowMeaning))
 
 
 class TableSource(_Readable):
-    """Files of one table, or a database; how it is written (`read_extract`), and how its columns are called.
+    """Files of one table, a database, or a table of Spark; how it is written (`read_extract`), and how its columns are called.
+
+    ``table`` alone, without files, names a table of the Spark session: ``table = "lake.sales"``.
 
     ``layout`` names one of `crmkit.ingest.layouts`, whose settings apply where none are given here. In the address of a
     database ``${NAME}`` is taken from the environment; a password is never written here.
@@ -80,7 +82,8 @@ class TableSource(_Readable):
 
     about: ClassVar[str]
 
-    files: str | Annotated[list[str], Field(min_length=1)]
+    files: str | Annotated[list[str], Field(min_length=1)] | None = None
+    table: str | None = None
     layout: str | None = None
     columns: dict[str, str | list[str]] = Field(default_factory=dict)
 
@@ -96,14 +99,23 @@ class TableSource(_Readable):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
+        if self.files is None and self.table is None:
+            raise ValueError(
+                'files are not stated. Name them: files = "…"; or, on Spark, a table: table = "lake.sales"'
+            )
         self.read_options("")
         for file in self._listed():
             if is_url(file) and any("${" not in secret for secret in secrets_of(file)):
                 raise ConfigError("the file contains the password. Write ${NAME} and set NAME in the environment.")
         return self
 
+    @property
+    def on_spark(self) -> bool:
+        """Whether it is a table of the Spark session."""
+        return self.files is None
+
     def _listed(self) -> list[str]:
-        return [self.files] if isinstance(self.files, str) else self.files
+        return [self.files] if isinstance(self.files, str) else self.files or []
 
     def source(self, home: Path) -> str | list[str]:
         """What to hand to `read_extract`: paths from the configuration's folder, or a database address."""
@@ -115,7 +127,8 @@ class TableSource(_Readable):
 
     def read_options(self, currency: str) -> dict[str, Any]:
         """Options of `read_extract`; amounts are in the run's currency unless another is stated."""
-        stated = self.model_dump(include={one.name for one in fields(Reading)}, exclude_none=True)
+        wanted = {one.name for one in fields(Reading)} - ({"table"} if self.on_spark else set())
+        stated = self.model_dump(include=wanted, exclude_none=True)
         options = ({"currency": currency} if currency else {}) | stated
         Reading(**options)
         return options
@@ -239,6 +252,21 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _tables_of_the_engine(self) -> Self:
+        named = [
+            name
+            for name in Config.model_fields
+            if isinstance(table := getattr(self, name), TableSource) and table.on_spark
+        ]
+        if named and self.engine.kind != "spark":
+            raise ValueError(
+                f'{", ".join(named)}: a table without files is one of Spark. State files, or [engine] kind = "spark"'
+            )
+        if self.store.folder and self.transactions.on_spark:
+            raise ValueError("a store is loaded from files; transactions is a table of Spark, which needs none")
+        return self
+
+    @model_validator(mode="after")
     def _deals_for_items(self) -> Self:
         """Deals name a category or a product, so that is what must be timed."""
         if self.deals and self.repurchase.by not in (None, "category", "product_id"):
@@ -278,7 +306,6 @@ def read_config(path: str | Path) -> Config:
     Traceback (most recent call last):
         ...
     crmkit.exceptions.ConfigError: crmkit.toml:
-      transactions.files: Field required
       transactions.file: unknown key; did you mean 'files'?
     """
     file = Path(path)

@@ -48,29 +48,34 @@ class Published:
         """Whether it published all these tables."""
         return all(self.file(name).exists() for name in names)
 
+    def outputs(self, name: str) -> dict[str, str]:
+        """Files of a table and their hashes as they were published: one file, or those of a folder."""
+        file = f"{name}.parquet"
+        outputs = self.manifest.get("outputs", {})
+        return {one: digest for one, digest in outputs.items() if one == file or one.startswith(f"{file}/")}
+
     def digest(self, *names: str) -> str:
         """Of the tables as they were published."""
-        outputs = self.manifest.get("outputs", {})
-        return json.dumps([self.run, *(outputs.get(f"{name}.parquet") for name in names)])
+        return json.dumps([self.run, *(list(self.outputs(name).values()) for name in names)])
 
     def check(self, name: str) -> None:
         """Raise `ExtractError` unless a table is as it was published."""
-        digest = self.manifest.get("outputs", {}).get(f"{name}.parquet")
-        if digest and not (self.file(name).is_file() and file_hash(self.file(name)) == digest):
-            raise _damaged(self.file(name), "it is gone or changed")
+        for file, digest in self.outputs(name).items():
+            if not ((self.folder / file).is_file() and file_hash(self.folder / file) == digest):
+                raise _damaged(self.folder / file, "it is gone or changed")
 
-    def table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
-        """A table that the run wrote.
+    def table(self, name: str, columns: list[str] | None = None, on_spark: bool = False) -> Any:
+        """A table that the run wrote, as pandas or as a Spark DataFrame.
 
         Raises
         ------
         ExtractError
             It is not there, or is damaged.
         """
-        import pandas as pd
+        from crmkit.engine.tables import stored
 
         try:
-            return pd.read_parquet(self.file(name), columns=columns)
+            return stored(self.file(name), columns, on_spark)
         except (OSError, ValueError, KeyError) as error:
             raise _damaged(self.file(name), error) from error
 
@@ -103,18 +108,18 @@ class Previous:
     day : date
     value : mapping
         The settings of [value] under which its tiers were made.
-    customers : DataFrame
-        By customer_id: r_score, f_score, m_score, segment, tier, tier_since, value.
+    customers : pandas or Spark DataFrame
+        customer_id, r_score, f_score, m_score, segment, tier, tier_since, value.
     """
 
     day: date
     value: Mapping[str, Any]
-    customers: pd.DataFrame
+    customers: Any
 
     @classmethod
-    def of(cls, run: Published) -> Previous:
+    def of(cls, run: Published, on_spark: bool = False) -> Previous:
         """Read it from a published run."""
-        return cls(run.day, run.manifest["settings"]["value"], run.table("customers", _KEPT).set_index("customer_id"))
+        return cls(run.day, run.manifest["settings"]["value"], run.table("customers", _KEPT, on_spark))
 
     def valued_by(self, value: Value) -> bool:
         """Whether its values were made under the same terms."""
@@ -123,11 +128,12 @@ class Previous:
 
     def moved(self, customers: pd.DataFrame, rule: ValueTiers) -> Migration:
         """Who is in another tier now, and why; ``rule`` made the tiers of ``customers`` from those of this run."""
+        from crmkit.segments.labels import fitted_tiers
         from crmkit.segments.migration import migration
         from crmkit.segments.tiers import ValueTiers
 
-        before = self.customers.reset_index()
-        earlier = ValueTiers(rule.shares, rule.names, rule.hysteresis).fit(before["value"])
+        before = self.customers
+        earlier = fitted_tiers(ValueTiers(rule.shares, rule.names, rule.hysteresis), before)
         return migration(before, customers, tiers=(earlier, rule))
 
 

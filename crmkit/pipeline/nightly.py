@@ -22,6 +22,7 @@ from crmkit._days import as_day
 from crmkit._hashes import FileHashes
 from crmkit._locks import owned
 from crmkit.engine.duckdb import engine_limits
+from crmkit.engine.spark import start_session
 from crmkit.exceptions import ConfigError, SourceChangedError
 from crmkit.pipeline import publish
 from crmkit.pipeline.artefacts import Artefact, digest_of, load
@@ -211,7 +212,9 @@ class _Night:
         check_order(self.stages, SOURCES, settings)
         config = self.config
         assert isinstance(config.until, date)
-        left = history_sources(self.runs, self.day, config.until) | campaign_sources(self.recorded, self.due, self.day)
+        far = config.engine.kind == "spark"
+        left = history_sources(self.runs, self.day, config.until, far)
+        left |= campaign_sources(self.recorded, self.due, self.day)
         decider = Decider(
             day=self.day,
             settings=settings,
@@ -246,7 +249,7 @@ class _Night:
         """Do the work in a hidden folder, and give it its name when it is complete."""
         done, part, runner = self.done, self.part, self.runner(wishes, progress)
         part.mkdir(mode=0o700, exist_ok=True)
-        with full_disk_told(part.parent, _KEPT), engine_limits(**self.config.engine.model_dump()):
+        with full_disk_told(part.parent, _KEPT), engine_limits(**self.config.engine.model_dump(exclude={"kind"})):
             runner.run()
         if self.delivery.files() != self.inputs:
             raise SourceChangedError("A file changed while it was read. Run again when the delivery is complete.")
@@ -300,6 +303,8 @@ def _prepared(
     start = Path(home) if home is not None else Path(config).parent if isinstance(config, str | Path) else Path()
     with owned(out, "run"):
         (out / "runs").mkdir(exist_ok=True)
+        if settings.engine.kind == "spark":
+            start_session()
         delivery = Delivery.of(settings, start.resolve(), FileHashes(out / ".hashes.json"))
         inputs = delivery.files()
         settings = settings.model_copy(update={"until": observed_until(settings, delivery)})

@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from crmkit.engine.choose import engine_for
+from crmkit.engine.duckdb import DuckDBEngine
+from crmkit.engine.tables import joined, n_rows
 from crmkit.exceptions import (
     RefusedError,
 )
@@ -79,13 +81,14 @@ def check_categories(log: Transactions, day: date, threshold: Threshold) -> None
 
 def check_members(customers: pd.DataFrame, members: pd.DataFrame, threshold: Threshold) -> None:
     """Judge the share of customers who are not among the members."""
-    unmatched = int((~customers["customer_id"].isin(members["customer_id"])).sum())
+    n_customers, n_members = n_rows(customers), n_rows(members)
+    unmatched = n_customers - n_rows(joined(customers[["customer_id"]], members[["customer_id"]]))
     told = (
-        f"{unmatched:,} of {len(customers):,} customers are not among the {len(members):,} members, so contact opt-outs "
+        f"{unmatched:,} of {n_customers:,} customers are not among the {n_members:,} members, so contact opt-outs "
         "could not be applied to them. Ids may have lost their leading zeros, or be written in another way than in the "
         "transactions: deliver the members with the ids of the till."
     )
-    judge(unmatched / len(customers), threshold, "unmatched_members", told)
+    judge(unmatched / n_customers, threshold, "unmatched_members", told)
 
 
 def why_none(running: pd.DataFrame, due: pd.DataFrame, result: OfferResult) -> str:
@@ -125,8 +128,13 @@ def check_rejected(received: Rejections, rejections: Path, thresholds: Threshold
 def _first_faults(received: Rejections, rejections: Path) -> str:
     """One example of each reason, with its place and what to do about it."""
     advice = dict(zip(received.counts["reason"], received.counts["advice"], strict=True))
-    rows = pd.read_parquet(rejections, columns=["file", "line", "reason", "outcome"])
-    first = rows[rows["outcome"] == REJECTED].drop_duplicates("reason")
+    with DuckDBEngine() as engine:
+        first = engine.frame(
+            f"""select arg_min(file, place) as file, arg_min(line, place) as line, reason from (select file, line, reason,
+            row_number() over () as place from {engine.parquet(rejections)} where outcome = :outcome) as rows
+            group by reason order by min(place)""",
+            {"outcome": REJECTED},
+        )
     return "\n".join(
         f"  {row.file} line {row.line}: {row.reason}. {advice[str(row.reason)]}" for row in first.itertuples()
     )

@@ -20,7 +20,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     rhythm: ClassVar[tuple[str, ...]] = ("refit_every", "max_age")
-    """Settings that say when something is recomputed, not what it is."""
+    """Settings that say when or how something is computed, not what it is."""
 
 
 class Value(Section):
@@ -215,8 +215,14 @@ class WinBack(Section):
 
 
 class Engine(Section):
-    """Limits of the embedded engine: memory as in "2GB", and threads; `engine_limits` has them for a whole program."""
+    """Where the run's tables are: ``"duckdb"``, on this machine, or ``"spark"``, in the session that is active or started.
 
+    ``memory_limit`` (as in "2GB") and ``threads`` are limits of DuckDB; `engine_limits` has them for a whole program.
+    """
+
+    rhythm: ClassVar[tuple[str, ...]] = ("memory_limit", "threads")
+
+    kind: Literal["duckdb", "spark"] = "duckdb"
     memory_limit: str | None = None
     threads: Count | None = Field(None, ge=1)
 

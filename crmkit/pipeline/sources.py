@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
 from crmkit._hashes import FileHashes
+from crmkit.engine.frames import is_spark
+from crmkit.engine.spark import content_hash, spark_table
 from crmkit.exceptions import ConfigError, ExtractError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.pipeline.artefacts import digest_of, document
@@ -66,11 +68,11 @@ class Delivery:
         store, waiting = home / config.store.folder if config.store.folder else None, dict[str, str]()
         extracts = dict[str, Extract]()
         for name, table in tables.items():
-            source, options = table.source(home), table.read_options(config.currency)
             if store and name == "transactions":
-                extracts[name], waiting = config.store.incoming.complete(source, options)
+                options = table.read_options(config.currency)
+                extracts[name], waiting = config.store.incoming.complete(table.source(home), options)
             else:
-                extracts[name] = read_extract(source, **options)
+                extracts[name] = _extract(table, home, config.currency)
         return cls(extracts, _font(config, home), store, hashes, waiting)
 
     @property
@@ -79,10 +81,15 @@ class Delivery:
         return [f"{name} was not loaded: {why}." for name, why in self.waiting.items()]
 
     def files(self) -> list[dict[str, str]]:
-        """Every file that the run depends on: table, file, sha256."""
-        files = [(name, part.name, part.path) for name, source in self.extracts.items() for part in source.parts]
-        files += [("lists.font", self.font.name, self.font)] if self.font else []
-        return [{"table": table, "file": name, "sha256": self.hashes.of(path)} for table, name, path in files if path]
+        """Every file and table of Spark that the run depends on: table, file, sha256."""
+        parts = [
+            (name, part.name, part.path or part.table) for name, one in self.extracts.items() for part in one.parts
+        ]
+        parts += [("lists.font", self.font.name, self.font)] if self.font else []
+        return [{"table": table, "file": name, "sha256": self._hash(content)} for table, name, content in parts]
+
+    def _hash(self, content: object) -> str:
+        return content_hash(content) if is_spark(content) else self.hashes.of(Path(str(content)))
 
     def sources(self) -> dict[str, Source]:
         """The tables as inputs of stages: ``transactions_files`` and so on."""
@@ -97,6 +104,14 @@ class Delivery:
         if self.font:
             found["font"] = Source(files[-1]["sha256"], _given(self.font))
         return found
+
+
+def _extract(table: TableSource, home: Path, currency: str) -> Extract:
+    """Files, a database, or a table of Spark, which is called by its own name in what is told of its rows."""
+    if not table.on_spark:
+        return read_extract(table.source(home), **table.read_options(currency))
+    found = read_extract(spark_table(str(table.table)), **table.read_options(currency))
+    return replace(found, parts=tuple(replace(part, name=str(table.table)) for part in found.parts))
 
 
 def _given(value: object) -> Callable[[], object]:
@@ -138,12 +153,12 @@ def campaign_sources(recorded: Sequence[Recorded], due: Mapping[str, str] | None
     return found
 
 
-def history_sources(runs: Sequence[Published], day: date, until: date) -> dict[str, Source]:
+def history_sources(runs: Sequence[Published], day: date, until: date, on_spark: bool = False) -> dict[str, Source]:
     """What earlier runs left: labels to hold, and scores to be compared with what came."""
     found = {"as_of": Source(str(day), _given(day)), "until": Source(str(until), _given(until))}
     if runs and runs[0].has("customers"):
         newest = runs[0]
-        found["previous"] = Source(newest.digest("customers"), lambda: Previous.of(newest))
+        found["previous"] = Source(newest.digest("customers"), lambda: Previous.of(newest, on_spark))
     if runs and runs[0].has("scorecard"):
         found["previous_scorecard"] = Source(runs[0].digest("scorecard"), lambda: runs[0].table("scorecard"))
     effects = ("campaign_effects", "campaign_groups")

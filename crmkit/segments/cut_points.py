@@ -11,10 +11,12 @@ import numpy as np
 from crmkit._types import Floats, Ints
 
 __all__ = [
+    "distinct_edges",
     "distinct_quantiles",
     "log_scaled",
     "log_unit",
     "natural_breaks",
+    "quantile_ranks",
     "quantiles",
     "score",
     "tier_codes",
@@ -30,8 +32,16 @@ def quantiles(values: Floats, below: Floats) -> Floats:
     >>> quantiles(np.array([1.0, 2, 3, 4, 5]), np.array([0.2, 0.5])).tolist()
     [1.0, 3.0]
     """
-    rank = np.ceil(np.round(values.size * below, 6)).astype(np.int64)
-    return np.sort(values)[np.clip(rank, 1, values.size) - 1]
+    return np.sort(values)[quantile_ranks(values.size, below) - 1]
+
+
+def quantile_ranks(n: int, below: Floats) -> Ints:
+    """Which of ``n`` sorted values `quantiles` takes, counted from 1.
+
+    >>> quantile_ranks(5, np.array([0.2, 0.5])).tolist()
+    [1, 3]
+    """
+    return np.clip(np.ceil(np.round(n * below, 6)).astype(np.int64), 1, n)
 
 
 def distinct_quantiles(values: Floats, n: int) -> tuple[float, ...]:
@@ -42,12 +52,21 @@ def distinct_quantiles(values: Floats, n: int) -> tuple[float, ...]:
     >>> distinct_quantiles(np.array([1.0] * 8 + [2, 3]), 5), distinct_quantiles(np.array([1.0] + [3] * 9), 5)
     ((1.0,), (1.0,))
     """
-    edges = np.unique(quantiles(values, np.arange(1, n) / n))
     below = values[values < values.max()]
-    inner = edges[edges < values.max()]
-    if inner.size or n == 1:
+    return distinct_edges(quantiles(values, np.arange(1, n) / n), values.max(), below.max() if below.size else None)
+
+
+def distinct_edges(found: Floats, largest: float, next_largest: float | None) -> tuple[float, ...]:
+    """The rule of `distinct_quantiles`, from the quantiles and the two largest values; None where there is one value only.
+
+    >>> distinct_edges(np.array([3.0, 3.0]), 3.0, 1.0), distinct_edges(np.array([1.0, 3.0]), 3.0, 1.0)
+    ((1.0,), (1.0,))
+    """
+    inner = np.unique(found)
+    inner = inner[inner < largest]
+    if inner.size or not found.size:
         return tuple(inner.tolist())
-    return (float(below.max() if below.size else values.max()),)
+    return (float(largest if next_largest is None else next_largest),)
 
 
 def score(values: Floats, edges: tuple[float, ...], n: int) -> Ints:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 
 from crmkit._checks import customer_index, numbers
 from crmkit._types import Bools, Floats
+from crmkit.engine.choose import engine_of
+from crmkit.engine.frames import is_spark, map_rows
+from crmkit.engine.tables import grouped, with_difference
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.segments.tiers import ValueTiers
 
@@ -37,9 +41,8 @@ class Migration:
     moves : DataFrame
         move, customers, value_before, value_after, change: one row for each kind of move that occurred.
     customers : DataFrame
-        customer_id, before, after, move, value_before, value_after: one row per customer.
-    reasons : DataFrame
-        cause, and the same with its amounts as reason: aligned with ``customers``, empty where nothing changed.
+        customer_id, before, after, move, value_before, value_after, cause, and the same with its amounts as reason (both
+        empty where nothing changed): one row per customer. Of Spark DataFrames it is one too.
     """
 
     counts: pd.DataFrame
@@ -47,21 +50,35 @@ class Migration:
     money: pd.DataFrame
     moves: pd.DataFrame
     customers: pd.DataFrame
-    reasons: pd.DataFrame
 
     @property
     def changes(self) -> pd.DataFrame:
         """Those whose label or state changed, with cause and reason; largest change of value first."""
-        changed = self.customers[self.customers["before"] != self.customers["after"]].join(self.reasons)
+        if is_spark(self.customers):
+            engine = engine_of(self.customers)
+            return engine.table(
+                f"""select * from {engine.register(self.customers)} where before <> after
+                order by abs(value_after - value_before) desc, customer_id"""
+            )
+        changed = self.customers[self.customers["before"] != self.customers["after"]]
         order = (
             (changed["value_after"] - changed["value_before"]).abs().sort_values(ascending=False, kind="stable").index
         )
         return changed.loc[order].reset_index(drop=True)
 
+    @property
+    def causes(self) -> pd.DataFrame:
+        """move, cause, customers, change_of_value: most customers first."""
+        changed = with_difference(self.changes, "change", "value_after", "value_before")
+        counted = grouped(
+            changed, "move", "cause", customers=("customer_id", "size"), change_of_value=("change", "sum")
+        )
+        return counted.sort_values("customers", ascending=False, kind="stable", ignore_index=True)
+
     def __str__(self) -> str:
         said = ", ".join(f"{row.customers:,} {row.move}" for row in self.moves.itertuples())
         change = self.moves["change"].sum()
-        return f"{len(self.customers):,} customers: {said}; value {change:+,.2f}"
+        return f"{self.moves['customers'].sum():,} customers: {said}; value {change:+,.2f}"
 
 
 def migration(
@@ -83,7 +100,7 @@ def migration(
 
     Parameters
     ----------
-    before, after : DataFrame
+    before, after : pandas or Spark DataFrame
         customer_id, the label and the value at the two dates; days_since_last for frozen and lapsed.
     label, value : str
         Names of these columns.
@@ -129,21 +146,39 @@ def migration(
         if days is not None and not days >= 0:
             raise ConfigError(f"{name}={days} must be days since the last purchase, 0 or more.")
     needed = ("days_since_last",) if frozen_after is not None or lapsed_after is not None else ()
+    rules = _Rules(label, value, frozen_after, lapsed_after, tiers)
+    if is_spark(before):
+        return _on_spark(before, after, rules, list(needed), order)
     tables = [
         _checked(customer_index(table, (label, value, *needed), name), label, name)
         for table, name in ((before, "before"), (after, "after"))
     ]
-    ids = tables[0].index.union(tables[1].index)
     ranked = _order(tables, label, value, order, tiers)
-    states = [_states(table, ids, label, frozen_after, lapsed_after) for table in tables]
+    return _counted(_moved(tables, rules, ranked, earlier), ranked)
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """How states are told and changes explained; see `migration`."""
+
+    label: str
+    value: str
+    frozen_after: int | None
+    lapsed_after: int | None
+    tiers: tuple[ValueTiers, ValueTiers] | None
+
+
+def _moved(tables: list[pd.DataFrame], rules: _Rules, ranked: list[str], earlier: Iterable[str] = ()) -> pd.DataFrame:
+    """One row for each customer of either table, by customer_id: states, move, money, cause and reason."""
+    ids = tables[0].index.union(tables[1].index)
+    states = [_states(table, ids, rules.label, rules.frozen_after, rules.lapsed_after) for table in tables]
     known = ids.isin(tables[0].index) | ids.isin(pd.Index(list(earlier), dtype=ids.dtype))
     states[0] = states[0].mask(~known, NEW)
     states[1] = states[1].fillna(LAPSED)
     states[0] = states[0].fillna(LAPSED)
-    money = [pd.Series(numbers(table[value]), table.index).reindex(ids, fill_value=0.0) for table in tables]
+    money = [pd.Series(numbers(table[rules.value]), table.index).reindex(ids, fill_value=0.0) for table in tables]
     moves = _moves(states[0], states[1], ranked)
-    reasons = _reasons(states, money, moves, ids.isin(tables[1].index), tiers)
-    customers = pd.DataFrame(
+    return pd.DataFrame(
         {
             "customer_id": ids,
             "before": states[0].to_numpy(),
@@ -151,9 +186,48 @@ def migration(
             "move": moves,
             "value_before": money[0].to_numpy(),
             "value_after": money[1].to_numpy(),
+            **_reasons(states, money, moves, ids.isin(tables[1].index), rules.tiers),
         }
     )
-    return _counted(customers, ranked, pd.DataFrame(reasons, index=customers.index))
+
+
+_KINDS = (
+    "customer_id string, before string, after string, move string, value_before double, value_after double, "
+    "cause string, reason string"
+)
+
+
+def _on_spark(
+    before: pd.DataFrame, after: pd.DataFrame, rules: _Rules, needed: list[str], order: Sequence[str] | None
+) -> Migration:
+    """The same where the rows are: customers are told apart there, and counted there."""
+    if order is None and rules.tiers is None:
+        raise ConfigError(
+            "Of Spark DataFrames state the labels, best first: order=[…], or the tiers they were made with."
+        )
+    ranked = list(order) if order is not None else list(rules.tiers[0].tiers_ if rules.tiers else ())
+    names = [rules.label, rules.value, *needed]
+    with engine_of(before, after) as engine:
+        columns = ", ".join(
+            f"{side}.{engine.quoted(name)} as {side}_{place}" for side in ("b", "a") for place, name in enumerate(names)
+        )
+        both = engine.table(
+            f"""select coalesce(b.customer_id, a.customer_id) as customer_id, {columns} from {engine.register(before)} as b
+            full outer join {engine.register(after)} as a on b.customer_id = a.customer_id"""
+        )
+        moved = map_rows(both, partial(_moved_part, names=names, rules=rules, ranked=ranked), _KINDS)
+        return _counted(
+            engine.table(f"select * from {engine.stage(f'select * from {engine.register(moved)}')}"), ranked
+        )
+
+
+def _moved_part(rows: pd.DataFrame, names: list[str], rules: _Rules, ranked: list[str]) -> pd.DataFrame:
+    tables = []
+    for side, name in (("b", "before"), ("a", "after")):
+        there = rows[rows[f"{side}_0"].notna()].set_index("customer_id")
+        own = there[[f"{side}_{place}" for place in range(len(names))]].set_axis(names, axis=1)
+        tables.append(_checked(own, rules.label, name))
+    return _moved(tables, rules, ranked)
 
 
 def _checked(table: pd.DataFrame, label: str, name: str) -> pd.DataFrame:
@@ -272,18 +346,26 @@ def _amounts(word: str, values: Floats) -> NDArray[np.object_]:
     return said
 
 
-def _counted(customers: pd.DataFrame, ranked: list[str], reasons: pd.DataFrame) -> Migration:
-    before, after = customers["before"], customers["after"]
-    change = customers["value_after"] - customers["value_before"]
-    rows = [name for name in (*ranked, FROZEN, LAPSED, NEW) if name in ranked or (before == name).any()]
-    columns = [name for name in (*ranked, FROZEN, LAPSED) if name in ranked or (after == name).any()]
-    counts = pd.crosstab(before, after).reindex(index=rows, columns=columns, fill_value=0).astype(np.int64)
-    money = change.groupby([before, after]).sum().unstack(fill_value=0)
-    money = money.reindex(index=rows, columns=columns, fill_value=0.0).fillna(0.0)
-    totals = counts.sum(axis=1).clip(lower=1)
-    values = customers.groupby("move").agg(
-        customers=("move", "size"), value_before=("value_before", "sum"), value_after=("value_after", "sum")
+def _counted(rows: pd.DataFrame, ranked: list[str]) -> Migration:
+    """Counts and sums of the rows of `_moved`, where they are."""
+    flows = grouped(
+        with_difference(rows, "change", "value_after", "value_before"),
+        "before",
+        "after",
+        customers=("customer_id", "size"),
+        change=("change", "sum"),
     )
+    before, after = set(flows["before"]), set(flows["after"])
+    there = [name for name in (*ranked, FROZEN, LAPSED, NEW) if name in ranked or name in before]
+    columns = [name for name in (*ranked, FROZEN, LAPSED) if name in ranked or name in after]
+    by_state = flows.set_index(["before", "after"])
+    counts = by_state["customers"].unstack(fill_value=0)
+    counts = counts.reindex(index=there, columns=columns, fill_value=0).fillna(0).astype(np.int64)
+    money = by_state["change"].unstack(fill_value=0)
+    money = money.reindex(index=there, columns=columns, fill_value=0.0).fillna(0.0)
+    totals = counts.sum(axis=1).clip(lower=1)
+    sums = {name: (name, "sum") for name in ("value_before", "value_after")}
+    values = grouped(rows, "move", customers=("customer_id", "size"), **sums).set_index("move")
     moves = values.reindex([move for move in MOVES if move in values.index]).rename_axis("move").reset_index()
     moves["change"] = moves["value_after"] - moves["value_before"]
-    return Migration(counts, counts.div(totals, axis=0), money, moves, customers, reasons)
+    return Migration(counts, counts.div(totals, axis=0), money, moves, rows)

@@ -147,24 +147,49 @@ class RFMScores(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             A column is missing or not numeric, a value is missing or infinite, or there is no row.
         """
         bins = self._checked_bins()
-        cells = _cells(self.grid, len(bins[0]), len(bins[1]))
         measures = self._measures(X, reset=True)
+        cuts = (distinct_quantiles(values, len(scores)) for values, scores in zip(measures.values(), bins, strict=True))
+        self._freeze(bins, dict(zip(measures, cuts, strict=True)))
+        self.bands_ = self._bands(measures)
+        return self
+
+    def fit_edges(self, edges: Mapping[str, Sequence[float]]) -> Self:
+        """Take edges that are known, as quantiles of a table too large to be brought here; there are no ``bands_`` then.
+
+        Parameters
+        ----------
+        edges : mapping of str to sequence of float
+            Distinct edges of days_since_last, n_purchases and ``monetary``, lowest first, as `edges_` holds them.
+
+        Examples
+        --------
+        >>> rfm = RFMScores().fit_edges({"days_since_last": (30, 90), "n_purchases": (1,), "total_spend": (10, 50)})
+        >>> rfm.transform(pd.DataFrame({"days_since_last": [7], "n_purchases": [2], "total_spend": [20.0]}))
+           r_score  f_score  m_score    segment
+        0        5        5        3  champions
+        """
+        bins = self._checked_bins()
+        read = ["days_since_last", "n_purchases", _READ[self.monetary]]
+        remember(self, pd.DataFrame([dict.fromkeys(read, 0.0)]), reset=True)
+        self._freeze(bins, {name: tuple(map(float, found)) for name, found in edges.items()})
+        return self
+
+    def _freeze(self, bins: list[range], found: Mapping[str, tuple[float, ...]]) -> None:
+        """Edges and grid; edges that are stated stand instead of those that were found."""
+        cells = _cells(self.grid, len(bins[0]), len(bins[1]))
         self.monetary_ = self.monetary
-        self.edges_ = {}
-        for (name, values), scores, stated in zip(measures.items(), bins, (self.r, self.f, self.m), strict=True):
-            self.edges_[name] = (
-                distinct_quantiles(values, len(scores))
-                if isinstance(stated, int | np.integer)
-                else tuple(float(edge) for edge in stated)
+        self.edges_ = {
+            name: found[name] if isinstance(stated, int | np.integer) else tuple(float(edge) for edge in stated)
+            for name, stated in zip(
+                ("days_since_last", "n_purchases", self.monetary), (self.r, self.f, self.m), strict=True
             )
+        }
         self.n_scores_ = tuple(len(scores) for scores in bins)
         self.grid_ = pd.DataFrame(
             cells[::-1],
             index=pd.RangeIndex(self.n_scores_[0], 0, -1, name="r_score"),
             columns=pd.RangeIndex(1, self.n_scores_[1] + 1, name="f_score"),
         )
-        self.bands_ = self._bands(measures)
-        return self
 
     def transform(self, X: ArrayLike | pd.DataFrame, previous: pd.DataFrame | None = None) -> pd.DataFrame:
         """Score each row: r_score, f_score, m_score and segment, on the index of ``X``.

@@ -145,10 +145,37 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         names = self._checked_names()
         values = self._values(X, reset=True)
-        self.tiers_ = names
-        self.rule_, cuts = self._cuts(values)
+        return self._freeze(names, *self._cuts(values))
+
+    def fit_thresholds(self, cuts: Sequence[float], name: str = "value") -> Self:
+        """Take the thresholds of ``shares`` of customers as they are known: quantiles of a table too large to be brought here.
+
+        Parameters
+        ----------
+        cuts : sequence of float
+            The values to exceed, best tier first.
+        name : str
+            Of the column they were found in.
+
+        Examples
+        --------
+        >>> ValueTiers((.10, .20, .70)).fit_thresholds([350.0, 95.0]).transform(pd.Series([350.0, 351.0])).tolist()
+        ['B', 'A']
+        """
+        names = self._checked_names()
+        remember(self, pd.DataFrame({name: [0.0]}), reset=True)
+        return self._freeze(names, "exceeds", np.asarray(cuts, dtype=np.float64))
+
+    def _freeze(self, names: tuple[str, ...], rule: str, cuts: Floats) -> Self:
+        self.tiers_, self.rule_ = names, rule
         self.thresholds_ = dict(zip(names, cuts.tolist(), strict=False))
         return self
+
+    @property
+    def reached_(self) -> Floats:
+        """Share of customers in each tier but the last and those above it."""
+        reached: Floats = np.cumsum(np.asarray(self.shares, dtype=float))[:-1]
+        return reached
 
     def _cuts(self, values: Floats) -> tuple[str, Floats]:
         """How a threshold is passed, and the thresholds, best first."""
@@ -156,7 +183,7 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             return "reaches", np.asarray(self.thresholds, dtype=np.float64)
         if self.clusters is not None:
             return "reaches", natural_breaks(values, self.clusters)
-        reached = np.cumsum(np.asarray(self.shares, dtype=float))[:-1]
+        reached = self.reached_
         if self.of == "customers":
             return "exceeds", quantiles(values, 1 - reached)
         if not (total := float(np.maximum(values, 0).sum())) > 0:

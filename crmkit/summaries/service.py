@@ -63,7 +63,7 @@ def service_signals(service: ServiceRecords, as_of: str | date) -> pd.DataFrame:
 
 def known_records(service: ServiceRecords, as_of: str | date) -> pd.DataFrame:
     """Records by the close of a day."""
-    frame = service.frame
+    frame: pd.DataFrame = service.frame
     return frame[pd.to_datetime(frame["recorded_at"]) < _next_day(as_of)]
 
 

@@ -26,10 +26,11 @@ from crmkit import Deals, RFMScores, Transactions, ValueTiers, campaign_effect, 
 from crmkit.campaigns.contact_history import CAMPAIGN_TABLES, LastCampaign
 from crmkit.exceptions import CrmkitWarning
 from crmkit.pipeline.history import Previous
-from crmkit.pipeline.settings import Churn, Thresholds, Value
+from crmkit.pipeline.settings import Thresholds, Value
 from crmkit.pipeline.sources import earlier_runs
 from crmkit.pipeline.stages import STAGES
 from crmkit.pipeline.stages.customers import customers as customer_rows
+from crmkit.pipeline.stages.customers import tier_changes as changed_tiers
 from crmkit.testing import generated_sales
 
 OUTPUTS = {
@@ -211,13 +212,14 @@ def test_other_terms_or_other_customers_start_anew(horizon: int, customer: str, 
     values = pd.DataFrame({"customer_id": ["a", "b"], "value": [50, 45]})
     known = summary.merge(values).assign(customer_id=[customer, "y"], r_score=5, f_score=5, m_score=5)
     known = known.assign(segment="champions", tier="A", tier_since=pd.Timestamp("2017-05-31"))
-    before = Previous(date(2017, 5, 31), Value().model_dump(mode="json"), known.set_index("customer_id"))
+    before = Previous(date(2017, 5, 31), Value().model_dump(mode="json"), known)
     risks = pd.DataFrame({"customer_id": ["a", "b"], "p_churn": 0.5, "value_at_risk": 1.0})
     today = date(2017, 12, 31)
-    terms = {"churn": Churn(), "thresholds": Thresholds(), "currency": ""}
+    terms = {"value": Value(horizon=horizon)}
     with pytest.warns(CrmkitWarning, match=re.escape(note)):
-        made = customer_rows(summary, values, risks, today, None, before, value=Value(horizon=horizon), **terms)
-    assert made["tier_changes"] is None
+        made = customer_rows(summary, values, risks, today, None, before, thresholds=Thresholds(), **terms)
+    with pytest.warns(CrmkitWarning, match=re.escape(note)):
+        assert changed_tiers(made["customers"], before, currency="", **terms) == {}
     assert made["customers"]["tier"].tolist() == ValueTiers().fit_transform(values["value"]).tolist()
     assert (made["customers"]["tier_since"] == pd.Timestamp("2017-12-31")).all()
 

@@ -5,12 +5,14 @@ from crmkit.pipeline.stages.campaigns import match_redeemed, measure_campaigns, 
 from crmkit.pipeline.stages.cohorts import cohorts, forecast_total, look_back
 from crmkit.pipeline.stages.customers import (
     choose_value_model,
+    customer_blocks,
     customers,
     fit_churn,
     fit_value,
     score_churn,
     score_value,
     summarise,
+    tier_changes,
     win_back,
 )
 from crmkit.pipeline.stages.lists import print_lists
@@ -18,7 +20,7 @@ from crmkit.pipeline.stages.load import check_delivery, load, suspect_cards
 from crmkit.pipeline.stages.offers import plan_offers, remember_offers, share_of_deals, usage_for_deals
 from crmkit.pipeline.stages.products import bundles, life_cycles
 from crmkit.pipeline.stages.reports import report, sales
-from crmkit.pipeline.stages.repurchase import fit_repurchase, score_repurchases
+from crmkit.pipeline.stages.repurchase import fit_repurchase, repurchase_block, score_repurchases
 from crmkit.pipeline.stages.scorecard import scorecard
 from crmkit.pipeline.stages.segments import brand_usage, clusters, relationships, target_groups
 from crmkit.pipeline.stages.service import recovery_list, service_signals
@@ -56,10 +58,13 @@ STAGES = [
     score_churn,
     service_signals,
     customers,
+    tier_changes,
+    customer_blocks,
     win_back,
     recovery_list,
     fit_repurchase,
     score_repurchases,
+    repurchase_block,
     brand_usage,
     relationships,
     target_groups,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from crmkit.churn.model import ChurnModel
+from crmkit.engine.tables import filled, first_rows, joined, n_rows, total
 from crmkit.evaluation.selection import choose_model, default_candidates
 from crmkit.exceptions import ModelError
 from crmkit.ingest.tables import ServiceRecords
 from crmkit.models import CustomerLifetimeValue, GammaGamma
 from crmkit.models.purchase_model import PurchaseModel
+from crmkit.models.scoring import fit_customers, score_customers
 from crmkit.pipeline.history import Previous
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import check_members
@@ -21,8 +24,9 @@ from crmkit.pipeline.stage import stage
 from crmkit.reports.blocks.churn import churn as churn_block
 from crmkit.reports.blocks.segments import segments
 from crmkit.reports.blocks.service import win_back as win_back_block
-from crmkit.reports.blocks.tiers import concentration, tier_changes, tiers
-from crmkit.segments.labels import labelled
+from crmkit.reports.blocks.tiers import concentration, tiers
+from crmkit.reports.blocks.tiers import tier_changes as tier_change_block
+from crmkit.segments.labels import fitted_tiers, labelled
 from crmkit.segments.tiers import ValueTiers
 from crmkit.summaries.customers import btyd_summary, rfm_table, weekly_spend
 from crmkit.transactions.log import Transactions
@@ -34,11 +38,9 @@ if TYPE_CHECKING:
 @stage("customer_summary")
 def summarise(log: Transactions) -> dict[str, object]:
     """What each customer has done up to the run date."""
-    customers = btyd_summary(log)
-    if not len(customers):
+    if log.first_day() is None:
         raise ModelError(f"No member has bought anything by {log.until}. Check --as-of, until and the files.")
-    customers = customers.merge(rfm_table(log), on="customer_id").merge(weekly_spend(log), on="customer_id")
-    return {"customer_summary": customers}
+    return {"customer_summary": joined(btyd_summary(log), rfm_table(log), weekly_spend(log))}
 
 
 @stage("value_choice", "model_comparison", max_age="backtests.max_age", ages=["log"])
@@ -63,7 +65,7 @@ def fit_value(
     customer_summary: pd.DataFrame, value_choice: Mapping[str, str], value_drift: object = None, *, value: Value
 ) -> dict[str, object]:
     """The model of lifetime value; fitted again when its scores drift."""
-    return {"value_model": unfitted(value, value_choice["name"]).fit(customer_summary)}
+    return {"value_model": fit_customers(unfitted(value, value_choice["name"]), customer_summary)}
 
 
 def unfitted(value: Value, model: str) -> CustomerLifetimeValue:
@@ -76,13 +78,13 @@ def unfitted(value: Value, model: str) -> CustomerLifetimeValue:
 def score_value(customer_summary: pd.DataFrame, value_model: CustomerLifetimeValue) -> dict[str, object]:
     """What each customer is expected to be worth."""
     purchases = value_model.purchases_
-    return {
-        "customer_values": customer_summary[["customer_id"]].assign(
-            p_alive=purchases.probability_alive(customer_summary),
-            expected_purchases=purchases.expected_purchases(customer_summary, value_model.horizon),
-            value=value_model.predict(customer_summary),
-        )
-    }
+    scored = score_customers(
+        customer_summary,
+        p_alive=purchases.probability_alive,
+        expected_purchases=partial(purchases.expected_purchases, horizon=value_model.horizon),
+        value=value_model,
+    )
+    return {"customer_values": scored[["customer_id", "p_alive", "expected_purchases", "value"]]}
 
 
 @stage("churn_model", max_age="churn.refit_every", ages=["log", "service"])
@@ -112,7 +114,7 @@ def win_back(
     return {"win_back": found, "win_back_block": win_back_block(found, currency=currency)}
 
 
-@stage("customers", "tier_changes", "headline", "tier_blocks", "segment_blocks", "churn_block")
+@stage("customers")
 def customers(
     customer_summary: pd.DataFrame,
     customer_values: pd.DataFrame,
@@ -123,36 +125,44 @@ def customers(
     service_signals: pd.DataFrame | None = None,
     *,
     value: Value,
-    churn: Churn,
     thresholds: Thresholds,
-    currency: str,
 ) -> dict[str, object]:
     """All that is known of each customer, in one row; segments and tiers are held by those of the run before."""
-    rule = ValueTiers(shares=value.tiers)
-    scored = customer_summary.merge(customer_values, on="customer_id")
+    scored = joined(customer_summary, customer_values)
     before = _comparable(previous, scored, value)
-    table = labelled(scored, rule, as_of, before.customers if before else None).merge(customer_risks, on="customer_id")
+    table = labelled(scored, ValueTiers(shares=value.tiers), as_of, before.customers if before else None)
+    table = joined(table, customer_risks)
     if members is not None:
         check_members(table, members, thresholds.unmatched_members)
-        table = table.merge(members, on="customer_id", how="left")
+        table = joined(table, members, how="left")
     if service_signals is not None:
-        table = table.merge(service_signals, on="customer_id", how="left")
-        table["open_complaints"] = table["open_complaints"].fillna(0).astype("int64")
-    moved = before.moved(table, rule) if before else None
-    told = [tiers(table, currency=currency), concentration(table, currency=currency)]
-    if before and moved:
-        told.append(tier_changes(moved, before.day, currency=currency))
+        table = filled(joined(table, service_signals, how="left"), "open_complaints")
+    return {"customers": table}
+
+
+@stage("tier_changes", "tier_change_block")
+def tier_changes(customers: pd.DataFrame, previous: Previous, *, value: Value, currency: str) -> dict[str, object]:
+    """Who is in another tier than in the run before, and why."""
+    before = _comparable(previous, customers, value)
+    if before is None:
+        return {}
+    moved = before.moved(customers, fitted_tiers(ValueTiers(shares=value.tiers), customers))
+    told = tier_change_block(moved, before.day, currency=currency)
+    return {"tier_changes": moved.changes, "tier_change_block": told}
+
+
+@stage("headline", "tier_blocks", "segment_blocks", "churn_block")
+def customer_blocks(customers: pd.DataFrame, *, value: Value, churn: Churn, currency: str) -> dict[str, object]:
+    """What the report says of the customers."""
     return {
-        "customers": table,
-        "tier_changes": moved and moved.changes,
         "headline": [
-            (float(len(table)), "customers"),
-            (float(table["value"].sum()), f"value expected in {value.horizon} days"),
-            (float(table["value_at_risk"].sum()), f"at risk in {churn.horizon} days"),
+            (float(n_rows(customers)), "customers"),
+            (total(customers, "value"), f"value expected in {value.horizon} days"),
+            (total(customers, "value_at_risk"), f"at risk in {churn.horizon} days"),
         ],
-        "tier_blocks": told,
-        "segment_blocks": [segments(table, currency=currency)],
-        "churn_block": churn_block(table, churn.horizon, currency=currency),
+        "tier_blocks": [tiers(customers, currency=currency), concentration(customers, currency=currency)],
+        "segment_blocks": [segments(customers, currency=currency)],
+        "churn_block": churn_block(customers, churn.horizon, currency=currency),
     }
 
 
@@ -163,7 +173,8 @@ def _comparable(previous: Previous | None, customers: pd.DataFrame, value: Value
     if not previous.valued_by(value):
         note(f"Segments and tiers were rebuilt from scratch because [value] changed since the run of {previous.day}.")
         return None
-    if not customers["customer_id"].isin(previous.customers.index).any():
+    same = joined(customers[["customer_id"]], previous.customers[["customer_id"]])
+    if not len(first_rows(same, 1)):
         note(f"Segments and tiers were rebuilt from scratch: the run of {previous.day} had none of these customers.")
         return None
     return previous

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from crmkit.engine.duckdb import DuckDBEngine
+from crmkit.engine.tables import n_rows
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.tables import Products
 from crmkit.pipeline.notes import note
@@ -26,7 +27,7 @@ from crmkit.transactions.suspect_cards import suspect_cards as suspicious
 
 if TYPE_CHECKING:
     from crmkit.pipeline.config import SalesSource
-    from crmkit.pipeline.settings import StoreFolder, Thresholds
+    from crmkit.pipeline.settings import Engine, StoreFolder, Thresholds
 
 _REJECTED = "file, record, line, reason, outcome, value, amount"
 
@@ -40,12 +41,14 @@ def load(
     *,
     transactions: SalesSource,
     store: StoreFolder,
+    engine: Engine,
     folder: Path,
     progress: Callable[[str], None],
 ) -> dict[str, object]:
     """Sort the rows of the delivery into accepted and rejected ones.
 
-    With a store only new files are read; without one all files are read again when one has changed.
+    With a store only new files are read; without one all files are read again when one has changed. Files are read by this
+    machine, a table of Spark where it is; the log is summarised by the run's engine.
     """
     options: dict[str, Any] = {
         "products": None if products is None else Products(products)
@@ -56,9 +59,9 @@ def load(
     else:
         log, rejections = _through_store(store_folder, transactions_files, until, folder, store, options)
     table = folder / "rejections.parquet"
-    with DuckDBEngine() as engine:
-        rows = f"select {_REJECTED} from {engine.parquet(rejections.path)} order by place, record"
-        engine.save(rows, table)
+    with DuckDBEngine() as here:
+        here.save(f"select {_REJECTED} from {here.parquet(rejections.path)} order by place, record", table)
+    log = replace(log, on_spark=engine.kind == "spark")
     return {"delivery": log, "received": replace(rejections, path=Path(table.name)), "rejections": table}
 
 
@@ -117,9 +120,9 @@ def _read(received: Rejections, later: int) -> dict[str, object]:
 def suspect_cards(log: Transactions) -> dict[str, object]:
     """Cards that look like no member's, in a table of their own; the report only counts them."""
     suspects = suspicious(log)
-    if len(suspects):
+    if n_found := n_rows(suspects):
         note(
-            f"Cards with more than 20 receipts, or more than 3 stores, on one day: {len(suspects):,}, in "
+            f"Cards with more than 20 receipts, or more than 3 stores, on one day: {n_found:,}, in "
             "suspect_cards.parquet. List the ones that belong to no member under transactions.non_members."
         )
     return {"suspect_cards": suspects}

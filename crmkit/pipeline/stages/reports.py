@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
+from crmkit.engine.frames import to_pandas
 from crmkit.pipeline.stage import stage
 from crmkit.reports.block import Block
 from crmkit.reports.blocks.sales import sales as sales_block
@@ -18,6 +19,7 @@ ORDER = (
     "cohort_blocks",
     "value_total_block",
     "tier_blocks",
+    "tier_change_block",
     "value_check",
     "segment_blocks",
     "churn_block",
@@ -37,7 +39,7 @@ LAST = ("delivery_block",)
 @stage("sales_by_week", "sales_block")
 def sales(log: Transactions, *, currency: str) -> dict[str, object]:
     """What members bought, week by week."""
-    weeks = weekly_sales(log)
+    weeks = to_pandas(weekly_sales(log))
     return {"sales_by_week": weeks, "sales_block": sales_block(weeks, currency=currency)}
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from crmkit.engine.frames import is_spark, map_rows
 from crmkit.exceptions import ConfigError
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
@@ -14,6 +17,7 @@ from crmkit.repurchase.next_purchase import NextPurchase
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
+    from crmkit.engine.frames import Frame
     from crmkit.pipeline.settings import Repurchase
 
 
@@ -36,7 +40,7 @@ def item_of(log: Transactions, repurchase: Repurchase) -> str | None:
     return repurchase.by or next((name for name in ("category", "product_id") if name in log.items), None)
 
 
-@stage("repurchases", "repurchased", "repurchase_block")
+@stage("repurchases", "repurchased")
 def score_repurchases(
     log: Transactions, repurchase_model: NextPurchase, products: pd.DataFrame | None = None, *, repurchase: Repurchase
 ) -> dict[str, object]:
@@ -44,6 +48,22 @@ def score_repurchases(
     due = repurchase_model.predict(log, horizon=repurchase.horizon)
     if repurchase_model.item == "product_id" and products is not None:
         names = products.set_index("product_id")["name"]
-        due.insert(2, "name", due["product_id"].map(names).fillna(due["product_id"]))
-    item = repurchase_model.item
-    return {"repurchases": due, "repurchased": {"item": item}, "repurchase_block": upcoming(due, item)}
+        due = map_rows(due, partial(_with_names, names=names), _named_kinds(due))
+    return {"repurchases": due, "repurchased": {"item": repurchase_model.item}}
+
+
+def _with_names(due: pd.DataFrame, names: pd.Series[str]) -> pd.DataFrame:
+    due.insert(2, "name", due["product_id"].map(names).fillna(due["product_id"]))
+    return due
+
+
+def _named_kinds(due: Frame) -> str:
+    """Columns of a Spark DataFrame with the name behind the product."""
+    kinds = [f"`{name}` {kind}" for name, kind in due.dtypes] if is_spark(due) else []
+    return ", ".join([*kinds[:2], "name string", *kinds[2:]])
+
+
+@stage("repurchase_block")
+def repurchase_block(repurchases: pd.DataFrame, repurchased: Mapping[str, str]) -> dict[str, object]:
+    """What the report says of upcoming repurchases."""
+    return {"repurchase_block": upcoming(repurchases, repurchased["item"])}

@@ -6,10 +6,12 @@ from datetime import date
 
 import pandas as pd
 
+from crmkit.engine.tables import grouped
 from crmkit.models.cohort_value import CohortValue
 from crmkit.reports.block import Block, Table
 from crmkit.reports.formats import money, number
-from crmkit.segments.displays import TierDisplay, lorenz_curve, migration_flow
+from crmkit.segments.displays import TierDisplay, migration_flow
+from crmkit.segments.lorenz import lorenz_of
 from crmkit.segments.migration import Migration
 
 __all__ = ["concentration", "tier_changes", "tiers", "value_total"]
@@ -19,10 +21,9 @@ _MOVED = {"up": "moved up", "down": "moved down", "new": "are new", "same": "sta
 
 def tiers(customers: pd.DataFrame, *, currency: str = "") -> Block:
     """How much of the value each tier holds; columns value and tier."""
-    shares = customers.groupby("tier", observed=True).agg(customers=("value", "size"), value=("value", "sum"))
-    shares["share_of_customers"] = shares["customers"] / shares["customers"].sum()
-    shares["share_of_value"] = shares["value"] / shares["value"].sum()
-    table = shares.reset_index()
+    table = grouped(customers, "tier", customers=("value", "size"), value=("value", "sum"))
+    table["share_of_customers"] = table["customers"] / table["customers"].sum()
+    table["share_of_value"] = table["value"] / table["value"].sum()
     top = table.iloc[0]
     return Block(
         "Value tiers",
@@ -62,7 +63,7 @@ def value_total(found: CohortValue, horizon: float, *, currency: str = "") -> Bl
 
 def concentration(customers: pd.DataFrame, *, currency: str = "") -> Block:
     """Concentration of value; column value."""
-    curve = lorenz_curve(customers["value"].clip(lower=0))
+    curve = lorenz_of(customers, "value")
     tenth = curve.shares.loc[curve.shares["share_of_customers"] == 0.10, "share_of_value"].iloc[0]
     return Block(
         "Concentration",
@@ -76,13 +77,6 @@ def concentration(customers: pd.DataFrame, *, currency: str = "") -> Block:
 
 def tier_changes(moved: Migration, since: date, *, currency: str = "") -> Block:
     """Who is in another tier than at an earlier day, and why; from ``migration``."""
-    causes = (
-        moved.changes.assign(change=lambda rows: rows["value_after"] - rows["value_before"])
-        .groupby(["move", "cause"])
-        .agg(customers=("customer_id", "size"), change_of_value=("change", "sum"))
-        .sort_values("customers", ascending=False, kind="stable")
-        .reset_index()
-    )
     n = moved.moves.set_index("move")["customers"]
     counted = {move: number(n.get(move, 0)) for move in _MOVED}
     said = ", ".join(f"{counted[move]} {words}" for move, words in _MOVED.items())
@@ -90,9 +84,9 @@ def tier_changes(moved: Migration, since: date, *, currency: str = "") -> Block:
     return Block(
         "Tier changes",
         f"{counted['up']} customers moved up a tier and {counted['down']} moved down",
-        f"Since {since:%d %B %Y}, of {len(moved.customers):,} customers {said}. A customer leaves a tier only when the "
+        f"Since {since:%d %B %Y}, of {moved.moves['customers'].sum():,} customers {said}. A customer leaves a tier only when the "
         "value is clearly outside it. They are listed in tier_changes.parquet.",
         flow,
-        Table(causes),
+        Table(moved.causes),
         (Table(flow.table, "Tier migration"),),
     )
