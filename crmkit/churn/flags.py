@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.stats import gamma
 
 from crmkit._types import Bools, Floats
 from crmkit.churn.features import usual_interval, usual_variation
+from crmkit.engine.tables import grouped
 from crmkit.exceptions import ModelError
 
 __all__ = ["FLAGS", "changed_thresholds", "flags_of", "proposed_thresholds", "unusual_absence"]
@@ -62,8 +63,9 @@ def proposed_thresholds(state: pd.DataFrame, horizon: int) -> dict[str, float]:
     >>> proposed_thresholds(state, horizon=30)
     {'frozen_after': 90.0, 'lost_after': 99.0, 'at_risk': 0.5, 'cooling': 0.25}
     """
-    longest = state.loc[state["frequency"] > 0, "longest_gap"].to_numpy(dtype=np.float64)
-    frozen, lost = np.quantile(longest, [0.90, 0.99]) if len(longest) else (3.0 * horizon, 6.0 * horizon)
+    longest = grouped(state[state["frequency"] > 0], "longest_gap", n=("longest_gap", "size"))
+    days, n = (longest[name].to_numpy(dtype=np.float64) for name in ("longest_gap", "n"))
+    frozen, lost = _quantiles(days, n, (0.90, 0.99)) if len(days) else (3.0 * horizon, 6.0 * horizon)
     frozen = max(float(np.ceil(frozen)), float(horizon))
     return {
         "frozen_after": frozen,
@@ -71,6 +73,19 @@ def proposed_thresholds(state: pd.DataFrame, horizon: int) -> dict[str, float]:
         "at_risk": 0.5,
         "cooling": 0.25,
     }
+
+
+def _quantiles(values: Floats, n: Floats, shares: Sequence[float]) -> list[float]:
+    """Quantiles of values in their order, each there ``n`` times, linear between neighbours.
+
+    >>> _quantiles(np.array([1.0, 4.0]), np.array([2.0, 1.0]), (0.5, 0.75))
+    [1.0, 2.5]
+    """
+    until = np.cumsum(n)
+    place = np.asarray(shares) * (until[-1] - 1)
+    below, above = (values[np.searchsorted(until, side(place), "right")] for side in (np.floor, np.ceil))
+    found: list[float] = (below + (above - below) * (place % 1)).tolist()
+    return found
 
 
 def changed_thresholds(thresholds: Mapping[str, float], changes: Mapping[str, float]) -> dict[str, float]:

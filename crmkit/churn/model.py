@@ -22,6 +22,7 @@ from crmkit.churn.flags import changed_thresholds, proposed_thresholds
 from crmkit.churn.scores import ChurnScores, estimator_log_odds
 from crmkit.churn.selection import BOOSTERS, RARE, choose, fit_candidates, warn_of_leaks
 from crmkit.churn.training import BTYD, WARM_UP, TrainingTable, fitted_btyd, service_effects
+from crmkit.engine.tables import n_rows
 from crmkit.exceptions import ContractError, ModelError
 from crmkit.ingest.tables import ServiceRecords
 from crmkit.models.bgnbd import BGNBD
@@ -147,17 +148,17 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
             return self._fit(shop, shop.day(as_of), service)
 
     def _fit(self, shop: Snapshots, top: int, service: ServiceRecords | None) -> Self:
-        state = shop.state(top)
+        n = n_rows(state := shop.everybody(top))
         self.purchases_ = fit_customers(BGNBD(), state)
         self.spend_ = fit_customers(GammaGamma(), state)
         if not hasattr(self, "thresholds_"):
             self.thresholds_ = proposed_thresholds(state, self.horizon)
         self._start_from_btyd()
-        if why := _too_small(state, shop, top, self.horizon):
+        if why := _too_small(n, shop, top, self.horizon):
             self.note_ = f"BG/NBD was used: {why}."
             return self
-        known = shop if len(state) <= MOST else shop.some(MOST / len(state))
-        self._learn(TrainingTable(known, top, self.horizon, service), state)
+        known = shop if n <= MOST else shop.some(MOST / n)
+        self._learn(TrainingTable(known, top, self.horizon, service), state, n)
         return self
 
     def _start_from_btyd(self) -> None:
@@ -172,7 +173,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         self.partial_: ChurnLogistic | None = None
         self.season_, self.service_ = False, False
 
-    def _learn(self, past: TrainingTable, state: pd.DataFrame) -> None:
+    def _learn(self, past: TrainingTable, state: pd.DataFrame, n: int) -> None:
         """Choose at the newest origin whose outcome is known, and fit the choice on all of them."""
         self.season_, self.service_ = past.season, past.service is not None
         test = past.table(past.newest)
@@ -182,7 +183,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
                 f"{past.date(past.newest)}."
             )
             return
-        choice = choose(past, len(state), self.booster)
+        choice = choose(past, n, self.booster)
         self.choice_, self.note_ = choice.scores, choice.note
         warn_of_leaks(self.choice_, test)
         rows = past.rows(past.origins(past.newest))
@@ -358,10 +359,10 @@ def _predictions(history: CustomerHistory, model: ChurnModel, day: int, service:
     return ChurnScores(model, history.state(day), Snapshots.date(day), service).predictions()
 
 
-def _too_small(state: pd.DataFrame, shop: Snapshots, top: int, horizon: int) -> str:
+def _too_small(n: int, shop: Snapshots, top: int, horizon: int) -> str:
     """Reason for falling back to the buy-till-you-die model, or an empty string."""
-    if len(state) < SMALL:
-        return f"{len(state):,} customers are too few for a regression (at least {SMALL} are needed)"
+    if n < SMALL:
+        return f"{n:,} customers are too few for a regression (at least {SMALL} are needed)"
     days = top - (shop.log.first_day() or top)
     if days < horizon + WARM_UP:
         return (

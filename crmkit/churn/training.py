@@ -23,6 +23,7 @@ from crmkit.models.bgnbd import BGNBD
 from crmkit.models.mbgnbd import MBGNBD
 from crmkit.models.pareto_nbd import ParetoNBD
 from crmkit.models.purchase_model import PurchaseModel
+from crmkit.models.scoring import fit_customers
 from crmkit.summaries.service import service_signals
 from crmkit.summaries.snapshots import STATE, CustomerHistory, Snapshots
 
@@ -170,7 +171,7 @@ def fitted_btyd(btyd: str, state: pd.DataFrame) -> PurchaseModel | None:
     """A buy-till-you-die model fitted without warnings; None for a rival of BG/NBD that only its prior identifies."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CrmkitWarning)
-        model = BTYD[btyd]().fit(state)
+        model = fit_customers(BTYD[btyd](), state)
     return model if btyd == "BG/NBD" or not model.prior_used_ else None
 
 

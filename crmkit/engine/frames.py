@@ -141,6 +141,11 @@ def to_pandas(table: Frame | None) -> pd.DataFrame | None:
     return found
 
 
+def kept(table: FrameT) -> FrameT:
+    """A table that is not computed again when it is used again: a Spark DataFrame is computed now and stays on the executors."""
+    return table.localCheckpoint() if is_spark(table) else table
+
+
 def ordered_on_spark(table: FrameT, *by: str) -> FrameT:
     """A Spark DataFrame in the order of some columns; another table has its order already, and keeps it."""
     return table.orderBy(*by) if is_spark(table) else table

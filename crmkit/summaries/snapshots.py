@@ -14,7 +14,7 @@ import pandas as pd
 
 from crmkit._types import Floats
 from crmkit.engine.choose import engine_for
-from crmkit.engine.frames import to_pandas
+from crmkit.engine.frames import kept, to_pandas
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import LeakError
 from crmkit.summaries._history import LINES, STATE, WINDOW, CustomerHistory
@@ -49,6 +49,11 @@ class Snapshots:
         """
         day = self.day(as_of)
         return to_pandas(self.ask(lambda history: history.state(day), STATE))
+
+    def everybody(self, as_of: str | date | int | None = None) -> pd.DataFrame:
+        """The same of all customers where the rows are: of a log that is `on_spark` a Spark DataFrame, kept there."""
+        day = self.day(as_of)
+        return kept(self.ask(lambda history: history.state(day), STATE))
 
     def window(self, after: int, until: int) -> pd.DataFrame:
         """What customers did on the days after one and up to another: customer_id, purchases, spend, n_categories."""
