@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -118,13 +120,7 @@ class DuckDBEngine(SqlEngine):
 
     def parquet(self, *given: str | Path | Sequence[Path]) -> str:
         """Give Parquet files a name to be used in SQL; they are read when asked."""
-        paths = listed(given)
-        if gone := [str(path) for path in paths if not Path(path).exists()]:
-            raise ExtractError(
-                f"{gone[0]} no longer exists. If the log came from a Store, call store.transactions() again."
-            )
-        name = next(self._names)
-        globs = [_parquet_glob(Path(path)) for path in paths]
+        name, globs = next(self._names), [_parquet_glob(str(path)) for path in listed(given)]
         self._session.read_parquet(globs, hive_partitioning=False).create_view(name)
         return name
 
@@ -275,9 +271,15 @@ def engine_limits(memory_limit: str | None = None, threads: int | None = None) -
         _LIMITS.reset(token)
 
 
-def _parquet_glob(path: Path) -> str:
+def _parquet_glob(path: str) -> str:
     """A file, or all Parquet files of a folder, which is how Spark writes a table."""
-    return glob.escape(str(path)) + ("/**/*.parquet" if path.is_dir() else "")
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError:
+        raise ExtractError(
+            f"{path} no longer exists. If the log came from a Store, call store.transactions() again."
+        ) from None
+    return glob.escape(path) + ("/**/*.parquet" if is_folder else "")
 
 
 def check_format(time_format: str) -> None:

@@ -23,6 +23,7 @@ from crmkit._hashes import file_hash
 from crmkit._optional import require
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import PublishError, StoreError
+from crmkit.ingest.contracts import ITEM_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,7 @@ class DeltaFile:
     first_day, last_day : int, optional
         Smallest and largest ``day`` in it.
     nulls : dict
-        How many values of each column are missing.
+        How many values of each item column are missing.
     """
 
     path: str
@@ -144,7 +145,7 @@ class DeltaTable:
             raise StoreError(f"{self.name}: its log, {self.name}/_delta_log, is lost.")
         try:
             table = _delta().DeltaTable(str(self.folder), version=number)
-            files = tuple(map(_file_of, pa.table(table.get_add_actions(flatten=True)).to_pylist()))
+            files = _files_of(pa.table(table.get_add_actions(flatten=True)))
             note = _note_of(table) if noted else {}
         except Exception as error:  # delta-rs raises what its parts raise: Delta, Arrow, OS and value errors
             raise StoreError(f"{self.name}: its log is damaged ({_reason(error)}).") from None
@@ -155,7 +156,7 @@ class DeltaTable:
         faults = {}
         for file in version.files:
             try:
-                size = (self.folder / file.path).stat().st_size
+                size = os.stat(f"{self.folder}/{file.path}").st_size
             except OSError:
                 faults[file] = f"{self.name}/{file.path} is lost"
             else:
@@ -191,7 +192,7 @@ class DeltaTable:
     def relation(self, engine: DuckDBEngine, files: Sequence[DeltaFile]) -> str:
         """Files as a relation of the engine; none is a relation without rows."""
         if files:
-            return engine.parquet(*self.paths(files))
+            return engine.parquet(*(f"{self.folder}/{file.path}" for file in files))
         return engine.view(f"select {self.selected('cast(null as {kind}) as {name}')} where false")
 
     def selected(self, form: str) -> str:
@@ -296,17 +297,22 @@ def _delta() -> Any:
     return require("deltalake", "store")
 
 
-def _file_of(action: Mapping[str, Any]) -> DeltaFile:
-    nulls = {name.removeprefix("null_count."): n for name, n in action.items() if name.startswith("null_count.")}
-    return DeltaFile(
-        action["path"],
-        action.get("partition.month") or "",
-        action["num_records"] or 0,
-        action["size_bytes"],
-        action.get("min.day"),
-        action.get("max.day"),
-        {name: n for name, n in nulls.items() if n is not None},
-    )
+def _files_of(actions: pa.Table) -> tuple[DeltaFile, ...]:
+    """The files that a log states; only the columns that are asked for are made objects, as a log may have thousands."""
+
+    def told(name: str) -> list[Any]:
+        return actions[name].to_pylist() if name in actions.column_names else [None] * len(actions)
+
+    counted = [name for name in ITEM_COLUMNS if f"null_count.{name}" in actions.column_names]
+    missing = zip(*(told(f"null_count.{name}") for name in counted), strict=True) if counted else [()] * len(actions)
+    names = ("path", "partition.month", "num_records", "size_bytes", "min.day", "max.day")
+    return tuple(
+        DeltaFile(
+            path, month or "", rows or 0, size, first, last,
+            {name: n for name, n in zip(counted, nulls, strict=True) if n is not None},
+        )
+        for path, month, rows, size, first, last, nulls in zip(*map(told, names), missing, strict=True)
+    )  # fmt: skip
 
 
 def _note_of(table: Any) -> dict[str, Json]:

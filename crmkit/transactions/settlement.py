@@ -119,13 +119,13 @@ def _as_delivered(engine: DuckDBEngine, lines: str) -> str:
 
 def _renamed(engine: DuckDBEngine, tables: StoreTables, state: StoreState, gone: str, meaning: NewMeaning) -> str:
     """Lines that other products or classes may make mean something else."""
-    lines = tables.relation(engine, state, "lines")
     if meaning.classes_changed:
         condition = "true"
     elif meaning.products_changed is not None:
         condition = f"l.product_id in (select product_id from {meaning.products_changed})"
     else:
-        return engine.view(f"select * from {lines} l where false")
+        return tables.tables["lines"].relation(engine, ())
+    lines = tables.relation(engine, state, "lines")
     return engine.stage(f"select l.* from {lines} l where {condition} and {_stands(gone)}")
 
 

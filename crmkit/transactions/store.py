@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -31,7 +32,7 @@ from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
 from crmkit.transactions.returns import match_returns, spent_days
 from crmkit.transactions.tables import DELIVERED, StoreState, StoreTables, as_delivered
-from crmkit.transactions.upkeep import StoreReport, check_store, compact_store, rebuild_store
+from crmkit.transactions.upkeep import StoreReport, check_store, compact_store, erase_customers, rebuild_store
 
 __all__ = ["Store"]
 
@@ -203,6 +204,38 @@ class Store:
         """
         with owned(self.path, "load", self.wait):
             compact_store(self._tables, 24 * self.keep_days)
+
+    def erase(self, customer_ids: Iterable[object]) -> int:
+        """Take customers out of the store: every file that names one is written anew without, and the old one is removed.
+
+        Their lines stay as sales of nobody known, so that rows and money still add up; trips, days and matched returns go.
+        Logs that were taken before cannot be read any more: call `transactions` again.
+
+        Parameters
+        ----------
+        customer_ids : iterable
+            As they are in the store. One that is not there is no fault, so an erasure may be repeated.
+
+        Returns
+        -------
+        int
+            How many lines named one of them.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> till = pd.DataFrame({"customer_id": ["a", "b"], "purchased_at": ["2017-01-01", "2017-01-02"], "amount": [1, 2]})
+        >>> store = Store(tempfile.mkdtemp())
+        >>> print(store.load(till, until="2017-01-31"))
+        2 rows read; used 2; duplicate 0; rejected 0
+        >>> store.erase(["a"])
+        1
+        >>> pd.read_parquet(store.transactions().trips)["customer_id"].tolist()
+        ['b']
+        """
+        full = full_disk_told(self.path, "Nobody has been erased. Free some space and try again.")
+        with owned(self.path, "load", self.wait), full:
+            return erase_customers(self._tables, customer_ids)
 
     def rebuild(self) -> StoreReport:
         """Make every table anew from what is left of a damaged store.

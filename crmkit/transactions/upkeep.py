@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,14 +23,16 @@ from crmkit.transactions.line_meaning import LineMeaning
 from crmkit.transactions.loading import NEWEST, fold_changes, products_in
 from crmkit.transactions.returns import lines_with_kinds, lines_with_returns
 from crmkit.transactions.settlement import PAIR, receipt_number, with_delivered
-from crmkit.transactions.tables import MERGED, Change, StoreState, StoreTables, as_delivered
+from crmkit.transactions.tables import MERGED, Change, StoreState, StoreTables, as_delivered, spans
 
 if TYPE_CHECKING:
     from crmkit.ingest.tables import Products
 
-__all__ = ["StoreReport", "check_store", "compact_store", "rebuild_store"]
+__all__ = ["StoreReport", "check_store", "compact_store", "erase_customers", "rebuild_store"]
 
 _READY = "ready"
+_DETACHED = ("lines", "replaced")
+_WITH_CUSTOMERS = (*_DETACHED, "trips", "spent", "returned")
 _SUMS = {
     "trips": "select coalesce(sum(amount), 0) as amount, coalesce(sum(n_lines), 0) as n from {}",
     "spent": "select coalesce(sum(amount), 0) as amount, null as n from {}",
@@ -125,6 +128,33 @@ def compact_store(tables: StoreTables, hours: float) -> None:
     if any(changes.values()):
         tables.publish(state, changes, state.ledger.last, merged=True)
     tables.vacuum(hours)
+
+
+def erase_customers(tables: StoreTables, customer_ids: Iterable[object]) -> int:
+    """Take the ids of customers out of every file, and remove all files that had them; returns how many lines had one."""
+    state = tables.prepared()
+    tables.token = MERGED + tables.token
+    with DuckDBEngine() as engine:
+        ids = pa.table({"customer_id": pa.array(sorted({str(one) for one in customer_ids}), pa.string())})
+        theirs = f"t.customer_id in (select customer_id from {engine.register(ids)})"
+        changes = {name: _without(engine, tables, state, name, theirs) for name in _WITH_CUSTOMERS}
+        n_lines = engine.frame(f"select count(*) as n from {changes['lines'][0]}")["n"][0]
+    found = {name: change for name, (_, change) in changes.items()}
+    if any(found.values()):
+        tables.publish(state, found, state.ledger.last)
+    tables.vacuum(0)
+    return int(n_lines)
+
+
+def _without(
+    engine: DuckDBEngine, tables: StoreTables, state: StoreState, name: str, theirs: str
+) -> tuple[str, Change]:
+    """The rows of customers in a table, and the change that takes them away; lines stay, as sales of nobody known."""
+    rows = engine.stage(f"select * from {tables.relation(engine, state, name)} t where {theirs}")
+    stay = engine.view(f"select * replace (cast(null as string) as customer_id) from {rows}")
+    days = spans(engine, rows) if tables.tables[name].by_month else None
+    fresh = stay if name in _DETACHED else None
+    return rows, tables.replaced(engine, name, state, fresh, theirs, days)
 
 
 # -- Building anew ---------------------------------------------------------------------------------------------------

@@ -74,7 +74,10 @@ def descriptors() -> int:
 
 
 def small(home: Path, given: argparse.Namespace) -> Figures:
-    """Loads of 500 lines, one a day; the sum at the end is that of all lines."""
+    """Loads of 500 lines, one a day; the sum at the end is that of all lines.
+
+    The last loads are compared with first ones of a young store, in turns, so that what else the machine does hits both alike.
+    """
     store, spent, money, most = Store(home / "small"), list[float](), 0.0, 0
     for day in range(given.loads):
         rows = till(day, 500, 3_000)
@@ -85,9 +88,20 @@ def small(home: Path, given: argparse.Namespace) -> Figures:
             tell(f"{day + 1:,} loads; the last hundred {np.mean(spent[-100:]):.3f} s each, {most} descriptors at most")
     places = [place for place in PLACES if place < given.loads] + [given.loads]
     found = {f"load {place:,}": float(np.mean(spent[max(0, place - 20) : place + 5])) for place in places}
-    total = rfm_table(store.transactions(until=until(given.loads - 1)))["total_spend"].sum()
+    young = Store(home / "young")
+    for day in range(10):
+        young.load(till(day, 500, 3_000), until=until(day))
+    pairs = [
+        [
+            seconds(one.load, till(first + n, 500, 3_000), first + n)
+            for one, first in ((young, 10), (store, given.loads))
+        ]
+        for n in range(20)
+    ]
+    money += sum(till(given.loads + n, 500, 3_000)["amount"].sum() for n in range(20))
+    total = rfm_table(store.transactions(until=until(given.loads + 19)))["total_spend"].sum()
     return found | {
-        "last load / first": found[f"load {places[-1]:,}"] / found["load 1"],
+        "last load / first, in turns": float(np.divide(*np.mean(pairs, axis=0)[::-1])),
         "descriptors open at most": most,
         "money off by": abs(float(total) - money),
     }
@@ -132,7 +146,7 @@ def corrections(home: Path, given: argparse.Namespace) -> Figures:
 
 WORK = {"small": small, "day": one_more_day, "corrections": corrections}
 TARGETS = {
-    "last load / first": "<= 1.30",
+    "last load / first, in turns": "<= 1.30",
     "descriptors open at most": "bounded",
     "money off by": "0",
     "largest store / smallest": "0.80 to 1.20",

@@ -543,3 +543,30 @@ def test_the_store_is_as_before_or_after_a_kill(tmp_path: Path, sales: pd.DataFr
 def test_the_store_survives_a_hundred_kills(tmp_path: Path) -> None:
     through = killed_loads(tmp_path, generated_sales(n_customers=2500, days=365, seed=22), kills=100, seed=2)
     assert 0 < through < 100
+
+
+def test_who_is_erased_is_in_no_file_and_everything_still_adds_up(store: Store, sales: pd.DataFrame) -> None:
+    for rows in months(sales):
+        store.load(rows, until=UNTIL)
+    store.correct(sales[sales["purchased_at"].dt.date == sales["purchased_at"].dt.date.iloc[0]], until=UNTIL)
+    before = rfm_table(store.transactions(UNTIL)).set_index("customer_id")
+    lines = pd.read_parquet(store.transactions(UNTIL).lines)
+    gone = list(before.index[:3])
+    assert store.erase(gone) == lines["customer_id"].isin(gone).sum()
+    assert [path for path in store.path.rglob("*.parquet") if names_one(path, gone)] == []
+    after = rfm_table(store.transactions(UNTIL)).set_index("customer_id")
+    pd.testing.assert_frame_equal(after, before.drop(index=gone), check_exact=True)
+    now = pd.read_parquet(store.transactions(UNTIL).lines)
+    assert (len(now), now["amount"].sum()) == (len(lines), lines["amount"].sum())
+    assert store.check().is_whole
+    assert store.erase(gone) == 0
+    assert store.load(months(sales)[0], until=UNTIL).rows_used == 0
+    shutil.rmtree(store.path / "lines" / "_delta_log")
+    store.rebuild()
+    same_again = rfm_table(store.transactions(UNTIL)).set_index("customer_id")
+    pd.testing.assert_frame_equal(same_again, after, check_exact=True)
+
+
+def names_one(path: Path, customers: list[str]) -> bool:
+    table = pd.read_parquet(path)
+    return "customer_id" in table and bool(table["customer_id"].isin(customers).any())
