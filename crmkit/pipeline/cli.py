@@ -33,6 +33,7 @@ EXIT_CODES = """Exit codes: 0 done; 2 wrong usage; 65 data refused; 66 no input;
 77 not permitted; 78 wrong configuration."""
 
 PACKAGE = Path(__file__).parents[1]
+_LEAST_ROOM = 2 * 2**30
 
 app = typer.Typer(
     help="Customer segments, value, churn, repurchase timing and offer lists from till extracts.",
@@ -139,6 +140,7 @@ def load(config: Annotated[Path, typer.Argument(help="Configuration file (TOML) 
 
     Example: crmkit load crmkit.toml
     """
+    _check_room()
     done, notes = store_commands.load_new_files(config)
     say("\n".join([str(done), *(f"Note: {note}" for note in notes)]))
     if done.n_refused:
@@ -202,6 +204,7 @@ class Asked(TypedDict, total=False):
 
 
 def _publish(config: Path, out: Path, as_of: datetime | None, as_json: bool, quiet: bool, asked: Asked) -> None:
+    _check_room()
     from crmkit.pipeline.nightly import run as run_night
 
     with _progress(quiet) as progress:
@@ -298,6 +301,10 @@ def main() -> None:
         raise SystemExit(74) from None
     except MemoryError:
         _out_of_memory()
+    except ImportError as error:
+        if "failed to map" in str(error) or "cannot allocate" in str(error).lower():  # a library that found no room
+            _out_of_memory()
+        raise
     except Exception as error:
         if _told_to_end:  # while the engine was at work, which raised its own error
             raise SystemExit(_told_to_end[0]) from None
@@ -305,6 +312,21 @@ def main() -> None:
             _out_of_memory()
         typer.echo(f"crmkit: internal error: {type(error).__name__} at {_place(error)}", err=True)
         raise SystemExit(70) from None
+
+
+def _check_room() -> None:
+    """Refuse to begin where the process may have less address space than the engine survives."""
+    try:
+        import resource
+    except ImportError:  # on Windows there is no such limit
+        return
+    most = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if most != resource.RLIM_INFINITY and most < _LEAST_ROOM:
+        said = (
+            f"the process may have {most / 2**30:.1f} GB of address space (ulimit -v) and needs {_LEAST_ROOM >> 30} GB"
+        )
+        typer.echo(f"crmkit: out of memory: {said}.", err=True)
+        raise SystemExit(71)
 
 
 def _out_of_memory() -> NoReturn:

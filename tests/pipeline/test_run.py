@@ -530,6 +530,28 @@ def test_work_in_progress_is_closed_to_strangers(delivery: Path, tmp_path: Path)
     assert not mode & 0o077
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space are Linux's")
+@pytest.mark.parametrize("gigabytes", [1.0, 0.7])
+def test_a_small_address_space_is_said(delivery: Path, tmp_path: Path, gigabytes: float) -> None:
+    most = str(int(gigabytes * 2**30))
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2); del sys.argv[1]\n"
+    limited += "import crmkit.pipeline.cli as cli; cli.main()\n"
+    command = [
+        sys.executable,
+        "-c",
+        limited,
+        most,
+        "run",
+        str(delivery / "crmkit.toml"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 71, done.stderr
+    assert "out of memory" in done.stderr
+    assert not (tmp_path / "out" / "CURRENT").exists()
+
+
 def test_out_of_memory_is_said(delivery: Path, tmp_path: Path) -> None:
     limited = (
         "import crmkit, crmkit.pipeline.cli\n"
