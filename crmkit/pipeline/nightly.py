@@ -154,7 +154,9 @@ def run(
     with _prepared(config, Path(out), as_of, home, stages, plan_lists) as night:
         if night.done and wishes == Wishes() and publish.is_whole(night.done[-1]):
             _record(CampaignFolder(night.out), night.done[-1], manifest_of(night.done[-1]), again=True)
-            return _pointed(night, night.done[-1].name, repeated=True)
+            result = _pointed(night, night.done[-1].name, repeated=True)
+            _remove(night.done[:-1])  # a run that took their place was killed before it removed them
+            return result
         return night.publish(wishes, progress)
 
 
@@ -257,8 +259,7 @@ class _Night:
         whole = publish.finish(part, self._manifest(runner))
         result = _pointed(self, whole.name, repeated=False)
         _record(CampaignFolder(self.out), whole, result.manifest)
-        for old in done:
-            shutil.rmtree(old, ignore_errors=True)
+        _remove(done)
         publish.sweep(self.out, whole, result.folder)
         return result
 
@@ -277,6 +278,11 @@ class _Night:
             "notes": runner.notes,
             "stages": account(runner.decisions, runner.records),
         }
+
+
+def _remove(folders: Iterable[Path]) -> None:
+    for old in folders:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _newest_first(folders: Iterable[Path]) -> list[Path]:
@@ -302,6 +308,7 @@ def _prepared(
     )
     start = Path(home) if home is not None else Path(config).parent if isinstance(config, str | Path) else Path()
     with owned(out, "run"):
+        publish.check_current(out)
         (out / "runs").mkdir(exist_ok=True)
         if settings.engine.kind == "spark":
             start_session()

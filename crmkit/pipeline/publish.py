@@ -10,11 +10,11 @@ from typing import Any
 
 from crmkit._atomic import sync, to_disk
 from crmkit._hashes import file_hash
-from crmkit.exceptions import ExtractError
+from crmkit.exceptions import ExtractError, PublishError
 from crmkit.pipeline.history import manifest_of
 from crmkit.pipeline.records import records_of
 
-__all__ = ["finish", "is_whole", "newest_day", "next_name", "point_current", "sweep"]
+__all__ = ["check_current", "finish", "is_whole", "newest_day", "next_name", "point_current", "sweep"]
 
 
 def is_whole(folder: Path) -> bool:
@@ -51,6 +51,16 @@ def finish(part: Path, manifest: dict[str, Any]) -> Path:
     part.rename(whole)
     sync(part.parent)
     return whole
+
+
+def check_current(out: Path) -> None:
+    """Raise `PublishError` where something else has the place of the link ``CURRENT``."""
+    current = out / "CURRENT"
+    if current.exists() and not current.is_symlink():
+        raise PublishError(
+            f"{current} is not the link to the newest run, so no run could be published. Move it away, or choose another "
+            "folder with --out."
+        )
 
 
 def point_current(out: Path, name: str) -> Path:

@@ -148,6 +148,20 @@ def test_a_run_can_be_repeated_again_and_again(night: Night, tmp_path: Path) -> 
     assert night(1).repeated
 
 
+def test_a_run_that_another_took_the_place_of_goes_with_the_next_start(night: Night, tmp_path: Path) -> None:
+    first = night(1).folder.resolve()
+    shutil.copytree(first, first.with_name(f"{first.name}-2"))  # killed before it removed the one before
+    assert night(1).repeated
+    assert [folder.name for folder in (tmp_path / "out" / "runs").iterdir()] == [f"{first.name}-2"]
+
+
+def test_a_folder_in_the_place_of_current_is_told_before_anything_is_read(night: Night, tmp_path: Path) -> None:
+    (tmp_path / "out" / "CURRENT").mkdir(parents=True)
+    with pytest.raises(PublishError, match="CURRENT is not the link to the newest run"):
+        night(1)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".lock", "CURRENT"]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [("run.json", b'{"run": '), ("run.json", b""), ("run.json", b"{}"), ("run.json", None)]
