@@ -81,3 +81,36 @@ def test_a_configuration_without_a_store_and_names_that_steer_the_terminal(shop:
     steering.write_text("customer_id,purchased_at,am\x1b[2Jount\nx,2017-03-01,1\n")
     code, text = crmkit(shop, "check", str(steering))
     assert "\x1b" not in text
+
+
+SMALL_DISK = """
+set -e
+mount -t tmpfs -o size=6m tmpfs warehouse
+head -c 5800000 /dev/zero > warehouse/.ballast
+"$1" -m crmkit load crmkit.toml || echo "code $?"
+rm warehouse/.ballast
+"$1" -m crmkit load crmkit.toml
+"$1" -m crmkit store check crmkit.toml
+"""
+
+
+def can_mount() -> bool:
+    asked = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]
+    try:
+        return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not can_mount(), reason="a small disk cannot be mounted here")
+def test_a_disk_that_is_full_ends_with_74_and_the_next_load_goes_on(shop: Path) -> None:
+    (shop / "warehouse").mkdir()
+    rows = [f"m{n * 7919 % 100_003},2017-03-01,{n % 997}.5,{n * 104_729 % 1_000_003},1\n" for n in range(40_000)]
+    (shop / "in" / "a.csv").write_text(HEAD + "".join(rows))
+    command = ["unshare", "--mount", "sh", "-c", SMALL_DISK, "sh", sys.executable]
+    done = subprocess.run(command, cwd=shop, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "code 74" in done.stdout
+    assert "crmkit: No space left on the disk of" in done.stderr
+    assert "a.csv: loaded; 40,000 rows read, 40,000 used" in done.stdout
+    assert done.stdout.endswith("The store is whole.\n")
