@@ -144,6 +144,20 @@ class Store:
             counts = engine.frame(f"select day, count(*) as n from {lines} group by day order by day")
         return counts.set_index("day")["n"]
 
+    def files(self, table: str = "lines") -> list[Path]:
+        """The Parquet files of one table of the newest state, for what reads no Delta tables: ``spark.read.parquet(*map(str, …))``.
+
+        They stay readable for ``keep_days`` after a load has replaced them.
+
+        Raises
+        ------
+        ContractError
+            There is no such table.
+        """
+        if table not in self._tables.tables:
+            raise ContractError(f"table={table!r}: a store has the tables {', '.join(self._tables.tables)}.")
+        return self._tables.tables[table].paths(self._tables.state().of(table).files)
+
     def transactions(
         self, until: str | date | None = None, *, version: int | None = None, folder: str | Path | None = None
     ) -> Transactions:

@@ -260,7 +260,7 @@ def test_a_log_stays_readable_until_its_files_are_removed(store: Store, sales: p
     for one, other in zip(before, summaries(log), strict=True):
         pd.testing.assert_frame_equal(one, other, check_exact=True)
     Store(store.path, keep_days=0).compact()
-    with pytest.raises(ExtractError, match="the store"):
+    with pytest.raises(ExtractError, match="from a Store"):
         suspect_cards(log)
 
 
