@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
+import numpy as np
 import pyarrow as pa
 
 from crmkit._optional import require
@@ -119,7 +120,9 @@ def _grouped(rows: Iterator[Row]) -> Iterator[pa.Table]:
 def arrow_if_foreign(table: object) -> Any:
     """DuckDB scans pandas, polars and Arrow itself; anything else comes through the Arrow capsule."""
     family = type(table).__module__.partition(".")[0]
-    if family in ("pandas", "polars", "pyarrow"):
+    if family == "pandas":
+        return _forwards(table)
+    if family in ("polars", "pyarrow"):
         return table
     if hasattr(table, "__arrow_c_stream__"):
         import pyarrow as pa
@@ -129,6 +132,13 @@ def arrow_if_foreign(table: object) -> Any:
         f"A {type(table).__name__} is not a table crmkit can read. Give a path, a glob, or a dataframe that speaks "
         "Arrow (pandas, polars, pyarrow, …)."
     )
+
+
+def _forwards(table: Any) -> Any:
+    """A pandas frame whose columns lie forwards in memory; those of a reversed one, ``frame[::-1]``, DuckDB cannot read."""
+    plain = [name for name, kind in enumerate(table.dtypes) if isinstance(kind, np.dtype)]
+    backwards = any(table.iloc[:, name].to_numpy().strides[0] < 0 for name in plain)
+    return table.copy() if backwards or getattr(table.index, "step", 1) < 0 else table
 
 
 @overload

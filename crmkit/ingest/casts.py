@@ -84,7 +84,7 @@ def casts_of(
     screened = ", ".join(f"{screen} as {name}" for name, screen in screens(engine.matches).items())
     reasons = " ".join(f"when ({rule.condition}) then {literal(rule.reason)}" for rule in rules)
     shown = [rule for rule in rules if _is_shown(contract, rule.column)]
-    values = " ".join(f"when {literal(rule.reason)} then raw_{rule.column}" for rule in shown)
+    values = " ".join(f"when {literal(rule.reason)} then {_masked(engine, contract, rule.column)}" for rule in shown)
     names = [*contract.columns, *(["day", "hour"] if "purchased_at" in contract.columns else []), *said.values()]
     day = f", {_day(formats)}" if "purchased_at" in contract.columns else ""
     amount = "" if "amount" in contract.columns else f", cast(0 as {_DECIMAL}) as amount"
@@ -251,6 +251,15 @@ def empty_columns(contract: Contract) -> list[str]:
         for column, given in contract.columns.items()
         for name, kind in ((column, _TYPES.get(given, "string")), (f"raw_{column}", "string"))
     ]
+
+
+def _masked(engine: SqlEngine, contract: Contract, name: str) -> str:
+    """A value as the report shows it: of one that looks like a card's number or an address, as where the wrong column is
+    named, only the beginning."""
+    raw, digits = f"raw_{name}", "15" if contract.columns[name] in ("time", "date") else "13"
+    bare = f"replace(replace({raw}, ' ', ''), '-', '')"
+    is_personal = f"contains({raw}, '@') or {engine.matches(bare, f'[0-9]{{{digits},19}}')}"
+    return f"case when {is_personal} then substring({raw}, 1, 2) || '…' else {raw} end"
 
 
 def _is_shown(contract: Contract, name: str) -> bool:

@@ -22,6 +22,8 @@ _DELIMITERS = (",", ";", "\t", "|")
 
 
 _BLANK_LINES = 100
+_LONGEST = 131_072
+"""Characters of a line of names: the csv module takes no longer field."""
 
 
 def file_part(path: Path, reading: Reading) -> Part:
@@ -49,7 +51,7 @@ def _text_part(path: Path, reading: Reading) -> Part:
         return replace(part, columns=unique(tuple(names), path.name), kind="json")
     if not header.strip():
         raise ExtractError(f"{path.name} starts with an empty line where the column names should be.")
-    mark = reading.delimiter or max(_DELIMITERS, key=lambda one: len(next(csv.reader([header], delimiter=one))))
+    mark = reading.delimiter or max(_DELIMITERS, key=lambda one: len(_header_fields(header, one, path.name, False)))
     return replace(part, columns=called(_header_fields(header, mark, path.name), path.name), delimiter=mark)
 
 
@@ -75,9 +77,14 @@ def parquet_names(path: Path) -> tuple[str, ...]:
         raise ExtractError(f"{path.name} is a broken Parquet file: {error}") from None
 
 
-def _header_fields(header: str, delimiter: str, source: str) -> list[str]:
+def _header_fields(header: str, delimiter: str, source: str, strict: bool = True) -> list[str]:
+    if len(header) > _LONGEST:
+        raise ExtractError(
+            f"{source}: the first line has {len(header):,} characters, more than column names have. Deliver the file with "
+            "a line of column names, and each row on a line of its own."
+        )
     try:
-        return next(csv.reader([header], delimiter=delimiter, strict=True))
+        return next(csv.reader([header], delimiter=delimiter, strict=strict))
     except csv.Error as error:
         raise ExtractError(f"{source}: the line of column names cannot be read: {error}.") from None
 

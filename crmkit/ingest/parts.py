@@ -136,13 +136,19 @@ NO_HEADER = (
 )
 
 
+_PERSONAL = re.compile(r"@|\d[\d -]{7,}\d")
+"""An address, or a number as long as a card's or a telephone's."""
+
+
 def are_values(names: Sequence[str]) -> bool:
     """Whether column names look like a row of values, as they do where a file has no header.
 
     >>> are_values(["0077", "2026-03-01 10:00", "A"]), are_values(["card_no", "2026", "paid"])
     (True, False)
+    >>> are_values(["Anna Schmidt", "4111 1111 1111 1111", "gold"])
+    True
     """
     n_numbers = sum(NUMBER.fullmatch(name) is not None for name in names)
     n_nameless = sum(name.startswith("unnamed ") for name in names)
-    is_told = any(DAY.fullmatch(name) or "@" in name for name in names)
+    is_told = any(DAY.fullmatch(name) or _PERSONAL.search(name) for name in names)
     return is_told or (n_numbers > 0 and 2 * (n_numbers + n_nameless) > len(names))

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Fingerprint", "prepared"]
 _CHUNK = 1 << 20
 _END = "\0 end of file"
+_LONGEST_ROW = 2_000_000
 
 
 # -- What the door reads ---------------------------------------------------------------------------------------------
@@ -188,6 +190,16 @@ def _open_text(path: Path) -> IO[str]:
     return io.TextIOWrapper(content, encoding="utf-8-sig", newline=None)
 
 
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """The csv module takes fields as long as the engine does; the limit is the process's own, and is put back."""
+    before = csv.field_size_limit(_LONGEST_ROW)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
 def records(part: Part, skipped: int = 0) -> Iterator[int]:
     """Physical line on which each record of a prepared CSV starts, negative where it is blank; the header is the first.
 
@@ -195,7 +207,7 @@ def records(part: Part, skipped: int = 0) -> Iterator[int]:
     """
     assert part.path is not None
     start = 1
-    with _open_text(part.path) as file:
+    with _open_text(part.path) as file, _long_fields():
         reader = csv.reader(chain(file, [_END]), delimiter=part.delimiter, skipinitialspace=True)
         try:
             for row in reader:

@@ -188,7 +188,8 @@ def fitting_formats(engine: SqlEngine, table: str, column: str) -> list[str]:
     """The formats that fit most of the values of a column which look like dates and are not written year first."""
     text = engine.trimmed(engine.quoted(column))
     values = engine.stage(f"select distinct {text} as given from {table} where {is_another_order(engine, text)}")
-    known = [*(day + time for day, time in product(_DAYS, _TIMES)), SERIAL]
+    some = engine.frame(f"select given from {values} limit 200")["given"].tolist()
+    known = [form for form in (*(day + time for day, time in product(_DAYS, _TIMES)), SERIAL) if _has_shape(form, some)]
     likely = _counted(engine, f"(select * from {values} limit 200) sample", known)
     counts = _counted(engine, values, [form for form, n in likely.items() if n])
     engine.drop(values)
@@ -199,8 +200,24 @@ def fitting_formats(engine: SqlEngine, table: str, column: str) -> list[str]:
 def formats_fitting(engine: SqlEngine, values: Sequence[str]) -> list[str]:
     """The formats by which all of a few values can be read."""
     table = engine.register(pd.DataFrame({"given": list(values)}, dtype="str"))
-    counts = _counted(engine, table, [day + time for day, time in product(_DAYS, _TIMES)])
+    known = [day + time for day, time in product(_DAYS, _TIMES) if _has_shape(day + time, values)]
+    counts = _counted(engine, table, known)
     return [form for form, n in counts.items() if n == len(values)]
+
+
+_SHAPES = {
+    "Y": r"\d{1,4}", "y": r"\d{1,2}", "m": r"\d{1,2}", "d": r"\d{1,2}", "H": r"\d{1,2}", "I": r"\d{1,2}", "M": r"\d{1,2}",
+    "S": r"\d{1,2}(?:\.\d+)?", "b": r"\w+\.?", "B": r"\w+", "p": r"\w[\w.]*", "z": r"(?:Z|[+-][\d:]+)",
+}  # fmt: skip
+
+
+def _has_shape(time_format: str, values: Sequence[str]) -> bool:
+    """Whether a value may be written so, by its marks; to try all formats in the engine takes seconds."""
+    if time_format == SERIAL:
+        return any(re.fullmatch(r"\d{5}([.,]\d+)?", value) for value in values)
+    pieces = re.split("%(.)", time_format)
+    pattern = "".join(_SHAPES[piece] if n % 2 else re.escape(piece) for n, piece in enumerate(pieces))
+    return any(re.fullmatch(pattern.replace("\\ ", r"\s*"), value) for value in values)
 
 
 def _counted(engine: SqlEngine, values: str, formats: list[str]) -> dict[str, int]:

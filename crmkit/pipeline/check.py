@@ -270,7 +270,7 @@ def latest_day(extract: Extract, options: Mapping[str, Any], store: Path | None 
         extract, counts = held.new_parts(extract), [held.lines_per_day()]
     time_rules, meaning, columns = stated(options)
     names = {name: given for name, given in columns.items() if name in _DATED.columns}
-    meaning = replace(meaning, rules={}, non_members=())
+    meaning = replace(meaning, rules={}, non_members=(), order_columns=(), deduct=())
     for part in extract.parts:
         with DuckDBEngine() as engine:
             call = "Transactions.from_extract"

@@ -22,7 +22,7 @@ def repeated_keys(engine: SqlEngine, sound: str, earlier: str | None, any_withou
     """Lines whose (order_id, line_id) was delivered before: file, record, amount, reason, and whether they differ.
 
     What was delivered before comes first, its latest correction foremost. A column that one of the two lacks makes no
-    difference; another member does. Where every line names its store, each store numbers its own receipts.
+    difference; another member does. Where every line of a number names its store, each store numbers its own receipts.
     """
     content = ("coalesce(customer_id, '')", "day", "store", "product_id", "quantity", "amount", "discount")
     columns = "record, order_id, line_id, customer_id, day, store, product_id, quantity, amount, discount"
@@ -35,11 +35,13 @@ def repeated_keys(engine: SqlEngine, sound: str, earlier: str | None, any_withou
     number = engine.number_of(*key)
     repeated_numbers = _numbers_seen_twice(engine, f"select {number} as number from ({lines}) where {keyed}")
     differs = " or ".join(f"coalesce({value} <> first_value({value}) over same, false)" for value in content)
+    place = "case when unplaced then '' else store end"
     return engine.stage(
-        f"""with repeats as (select l.*, case when file < 0 then 0 when l.reason is null then 1 else 2 end as rank
+        f"""with repeats as (select l.*, case when file < 0 then 0 when l.reason is null then 1 else 2 end as rank,
+                max(case when store is null then 1 else 0 end) over (partition by order_id, line_id) = 1 as unplaced
             from ({lines}) l join {repeated_numbers} c on {number} = c.number where {keyed}),
         deliveries as (select *, row_number() over same as delivery, {differs} as differs from repeats
-            window same as (partition by {", ".join(key)} order by rank, file, record))
+            window same as (partition by order_id, line_id, {place} order by rank, file, record))
         select file, record, amount, reason, differs from deliveries where delivery > 1 and file >= 0"""
     )
 

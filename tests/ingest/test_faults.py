@@ -1,0 +1,113 @@
+"""Deliveries that are wrong in ways that once cost time, showed persons, or lost rows: each is told, or read."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from crmkit.exceptions import ContractError, ExtractError
+from crmkit.ingest.extracts import read_extract
+from crmkit.pipeline.check import check_files
+from crmkit.pipeline.terminal import for_terminal
+from crmkit.transactions.log import Transactions
+
+HEAD = "customer_id,purchased_at,amount"
+
+
+def till(folder: Path, text: str) -> Path:
+    file = folder / "till.csv"
+    file.write_text(text, encoding="utf-8", newline="")
+    return file
+
+
+def split(source: object, **options: object) -> tuple[pd.DataFrame, object]:
+    log, found = Transactions.split_extract(source, until="2026-12-31", **options)  # type: ignore[arg-type]
+    return pd.read_parquet(log.lines), found
+
+
+@pytest.mark.parametrize("header", ["x" * 200_000, 'a,"' + "x" * 200_000 + '",b', ",".join(["name"] * 40_000)])
+def test_a_first_line_that_is_too_long_for_names_is_told(tmp_path: Path, header: str) -> None:
+    with pytest.raises(
+        ExtractError, match=r"till.csv: the first line has \d+,\d+ characters, more than column names have"
+    ):
+        read_extract(till(tmp_path, f"{header}\n1,2,3\n"))
+
+
+def test_a_long_field_beside_a_line_break_in_quotes_is_read(tmp_path: Path) -> None:
+    long = "x" * 200_000
+    text = f'{HEAD},category\na,2026-01-01,1,"two\nlines"\nb,2026-01-02,2,{long}\nc,soon,3,tea\n'
+    lines, found = split(read_extract(till(tmp_path, text)))
+    assert lines["category"].str.len().tolist() == [9, 200_000]
+    assert found.rows["line"].tolist() == [5]  # type: ignore[attr-defined]
+
+
+def test_to_find_how_days_may_be_written_takes_no_seconds(tmp_path: Path) -> None:
+    extract = read_extract(till(tmp_path, f"{HEAD}\na,03/04/2026,1\n"))
+    began = time.process_time()
+    with pytest.raises(ContractError, match=r"time_format='%d/%m/%Y' or time_format='%m/%d/%Y'\. State the one"):
+        split(extract)
+    assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Anna Schmidt,4111111111111111,gold",
+        "Anna,4111 1111 1111 1111,x",
+        "a@example.org,x,y",
+        "+49-30-1234567,Anna,Berlin",
+    ],
+)
+def test_a_file_without_names_shows_no_person(tmp_path: Path, line: str) -> None:
+    file = till(tmp_path, f"{line}\n{line}\n")
+    with pytest.raises(ContractError, match="seems to have no header") as raised:
+        split(read_extract(file))
+    report = str(check_files([str(file)]))
+    for word in line.split(","):
+        assert len(word) < 4 or word not in f"{raised.value}{report}"
+
+
+def test_of_a_card_number_in_the_column_of_amounts_only_the_beginning_is_shown(tmp_path: Path) -> None:
+    text = f"{HEAD}\na,2026-01-01,4111 1111 1111 1111\nb,2026-01-01,anna@example.org\nc,4111111111111111,2\nd,2026-01-01,few\n"
+    _, found = split(read_extract(till(tmp_path, text)), reject_unreadable=["amount", "purchased_at"])
+    assert found.rows["value"].tolist() == ["41…", "an…", "41…", "few"]  # type: ignore[attr-defined]
+
+
+def test_a_column_name_does_not_steer_the_terminal(tmp_path: Path) -> None:
+    report = str(check_files([str(till(tmp_path, f"{HEAD},no\x1b[2Jte\na,2026-01-01,1,x\n"))]))
+    assert "\x1b" not in for_terminal(report)
+
+
+@pytest.mark.parametrize("column", ["customer_id", "purchased_at", "amount", "quantity"])
+def test_a_frame_may_be_reversed(column: str) -> None:
+    frame = pd.DataFrame(
+        {
+            "customer_id": ["a", "b", "c"],
+            "purchased_at": pd.to_datetime(["2026-01-01"] * 3),
+            "amount": [1.0, 2.0, 3.0],
+            "quantity": 1,
+        }
+    )
+    lines, _ = split(frame.sort_values(column)[::-1])
+    assert sorted(lines["amount"].astype(float)) == [1.0, 2.0, 3.0]
+    assert split(frame.set_index(pd.RangeIndex(3))[::-1])[1].rows_used == 3  # type: ignore[attr-defined]
+
+
+def test_a_later_line_without_a_store_moves_no_line_of_two_stores() -> None:
+    """Each store numbers its own receipts: a return in one of them is no repeat of a sale in the other."""
+    columns = ["customer_id", "purchased_at", "amount", "order_id", "line_id", "store", "quantity"]
+    rows = [
+        ("a", "2026-01-01", 5.0, "1", "1", "north", 1),
+        ("b", "2026-01-02", -3.0, "1", "1", "south", -1),
+        ("a", "2026-02-01", 2.0, "9", "1", None, 1),
+        ("a", "2026-02-01", 2.0, "9", "1", "north", 1),
+    ]
+    early, _ = split(pd.DataFrame(rows[:2], columns=columns))
+    early = early.sort_values("record")
+    later, found = split(pd.DataFrame(rows, columns=columns))
+    later = later.sort_values("record")
+    assert early["amount"].tolist() == later["amount"].tolist()[:2]
+    assert found.rows_duplicate == 1  # type: ignore[attr-defined]
