@@ -80,6 +80,8 @@ class GammaGamma(Model):
     lifetimes_name: ClassVar[str | None] = "GammaGammaFitter"
     _parameters: ClassVar[tuple[str, ...]] = ("p", "q", "gamma")
     _fitted: ClassVar[tuple[str, ...]] = (*Model._fitted, "n_left_out_", "correlation_")
+    rank_correlation_: float | None = None
+    """Spearman's, of the last fit; it needs no finite mean."""
 
     def __init__(self, first_purchase: bool = False) -> None:
         self.first_purchase = first_purchase
@@ -130,6 +132,7 @@ class GammaGamma(Model):
         self._remember(self.cell_columns, [x, z], count)
         self._keep(best, units, best.value - count.sum() * np.log(scale), count.sum())
         self.correlation_: float | None = _correlation(x, z, count)
+        self.rank_correlation_ = _correlation(_ranks(x, count), _ranks(z, count), count)
         self.feature_names_in_ = np.array(self.cell_columns, dtype=object)
         return self
 
@@ -214,6 +217,14 @@ class GammaGamma(Model):
     def _level(self, x: Floats) -> Floats:
         """How many times the spend of a customer without repeat purchases that of one with x of them is."""
         return np.ones(len(x))
+
+
+def _ranks(values: Floats, count: Floats) -> Floats:
+    """Mean ranks, of rows that stand for ``count`` customers; equal values share theirs."""
+    _, place = np.unique(values, return_inverse=True)
+    held = np.bincount(place, weights=count)
+    ranks: Floats = (np.cumsum(held) - held / 2)[place]
+    return ranks
 
 
 def _correlation(x: Floats, z: Floats, count: Floats) -> float | None:

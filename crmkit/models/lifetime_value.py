@@ -58,7 +58,8 @@ class CustomerLifetimeValue(Model):
         The test of what `GammaGamma` assumes, on repeat buyers: the ``correlation`` of frequency and mean spend, with
         ``correlation_low`` and ``correlation_high`` (Fisher, 95 %); ``per_doubling``, the factor on spend for each
         doubling of the purchases in `GammaGammaTrend`, with ``per_doubling_low`` and ``per_doubling_high``; ``p_value`` of
-        its likelihood ratio (of Wald's test where a prior held the plain model). None where there was nothing to test. Where p < 0.01 and the factor is above 1.25 or below
+        its likelihood ratio (of Wald's test where a prior held the plain model, and of Spearman's rank correlation where one
+        held the trend too). None where there was nothing to test. Where p < 0.01 and the factor is above 1.25 or below
         0.8, ``spend_`` is the GammaGammaTrend; a weaker trend is left alone, because carrying it on to one-time buyers
         costs more than it mends (measured on CDNOW: 1.17).
     log_covariance_ : ndarray or None

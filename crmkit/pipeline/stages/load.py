@@ -122,7 +122,8 @@ def suspect_cards(log: Transactions) -> dict[str, object]:
     suspects = suspicious(log)
     if n_found := n_rows(suspects):
         note(
-            f"Cards with more than 20 receipts, or more than 3 stores, on one day: {n_found:,}, in "
+            "Cards with more than 20 receipts, or more than 3 stores, on one day, or with more than 10% of all receipts or "
+            f"money: {n_found:,}, in "
             "suspect_cards.parquet. List the ones that belong to no member under transactions.non_members."
         )
     return {"suspect_cards": suspects}
