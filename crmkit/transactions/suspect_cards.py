@@ -45,8 +45,10 @@ def suspect_cards(
     >>> import pandas as pd
     >>> till = pd.DataFrame({"customer_id": ["till 4"] * 25 + ["a"], "purchased_at": "2017-01-01", "amount": 1.0,
     ...                      "order_id": range(26)})
-    >>> suspect_cards(Transactions.from_extract(till, until="2017-01-31")).round(2).iloc[0].tolist()
-    ['till 4', 25, 0, 1, 0.96, 0.96]
+    >>> suspects = suspect_cards(Transactions.from_extract(till, until="2017-01-31"))
+    >>> suspects[["customer_id", "most_receipts", "share_of_money"]].round(2)
+      customer_id  most_receipts  share_of_money
+    0      till 4             25            0.96
     """
     with engine_for(log) as engine:
         values = {
