@@ -12,7 +12,7 @@ import pandas as pd
 from crmkit.displays import BLUE, GREEN, GREY, INK, ORANGE, PALE, Display
 from crmkit.evaluation import metrics
 from crmkit.exceptions import ContractError, ModelError
-from crmkit.repurchase.next_purchase import LONGEST, Explanation
+from crmkit.repurchase.explanation import LONGEST, Explanation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,11 +15,13 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from crmkit._atomic import replacing
 from crmkit._types import Floats
 from crmkit.engine.frames import to_pandas
 from crmkit.exceptions import ContractError, ModelError
 from crmkit.repurchase import documents
 from crmkit.repurchase._hazard_math import day_survival, mean_day, quantile_day
+from crmkit.repurchase.explanation import LONGEST, Explanation, window_in_words
 from crmkit.repurchase.features import needs
 from crmkit.repurchase.hazard import BoostedHazard, WeeklyHazard
 from crmkit.repurchase.next_basket import new_items, recommended, trip_rates
@@ -28,15 +29,14 @@ from crmkit.repurchase.rates import RepurchaseRate
 from crmkit.repurchase.reasons import reasons
 from crmkit.repurchase.trip_share import TripShare
 from crmkit.summaries.items import item_state, n_pairs, purchase_days
-from crmkit.summaries.purchase_history import PurchaseHistory, as_text, purchase_history
+from crmkit.summaries.purchase_history import PurchaseHistory, Question, as_text, purchase_history
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
     from crmkit._types import Floats
 
-__all__ = ["Explanation", "NextPurchase", "load_next_purchase"]
+__all__ = ["NextPurchase", "load_next_purchase"]
 
-LONGEST = 84
 _STEP = 14
 _ORIGINS = 10
 _HISTORY = 84
@@ -160,14 +160,38 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         with purchase_history(log, self.levels, self.exclude) as history:
             return self.predict_history(history, as_of, horizon)
 
+    def write_predictions(
+        self,
+        log: Transactions,
+        path: str | os.PathLike[str],
+        as_of: str | date | None = None,
+        horizon: int = 14,
+    ) -> Path:
+        """The table of `predict` as a Parquet file, written a part of the customers at a time: a log of any size needs as much
+        memory as one of two million lines.
+
+        Parameters
+        ----------
+        log, as_of, horizon
+            As in `predict`.
+        path : path
+            A file there is replaced when the new one is whole, or not at all. All rows of a customer follow each other.
+        """
+        with purchase_history(log, self.levels, self.exclude) as history, replacing(Path(path)) as part:
+            history.write_answers(part, *self._question(history, as_of, horizon))
+        return Path(path)
+
     def predict_history(
         self, history: PurchaseHistory, as_of: str | date | None = None, horizon: int = 14
     ) -> pd.DataFrame:
         """`predict` for a log that is open already, with this model's levels."""
+        return history.answers(*self._question(history, as_of, horizon))
+
+    def _question(self, history: PurchaseHistory, as_of: str | date | None, horizon: int) -> Question:
         check_is_fitted(self, "estimator_")
         _check_horizon(horizon)
         answer = partial(self._answers, close=_date(history.log, as_of), horizon=horizon)
-        return history.answers(as_of, answer, _ANSWERS.format(item=self.item))
+        return as_of, answer, _ANSWERS.format(item=self.item)
 
     def predict_distribution(self, log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:
         """P(bought by the close of day as_of + 1, …, as_of + 84), one row per customer and item bought before.
@@ -218,7 +242,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         bought = 1 - day_survival(self.estimator_.weekly_survival(mine), np.arange(LONGEST + 1))[0]
         curve = pd.DataFrame({"day": np.arange(LONGEST + 1), "p_bought": bought})
         return Explanation(
-            customer_id, item, close, horizon, float(answer["p_purchase"]), _window(answer, close), days, curve,
+            customer_id, item, close, horizon, float(answer["p_purchase"]), window_in_words(answer, close), days, curve,
             self.estimator_.contributions(mine),
         )  # fmt: skip
 
@@ -305,55 +329,6 @@ def load_next_purchase(path: str | os.PathLike[str]) -> NextPurchase:
     if not isinstance(model, NextPurchase):
         raise ContractError(f"{os.fspath(path)!r} holds a {type(model).__name__}, not a NextPurchase.")
     return model
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What is expected of one customer and item; prints as sentences.
-
-    Attributes
-    ----------
-    customer_id, item : str
-    as_of : date
-    horizon : int
-    p_purchase : float
-        P(bought within ``horizon`` days).
-    expectation : str
-        When, in words.
-    purchases : DataFrame
-        day and units of every purchase of the pair.
-    curve : DataFrame
-        day (0 … 84) and p_bought; empty for a pair never bought.
-    reasons : DataFrame
-        summary, contribution: what moves the pair's logit away from the average pair's, the largest first.
-    """
-
-    customer_id: str
-    item: str
-    as_of: date
-    horizon: int
-    p_purchase: float
-    expectation: str
-    purchases: pd.DataFrame = field(repr=False)
-    curve: pd.DataFrame = field(repr=False)
-    reasons: pd.DataFrame = field(repr=False)
-
-    def __str__(self) -> str:
-        n = len(self.purchases)
-        bought = f"bought on {n} day{'s' * (n != 1)}, last on {self.purchases['day'].max():%Y-%m-%d}; " if n else ""
-        said = f"{self.item}: {bought}{self.expectation}; bought within {self.horizon} days with probability {self.p_purchase:.0%}."
-        why = [f"  {row.contribution:+.2f}  {row.summary}" for row in self.reasons.head(5).itertuples()]
-        return "\n".join([said, *why])
-
-
-def _window(answer: pd.Series, close: date) -> str:
-    """The range of days that holds eight purchases of ten, as dates; or that it is more likely not to come."""
-    if not np.isfinite(answer["day_10"]):
-        return f"no purchase expected within {LONGEST} days"
-    first = close + timedelta(days=max(1, int(np.ceil(answer["day_10"]))))
-    if not np.isfinite(answer["day_90"]):
-        return f"from {first} on, or not within {LONGEST} days"
-    return f"likely {first} to {close + timedelta(days=int(np.ceil(answer['day_90'])))}"
 
 
 def _date(log: Transactions, as_of: str | date | None) -> date:

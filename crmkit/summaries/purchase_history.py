@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from crmkit._days import day_of
 from crmkit.engine.choose import engine_for
-from crmkit.engine.frames import ordered_on_spark
+from crmkit.engine.frames import ordered_on_spark, streamed
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import LeakError
 from crmkit.summaries._members import Facts, Members
@@ -22,14 +25,14 @@ from crmkit.summaries._pair_math import State
 from crmkit.summaries._partitions import Partitions, some
 from crmkit.transactions.log import Transactions, check_item, names
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-__all__ = ["PurchaseHistory", "as_text", "purchase_history"]
+__all__ = ["PurchaseHistory", "Question", "as_text", "purchase_history"]
 
 _REMEMBERED = 4_000_000
 
 Answer = Callable[[pd.DataFrame], pd.DataFrame]
+
+Question = tuple[str | date | None, Answer, str]
+"""What `PurchaseHistory.answers` takes."""
 
 _KEPT: WeakKeyDictionary[Transactions, tuple[object, Members]] = WeakKeyDictionary()
 
@@ -96,12 +99,25 @@ class PurchaseHistory:
             return parts[0]
         return pd.concat(parts).sort_values("customer_id", kind="stable", ignore_index=True)
 
+    def write_answers(self, path: Path, as_of: str | date | None, answer: Answer, kinds: str) -> None:
+        """The `answers` as a Parquet file, in parts as they come: it does not matter how many there are."""
+        if self.log.on_spark:
+            streamed(cast(Any, self.answers(as_of, answer, kinds)), path)
+            return
+        with ExitStack() as stack:
+            writer: pq.ParquetWriter | None = None
+            for part in self.each_answer(as_of, answer):
+                table = pa.Table.from_pandas(part, preserve_index=False)
+                writer = writer or stack.enter_context(pq.ParquetWriter(path, table.schema, compression="zstd"))
+                writer.write_table(table)
+
     def each_answer(self, as_of: str | date | None, answer: Answer) -> Iterator[pd.DataFrame]:
         """The `answers`, a part at a time."""
         day = self.day(as_of)
         facts = self._facts(day)
         for members in self._parts():
             yield answer(members.state(self._state_at(members, day), day, facts))
+            del members  # before the next are fetched
 
     def panel(self, as_of: str | date | None, ages: Sequence[int], share: float = 1.0) -> Iterator[pd.DataFrame]:
         """`state` at past days with waits, as `items.item_panel` describes it, with customer_id and item as categories."""
@@ -256,8 +272,6 @@ _NO_HOMES = pd.DataFrame({"item": pd.Series(dtype="str"), "parent": pd.Series(dt
 
 
 def _no_rows(levels: Sequence[str]) -> pa.Table:
-    import pyarrow as pa
-
     text = dict.fromkeys(["customer_id", *(f"item_{place}" for place in range(len(levels)))], pa.string())
     whole = dict.fromkeys(["buy_day", "day", "units", "amount"], pa.int64())
     return pa.schema([*text.items(), *whole.items()]).empty_table()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 
 from crmkit import ContractError, LeakError, ModelError, NextPurchase, Transactions
 from crmkit.evaluation import metrics
+from crmkit.summaries import _partitions
 from crmkit.summaries.items import item_bought, item_panel, item_state, purchase_days
 from crmkit.testing import generated_sales
 
@@ -58,6 +60,19 @@ def test_a_quantile_is_missing_exactly_when_day_84_does_not_reach_it(model: Next
 def test_longer_horizons_are_never_less_likely(model: NextPurchase, log: Transactions) -> None:
     short, long = (model.predict(log, horizon=days)["p_purchase"] for days in (7, 28))
     assert (short <= long).all()
+
+
+@pytest.mark.parametrize("rows", [2_000_000, 900])
+def test_predictions_are_written_in_parts_as_they_are_returned(
+    model: NextPurchase, log: Transactions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    due = model.predict(log)
+    monkeypatch.setattr(_partitions, "_ROWS", rows)
+    written = pd.read_parquet(model.write_predictions(log, tmp_path / "due.parquet"))
+    changes = (written["customer_id"] != written["customer_id"].shift()).sum()
+    assert changes == due["customer_id"].nunique()
+    one, other = (table.sort_values(["customer_id", "category"], ignore_index=True) for table in (written, due))
+    pd.testing.assert_frame_equal(one.astype({"as_of": other["as_of"].dtype}), other, rtol=1e-12)
 
 
 def test_excluded_items_are_neither_learned_nor_predicted(log: Transactions) -> None:
