@@ -202,7 +202,8 @@ def map_keys(
         import pyarrow as pa
 
         for rows in _whole_keys(batches, key, most):
-            yield from pa.Table.from_pandas(answer(rows), schema=schema, preserve_index=False).to_batches()
+            told = answer(rows).rename(columns=str)
+            yield from pa.Table.from_pandas(told, schema=schema, preserve_index=False).to_batches()
 
     return table.repartition(key).sortWithinPartitions(key).mapInArrow(answered, kinds)
 
