@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SimulatedChain", "generated_log", "generated_sales"]
 
+_KEPT_FROM_BUYING = 0.7
+"""Purchases at the chain that a pack in stock replaces; the others would have been made elsewhere."""
+
 _OF_MEMBERS = (
     "members", "_pace", "_size", "_use", "_event", "_after", "_taste", "_sensitive", "_habit", "carries", "_notices",
-    "_ahead", "_stock", "_since_trip",
+    "_ahead", "_elsewhere", "_stock", "_since_trip",
 )  # fmt: skip
 """What `SimulatedChain` holds one of for each member."""
 
@@ -85,7 +88,8 @@ class SimulatedChain:
 
     * Households shop in trips, the more probable the longer the last one is ago, more at weekends.
     * Each uses up its stock of a category at its own pace, and buys, on a trip, when little is left. Some categories are
-      none of theirs; at life events (a child, a pet) a category begins or ends.
+      none of theirs; at life events (a child, a pet) a category begins or ends. Households shop elsewhere too: what has run
+      out is bought there, sooner or later, and what is bought there is lost to the chain.
     * Which brand is taken is a choice by taste, habit (what was bought last weighs most) and price, with the household's own
       sensitivity to price.
     * Most households never carry a list (about three in five); others do on some trips, few on nearly all. A coupon in hand
@@ -133,6 +137,7 @@ class SimulatedChain:
         self.carries = np.select([carrier < 0.6, carrier < 0.9], [np.zeros(n), rng.beta(2, 4, n)], rng.beta(8, 2, n))
         self._notices = rng.beta(6, 2, n)
         self._ahead = rng.beta(1.5, 4, n)
+        self._elsewhere = 0.3 * rng.beta(1.5, 3, n)
         self._stock = self._use * rng.uniform(0, 40, (n, c))
         self._since_trip = rng.integers(0, 10, n)
 
@@ -161,14 +166,16 @@ class SimulatedChain:
             used.append(taken)
         return pd.concat(lines, ignore_index=True), pd.concat(used, ignore_index=True)
 
-    def expected_effect(self, worth: Floats, days: int, replicas: int, members: Ints) -> tuple[Floats, Floats]:
+    def expected_effects(
+        self, layers: list[Floats], days: int, replicas: int, members: Ints
+    ) -> list[tuple[Floats, Floats, Floats]]:
         """What coupons would do in the next days, from the true state: simulated with them and, with the same draws, without.
 
         What is in stock at the end counts for what it keeps from being bought later.
 
         Parameters
         ----------
-        worth : array, shape (n_members, n_categories, n_brands)
+        layers : list of array, shape (n_members, n_categories, n_brands)
             Money off of each coupon, one a category; 0 where there is none.
         days, replicas : int
         members : array of int
@@ -176,18 +183,52 @@ class SimulatedChain:
 
         Returns
         -------
-        gain, redeemed : arrays, shape (n_members, n_categories)
-            Margin (before the coupon is paid) and redemptions, in expectation.
+        list of (gain, se, redeemed), arrays of shape (n_members, n_categories)
+            For each layer: margin (before the coupon is paid) in expectation, its standard error, and redemptions.
         """
-        gain, redeemed = (np.zeros((self.n_members, self.n_categories)) for _ in range(2))
+        shape, pack = (self.n_members, self.n_categories), _KEPT_FROM_BUYING * self._earned_a_pack()[members]
+        sums = [tuple(np.zeros(shape) for _ in range(3)) for _ in layers]
         few = self._of(members)
         for replica in range(replicas):
-            with_, used, stock = copy.deepcopy(few)._course(worth[members].copy(), days, replica)
-            without, _, before = copy.deepcopy(few)._course(np.zeros_like(worth[members]), days, replica)
-            pack = (self.price * self.margin).mean(axis=1)
-            gain[members] += (with_ - without - (stock - before) * pack) / replicas
-            redeemed[members] += used / replicas
-        return gain, redeemed
+            without, _, before = few._course(np.zeros_like(layers[0][members]), days, replica)
+            for worth, (gain, square, redeemed) in zip(layers, sums, strict=True):
+                margin, used, stock = few._course(worth[members].copy(), days, replica)
+                more = margin - without - (stock - before) * pack
+                gain[members] += more
+                square[members] += more**2
+                redeemed[members] += used
+        found = [(gain / replicas, square / replicas, redeemed / replicas) for gain, square, redeemed in sums]
+        return [(gain, np.sqrt(np.maximum(square - gain**2, 0) / replicas), used) for gain, square, used in found]
+
+    def state_of(self, member: Ints, category: Ints, brand: Ints, worth: Floats) -> Floats:
+        """What decides the effect of a coupon, one row each: habits of the household, its stock, and the choice of the brand."""
+        use = np.where(self.day >= self._event, self._after, self._use)[member, category]
+        off = np.zeros((len(member), self.n_brands))
+        off[np.arange(len(member)), brand] = worth
+        chances = [self._chance(member, category, brand, reduced) for reduced in (np.zeros_like(off), off)]
+        columns = [
+            self.carries[member] * self._notices[member], self._ahead[member], self._sensitive[member, 0, 0],
+            self._pace[member], use, self._stock[member, category] / np.maximum(use, 1e-3), self._since_trip[member],
+            *chances, chances[1] - chances[0], worth, self.price[category, brand],
+            self.margin[category, brand] * self.price[category, brand], brand == 0,
+            self._chance(member, category, np.zeros_like(brand), np.zeros_like(off)),
+        ]  # fmt: skip
+        return np.stack([np.asarray(column, dtype=float) for column in columns], axis=1)
+
+    def _earned_a_pack(self) -> Floats:
+        """What each household's purchase of each category earns, without coupons."""
+        relative = self.price / self.price.mean(axis=1, keepdims=True)
+        power = np.exp((self._taste + 1.2 * self._habit - self._sensitive * relative) / 0.9)
+        earned: Floats = (power * self.price * self.margin).sum(axis=2) / power.sum(axis=2)
+        return earned
+
+    def _chance(self, member: Ints, category: Ints, brand: Ints, off: Floats) -> Floats:
+        """The probability that a brand is the one taken."""
+        relative = (self.price[category] - off) / self.price[category].mean(axis=1, keepdims=True)
+        liking = self._taste[member, category] + 1.2 * self._habit[member, category]
+        power = np.exp((liking - self._sensitive[member, 0] * relative) / 0.9)
+        chance: Floats = power[np.arange(len(member)), brand] / power.sum(axis=1)
+        return chance
 
     def _of(self, members: Ints) -> SimulatedChain:
         """Some of the members alone."""
@@ -198,7 +239,11 @@ class SimulatedChain:
         return few
 
     def _course(self, worth: Floats, days: int, replica: int) -> tuple[Floats, Floats, Floats]:
-        """Margin and redemptions by member and category over some days, and the stock at their end."""
+        """Margin and redemptions by member and category over some days, and the stock at their end; nothing is changed."""
+        start = {name: getattr(self, name) for name in ("_stock", "_habit", "_since_trip", "day")}
+        self._stock, self._habit, self._since_trip = (
+            start[name].copy() for name in ("_stock", "_habit", "_since_trip")
+        )
         margin, redeemed = (np.zeros((self.n_members, self.n_categories)) for _ in range(2))
         for _ in range(days):
             rng = np.random.default_rng([self.seed, 4, self.day, replica])
@@ -208,7 +253,10 @@ class SimulatedChain:
             spent = used > 0
             worth[who[spent], what[spent], brand[spent]] = 0
             self.day += 1
-        return margin, redeemed, self._stock
+        stock = self._stock
+        for name, value in start.items():
+            setattr(self, name, value)
+        return margin, redeemed, stock
 
     def _in_hand(self, coupons: pd.DataFrame | None) -> tuple[Floats, NDArray[np.object_]]:
         shape = (self.n_members, self.n_categories, self.n_brands)
@@ -233,10 +281,10 @@ class SimulatedChain:
 
     def _bought(self, rng: np.random.Generator, worth: Floats) -> tuple[Ints, Ints, Ints, Ints, Floats]:
         """A day's purchases: member, category, brand, packs and what a coupon took off."""
-        use = self._pass_a_night()
+        use = self._pass_a_night(rng)
         off = worth * self._seen(rng)
-        buys = self._wanted(rng, use, off)
         which = self._preferred(rng, off)
+        buys = self._wanted(rng, use, np.take_along_axis(off / self.price, which[:, :, None], axis=2)[:, :, 0])
         who, what = np.nonzero(buys)
         brand = which[who, what]
         used = off[who, what, brand]
@@ -247,10 +295,12 @@ class SimulatedChain:
         self._habit[who, what, brand] += 0.25
         return who, what, brand, packs, used
 
-    def _pass_a_night(self) -> Floats:
-        """What is used up; returns packs a day."""
+    def _pass_a_night(self, rng: np.random.Generator) -> Floats:
+        """What is used up, and bought elsewhere where nothing is left; returns packs a day."""
         use = np.where(self.day >= self._event, self._after, self._use)
         self._stock = np.maximum(self._stock - use, 0)
+        elsewhere = rng.random(use.shape) < self._elsewhere[:, None]
+        self._stock += np.where((use > 0) & (self._stock == 0) & elsewhere, 1.0, 0.0)
         self._since_trip += 1
         return use
 
@@ -260,13 +310,13 @@ class SimulatedChain:
         noticed = rng.random(self._stock.shape) < self._notices[:, None]
         return (carried[:, None] & noticed)[:, :, None]
 
-    def _wanted(self, rng: np.random.Generator, use: Floats, off: Floats) -> Bools:
-        """Which categories are bought: on a trip, where little is left."""
+    def _wanted(self, rng: np.random.Generator, use: Floats, reduced: Floats) -> Bools:
+        """Which categories are bought: on a trip, where little is left, or more is but what would be taken is reduced."""
         weekend = 1.5 if self.day % 7 >= 5 else 0.8
         trip = rng.random(self.n_members) < weekend * np.minimum(self._since_trip / self._pace, 2.5) / self._pace
         self._since_trip[trip] = 0
         days_left = np.divide(self._stock, use, out=np.full(use.shape, 99.0), where=use > 0)
-        attracted = (off / self.price).max(axis=2) * self._sensitive[:, :, 0] ** 0.5
+        attracted = reduced * self._sensitive[:, :, 0] ** 0.5
         ready = np.exp(-((days_left / (6 + 14 * attracted)) ** 1.5))
         return trip[:, None] & (rng.random(use.shape) < np.where(use > 0, 0.9 * ready, 0.002))
 

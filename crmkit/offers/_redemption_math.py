@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from crmkit._types import Floats
+from crmkit._types import Floats, Numbers
 
 __all__ = ["Redemption", "budget_to_plan", "expected_redemption", "raised", "shrunk_rate", "shrunk_share"]
 
@@ -85,7 +85,7 @@ def expected_redemption(
     depth: Floats,
     funder_share: Floats,
     margin: Floats,
-    other_margin: float,
+    other_margin: Numbers,
     category_response: float = 0.4,
     brand_response: float = 0.8,
     pantry: float = 0.3,
@@ -116,7 +116,7 @@ def expected_redemption(
         Money spent on a purchase, and money off of one redemption.
     funder_share, margin : arrays of float
         Part of the money off that somebody else pays; share of the spend earned on the deal's goods.
-    other_margin : float
+    other_margin : float or array of float
         Share of the spend earned on other goods of the category.
     category_response, brand_response : float
         Log odds ratios at a discount of 25 % with the coupon in mind: priors until campaigns have measured them.

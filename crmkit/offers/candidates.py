@@ -282,8 +282,8 @@ def candidates_of(
         allowed &= redemption.allowed(p, share, bought) | converts
         need &= bought
         figures = redemption.figures(
-            member, share, p, spend, depth, catalogue.funder_share[deal], catalogue.margin[deal], catalogue.other_margin,
-            catalogue.contact_cost,
+            member, share, p, spend, depth, catalogue.funder_share[deal], catalogue.margin[deal],
+            redemption.margins(member, deal, len(catalogue.deal_id), catalogue.other_margin), catalogue.contact_cost,
         )  # fmt: skip
     else:
         figures = expected_gain(

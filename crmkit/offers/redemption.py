@@ -28,7 +28,8 @@ class RedemptionModel:
     ----------
     shares : DataFrame
         customer_id, deal_id, share, own_days, as ``deal_shares(log, deals)`` gives them; a member and deal that is not in
-        it never bought in the deal's category, and is not offered it.
+        it never bought in the deal's category, and is not offered it. With other_margin (see `other_margins`) it is known
+        what the member's other purchases there earn, otherwise they earn the plan's margin.
     rates : DataFrame, optional
         customer_id, rate: ``redemption_rates(…).members``; other members have the rate ``mean``.
     mean, uncertainty : float
@@ -118,6 +119,7 @@ class RedemptionHabits:
     key: Ints
     share: Floats
     bought: Bools
+    other_margin: Floats
 
     @classmethod
     def of(cls, model: RedemptionModel, members: pd.Index, deal_ids: pd.Index) -> RedemptionHabits:
@@ -138,20 +140,31 @@ class RedemptionHabits:
         return cls(
             model, rate, key[order].astype(np.int64), table["share"].to_numpy(float)[rows],
             table["own_days"].to_numpy(float)[rows] > 0,
+            table["other_margin"].to_numpy(float)[rows] if "other_margin" in table else np.full(len(rows), np.nan),
         )  # fmt: skip
 
     def of_pairs(self, member: Ints, deal: Ints, n_deals: int) -> tuple[Floats, Bools]:
         """Share of the deal's goods for each member and deal, 0 where unknown, and whether the member ever bought them."""
         if not len(self.key):
             return np.zeros(len(member)), np.zeros(len(member), dtype=bool)
+        at, known = self._places(member, deal, n_deals)
+        return np.where(known, self.share[at], 0.0), known & self.bought[at]
+
+    def margins(self, member: Ints, deal: Ints, n_deals: int, otherwise: float) -> Floats:
+        """What the member's other purchases in the deal's category earn, as a share of the spend."""
+        if not len(self.key):
+            return np.full(len(member), otherwise)
+        at, known = self._places(member, deal, n_deals)
+        return np.where(known & ~np.isnan(self.other_margin[at]), self.other_margin[at], otherwise)
+
+    def _places(self, member: Ints, deal: Ints, n_deals: int) -> tuple[Ints, Bools]:
         wanted = member * n_deals + deal
         at = np.minimum(np.searchsorted(self.key, wanted), len(self.key) - 1)
-        known = self.key[at] == wanted
-        return np.where(known, self.share[at], 0.0), known & self.bought[at]
+        return at, self.key[at] == wanted
 
     def figures(
         self, member: Ints, share: Floats, p: Floats, spend: Floats, depth: Floats, funder_share: Floats, margin: Floats,
-        other_margin: float, contact_cost: float,
+        other_margin: Floats, contact_cost: float,
     ) -> Figures:  # fmt: skip
         """Gain and cost of offers; what one costs its budget is its expected redemption."""
         model = self.model

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from crmkit.engine.choose import engine_for
 from crmkit.offers.deals import Deals
 from crmkit.transactions.log import Transactions, check_item
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["NARROWING", "deal_shares", "matches_deal"]
+__all__ = ["NARROWING", "deal_shares", "matches_deal", "other_margins"]
 
 NARROWING = ("brand", "product_id", "brand_type")
 """Columns by which a deal is for some goods of its category only."""
@@ -72,6 +70,48 @@ def deal_shares(log: Transactions, deals: Deals, as_of: str | date | None = None
             columns="".join(f"{column}, " for column in narrowing),
             matches=" and ".join(matches_deal("b", "d", column) for column in narrowing) or "1 = 1",
         )
+
+
+def other_margins(shares: pd.DataFrame, deals: pd.DataFrame, margin: float) -> pd.DataFrame:
+    """The shares with what else a member buys in the category earns: the margin that a switch to the deal's goods gives up.
+
+    Other goods with a deal earn that deal's margin, in the member's own proportions, and the rest earns ``margin``.
+
+    Parameters
+    ----------
+    shares : DataFrame
+        As `deal_shares` gives them.
+    deals : DataFrame
+        deal_id, category, brand, product_id, brand_type, margin.
+    margin : float
+        Share of the spend that is earned where a deal states none.
+
+    Returns
+    -------
+    DataFrame
+        ``shares`` with other_margin.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> deals = pd.DataFrame({"deal_id": ["D1", "D2"], "category": "Tea", "brand": ["Assam", "Mint"], "product_id": None,
+    ...                       "brand_type": None, "margin": [0.2, 0.4]})
+    >>> shares = pd.DataFrame({"customer_id": "a", "deal_id": ["D1", "D2"], "share": [0.5, 0.25]})
+    >>> other_margins(shares, deals, margin=0.3)["other_margin"].round(3).tolist()
+    [0.35, 0.233]
+    """
+    goods = ["category", *NARROWING]
+    table = shares.merge(deals[["deal_id", *goods, "margin"]], on="deal_id", how="left")
+    own = table["margin"].astype(float).fillna(margin)
+    table = table.assign(share=table["share"].astype(float), earned=table["share"].astype(float) * own)
+    narrow = table[table[list(NARROWING)].notna().any(axis=1)]
+    once = narrow.drop_duplicates(["customer_id", *goods])
+    sums = once.groupby(["customer_id", "category"])[["share", "earned"]].sum().add_prefix("all_").reset_index()
+    found = table.merge(sums, on=["customer_id", "category"], how="left").fillna({"all_share": 0.0, "all_earned": 0.0})
+    rest = (1 - found["all_share"]).clip(lower=0)
+    weight = (found["all_share"] - found["share"]).clip(lower=0) + rest
+    earned = (found["all_earned"] - found["earned"]).clip(lower=0) + rest * margin
+    return shares.assign(other_margin=(earned / weight).where(weight > 0.01).to_numpy())
 
 
 def matches_deal(line: str, deal: str, column: str) -> str:

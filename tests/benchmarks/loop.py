@@ -14,12 +14,14 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import os
 import shutil
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -29,6 +31,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linprog
 from scipy.sparse import coo_array, csr_array, vstack
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 import crmkit as ck
 from crmkit.pipeline.cli import app
@@ -159,30 +162,43 @@ def _matrix(place: Any, rows: Any, values: Any = None) -> csr_array:
 def _true_gains(chain: SimulatedChain, deals: pd.DataFrame) -> pd.DataFrame:
     """Each member and deal of members who ever carry a list: the gain, redemptions and cost to the budget of a coupon.
 
-    A layer gives every member one coupon in each category; the same draws without coupons are subtracted, and what is left
-    in stock counts for what it will keep from being bought.
+    A layer gives every member one coupon in each category; the same draws without coupons are subtracted. What the
+    replicas leave to chance is smoothed by a regression on the true state, so that luck is not taken for gain.
     """
     members = np.flatnonzero(chain.carries > 0)
     deals = deals.assign(layer=deals.groupby("category").cumcount())
-    tables = []
-    for _, layer in deals.groupby("layer"):
-        given = pd.DataFrame({"member": members}).merge(layer, how="cross")
-        category, brand = (given[name].str[-2:].astype(int).to_numpy() for name in ("category", "brand"))
+    given = [pd.DataFrame({"member": members}).merge(layer, how="cross") for _, layer in deals.groupby("layer")]
+    places, layers = [], []
+    for table in given:
+        category, brand = (table[name].str[-2:].astype(int).to_numpy() for name in ("category", "brand"))
+        places.append((table["member"].to_numpy(), category, brand))
         worth = np.zeros((chain.n_members, chain.n_categories, chain.n_brands))
-        worth[given["member"], category, brand] = given["value"]
-        gain, redeemed = chain.expected_effect(worth, DAYS, REPLICAS, members)
-        at = given["member"].to_numpy(), category
-        own = given["value"] * (1 - given["funder_share"])
-        tables.append(
-            pd.DataFrame(
-                {
-                    "customer_id": chain.members[given["member"]], "deal_id": given["deal_id"], "p": redeemed[at],
-                    "place": given["member"] * 100 + category, "gain": gain[at] - redeemed[at] * own,
-                    "cost": redeemed[at] * given["value"],
-                }
-            )
-        )  # fmt: skip
-    return pd.concat(tables, ignore_index=True)
+        worth[places[-1]] = table["value"]
+        layers.append(worth)
+    effects = chain.expected_effects(layers, DAYS, REPLICAS, members)
+    tables = []
+    for table, (member, category, brand), (gain, se, redeemed) in zip(given, places, effects, strict=True):
+        own = (table["value"] * (1 - table["funder_share"])).to_numpy()
+        figures = (gain[member, category], se[member, category], redeemed[member, category])
+        state = chain.state_of(member, category, brand, table["value"].to_numpy())
+        tables.append((table, category, own, *figures, state))
+    whole = pd.concat([table for table, *_ in tables], ignore_index=True)
+    category, own, gain, se, redeemed, state = (np.concatenate([one[at] for one in tables]) for at in range(1, 7))
+    p = _smoothed(state, redeemed, np.sqrt(redeemed * (1 - redeemed).clip(0) / REPLICAS)).clip(0, 1)
+    return pd.DataFrame(
+        {
+            "customer_id": chain.members[whole["member"]], "deal_id": whole["deal_id"], "p": p,
+            "place": whole["member"] * 100 + category, "gain": _smoothed(state, gain, se) - p * own, "cost": p * whole["value"],
+        }
+    )  # fmt: skip
+
+
+def _smoothed(state: np.ndarray, simulated: np.ndarray, se: np.ndarray) -> np.ndarray:
+    """Simulated means drawn towards what the state foretells, the more the less exact they are."""
+    foretold = HistGradientBoostingRegressor(max_iter=150, random_state=0).fit(state, simulated).predict(state)
+    noise = float((se**2).mean())
+    real = max(float(((simulated - foretold) ** 2).mean()) - noise, 0.1 * noise)
+    return foretold + real / (real + np.maximum(se**2, noise)) * (simulated - foretold)
 
 
 POLICIES: dict[str, Callable[[Shop, pd.DataFrame, pd.Series], pd.DataFrame]] = {
@@ -281,8 +297,6 @@ def rows_of(courses: dict[str, Course]) -> list[dict[str, Any]]:
 def _shares(over: np.ndarray, best: np.ndarray, course: Course) -> dict[str, float]:
     """Shares of perfect information's gain: in fortnights 1-10, from 11 on, and of members who were not held back."""
     planned = np.ones(over.shape, dtype=bool)
-    members = course.coupons["customer_id"].iloc[:0]
-    del members
     for at, control in enumerate(course.out_of_plan):
         planned[at] = ~np.isin(np.array([f"{number:06d}" for number in range(over.shape[1])]), list(control))
     spans = {"fortnights 1-10": slice(0, 10), "11 on": slice(10, None)}
@@ -292,6 +306,19 @@ def _shares(over: np.ndarray, best: np.ndarray, course: Course) -> dict[str, flo
         for name, span in spans.items() if len(best[span])
     }  # fmt: skip
     return found | aside
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What commands and solvers print goes to standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
 
 
 def calibration(coupons: pd.DataFrame) -> pd.DataFrame:
@@ -322,9 +349,8 @@ def main() -> None:
         folder = Path(tempfile.mkdtemp())
         shop = Shop(copy.deepcopy(chain), year.drop(columns="margin"), folder, options.refit, options.control)
         _deliver(shop, shop.lines, till)
-        stdout, sys.stdout = sys.stdout, sys.stderr
-        courses[name] = run(POLICIES[name], shop, options.fortnights)
-        sys.stdout = stdout
+        with _quiet():
+            courses[name] = run(POLICIES[name], shop, options.fortnights)
         shutil.rmtree(folder)
     rows, deciles = rows_of(courses), calibration(courses["crmkit"].coupons) if "crmkit" in courses else None
     if options.json:

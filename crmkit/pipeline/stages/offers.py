@@ -16,7 +16,7 @@ from crmkit.offers.deals import Deals
 from crmkit.offers.plan import OfferPlan
 from crmkit.offers.redemption import RedemptionModel
 from crmkit.offers.result import OfferResult
-from crmkit.offers.shares import NARROWING, deal_shares
+from crmkit.offers.shares import NARROWING, deal_shares, other_margins
 from crmkit.pipeline.campaign_folder import Recorded
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import why_none
@@ -138,7 +138,7 @@ def plan_offers(
     measured = last_campaign.for_deals(catalogue) if last_campaign else catalogue
     habits, scale = redemption_habits or {}, _scale(response_scale)
     model = RedemptionModel(
-        _without(deal_shares, resting_offers),
+        other_margins(_without(deal_shares, resting_offers), deals_left, offers.margin),
         redemption_rates,
         probability=campaign.keep_budgets,
         outstanding=deals_left.set_index("deal_id")["outstanding"],
