@@ -85,6 +85,7 @@ from crmkit.pipeline.nightly import run as run
 from crmkit.pipeline.stage import stage as stage
 from crmkit.products.basket_affinity import bought_together as bought_together
 from crmkit.products.life_cycles import life_cycle as life_cycle
+from crmkit.reports.customer_sheet import customer_sheet as customer_sheet
 from crmkit.reports.lists.html import write_html_lists as write_html_lists
 from crmkit.reports.lists.mailing import write_offers as write_offers
 from crmkit.reports.lists.page_layout import print_lists as print_lists
@@ -107,6 +108,7 @@ from crmkit.summaries.cohorts import cohorts as cohorts
 from crmkit.summaries.cohorts import second_purchase as second_purchase
 from crmkit.summaries.costs import allocate_costs as allocate_costs
 from crmkit.summaries.customers import btyd_summary as btyd_summary
+from crmkit.summaries.customers import customer_purchases as customer_purchases
 from crmkit.summaries.customers import holdout_summary as holdout_summary
 from crmkit.summaries.customers import rfm_table as rfm_table
 from crmkit.summaries.items import purchase_gaps as purchase_gaps

@@ -133,6 +133,21 @@ def sent(
 
 
 @app.command()
+def sheet(
+    customer_id: Annotated[str, typer.Argument(metavar="ID", help="The customer.")],
+    run: Annotated[Path, typer.Option("--run", help="The run's output folder.")] = Path("out"),
+    out: Annotated[Path, typer.Option("--out", help="The page to write: .html, or .xlsx.")] = Path("sheet.html"),
+) -> None:
+    """Write one page about one customer: purchases, what was dropped, next needs, value, risk, offers, what to say.
+
+    Example: crmkit sheet 0049 --run out/ --out sheet.html
+    """
+    from crmkit.pipeline.sheets import write_sheet
+
+    say(f"Sheet: {write_sheet(customer_id, run, out)}")
+
+
+@app.command()
 def load(config: Annotated[Path, typer.Argument(help="Configuration file (TOML) with a [store] folder.")]) -> None:
     """Load the new files of the delivery into the store, and say of each what became of it; safe to repeat.
 

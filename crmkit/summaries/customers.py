@@ -11,13 +11,14 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from crmkit.engine.choose import engine_for
+from crmkit.engine.texts import sql_text
 from crmkit.exceptions import LeakError
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["btyd_summary", "holdout_summary", "recent_spend", "rfm_table", "weekly_spend"]
+__all__ = ["btyd_summary", "customer_purchases", "holdout_summary", "recent_spend", "rfm_table", "weekly_spend"]
 
 
 def rfm_table(log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:
@@ -75,6 +76,30 @@ def btyd_summary(log: Transactions, as_of: str | date | None = None) -> pd.DataF
     """
     day = log.close_of(as_of)
     return _over_days(log, "btyd_summary", {"as_of": day})
+
+
+def customer_purchases(log: Transactions, customer_id: object, as_of: str | date | None = None) -> pd.DataFrame:
+    """What one customer bought and took back, up to the close of ``as_of``.
+
+    Returns
+    -------
+    DataFrame
+        day, receipt, category (missing where the line had none), amount (money, returns taken off), items (lines on which goods
+        were bought). Empty for an id that the log does not know. A pandas table, of a log that is `on_spark` too.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> till = pd.DataFrame({"customer_id": ["a", "a", "b"], "purchased_at": ["2017-01-01", "2017-01-08", "2017-01-09"],
+    ...                      "amount": [10, 20, 5], "category": ["Tea", "Milk", "Tea"]})
+    >>> customer_purchases(Transactions.from_extract(till, until="2017-01-10"), "a")[["day", "category", "amount"]]
+             day category  amount
+    0 2017-01-01      Tea    10.0
+    1 2017-01-08     Milk    20.0
+    """
+    with engine_for(log) as engine:
+        values = {"customer_id": str(customer_id), "as_of": log.close_of(as_of)}
+        return engine.frame(sql_text("summaries/customer_purchases", lines=engine.parquet(log.lines)), values)
 
 
 def holdout_summary(log: Transactions, split: str | date, until: str | date | None = None) -> pd.DataFrame:
