@@ -9,6 +9,7 @@ from crmkit.engine.base import SqlEngine
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.engine.frames import is_spark
 from crmkit.engine.spark import SparkEngine
+from crmkit.exceptions import ContractError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -22,8 +23,28 @@ Log = TypeVar("Log", bound="DataclassInstance")
 
 
 def engine_for(log: object) -> SqlEngine:
-    """The engine that a log asks for, to be used in a ``with`` block."""
+    """The engine that a log asks for, to be used in a ``with`` block.
+
+    Raises
+    ------
+    ContractError
+        It is no log of transactions.
+    """
+    if not hasattr(log, "on_spark"):
+        raise no_log(log)
     return SparkEngine() if getattr(log, "on_spark", False) else DuckDBEngine()
+
+
+def no_log(given: object) -> ContractError:
+    """The error for what stands where a log of transactions is wanted.
+
+    >>> str(no_log([]))[:60]
+    'A list stands where a log of transactions is wanted. Make on'
+    """
+    return ContractError(
+        f"A {type(given).__name__} stands where a log of transactions is wanted. Make one of it: "
+        "log = Transactions.from_extract(table, until=…, customer_id=…, purchased_at=…, amount=…)."
+    )
 
 
 @overload

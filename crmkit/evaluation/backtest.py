@@ -19,7 +19,7 @@ from crmkit._days import as_day
 from crmkit._types import Interval
 from crmkit.displays import Display
 from crmkit.exceptions import LeakError, ModelError
-from crmkit.transactions.log import Transactions
+from crmkit.transactions.log import Transactions, check_log
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -198,6 +198,7 @@ def _default_origins(log: Transactions, ahead: int) -> list[date]:
 
 def opened_on(log: Transactions) -> date:
     """Day of the first purchase in the log; `ModelError` where there is none."""
+    check_log(log)
     first = log.first_day()
     if first is None:
         raise ModelError("The log holds no purchase.")

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from crmkit._types import Floats, Ints
 from crmkit.engine.choose import engine_for
 from crmkit.exceptions import ConfigError
-from crmkit.transactions.log import Transactions
+from crmkit.transactions.log import Transactions, check_log
 
 __all__ = ["cohorts", "second_purchase"]
 
@@ -65,6 +65,7 @@ def cohorts(log: Transactions, period: str = "month", as_of: str | date | None =
     """
     if period not in PERIODS:
         raise ConfigError(f"period={period!r} is not known; there are {list(PERIODS)}.")
+    check_log(log)
     close = log.close_of(as_of)
     with engine_for(log) as engine:
         values = {"as_of": close, "period": period}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from crmkit.engine.choose import engine_for
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import LeakError
-from crmkit.transactions.log import Transactions
+from crmkit.transactions.log import Transactions, check_log
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +39,7 @@ def rfm_table(log: Transactions, as_of: str | date | None = None) -> pd.DataFram
       customer_id  days_since_last  n_purchases  total_spend
     0           a                2            2         30.0
     """
+    check_log(log)
     day = log.close_of(as_of)
     return _over_days(log, "rfm_table", {"as_of": day})
 
@@ -74,6 +75,7 @@ def btyd_summary(log: Transactions, as_of: str | date | None = None) -> pd.DataF
       customer_id  frequency  recency  T  monetary_value  first_value
     0           a          1        7  9            20.0         10.0
     """
+    check_log(log)
     day = log.close_of(as_of)
     return _over_days(log, "btyd_summary", {"as_of": day})
 
@@ -124,6 +126,7 @@ def holdout_summary(log: Transactions, split: str | date, until: str | date | No
       customer_id  holdout_purchases  holdout_spend
     0           a                  1           20.0
     """
+    check_log(log)
     first, last = log.close_of(split), log.close_of(until)
     if first >= last:
         raise LeakError(f"split={split} leaves no observed day after it (the window ends {until or log.until}).")
@@ -148,6 +151,7 @@ def recent_spend(log: Transactions, as_of: str | date | None = None, decay_days:
       customer_id  recent_purchases  recent_spend
     0           a            0.0228        0.3946
     """
+    check_log(log)
     values = {"as_of": log.close_of(as_of), "decay_days": decay_days}
     return _over_days(log, "recent_spend", values)
 
@@ -173,6 +177,7 @@ def weekly_spend(log: Transactions, as_of: str | date | None = None, days: int =
       customer_id  weekly_spend
     0           a          25.0
     """
+    check_log(log)
     day = log.close_of(as_of)
     with engine_for(log) as engine:
         values = {"as_of": day, "window": days}

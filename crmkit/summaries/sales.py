@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.choose import engine_for
 from crmkit.exceptions import ConfigError, ContractError
-from crmkit.transactions.log import Transactions, names
+from crmkit.transactions.log import Transactions, check_log, names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +87,7 @@ def sales_summary(
     columns = names(by)
     if period not in _PERIODS:
         raise ConfigError(f"period={period!r} is not one of {list(_PERIODS)}.")
+    check_log(log)
     day = log.close_of(as_of)
     with engine_for(log) as engine:
         lines = engine.parquet(log.lines)

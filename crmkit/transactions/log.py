@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from crmkit._atomic import full_disk_told
 from crmkit._days import as_day, day_number
 from crmkit._temporary import temporary_folder
-from crmkit.engine.choose import engine_for, engine_of
+from crmkit.engine.choose import engine_for, engine_of, no_log
 from crmkit.exceptions import ContractError, LeakError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.times import TimeRules
@@ -263,8 +263,15 @@ def names(by: object) -> list[str]:
     return [str(name) for name in by] if isinstance(by, Iterable) and not isinstance(by, str) else [str(by)]
 
 
+def check_log(log: object) -> None:
+    """Raise unless a log is given; a dataframe is none."""
+    if not isinstance(log, Transactions):
+        raise no_log(log)
+
+
 def check_item(log: Transactions, by: str) -> None:
     """Raise unless ``by`` is an item column that the log has."""
+    check_log(log)
     if by not in log.items:
         raise ContractError(
             f"by={by!r} is not an item column of this log; it has {list(log.items)}. Name the column when the log is "
