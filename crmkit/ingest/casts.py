@@ -143,7 +143,7 @@ _FIRST, _LAST = "timestamp '1000-01-01 00:00:00'", "timestamp '9999-12-31 23:59:
 def _raws(rows: StagedRows, formats: ColumnFormats) -> dict[str, str]:
     """The text of each contract column that is there, or that follows from others."""
     engine, contract = rows.engine, rows.contract
-    raws = {name: _raw(engine, contract.columns[name], f"given_{name}") for name in rows.present}
+    raws = {name: _raw(engine, contract.columns[name], f"given_{name}", rows.untidy) for name in rows.present}
     for name in rows.columns:
         if name not in raws:
             one, other = contract.derived[name]
@@ -190,14 +190,35 @@ def _signs_of_others(engine: SqlEngine, money: Iterable[str], formats: ColumnFor
     return [another_currency(name, in_another_currency(engine, f"raw_{name}", formats.reading)) for name in money]
 
 
-def _raw(engine: SqlEngine, kind: str, given: str) -> str:
+def _raw(engine: SqlEngine, kind: str, given: str, untidy: str) -> str:
     if kind == "id":
+        given = f"case when {given} like '=%' or {given} like '''%' then {_unguarded(given)} else {given} end"
+        if untidy != "false":
+            given = _narrow(engine, given)
         whole = f"contains({given}, '.0') and {engine.matches(given, _WHOLE)}"
         return f"case when {whole} then split_part({given}, '.', 1) else {given} end"
     if kind in ("time", "date"):  # 20260301.0 of a column of floats
         whole = f"{given} like '%.0' and {engine.matches(given, _WHOLE)}"
         return f"case when {whole} then split_part({given}, '.', 1) else {given} end"
     return given
+
+
+def _unguarded(given: str) -> str:
+    """An id without what tells a spreadsheet that it is text: ="00078" and '00078."""
+    formula = f"substring({given}, 3, length({given}) - 3)"
+    mark = f"when {given} like '''%' and length({given}) > 1 then substring({given}, 2)"
+    return f"case when {given} like '=\"%\"' and length({given}) > 3 then {formula} {mark} else {given} end"
+
+
+_FULL_WIDTH = "".join(map(chr, (0xFF0D, *range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B))))
+_NARROW = "".join(chr(ord(mark) - 0xFEE0) for mark in _FULL_WIDTH)
+_UNSEEN = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+
+
+def _narrow(engine: SqlEngine, given: str) -> str:
+    """An id in letters and digits of usual width, and without characters that are not seen."""
+    narrow = f"nullif(translate({given}, {literal(_FULL_WIDTH + _UNSEEN)}, {literal(_NARROW)}), '')"
+    return f"case when {engine.matches(given, '[^ -~]')} then {narrow} else {given} end"
 
 
 def _product(engine: SqlEngine, one: str, other: str, of_one: Reading, of_other: Reading) -> str:

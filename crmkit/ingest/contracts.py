@@ -9,6 +9,7 @@ from typing import Literal
 
 from crmkit._checks import nearest
 from crmkit.exceptions import ContractError
+from crmkit.ingest.layouts import recognised
 from crmkit.ingest.parts import NO_HEADER, are_values
 from crmkit.ingest.rules import Rule, joined_texts, kind_rules, missing
 
@@ -85,6 +86,8 @@ class Contract:
             faults += [
                 f"Columns not found: {missing}. Name them: {call}(…, {missing[0]}={repr(near) if near else '…'})."
             ]
+        if missing and self.name == "transactions" and (known := recognised(delivered)):
+            faults += [f"These are the columns of layout {known!r}: {call}(…, **layout({known!r})) names them all."]
         if (absent or missing) and are_values(delivered):
             raise ContractError(f"{source} seems to have no header: {NO_HEADER}")
         if faults:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,9 @@ def _text_part(path: Path, reading: Reading) -> Part:
     header = lines[-1] if len(lines) > reading.skip_rows else ""
     if not header.strip():
         lines = first_lines(path, member, encoding, reading.encoding, _BLANK_LINES)
+    told = re.fullmatch("sep=(.)", header.strip(' \ufeff"\r\n'), re.IGNORECASE)  # written for Excel
+    if told:
+        return _text_part(path, replace(reading, skip_rows=reading.skip_rows + 1, delimiter=told[1]))
     if next(filter(str.strip, lines[reading.skip_rows :]), "").lstrip().startswith("{"):
         names = json_names(line_pieces(part), path.name)
         return replace(part, columns=unique(tuple(names), path.name), kind="json")

@@ -111,3 +111,28 @@ def test_a_later_line_without_a_store_moves_no_line_of_two_stores() -> None:
     later = later.sort_values("record")
     assert early["amount"].tolist() == later["amount"].tolist()[:2]
     assert found.rows_duplicate == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("written", ['"=""00078"""', "'00078", "０００７８", "000\u200b78", "00\u00ad078", " 00078 "])
+def test_an_id_is_the_same_whatever_guards_it_or_its_width(tmp_path: Path, written: str) -> None:
+    lines, _ = split(read_extract(till(tmp_path, f"{HEAD}\n00078,2026-01-01,1\n{written},2026-01-02,1\n")))
+    assert lines["customer_id"].tolist() == ["00078"] * 2
+
+
+@pytest.mark.parametrize("written", ["'", '=""', "=x", "a'b"])
+def test_an_id_that_only_looks_guarded_stays(tmp_path: Path, written: str) -> None:
+    quoted = '"' + written.replace('"', '""') + '"'
+    lines, _ = split(read_extract(till(tmp_path, f"{HEAD}\n{quoted},2026-01-01,1\n")))
+    assert lines["customer_id"].tolist() == [written]
+
+
+def test_a_first_line_that_names_the_separator_is_obeyed(tmp_path: Path) -> None:
+    lines, found = split(read_extract(till(tmp_path, f"sep=;\n{HEAD.replace(',', ';')}\na;2026-01-01;1\nb;soon;1\n")))
+    assert lines["customer_id"].tolist() == ["a"]
+    assert found.rows["line"].tolist() == [4]  # type: ignore[attr-defined]
+
+
+def test_the_layout_is_proposed_where_columns_are_not_found(tmp_path: Path) -> None:
+    header = "TRANSACTION_DT,CUSTOMER,AGE_GROUP,CUSTOMER_ID,PRODUCT_SUBCLASS,PRODUCT_ID,AMOUNT,ASSET,SALES_PRICE"
+    with pytest.raises(ContractError, match=r"columns of layout 'ta-feng': Transactions.from_extract\(…, \*\*layout"):
+        split(read_extract(till(tmp_path, f"{header}\n11/1/2000,1,45-49,115,1,4,2,24,30\n")))
