@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from glob import glob
 from pathlib import Path
 
 from crmkit._hashes import FileHashes
@@ -71,7 +72,7 @@ class Delivery:
             if store and name == "transactions":
                 options = table.read_options(config.currency)
                 extracts[name], waiting = config.store.incoming.complete(table.source(home), options)
-            else:
+            elif name != "redemptions" or not _yet_to_come(table, home):
                 extracts[name] = _extract(table, home, config.currency)
         return cls(extracts, _font(config, home), store, hashes, waiting)
 
@@ -112,6 +113,13 @@ def _extract(table: TableSource, home: Path, currency: str) -> Extract:
         return read_extract(table.source(home), **table.read_options(currency))
     found = read_extract(spark_table(str(table.table)), **table.read_options(currency))
     return replace(found, parts=tuple(replace(part, name=str(table.table)) for part in found.parts))
+
+
+def _yet_to_come(table: TableSource, home: Path) -> bool:
+    """Whether a pattern of files matches none so far: before the first lists nothing has been redeemed."""
+    source = table.source(home)
+    patterns = source if isinstance(source, list) else []
+    return bool(patterns) and all("*" in pattern and not glob(pattern) for pattern in patterns)
 
 
 def _given(value: object) -> Callable[[], object]:

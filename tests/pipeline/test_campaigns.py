@@ -68,7 +68,7 @@ class Shop:
         campaign = {"every": 14, "starts": "2018-01-01"} | options.pop("campaign", {})
         config = {
             "until": "2018-03-31", "transactions": {"files": "till.csv"}, "deals": {"files": "deals.csv"},
-            "redemptions": {"files": "redemptions.csv"}, "campaign": campaign, "offers": {"control": 0.2},
+            "redemptions": {"files": options.pop("redemptions", "redemptions.csv")}, "campaign": campaign, "offers": {"control": 0.2},
         }  # fmt: skip
         return run(config, self.out, home=self.home, as_of=day, stages=STAGES, **options)
 
@@ -101,6 +101,13 @@ def test_lists_are_planned_on_campaign_days_and_on_no_other(shop: Shop) -> None:
     assert "offers" not in shop.night("2018-01-17").tables
     assert "offers" in shop.night("2018-01-17", plan_lists=True).tables
     assert shop.record().index.tolist() == ["2018-01-01", "2018-01-17", "2018-01-18"]
+
+
+def test_before_the_first_redemptions_a_pattern_may_match_no_file(shop: Shop) -> None:
+    (shop.home / "redemptions.csv").rename(shop.home / "kept.csv")
+    assert "offers" in shop.night("2017-12-31", redemptions="redemptions*.csv").tables
+    with pytest.raises(NoInputError, match=r"No file matches .*redemptions\.csv"):
+        shop.night("2017-12-31", redemptions="redemptions.csv")
 
 
 def test_without_a_rhythm_every_run_plans(shop: Shop) -> None:
