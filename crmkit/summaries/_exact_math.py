@@ -13,10 +13,11 @@ import numpy as np
 
 from crmkit._types import Bools, Floats, Ints
 
-__all__ = ["Exact", "decayed", "kept", "log_days", "run_starts", "sums"]
+__all__ = ["Exact", "decayed", "distinct", "kept", "log_days", "places", "run_starts", "sums"]
 
 _HALF = 10**9
 _LOG = 10**12
+_CLOSE = 8
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,35 @@ def run_starts(*keys: Ints) -> Ints:
     first = np.ones(len(keys[0]), dtype=bool)
     first[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
     return np.flatnonzero(first)
+
+
+def distinct(keys: Ints) -> Ints:
+    """The distinct of some numbers that are not negative, sorted; close ones are marked, not sorted.
+
+    >>> distinct(np.array([5, 3, 5])).tolist(), distinct(np.array([10**9, 3])).tolist()
+    ([3, 5], [3, 1000000000])
+    """
+    top = int(keys.max(initial=-1)) + 1
+    if top > _CLOSE * len(keys):
+        return np.unique(keys)
+    there = np.zeros(top, dtype=bool)
+    there[keys] = True
+    return np.flatnonzero(there)
+
+
+def places(known: Ints, keys: Ints) -> Ints:
+    """Where each key is among the sorted ``known``, all of which are there.
+
+    >>> places(np.array([3, 5]), np.array([5, 3, 5])).tolist()
+    [1, 0, 1]
+    """
+    top = int(known.max(initial=-1)) + 1
+    if top > _CLOSE * max(len(keys), len(known)):
+        place: Ints = np.searchsorted(known, keys)
+        return place
+    table = np.zeros(top, dtype=np.int64)
+    table[known] = np.arange(len(known))
+    return table[keys]
 
 
 def kept(rows: Bools, *columns: Ints) -> tuple[Ints, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crmkit._types import Floats, Ints
-from crmkit.summaries._exact_math import Exact, decayed, kept, log_days, run_starts, sums
+from crmkit.summaries._exact_math import Exact, decayed, distinct, kept, log_days, places, run_starts, sums
 
 __all__ = [
     "Known",
@@ -43,9 +43,9 @@ class Visits:
 
     def place_of(self, customer: Ints, day: Ints) -> Ints:
         """The row of a customer's visit on a day."""
-        width = int(self.day.max(initial=0)) + 1
-        place: Ints = np.searchsorted(self.customer * width + self.day, customer * width + day)
-        return place
+        first = int(self.day.min()) if len(self.day) else 0
+        width = int(self.day.max(initial=0)) - first + 1
+        return places(self.customer * width + self.day - first, customer * width + day - first)
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,10 @@ class State:
 
 def visits_of(customer: Ints, day: Ints) -> Visits:
     """The distinct days of each customer."""
-    width = int(day.max(initial=0)) + 1
-    keys = np.sort(customer * width + day)
-    keys = keys[run_starts(keys)]
-    return Visits(keys // width, keys % width)
+    first = int(day.min()) if len(day) else 0
+    width = int(day.max(initial=0)) - first + 1
+    keys = distinct(customer * width + day - first)
+    return Visits(keys // width, keys % width + first)
 
 
 def purchases_of(
