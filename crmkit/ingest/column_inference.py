@@ -127,7 +127,7 @@ def _guessed_text(files: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]
     if any(is_url(file) for file in files):
         return settings, doubts
     for path, _ in [found for file in files for found in matching(file)]:
-        likely = likely_encoding(path)
+        likely = likely_encoding(path, _knows)
         if likely and "encoding" not in settings:
             settings["encoding"] = likely
             doubts["encoding"] = f"{path.name} is not UTF-8 and looks like this"
@@ -155,6 +155,12 @@ def _titles(extract: Extract, settings: Mapping[str, Any]) -> int:
 @cache
 def _words() -> dict[str, dict[str, list[str]]]:
     return tomllib.loads(resources.files("crmkit").joinpath("ingest", "words.toml").read_text(encoding="utf-8"))
+
+
+def _knows(header: str) -> bool:
+    """Whether a line holds a known name of a column."""
+    known = {word for table in _words().values() for words in table.values() for word in words}
+    return any(_plain(name) in known for name in re.split("[,;\t|]", header))
 
 
 def _plain(name: str) -> str:

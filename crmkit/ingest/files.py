@@ -10,7 +10,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
@@ -351,8 +351,11 @@ def suggested_encoding(sample: bytes) -> str | None:
     return "cp1252" if "cp1252" in names else codec(best.encoding)
 
 
-def likely_encoding(path: Path) -> str | None:
-    """The likely encoding of a text file that is not UTF-8 and does not say; of every other file, none."""
+def likely_encoding(path: Path, knows: Callable[[str], bool]) -> str | None:
+    """The likely encoding of a text file that is not UTF-8 and does not say; of every other file, none.
+
+    It decodes the whole file, and gives a first line that ``knows`` takes for names of columns, if any does both.
+    """
     if kind_of(path) != "csv" or len(archive_members(path)) > 1:
         return None
     member = next(iter(archive_members(path)), None)
@@ -363,8 +366,22 @@ def likely_encoding(path: Path) -> str | None:
         try:
             decoder.decode(chunk)
         except UnicodeDecodeError as error:
-            return suggested_encoding(error.object[max(0, error.start - _START) : error.start + _START])
+            near = suggested_encoding(error.object[max(0, error.start - _START) : error.start + _START])
+            return _best_encoding(path, member, near, knows)
     return None
+
+
+def _best_encoding(path: Path, member: str | None, near: str | None, knows: Callable[[str], bool]) -> str | None:
+    first = ""
+    for name in filter(None, dict.fromkeys([near, *_LIKELY])):
+        with suppress(ExtractError):
+            header = ""
+            for _, text in decoded(path, member, name, name):
+                header = header or text.partition("\n")[0]
+            if knows(header):
+                return name
+            first = first or name
+    return first or near
 
 
 def first_lines(path: Path, member: str | None, encoding: str, stated: str | None, n: int) -> list[str]:

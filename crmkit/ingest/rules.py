@@ -149,6 +149,12 @@ def _of_time(name: str) -> tuple[Rule, ...]:
             "Deliver times as in 2026-03-01 10:00, or state time_format.",
         ),
         Rule(
+            f"{name} is in a year of another calendar",
+            f"({name} >= timestamp '2400-01-01 00:00:00' and {name} < timestamp '2700-01-01 00:00:00') or "
+            f"({name} >= timestamp '1300-01-01 00:00:00' and {name} < timestamp '1500-01-01 00:00:00')",
+            "2568 is 2025 of Thailand's calendar, 1404 is 2025 or 2026 of Iran's: convert the days before they are delivered.",
+        ),
+        Rule(
             f"{name} is a placeholder date",
             f"{name} < timestamp '1980-01-01 00:00:00' or {name} >= timestamp '9999-01-01 00:00:00'",
             "Deliver the true day, or leave the rows out.",

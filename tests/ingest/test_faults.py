@@ -136,3 +136,32 @@ def test_the_layout_is_proposed_where_columns_are_not_found(tmp_path: Path) -> N
     header = "TRANSACTION_DT,CUSTOMER,AGE_GROUP,CUSTOMER_ID,PRODUCT_SUBCLASS,PRODUCT_ID,AMOUNT,ASSET,SALES_PRICE"
     with pytest.raises(ContractError, match=r"columns of layout 'ta-feng': Transactions.from_extract\(…, \*\*layout"):
         split(read_extract(till(tmp_path, f"{header}\n11/1/2000,1,45-49,115,1,4,2,24,30\n")))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "header"),
+    [
+        ("cp949", "고객번호,구매일,금액"),
+        ("cp932", "会員番号,購入日,金額"),
+        ("gb18030", "会员号,购买日期,金额"),
+        ("cp1252", "Kundennummer,Datum,Betrag,Größe"),
+    ],
+)
+def test_the_suggested_encoding_knows_the_header_and_reads_the_whole_file(
+    tmp_path: Path, encoding: str, header: str
+) -> None:
+    file = tmp_path / "till.csv"
+    rows = "".join(f"{n},2026-01-0{n % 9 + 1},1.50\n" for n in range(20))
+    file.write_bytes(f"{header}\n{rows}".encode(encoding))
+    report = check_files([str(file)])
+    assert report.guess.settings["encoding"] == encoding
+    assert report.guess.columns["amount"] in header
+
+
+@pytest.mark.parametrize("day", ["2568-03-01", "2568/3/1 10:00", "1403-12-11"])
+def test_a_year_of_another_calendar_is_told_and_never_advised(tmp_path: Path, day: str) -> None:
+    file = till(tmp_path, f"{HEAD}\na,{day},1\nb,2026-01-01,1\n")
+    _, found = split(read_extract(file))
+    assert found.counts["reason"].tolist() == ["purchased_at is in a year of another calendar"]  # type: ignore[attr-defined]
+    assert check_files([str(file)]).days is not None
+    assert "until = 2026-01-01" in str(check_files([str(file)]))
