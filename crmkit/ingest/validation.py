@@ -18,7 +18,7 @@ import pandas as pd
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
 from crmkit.exceptions import ConfigError, ContractError, ExtractError, SourceChangedError
-from crmkit.ingest.casts import casts_of, currency_rules, empty_columns, unreadable_deductions
+from crmkit.ingest.casts import ColumnFormats, casts_of, currency_rules, empty_columns, unreadable_deductions
 from crmkit.ingest.contracts import Contract, Names, pieces_of
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.notations import refuse_shared_notation
@@ -27,7 +27,7 @@ from crmkit.ingest.parts import Part
 from crmkit.ingest.positions import Positions, positions_of
 from crmkit.ingest.row_meaning import NOTHING_STATED, RowMeaning
 from crmkit.ingest.rules import FIELDS, TORN, WITHOUT_CONDITION, Rule
-from crmkit.ingest.staged_rows import check_stated, stage_rows
+from crmkit.ingest.staged_rows import StagedRows, check_stated, stage_rows
 from crmkit.ingest.staging import Fingerprint, prepared
 from crmkit.ingest.times import TimeRules
 
@@ -93,18 +93,7 @@ def validate_part(
         raise SourceChangedError(f"{part.name} changed while it was read. Run again when the delivery is complete.")
     formats = formats_of(staged, names, time_rules)
     said = staged.said(meaning.columns)
-    row_rules = meaning.row_rules(said)
-    _check_rules(engine, contract, row_rules[len(row_rules) - len(meaning.rules) :])
-    looked_for = [
-        *meaning.left_out_rules(said),
-        *currency_rules(engine, contract, staged.columns, formats),
-        *contract.rules_for(staged.columns),
-        *unreadable_deductions(staged.deducted(meaning.deduct)),
-        *rules,
-        *row_rules,
-        *meaning.non_member_rules,
-        *contract.non_members,
-    ]
+    looked_for = _rules(staged, formats, meaning, said, rules)
     keep = engine.stage if extract.size < _SMALL else engine.keep
     typed = keep(casts_of(staged, formats, meaning, said, looked_for))
     if contract.non_members:
@@ -160,6 +149,25 @@ def _check_renamed(extract: Extract, part: Part, contract: Contract, names: Name
                 "may be the same under another name. If it is, read the files in two extracts; if not, deliver the columns "
                 f"alike, or state the column by its own name: {name}={name!r}."
             )
+
+
+def _rules(
+    rows: StagedRows, formats: ColumnFormats, meaning: RowMeaning, said: Mapping[str, str], rules: Sequence[Rule]
+) -> list[Rule]:
+    """Every rule, in the order in which it is looked for; the user's own are tried first."""
+    engine, contract = rows.engine, rows.contract
+    row_rules = meaning.row_rules(said)
+    _check_rules(engine, contract, row_rules[len(row_rules) - len(meaning.rules) :])
+    return [
+        *meaning.left_out_rules(said),
+        *currency_rules(engine, contract, rows.columns, formats),
+        *contract.rules_for(rows.columns),
+        *unreadable_deductions(rows.deducted(meaning.deduct)),
+        *rules,
+        *row_rules,
+        *meaning.non_member_rules,
+        *contract.non_members,
+    ]
 
 
 def _check_rules(engine: SqlEngine, contract: Contract, rules: Sequence[Rule]) -> None:
