@@ -25,7 +25,7 @@ from crmkit.pipeline.artefacts import Artefact, digest_of
 from crmkit.pipeline.notes import told
 from crmkit.pipeline.records import Key, Record, measured
 from crmkit.pipeline.stage import Source, Stage
-from crmkit.pipeline.stages_to_run import UNKNOWN, Decider, Decision
+from crmkit.pipeline.stages_to_run import NOT_ON_SPARK, UNKNOWN, Decider, Decision
 
 __all__ = ["Progress", "Runner"]
 
@@ -107,6 +107,8 @@ class Runner:
     def _advance(self, step: Stage) -> None:
         decision = self._decide(step)
         if decision.action == "skipped":
+            if decision.why == NOT_ON_SPARK:
+                self.notes.append(f"The stage {step.name} was skipped: {NOT_ON_SPARK}.")
             self.progress(step.name, "skipped", None)
             return
         record = self._keep(decision) if decision.record else self._redo(step)

@@ -39,6 +39,8 @@ class Stage:
         Inputs that may change in these days; with ``max_age`` alone all of them.
     may_fail : bool
         An error that crmkit raises becomes a note; the outputs are absent and later stages go on.
+    here : bool
+        It works on pandas tables alone: where the run's tables are on Spark it is skipped, and a note says so.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Stage:
     max_age: str = ""
     ages: tuple[str, ...] = ()
     may_fail: bool = False
+    here: bool = False
 
     def __call__(self, *inputs: object, **more: object) -> Mapping[str, object] | None:
         return self.work(*inputs, **more)
@@ -69,7 +72,7 @@ class Source:
 
 
 def stage(
-    *outputs: str, max_age: str = "", ages: Sequence[str] = (), may_fail: bool = False
+    *outputs: str, max_age: str = "", ages: Sequence[str] = (), may_fail: bool = False, here: bool = False
 ) -> Callable[[Work], Stage]:
     """Make a stage of a function: its parameters are the inputs, keyword-only ones the settings, its name the stage's.
 
@@ -77,7 +80,7 @@ def stage(
     ----------
     *outputs : str
         What it makes.
-    max_age, ages, may_fail
+    max_age, ages, may_fail, here
         As in `Stage`.
 
     Examples
@@ -98,7 +101,7 @@ def stage(
         settings = tuple(one.name for one in parameters if one.kind is one.KEYWORD_ONLY)
         aging = tuple(ages) or (needed if max_age else ())
         name = work.__name__.strip("_").replace("_", "-")
-        return Stage(name, needed, optional, settings, outputs, work, max_age, aging, may_fail)
+        return Stage(name, needed, optional, settings, outputs, work, max_age, aging, may_fail, here)
 
     return made
 

@@ -17,6 +17,7 @@ __all__ = ["Decider", "Decision", "Wishes"]
 
 LOOKING_BACK = "backtest-"
 """How the names of stages begin that refit models as of earlier dates."""
+NOT_ON_SPARK = "it is not done on Spark yet"
 UNKNOWN = Artefact("unknown", {}, "unknown")
 """What a stage will make that has not run yet."""
 
@@ -96,6 +97,8 @@ class Decider:
             return Decision(step, "skipped", f"there is no {lacking[0]}")
         if unset := [name for name in step.settings if name not in OWN_SETTINGS and self.settings[name] is None]:
             return Decision(step, "skipped", f"there is no [{unset[0]}]")
+        if step.here and self.settings["engine"].kind == "spark":
+            return Decision(step, "skipped", NOT_ON_SPARK)
         key, asked = self.key(step, digests, lineages), self._asked(step)
         if self.wishes.only and not asked:
             return self._kept(step, lambda record: True) or Decision(step, "skipped", "not asked for")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +12,32 @@ import pandas as pd
 import pytest
 
 from crmkit import RunResult, run
+from crmkit.exceptions import ConfigError
+from crmkit.pipeline.config import config_of
+from crmkit.pipeline.nightly import plan
 from crmkit.pipeline.stages import STAGES
 from crmkit.testing import generated_sales
 
 pytestmark = pytest.mark.xdist_group("spark")
 
-LOOKING_BACK = {"backtest-value", "backtest-churn", "backtest-repurchase"}
-
-NIGHT = [one for one in STAGES if one.name not in LOOKING_BACK]
+NIGHT = [one for one in STAGES if not one.here]
 DAYS = ("2017-08-15", "2017-09-07")
+TABLES = ("transactions", "members")
+ON_SPARK: dict[str, Any] = {name: {"table": f"shop_{name}"} for name in TABLES} | {"engine": {"kind": "spark"}}
+MEMBERS = 260
+BOUNDED = {
+    "lorenz_of": "a thousand points",
+    "customer_cells": "whole days of the calendar; money to the cent beyond 200,000 customers",
+    "state": "origins of at most 50,000 customers, to learn from",
+    "check_last_days": "days of the calendar",
+    "panel": "at most a million pairs of past days, to learn from",
+}
+"""What may bring more rows here than a part of the members, and what bounds it."""
+
+COLLECTORS = ("collect", "head", "tail", "take", "toArrow", "toLocalIterator", "toPandas")
+BROUGHT: list[tuple[int, set[str]]] = []
+"""How many rows each call of Spark has brought to the driver, and the functions that it came from."""
+
 CONFIG: dict[str, Any] = {"until": "2017-09-07", "repurchase": {"by": "category"}}
 
 
@@ -39,27 +59,71 @@ def nights(config: dict[str, Any], home: Path, out: Path, stages: list[Any] = NI
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
-    shop_in(folder, 260)
+    shop_in(folder, MEMBERS)
     return folder
 
 
 @pytest.fixture(scope="module")
 def here(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> list[RunResult]:
     """Two nights on one machine."""
-    files = {name: {"files": f"{name}.csv"} for name in ("transactions", "members")}
+    files = {name: {"files": f"{name}.csv"} for name in TABLES}
     return nights(files, shop, tmp_path_factory.mktemp("here"))
 
 
 @pytest.fixture(scope="module")
-def there(shop: Path, spark: Any, tmp_path_factory: pytest.TempPathFactory) -> list[RunResult]:
+def there(shop: Path, spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RunResult]]:
     """The same two nights on Spark, from tables by name."""
-    for name in ("transactions", "members"):
+    for name in TABLES:
         text = pd.read_csv(shop / f"{name}.csv", dtype=str).fillna("")
         spark.createDataFrame(text).write.saveAsTable(f"shop_{name}", mode="overwrite")
-    tables = {name: {"table": f"shop_{name}"} for name in ("transactions", "members")}
-    yield nights(tables | {"engine": {"kind": "spark"}}, shop, tmp_path_factory.mktemp("there"))
-    for name in tables:
+    with pytest.MonkeyPatch.context() as patch:
+        listen(patch, type(spark.range(1)))
+        yield nights(ON_SPARK, shop, tmp_path_factory.mktemp("there"))
+    for name in TABLES:
         spark.sql(f"drop table shop_{name}")
+
+
+def listen(patch: pytest.MonkeyPatch, frame: type) -> None:
+    """Take down how many rows come to the driver, and from where they were asked for."""
+    for name in COLLECTORS:
+        original = getattr(frame, name)
+
+        def told(self: Any, *args: Any, _original: Callable[..., Any] = original, **options: Any) -> Any:
+            found = _original(self, *args, **options)
+            asked = {one.name for one in traceback.extract_stack()}
+            BROUGHT.append((len(found) if hasattr(found, "__len__") else sys.maxsize, asked))
+            return found
+
+        patch.setattr(frame, name, told)
+
+
+def test_nothing_that_grows_with_members_comes_to_the_driver(there: list[RunResult]) -> None:
+    many = [(n, asked) for n, asked in BROUGHT if n >= MEMBERS / 2 and not asked & BOUNDED.keys()]
+    assert len(BROUGHT) > 50
+    assert any(n >= MEMBERS for n, _ in BROUGHT)  # the bounded ones are seen, so the others would be
+    assert [(n, sorted(asked)) for n, asked in many] == []
+
+
+def test_what_is_not_done_on_spark_is_skipped_and_said(spark: Any, tmp_path: Path) -> None:
+    shop_in(tmp_path, 50)
+    config = CONFIG | {"transactions": {"files": "transactions.csv"}, "engine": {"kind": "spark"}}
+    found = {one.stage.name: (one.action, one.why) for one in plan(config, tmp_path / "out", home=tmp_path)}
+    assert found["backtest-churn"] == ("skipped", "it is not done on Spark yet")
+    assert found["load"][0] == "run"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"engine": {}}, "a table without files is one of Spark"),
+        ({"store": {"folder": "store"}}, "a store is loaded from files"),
+        ({"value": {"model": "auto"}}, "is not chosen on Spark yet"),
+        ({"transactions": {}}, "files are not stated"),
+    ],
+)
+def test_what_makes_no_sense_on_spark_is_refused(more: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config_of(CONFIG | ON_SPARK | more)
 
 
 @pytest.mark.parametrize("night", [0, 1])

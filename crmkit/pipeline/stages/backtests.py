@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from crmkit.pipeline.settings import Churn, Repurchase, Value
 
 
-@stage("value_backtest", "value_check", max_age="backtests.max_age", ages=["log"], may_fail=True)
+@stage("value_backtest", "value_check", max_age="backtests.max_age", ages=["log"], may_fail=True, here=True)
 def backtest_value(log: Transactions, value_choice: Mapping[str, str], *, value: Value) -> dict[str, object]:
     """Lifetime value at past origins."""
     check = backtest(unfitted(value, value_choice["name"]), log)
     return {"value_backtest": _figures(check), "value_check": backtest_block(check)}
 
 
-@stage("churn_backtest", "churn_checks", max_age="backtests.max_age", ages=["log", "service"], may_fail=True)
+@stage("churn_backtest", "churn_checks", max_age="backtests.max_age", ages=["log", "service"], may_fail=True, here=True)
 def backtest_churn(log: Transactions, service: pd.DataFrame | None = None, *, churn: Churn) -> dict[str, object]:
     """Churn at past origins."""
     more: dict[str, Any] = {} if service is None else {"service": ServiceRecords(service)}
@@ -41,7 +41,7 @@ def backtest_churn(log: Transactions, service: pd.DataFrame | None = None, *, ch
     return {"churn_backtest": _figures(check), "churn_checks": blocks}
 
 
-@stage("repurchase_backtest", "repurchase_check", max_age="backtests.max_age", ages=["log"], may_fail=True)
+@stage("repurchase_backtest", "repurchase_check", max_age="backtests.max_age", ages=["log"], may_fail=True, here=True)
 def backtest_repurchase(log: Transactions, *, repurchase: Repurchase) -> dict[str, object]:
     """The next purchase at past origins."""
     by = item_of(log, repurchase)

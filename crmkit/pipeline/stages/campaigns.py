@@ -39,7 +39,7 @@ OFFERED = [
 """What is known of each offer that was sent."""
 
 
-@stage("redemptions", "unmatched_redemptions", "redemptions_read", may_fail=True)
+@stage("redemptions", "unmatched_redemptions", "redemptions_read", may_fail=True, here=True)
 def match_redeemed(
     delivered_redemptions: pd.DataFrame,
     rejected_redemptions: pd.DataFrame,
@@ -88,7 +88,7 @@ def _money(table: pd.DataFrame) -> float:
     return float(pd.to_numeric(table["amount"], errors="coerce").sum())
 
 
-@stage("redemption_rates", "redemption_habits", may_fail=True)
+@stage("redemption_rates", "redemption_habits", may_fail=True, here=True)
 def redemption_rates(
     log: Transactions, redemptions: pd.DataFrame, campaign_record: Sequence[Recorded]
 ) -> dict[str, object]:
@@ -132,6 +132,7 @@ _SETTLED = 28
     "last_campaign_told",
     "campaign_block",
     may_fail=True,
+    here=True,
 )
 def measure_campaigns(
     log: Transactions,

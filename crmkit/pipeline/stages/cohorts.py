@@ -31,13 +31,13 @@ def cohorts(log: Transactions, *, cohorts: Cohorts, currency: str) -> dict[str, 
     return {"cohorts": table, "second_purchases": waits, "cohort_blocks": told}
 
 
-@stage("past_totals", max_age="backtests.max_age", ages=["log"], may_fail=True)
+@stage("past_totals", max_age="backtests.max_age", ages=["log"], may_fail=True, here=True)
 def look_back(log: Transactions, value_choice: Mapping[str, str], *, value: Value) -> dict[str, object]:
     """What the model would have forecast in total at earlier dates, and what came."""
     return {"past_totals": find_past_totals(unfitted(value, value_choice["name"]), log)}
 
 
-@stage("value_total_block", may_fail=True)
+@stage("value_total_block", may_fail=True, here=True)
 def forecast_total(
     customer_summary: pd.DataFrame,
     value_model: CustomerLifetimeValue,

@@ -105,7 +105,7 @@ def score_churn(log: Transactions, churn_model: ChurnModel, service: pd.DataFram
     return {"customer_risks": churn_model.predict(log, service=_records(service))}
 
 
-@stage("win_back", "win_back_block")
+@stage("win_back", "win_back_block", here=True)
 def win_back(
     log: Transactions, churn_model: ChurnModel, service: pd.DataFrame | None = None, *, win_back: WinBack, currency: str
 ) -> dict[str, object]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from crmkit.pipeline.settings import Lists
 
 
-@stage("lists")
+@stage("lists", here=True)
 def print_lists(
     offers: Path,
     deals: pd.DataFrame,

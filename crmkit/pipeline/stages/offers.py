@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _BY_USAGE = ["brand_group", "value_light", "value_medium", "value_heavy"]
 
 
-@stage("deal_usage")
+@stage("deal_usage", here=True)
 def usage_for_deals(log: Transactions, deals: pd.DataFrame, usage: pd.DataFrame | None = None) -> dict[str, object]:
     """Who uses which brands and how much, where a deal depends on it."""
     if not deals[_BY_USAGE].notna().any(axis=None):
@@ -46,7 +46,7 @@ def usage_for_deals(log: Transactions, deals: pd.DataFrame, usage: pd.DataFrame 
     return {"deal_usage": BrandUsage().fit(log).predict(log)}
 
 
-@stage("deal_shares")
+@stage("deal_shares", here=True)
 def share_of_deals(
     log: Transactions, repurchases: pd.DataFrame, deals: pd.DataFrame, campaign_due: Mapping[str, str]
 ) -> dict[str, object]:
@@ -69,7 +69,7 @@ def _whole_shares(repurchases: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFram
     return pairs.assign(category_days=1.0, own_days=1.0, share=1.0)
 
 
-@stage("deals_left", "received_offers", "resting_offers")
+@stage("deals_left", "received_offers", "resting_offers", here=True)
 def remember_offers(
     deals: pd.DataFrame,
     campaign_record: Sequence[Recorded],
@@ -109,6 +109,7 @@ def remember_offers(
     "plan",
     "offer_tips",
     "offer_block",
+    here=True,
 )
 def plan_offers(
     campaign_due: Mapping[str, str],

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from crmkit.pipeline.settings import Bundles, LifeCycle
 
 
-@stage("life_cycles", "life_cycle_block")
+@stage("life_cycles", "life_cycle_block", here=True)
 def life_cycles(log: Transactions, *, life_cycle: LifeCycle) -> dict[str, object]:
     """Introduction, growth, maturity or decline of each item."""
     table = curves.life_cycle(log, **life_cycle.model_dump())
     return {"life_cycles": table, "life_cycle_block": life_cycle_block(table)}
 
 
-@stage("bundles", "bundle_block")
+@stage("bundles", "bundle_block", here=True)
 def bundles(log: Transactions, *, bundles: Bundles) -> dict[str, object]:
     """Which items are bought together."""
     table = bought_together(log, **bundles.model_dump())

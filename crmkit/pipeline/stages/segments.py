@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _OWN_BRAND = "own_brand"
 
 
-@stage("usage", "usage_groups", "usage_block")
+@stage("usage", "usage_groups", "usage_block", here=True)
 def brand_usage(log: Transactions, *, brand_usage: BrandUsageGroups) -> dict[str, object]:
     """Who uses which brands and how much, in each category."""
     if not {brand_usage.by, "brand_type"} <= set(log.items):
@@ -35,7 +35,7 @@ def brand_usage(log: Transactions, *, brand_usage: BrandUsageGroups) -> dict[str
     return {"usage": usage, "usage_groups": groups, "usage_block": blocks.brand_usage(groups)}
 
 
-@stage("relationships", "relationship_levels", "relationship_block")
+@stage("relationships", "relationship_levels", "relationship_block", here=True)
 def relationships(
     log: Transactions, costs: pd.DataFrame | None = None, *, relationships: Relationships, currency: str
 ) -> dict[str, object]:
@@ -49,7 +49,7 @@ def relationships(
     return {"relationships": found.table, "relationship_levels": table, "relationship_block": told}
 
 
-@stage("target_groups", "target_group_steps", "target_group_trends", "target_group_block")
+@stage("target_groups", "target_group_steps", "target_group_trends", "target_group_block", here=True)
 def target_groups(
     log: Transactions, customers: pd.DataFrame, *, target_groups: Mapping[str, TargetGroup]
 ) -> dict[str, object]:
@@ -75,7 +75,7 @@ def target_groups(
     }
 
 
-@stage("clusters", "cluster_profiles", "cluster_model", "cluster_block")
+@stage("clusters", "cluster_profiles", "cluster_model", "cluster_block", here=True)
 def clusters(
     customers: pd.DataFrame,
     previous_clusters: tuple[CustomerClusters, pd.DataFrame] | None = None,
