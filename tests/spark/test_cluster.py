@@ -17,8 +17,9 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from crmkit import BGNBD, CustomerLifetimeValue, GammaGamma, Transactions, btyd_summary, purchase_gaps
+from crmkit import BGNBD, CustomerLifetimeValue, GammaGamma, Transactions, btyd_summary, purchase_gaps, run
 from crmkit.models.scoring import score_customers
+from crmkit.pipeline.stages import STAGES
 from crmkit.testing import generated_sales
 
 pytestmark = pytest.mark.xdist_group("spark")
@@ -45,6 +46,23 @@ scored = score_customers(customers, p_alive=model.probability_alive, value=clv, 
 scored.write.parquet(f"file://{home}/scored.parquet")
 status = session.sparkContext._jsc.sc().statusTracker()
 print("EXECUTORS", len(status.getExecutorInfos()) - 1, "PARAMETERS", *model.params_.values())
+session.stop()
+"""
+
+NIGHT = """
+import sys
+from pathlib import Path
+from pyspark.sql import SparkSession
+from crmkit import run
+from crmkit.pipeline.stages import STAGES
+
+session = SparkSession.builder.getOrCreate()
+home = Path(sys.argv[1])
+session.read.csv(f"file://{home}/till.csv", header=True).createOrReplaceTempView("till")
+config = {"until": "2017-09-07", "transactions": {"table": "till"}, "engine": {"kind": "spark"}}
+run(config, home / "there", home=home, stages=[one for one in STAGES if not one.here])
+status = session.sparkContext._jsc.sc().statusTracker()
+print("EXECUTORS", len(status.getExecutorInfos()) - 1)
 session.stop()
 """
 
@@ -110,7 +128,25 @@ def test_a_cluster_gives_what_one_machine_gives(cluster: str, tmp_path: Path) ->
     same(tmp_path / "scored.parquet", expected)
 
 
-def run_job(address: str, given: Path, home: Path) -> subprocess.CompletedProcess[str]:
+def test_a_night_on_a_cluster_gives_the_tables_of_one_machine(cluster: str, tmp_path: Path) -> None:
+    generated_sales(n_customers=120, days=250, seed=3).to_csv(tmp_path / "till.csv", index=False)
+    config = {"until": "2017-09-07", "transactions": {"files": "till.csv"}}
+    stages = [one for one in STAGES if not one.here]
+    here = run(config, tmp_path / "here", home=tmp_path, stages=stages).tables
+
+    done = run_job(cluster, tmp_path, job=NIGHT)
+
+    assert "EXECUTORS 2" in done.stdout
+    found = tmp_path / "there" / "CURRENT"
+    assert {path.stem for path in found.glob("*.parquet")} == set(here)
+    for name in ("customers", "repurchases", "customer_values", "customer_risks", "sales_by_week"):
+        keys = list(here[name].select_dtypes(["str", "datetime"]).columns)
+        expected = here[name].sort_values(keys, ignore_index=True)
+        there = pd.read_parquet(found / f"{name}.parquet").sort_values(keys, ignore_index=True)
+        pd.testing.assert_frame_equal(there, expected, rtol=1e-6, check_dtype=False)
+
+
+def run_job(address: str, *given: Path, job: str = JOB) -> subprocess.CompletedProcess[str]:
     settings = ["spark.driver.host=127.0.0.1", "spark.ui.enabled=false", "spark.sql.shuffle.partitions=2"]
     settings += ["spark.executor.memory=700m", "spark.cores.max=2"]
     arguments = " ".join(f"--conf {setting}" for setting in settings)
@@ -121,8 +157,8 @@ def run_job(address: str, given: Path, home: Path) -> subprocess.CompletedProces
     }
     environment.pop("PYSPARK_GATEWAY_PORT", None)
     done = subprocess.run(
-        [sys.executable, "-c", JOB, str(given), str(home)],
-        env=environment, capture_output=True, text=True, timeout=3 * PATIENCE, check=False,
+        [sys.executable, "-c", job, *map(str, given)],
+        env=environment, capture_output=True, text=True, timeout=8 * PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     return done
