@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,12 @@ import sys
 from pathlib import Path
 from pyspark.sql import SparkSession
 from crmkit import run
-from crmkit.pipeline.stages import STAGES
 
 session = SparkSession.builder.getOrCreate()
 home = Path(sys.argv[1])
 session.read.csv(f"file://{home}/till.csv", header=True).createOrReplaceTempView("till")
 config = {"until": "2017-09-07", "transactions": {"table": "till"}, "engine": {"kind": "spark"}}
-run(config, home / "there", home=home, stages=[one for one in STAGES if not one.here])
+run(config, home / "there", home=home)
 status = session.sparkContext._jsc.sc().statusTracker()
 print("EXECUTORS", len(status.getExecutorInfos()) - 1)
 session.stop()
@@ -131,7 +131,7 @@ def test_a_cluster_gives_what_one_machine_gives(cluster: str, tmp_path: Path) ->
 def test_a_night_on_a_cluster_gives_the_tables_of_one_machine(cluster: str, tmp_path: Path) -> None:
     generated_sales(n_customers=120, days=250, seed=3).to_csv(tmp_path / "till.csv", index=False)
     config = {"until": "2017-09-07", "transactions": {"files": "till.csv"}}
-    stages = [one for one in STAGES if not one.here]
+    stages = [replace(one, work=lambda *_, **__: {}) if one.here else one for one in STAGES]
     here = run(config, tmp_path / "here", home=tmp_path, stages=stages).tables
 
     done = run_job(cluster, tmp_path, job=NIGHT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from crmkit.testing import generated_sales
 
 pytestmark = pytest.mark.xdist_group("spark")
 
-NIGHT = [one for one in STAGES if not one.here]
+NIGHT = [replace(one, work=lambda *_, **__: {}) if one.here else one for one in STAGES]
+"""What Spark skips gives nothing here either."""
 DAYS = ("2017-08-15", "2017-09-07")
 TABLES = ("transactions", "members")
 ON_SPARK: dict[str, Any] = {name: {"table": f"shop_{name}"} for name in TABLES} | {"engine": {"kind": "spark"}}
@@ -149,4 +151,6 @@ def test_the_numbers_of_the_run_are_those_of_one_machine(here: list[RunResult], 
     for one, other in zip(here, there, strict=True):
         assert other.manifest["read"] == one.manifest["read"]
         assert other.manifest["rows"] == {name: n for name, n in one.manifest["rows"].items() if n is not None}
-        assert other.notes == one.notes
+        skipped = [told for told in other.notes if told.endswith("was skipped: it is not done on Spark yet.")]
+        assert [told for told in other.notes if told not in skipped] == one.notes
+        assert len(skipped) == 5
