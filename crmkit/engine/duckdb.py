@@ -108,12 +108,14 @@ class DuckDBEngine(SqlEngine):
             raise ExtractError(f"{source} cannot be read: {reason}") from None
 
     def register(self, table: object) -> str:
-        """Give a dataframe (pandas, polars, Arrow, anything with the Arrow capsule) a name to be used in SQL.
+        """Give a dataframe (pandas, polars, Arrow, anything with the Arrow capsule) or a Parquet file a name to be used in SQL.
 
         A Spark DataFrame is streamed into a private file, a partition at a time: it needs disk here, not memory.
         """
         if is_spark(table):
             return self.parquet(streamed(table, self.scratch_file(".parquet")))
+        if isinstance(table, Path):
+            return self.parquet(table)
         name = next(self._names)
         self._session.register(name, arrow_if_foreign(table))
         return name

@@ -1,4 +1,4 @@
-"""The verbs that a run needs of a table, pandas or a Spark DataFrame, each done where the rows are.
+"""The verbs that a run needs of a table, each done where the rows are: pandas, a Spark DataFrame, or a Parquet file.
 
 Sums on Spark are exact (decimal), so they do not hang on the order in which partitions end.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import pandas as pd
 
 from crmkit.engine.choose import engine_of
-from crmkit.engine.frames import FrameT, is_spark, to_pandas
+from crmkit.engine.frames import FrameT, is_spark
 from crmkit.engine.spark import SparkEngine
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ _IN_SQL = {
     "mean": "cast(sum(cast({0} as decimal(38, 12))) as double) / nullif(count({0}), 0)",
     "median": "median({0})",
     "max": "max({0})",
+    "likely": "cast(sum(case when {0} >= 0.5 then 1 else 0 end) as bigint)",
 }
+_IN_PANDAS = {"likely": lambda column: int((column >= 0.5).sum())}
 
 
 def n_rows(table: Frame) -> int:
@@ -42,16 +44,16 @@ def n_rows(table: Frame) -> int:
     return int(table.count()) if is_spark(table) else len(table)
 
 
-def first_rows(table: Frame, n: int, by: str | None = None) -> pd.DataFrame:
-    """A few rows as pandas: the first ones, or those that are largest by a column.
+def first_rows(table: Frame | Path, n: int) -> pd.DataFrame:
+    """The first rows as pandas.
 
-    >>> first_rows(pd.DataFrame({"x": [1, 3, 2]}), 1, by="x")["x"].tolist()
-    [3]
+    >>> first_rows(pd.DataFrame({"x": [1, 3, 2]}), 1)["x"].tolist()
+    [1]
     """
-    if is_spark(table):
-        return to_pandas((table.orderBy(by, ascending=False) if by else table).limit(n))
-    ordered: pd.DataFrame = table if by is None else table.sort_values(by, ascending=False, kind="stable")
-    return ordered.head(n)
+    if isinstance(table, pd.DataFrame):
+        return table.head(n)
+    with engine_of(table) as engine:
+        return engine.frame(f"select * from {engine.register(table)} limit {n}")
 
 
 def joined(first: FrameT, *others: Frame, on: str = "customer_id", how: How = "inner") -> FrameT:
@@ -107,16 +109,16 @@ def stored(path: Path, columns: Sequence[str] | None = None, on_spark: bool = Fa
     return engine.query(f"select {names} from {engine.parquet(path)}")
 
 
-def grouped(table: Frame, *by: str, **measures: Measure) -> pd.DataFrame:
+def grouped(table: Frame | Path, *by: str, **measures: Measure) -> pd.DataFrame:
     """One row a group, ordered by it, as pandas: few rows, however many the table has.
 
     Parameters
     ----------
-    table : pandas or Spark DataFrame
+    table : pandas or Spark DataFrame, or path of a Parquet file
     *by : str
         Columns; rows that lack one are left out.
     **measures
-        New column = (column, one of size, count, sum, mean, median, max).
+        New column = (column, one of size, count, sum, mean, median, max, and likely: how many are at least one half).
 
     Examples
     --------
@@ -125,8 +127,9 @@ def grouped(table: Frame, *by: str, **measures: Measure) -> pd.DataFrame:
     0    A  2  4.0
     1    B  1  2.0
     """
-    if not is_spark(table):
-        found: pd.DataFrame = table.groupby(list(by), observed=True).agg(**measures).reset_index()
+    if isinstance(table, pd.DataFrame):
+        here = {name: (column, _IN_PANDAS.get(how, how)) for name, (column, how) in measures.items()}
+        found: pd.DataFrame = table.groupby(list(by), observed=True).agg(**here).reset_index()
         return found
     with engine_of(table) as engine:
         keys = [engine.quoted(name) for name in by]

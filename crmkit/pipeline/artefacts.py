@@ -33,7 +33,7 @@ class Artefact:
     Attributes
     ----------
     kind : str
-        table (pandas, one Parquet file), dataset (Spark, a folder of Parquet files), log (sales, in a folder outside the
+        table (pandas or a Parquet file, kept as one), dataset (Spark, a folder of Parquet files), log (sales, in a folder outside the
         published run), model or document (JSON), or files.
     files : mapping of str to str
         Path from the run's folder → sha256.
@@ -117,7 +117,7 @@ def _kind_of(value: object) -> str:
     if type(value).__name__ == "Transactions":
         return "log"
     if isinstance(value, Path):
-        return "files"
+        return "table" if value.suffix == ".parquet" else "files"
     return "model" if hasattr(value, "save") and hasattr(value, "fit") else "document"
 
 
@@ -125,11 +125,15 @@ def _found(folder: Path, *names: str) -> dict[str, str]:
     return {name: file_hash(folder / name) for name in names}
 
 
-def _save_table(name: str, value: pd.DataFrame, folder: Path, key: str) -> Artefact:
+def _save_table(name: str, value: pd.DataFrame | Path, folder: Path, key: str) -> Artefact:
+    """A pandas table, or a file that holds one already."""
     file = f"{name}.parquet"
-    value.to_parquet(folder / file, index=False)
+    if isinstance(value, Path):
+        value.replace(folder / file)
+    else:
+        value.to_parquet(folder / file, index=False)
     files = _found(folder, file)
-    return Artefact("table", files, files[file], len(value))
+    return Artefact("table", files, files[file], _n_rows(folder / file))
 
 
 def _load_table(artefact: Artefact, folder: Path) -> pd.DataFrame:

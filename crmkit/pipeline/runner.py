@@ -178,7 +178,8 @@ class Runner:
             home.mkdir(parents=True, mode=0o700)
         settings = {name: own[name] if name in own else self.decider.settings[name] for name in step.settings}
         try:
-            found = step.work(*map(self._value, step.reads), **settings) or {}
+            given = [self._given(step, name) for name in step.reads]
+            found = step.work(*given, **settings) or {}
             return {
                 name: artefacts.save(name, one, self.folder, key) for name, one in found.items() if one is not None
             }, ""
@@ -186,6 +187,13 @@ class Runner:
             if not step.may_fail:
                 raise
             return {}, f"The stage {step.name} failed: {error}"
+
+    def _given(self, step: Stage, name: str) -> object:
+        """An input as a stage takes it: a table of this machine as its file, where the stage asks for that."""
+        artefact = self.made.get(name)
+        if name in step.files and artefact and artefact.kind == "table":
+            return self.folder / next(iter(artefact.files))
+        return self._value(name)
 
     def _value(self, name: str) -> object:
         """An input as the stage gets it: always as it was saved, so that a resumed run sees what a whole one sees."""

@@ -39,6 +39,8 @@ class Stage:
         Inputs that may change in these days; with ``max_age`` alone all of them.
     may_fail : bool
         An error that crmkit raises becomes a note; the outputs are absent and later stages go on.
+    files : tuple of str
+        Inputs that are taken as files where they are tables of this machine: parameters that say ``Path``.
     here : bool
         It works on pandas tables alone: where the run's tables are on Spark it is skipped, and a note says so.
     """
@@ -53,6 +55,7 @@ class Stage:
     ages: tuple[str, ...] = ()
     may_fail: bool = False
     here: bool = False
+    files: tuple[str, ...] = ()
 
     def __call__(self, *inputs: object, **more: object) -> Mapping[str, object] | None:
         return self.work(*inputs, **more)
@@ -100,8 +103,9 @@ def stage(
         optional = tuple(one.name for one in named if one.default is not one.empty)
         settings = tuple(one.name for one in parameters if one.kind is one.KEYWORD_ONLY)
         aging = tuple(ages) or (needed if max_age else ())
+        files = tuple(one.name for one in named if "Path" in str(one.annotation))
         name = work.__name__.strip("_").replace("_", "-")
-        return Stage(name, needed, optional, settings, outputs, work, max_age, aging, may_fail, here)
+        return Stage(name, needed, optional, settings, outputs, work, max_age, aging, may_fail, here, files)
 
     return made
 

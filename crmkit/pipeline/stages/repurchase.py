@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -42,13 +43,23 @@ def item_of(log: Transactions, repurchase: Repurchase) -> str | None:
 
 @stage("repurchases", "repurchased")
 def score_repurchases(
-    log: Transactions, repurchase_model: NextPurchase, products: pd.DataFrame | None = None, *, repurchase: Repurchase
+    log: Transactions,
+    repurchase_model: NextPurchase,
+    products: pd.DataFrame | None = None,
+    *,
+    repurchase: Repurchase,
+    folder: Path,
 ) -> dict[str, object]:
-    """Each customer and item bought before: how likely within the horizon, and when."""
-    due = repurchase_model.predict(log, horizon=repurchase.horizon)
+    """Each customer and item bought before: how likely within the horizon, and when; written as it comes."""
+    due: pd.DataFrame | Path
     if repurchase_model.item == "product_id" and products is not None:
         names = products.set_index("product_id")["name"]
-        due = map_rows(due, partial(_with_names, names=names), _named_kinds(due))
+        found = repurchase_model.predict(log, horizon=repurchase.horizon)
+        due = map_rows(found, partial(_with_names, names=names), _named_kinds(found))
+    elif log.on_spark:
+        due = repurchase_model.predict(log, horizon=repurchase.horizon)
+    else:
+        due = repurchase_model.write_predictions(log, folder / "repurchases.parquet", horizon=repurchase.horizon)
     return {"repurchases": due, "repurchased": {"item": repurchase_model.item}}
 
 
@@ -64,6 +75,6 @@ def _named_kinds(due: Frame) -> str:
 
 
 @stage("repurchase_block")
-def repurchase_block(repurchases: pd.DataFrame, repurchased: Mapping[str, str]) -> dict[str, object]:
+def repurchase_block(repurchases: Path, repurchased: Mapping[str, str]) -> dict[str, object]:
     """What the report says of upcoming repurchases."""
     return {"repurchase_block": upcoming(repurchases, repurchased["item"])}
