@@ -20,6 +20,7 @@ from crmkit.exceptions import ConfigError, ContractError
 from crmkit.pipeline.nightly import account
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.runner import Runner
+from crmkit.pipeline.settings import Engine
 from crmkit.pipeline.sources import SOURCES
 from crmkit.pipeline.stage import Source, Stage, check_order, stage
 from crmkit.pipeline.stages import STAGES
@@ -255,6 +256,40 @@ def test_a_stage_without_its_input_is_skipped_with_those_that_need_it(night: Nig
     assert told["mailing"] == ("skipped", "there is no lists")
 
 
+def test_a_table_is_given_and_taken_as_a_file_where_a_stage_says_path(night: Night) -> None:
+    @stage("pairs")
+    def write_pairs(lines: pd.DataFrame, *, folder: Path) -> dict[str, Any]:
+        lines.to_parquet(folder / "anything.parquet", index=False)
+        return {"pairs": folder / "anything.parquet"}
+
+    @stage("rows")
+    def count(pairs: Path, positive: pd.DataFrame) -> dict[str, Any]:
+        return {"rows": {"file": pairs.name, "n": len(pd.read_parquet(pairs))}}
+
+    @stage("sum")
+    def add(pairs: pd.DataFrame) -> dict[str, Any]:
+        return {"sum": {"x": float(pairs["x"].sum())}}
+
+    runner = night("a", [1, 2], stages=[*TOYS, write_pairs, count, add])
+    assert runner.made["pairs"].kind == "table"
+    assert runner.made["pairs"].rows == 2
+    assert value(runner, "rows") == {"file": "pairs.parquet", "n": 2}
+    assert value(runner, "sum") == {"x": 3.0}
+
+
+def test_a_stage_of_this_machine_alone_is_skipped_on_spark_and_a_note_says_so(night: Night) -> None:
+    @stage("lists", here=True)
+    def lists(positive: pd.DataFrame) -> dict[str, Any]:
+        return {"lists": positive}
+
+    kinds = {"spark": "skipped", "duckdb": "run"}
+    for kind, action in kinds.items():
+        runner = night(kind, [1], stages=[load, keep_positive, lists], engine=Engine(kind=kind))
+        assert runner.decisions[-1].action == action
+        said = [told for told in runner.notes if "lists was skipped: it is not done on Spark yet" in told]
+        assert len(said) == (kind == "spark")
+
+
 def test_a_plan_says_what_would_run_and_why_and_does_nothing(night: Night, tmp_path: Path) -> None:
     night("a", [1, 2])
     RUNS.clear()
@@ -306,6 +341,7 @@ import pandas as pd
 from crmkit.pipeline.stages_to_run import Decider, Wishes
 from crmkit.pipeline.nightly import account
 from crmkit.pipeline.runner import Runner
+from crmkit.pipeline.settings import Engine
 from crmkit.pipeline.stage import Source, stage
 
 home, dies, ran = Path(sys.argv[1]), sys.argv[2], []
