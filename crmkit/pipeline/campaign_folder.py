@@ -144,6 +144,14 @@ class CampaignFolder:
         sent = "" if state == "planned" else " All of its lists are taken to have been sent."
         return f"The folder of campaign {name} was lost; it was restored from the run of {run.day}.{sent}"
 
+    def take(self, run: Path, manifest: Mapping[str, object], again: bool = False) -> None:
+        """Record the campaign that a run has planned, and those that it has measured; ``again``: only what is missing."""
+        plan = manifest.get("campaign_plan")
+        if isinstance(plan, dict) and not (again and self.has(plan["campaign"])):
+            self.keep(run, plan)
+        if (run / "campaigns.parquet").is_file():
+            self.note_measured(run / "campaigns.parquet")
+
     def keep(self, run: Path, plan: Mapping[str, str]) -> None:
         """Record the campaign that a published run has planned, in place of an earlier plan of it that was not sent."""
         name, record = str(plan["campaign"]), self.record()

@@ -153,7 +153,7 @@ def run(
     wishes = Wishes(start, tuple(only), fresh, backtest)
     with _prepared(config, Path(out), as_of, home, stages, plan_lists) as night:
         if night.done and wishes == Wishes() and publish.is_whole(night.done[-1]):
-            _record(CampaignFolder(night.out), night.done[-1], manifest_of(night.done[-1]), again=True)
+            CampaignFolder(night.out).take(night.done[-1], manifest_of(night.done[-1]), again=True)
             result = _pointed(night, night.done[-1].name, repeated=True)
             _remove(night.done[:-1])  # a run that took their place was killed before it removed them
             return result
@@ -258,7 +258,7 @@ class _Night:
         self.delivery.hashes.save()
         whole = publish.finish(part, self._manifest(runner))
         result = _pointed(self, whole.name, repeated=False)
-        _record(CampaignFolder(self.out), whole, result.manifest)
+        CampaignFolder(self.out).take(whole, result.manifest)
         _remove(done)
         publish.sweep(self.out, whole, result.folder)
         return result
@@ -371,15 +371,6 @@ def _pointed(night: _Night, name: str, repeated: bool) -> RunResult:
         stays = f"{night.out / 'CURRENT'} stays at the run of {newest}, a later day; this one is {folder}."
         manifest |= {"notes": [*manifest["notes"], stays]}
     return RunResult(folder, manifest, repeated)
-
-
-def _record(folder: CampaignFolder, run: Path, manifest: Mapping[str, Any], again: bool = False) -> None:
-    """Take the campaign that a run has planned, and those that it has measured, into the record; ``again`` what is missing."""
-    plan = manifest.get("campaign_plan")
-    if plan and not (again and folder.has(plan["campaign"])):
-        folder.keep(run, plan)
-    if (run / "campaigns.parquet").is_file():
-        folder.note_measured(run / "campaigns.parquet")
 
 
 def _usual_stages() -> Sequence[Stage]:

@@ -162,5 +162,5 @@ def test_wrong_terms_and_tables_are_refused() -> None:
         measured(due, plan, due, prior_sd=0)
     with pytest.raises(ContractError, match=r"Columns not found: \[.category.\]. bought has"):
         measured(due, plan, due.drop(columns="category"))
-    with pytest.raises(ContractError, match="no due item"):
+    with pytest.raises(ContractError, match="No due item"):
         measured(due.assign(category="other"), plan, due)

@@ -175,7 +175,7 @@ def test_the_last_campaign_is_measured_before_the_next(published: Path, delivery
     assert branded is not None
     assert branded.response is None
     assert branded.for_deals(Deals(deals)).frame.equals(deals)
-    assert "remains the assumed one: no due item" in str(branded)
+    assert "remains the assumed one: No due item" in str(branded)
 
 
 def test_every_change_of_tier_is_listed_with_its_reason(published: Path) -> None:

@@ -137,18 +137,9 @@ def plan_offers(
         return _as_sent(sent_campaign, campaign_due, folder)
     name, catalogue = campaign_due["campaign"], Deals(deals_left)
     measured = last_campaign.for_deals(catalogue) if last_campaign else catalogue
-    habits, scale = redemption_habits or {}, _scale(response_scale)
-    model = RedemptionModel(
-        other_margins(_without(deal_shares, resting_offers), deals_left, offers.margin),
-        redemption_rates,
-        probability=campaign.keep_budgets,
-        outstanding=deals_left.set_index("deal_id")["outstanding"],
-        mean=habits.get("mean", RedemptionModel.mean),
-        uncertainty=habits.get("uncertainty", RedemptionModel.uncertainty),
-        category_response=RedemptionModel.category_response * scale,
-        brand_response=RedemptionModel.brand_response * scale,
-        trials=offers.trial_slots > 0,
-    )
+    scale = _scale(response_scale)
+    shares = other_margins(_without(deal_shares, resting_offers), deals_left, offers.margin)
+    model = _model(shares, redemption_rates, redemption_habits or {}, scale, deals_left, offers, campaign)
     plan = OfferPlan(measured, tips=tips, key=name, **_terms(offers, deals_left)).solve(
         repurchases, customers, deal_usage, received_offers, model
     )
@@ -167,6 +158,29 @@ def plan_offers(
         "offer_tips": plan.tips,
         "offer_block": offer_block(plan, currency=currency),
     }
+
+
+def _model(
+    shares: pd.DataFrame,
+    rates: pd.DataFrame | None,
+    habits: Mapping[str, float],
+    scale: float,
+    deals: pd.DataFrame,
+    offers: Offers,
+    campaign: Campaign,
+) -> RedemptionModel:
+    """What is known of redemption, from the record of campaigns where there is one."""
+    return RedemptionModel(
+        shares,
+        rates,
+        probability=campaign.keep_budgets,
+        outstanding=deals.set_index("deal_id")["outstanding"],
+        mean=habits.get("mean", RedemptionModel.mean),
+        uncertainty=habits.get("uncertainty", RedemptionModel.uncertainty),
+        category_response=RedemptionModel.category_response * scale,
+        brand_response=RedemptionModel.brand_response * scale,
+        trials=offers.trial_slots > 0,
+    )
 
 
 def _scale(measured: Mapping[str, float] | None) -> float:
