@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 
@@ -393,33 +394,47 @@ def test_history_says_what_became_of_every_file(store: Store, tmp_path: Path) ->
     ]
 
 
-def test_a_mixed_year_equals_one_load_of_all(store: Store) -> None:
+def equals_one_load_of_all(store: Store, seed: int, n_files: int = 8, corrected: Collection[int] = (2, 5)) -> None:
     """Late files in any order, corrections, returns that reach back, products that change: lines, trips and days are equal."""
-    for seed in range(3):
-        rng = np.random.default_rng(seed)
-        mixed, truth, products = mixed_year(rng), [], None
-        one = Store(store.path.with_name(f"store-{seed}"))
-        for place, group in enumerate(rng.permutation(8)):
-            rows = mixed[mixed["group"] == group].drop(columns="group")
-            if place == 3:
-                names = pd.DataFrame({"product_id": [f"p{n}" for n in range(4)], "category": list("xyxy")})
-                products = Products.from_extract(names)
-            one.load(rows, until=UNTIL, products=products)
-            truth.append(rows)
-            if place in (2, 5):
-                whole = pd.concat(truth)
-                day = whole["purchased_at"].dt.normalize()
-                right = whole[day.isin(day.sample(3, random_state=seed))].assign(amount=lambda t: 2 * t["amount"])
-                one.correct(right, until=UNTIL)
-                truth = [whole[~day.isin(right["purchased_at"].dt.normalize())], right]
-        expected, _ = Transactions.split_extract(pd.concat(truth), until=UNTIL, products=products)
-        for table in ("lines", "trips", "days"):
-            pd.testing.assert_frame_equal(rows_of(one.transactions(UNTIL), table), rows_of(expected, table))
-        assert one.check().is_whole
+    rng = np.random.default_rng(seed)
+    mixed, truth, products = mixed_year(rng, n_files), [], None
+    for place, group in enumerate(rng.permutation(n_files)):
+        rows = mixed[mixed["group"] == group].drop(columns="group")
+        if place == 3:
+            names = pd.DataFrame({"product_id": [f"p{n}" for n in range(4)], "category": list("xyxy")})
+            products = Products.from_extract(names)
+        store.load(rows, until=UNTIL, products=products)
+        truth.append(rows)
+        if place in corrected:
+            whole = pd.concat(truth)
+            day = whole["purchased_at"].dt.normalize()
+            right = whole[day.isin(day.sample(3, random_state=seed))].assign(amount=lambda t: 2 * t["amount"])
+            store.correct(right, until=UNTIL)
+            truth = [whole[~day.isin(right["purchased_at"].dt.normalize())], right]
+    expected, _ = Transactions.split_extract(pd.concat(truth), until=UNTIL, products=products)
+    for table in ("lines", "trips", "days"):
+        pd.testing.assert_frame_equal(rows_of(store.transactions(UNTIL), table), rows_of(expected, table))
+    assert store.check().is_whole
 
 
-def mixed_year(rng: np.random.Generator, n: int = 300) -> pd.DataFrame:
-    """Few members and products, many returns, some that name their receipt, in eight groups."""
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mixed_year_equals_one_load_of_all(store: Store, seed: int) -> None:
+    equals_one_load_of_all(store, seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(19, 50))
+def test_many_mixed_years_equal_one_load_of_all(store: Store, seed: int) -> None:
+    equals_one_load_of_all(store, seed)
+
+
+@pytest.mark.long
+def test_twenty_late_files_and_ten_corrections_equal_one_load_of_all(store: Store) -> None:
+    equals_one_load_of_all(store, seed=50, n_files=24, corrected=range(2, 22, 2))
+
+
+def mixed_year(rng: np.random.Generator, n_files: int, n: int = 300) -> pd.DataFrame:
+    """Few members and products, many returns, some that name their receipt, in so many groups."""
     quantity = rng.integers(1, 4, n) * np.where(rng.random(n) < 0.15, -1, 1)
     named = (quantity < 0) & (rng.random(n) < 0.4)
     return pd.DataFrame(
@@ -432,7 +447,7 @@ def mixed_year(rng: np.random.Generator, n: int = 300) -> pd.DataFrame:
             "order_id": [f"o{k}" for k in range(n)],
             "line_id": 1,
             "returned_order_id": np.where(named, [f"o{k}" for k in rng.integers(0, n, n)], None),
-            "group": rng.integers(0, 8, n),
+            "group": rng.integers(0, n_files, n),
         }
     )
 
