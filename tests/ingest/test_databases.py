@@ -312,7 +312,7 @@ def test_a_configuration_names_a_database(sqlite: str, tmp_path: Path, monkeypat
     assert read_extract(sales.source(tmp_path), **sales.read_options("")).columns[0] == "customer_id"
     file.write_text('until = 2026-12-31\n[transactions]\nfiles = "postgresql://till:${TILL_SECRET}@h/d"\ntable = "s"\n')
     sales = read_config(file).transactions
-    with pytest.raises(ConfigError, match=r"does not have .'TILL_SECRET'."):
+    with pytest.raises(ConfigError, match=r"not set: .'TILL_SECRET'."):
         sales.source(tmp_path)
     monkeypatch.setenv("TILL_SECRET", "x")
     assert sales.source(tmp_path) == "postgresql://till:x@h/d"

@@ -547,7 +547,7 @@ def test_check_counts_the_rows_of_other_tables(till: Till) -> None:
     report = check_files([str(till(b"customer_id,joined\n1,2026-01-01\n,2026-01-01\n3,soon\n"))])
     assert (report.n_rows, report.is_loadable) == (3, True)
     for line in (
-        "3 read = 1 sound + 2 not",
+        "3 read = 1 valid + 2 invalid",
         "1 where customer_id is missing: till.csv line 3",
         "1 where joined is not a date: till.csv line 4",
     ):

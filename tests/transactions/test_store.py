@@ -493,7 +493,7 @@ def test_a_failed_load_leaves_the_store_as_it_was(store: Store, sales: pd.DataFr
 
 FULL = """
 import resource, sys, pandas as pd, crmkit as ck
-resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
     ck.Store(sys.argv[1]).load(pd.read_parquet(sys.argv[2]), until="2017-12-31")
 except ck.PublishError as error:
