@@ -107,13 +107,9 @@ def fit(home: Path, copies: int) -> int:
 
 
 def predict(home: Path, copies: int) -> int:
-    """By a model that was fitted before, of a log that nobody has looked at."""
+    """After the fit, of the same log."""
     import crmkit as ck
 
-    if hasattr(ck, "load_next_purchase"):
-        model = ck.load_next_purchase(home / "model.json")
-        start_clock()
-        return len(model.predict(log_in(home, copies), horizon=HORIZON))
     log = log_in(home, copies)
     model = ck.NextPurchase(by="category").fit(log)
     start_clock()
@@ -121,7 +117,7 @@ def predict(home: Path, copies: int) -> int:
 
 
 def write(home: Path, copies: int) -> int:
-    """Scored and written a part of the customers at a time."""
+    """Scored by a model that was fitted before and written, a part of the customers at a time; the log is looked at first."""
     import pyarrow.parquet as pq
 
     import crmkit as ck
@@ -154,8 +150,8 @@ PIECES: Mapping[str, tuple[Callable[[Path, int], int], str, float | None, bool]]
     "checked-load": (checked_load, "checked load of the CSV file", None, False),
     "state": (state, "state of all pairs at a day", 1 / 3, True),
     "fit": (fit, "`NextPurchase.fit`", 1 / 4, False),
-    "predict": (predict, "`NextPurchase.predict`", 1 / 3.5, False),
-    "write": (write, "`NextPurchase.write_predictions`", None, True),
+    "predict": (predict, "`NextPurchase.predict` after the fit", 1 / 3.5, False),
+    "write": (write, "`NextPurchase.write_predictions`, by a saved model", None, True),
     "look-back": (look_back, "backtest of the next purchase, three origins", 1 / 4, False),
     "churn-fit": (churn_fit, "`ChurnModel.fit`", 1 / 2, False),
     "churn-look-back": (churn_look_back, "backtest of churn, three origins", 1 / 4, False),
