@@ -1,18 +1,20 @@
-"""What a table must have: its columns, finite numbers, remembered names, or an error that says which are missing."""
+"""What must be there: a table's columns, finite numbers, remembered names, a package; or an error that says what is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from crmkit._types import Floats, Table
-from crmkit.exceptions import ContractError
+from crmkit.exceptions import ContractError, CrmkitError
 
-__all__ = ["as_table", "as_text", "customer_index", "nearest", "numbers", "remember", "require_columns"]
+__all__ = ["as_table", "as_text", "customer_index", "nearest", "numbers", "remember", "require", "require_columns"]
 
 
 def require_columns(
@@ -114,3 +116,15 @@ def customer_index(table: pd.DataFrame, columns: tuple[str, ...], name: str) -> 
     if said := [f"{count:,} customer_id {fault}" for fault, count in faults.items() if count]:
         raise ContractError(f"{name}: {', '.join(said)}. Give one row per customer, each with its id.")
     return table.set_index("customer_id")
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import ``module`` or say which extra brings it.
+
+    >>> require("json", "nothing").__name__
+    'json'
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise CrmkitError(f"{module} is needed here and is not installed: pip install 'crmkit[{extra}]'") from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from crmkit._optional import require
+from crmkit._checks import require
 from crmkit.exceptions import ConfigError, NoInputError
 from crmkit.ingest.extracts import read_extract
 from crmkit.ingest.tables import Products

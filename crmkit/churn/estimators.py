@@ -16,8 +16,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from crmkit._checks import require
 from crmkit._fitted import NotFittedError
-from crmkit._optional import require
 from crmkit._types import Floats
 from crmkit.churn._logistic_math import clustered_covariance, fit_logistic
 from crmkit.churn._tree_math import Forest, forest_score

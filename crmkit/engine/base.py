@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from crmkit._temporary import temporary_folder
+from crmkit._folders import temporary_folder
 from crmkit.engine.texts import sql_text
 
 if TYPE_CHECKING:

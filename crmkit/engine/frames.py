@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 import numpy as np
 import pyarrow as pa
 
-from crmkit._optional import require
+from crmkit._checks import require
 from crmkit.exceptions import ExtractError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crmkit._optional import require
+from crmkit._checks import require
 from crmkit.engine.base import NO_VALUES, SqlEngine
 from crmkit.engine.frames import arrow_if_foreign, is_spark, listed
 from crmkit.engine.texts import EXACT, OFFSET, WALL_CLOCK, WHITE, bound, is_usual_time, literal

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_plus
 
-from crmkit._optional import require
+from crmkit._checks import require
 from crmkit.exceptions import ConfigError, CrmkitError, ExtractError
 from crmkit.ingest.json_lines import write_rows
 from crmkit.ingest.worksheets import cell_text

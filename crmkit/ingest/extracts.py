@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crmkit._temporary import temporary_folder
+from crmkit._folders import temporary_folder
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ConfigError, ExtractError, NoInputError
 from crmkit.ingest.databases import copy_query, is_url, source_name

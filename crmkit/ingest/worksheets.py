@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crmkit._optional import require
+from crmkit._checks import require
 from crmkit.exceptions import ConfigError, ExtractError
 from crmkit.ingest.files import check_unpacked
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from crmkit._optional import require
+from crmkit._checks import require
 from crmkit._types import Floats
 from crmkit.exceptions import ContractError, CrmkitWarning, ModelError
 from crmkit.models import _bgnbd_math as formulas
@@ -68,7 +68,7 @@ def from_lifetimes(fitter: Fitter) -> Model:
 
     Examples
     --------
-    >>> from crmkit._optional import require
+    >>> from crmkit._checks import require
     >>> table = pd.DataFrame({"frequency": [1, 1, 1, 1, 2, 2, 2, 5, 5, 5], "monetary_value": [12, 25, 45, 90, 15, 30, 60,
     ...     18, 32, 50]})
     >>> with warnings.catch_warnings():

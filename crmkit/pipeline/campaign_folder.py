@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from crmkit._atomic import replacing, sync
-from crmkit._locks import owned
+from crmkit._folders import owned
 from crmkit.campaigns.record import COLUMNS, mark_sent, no_campaigns, record_plan
 from crmkit.exceptions import ContractError, ExtractError, NoInputError
 from crmkit.pipeline.artefacts import digest_of, document

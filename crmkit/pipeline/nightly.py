@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from crmkit import __version__
 from crmkit._atomic import full_disk_told
 from crmkit._days import as_day
+from crmkit._folders import owned
 from crmkit._hashes import FileHashes
-from crmkit._locks import owned
 from crmkit.engine.duckdb import engine_limits
 from crmkit.engine.spark import start_session
 from crmkit.exceptions import ConfigError, SourceChangedError

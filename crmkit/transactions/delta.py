@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crmkit._atomic import sync
+from crmkit._checks import require
 from crmkit._hashes import file_hash
-from crmkit._optional import require
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import PublishError, StoreError
 from crmkit.ingest.contracts import ITEM_COLUMNS

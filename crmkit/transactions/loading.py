@@ -9,7 +9,7 @@ from datetime import date
 import pandas as pd
 import pyarrow as pa
 
-from crmkit._temporary import temporary_folder
+from crmkit._folders import temporary_folder
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import RefusedError

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from crmkit._atomic import full_disk_told
 from crmkit._days import as_day, day_number
-from crmkit._temporary import temporary_folder
+from crmkit._folders import temporary_folder
 from crmkit.engine.choose import engine_for, engine_of, no_log
 from crmkit.exceptions import ContractError, LeakError
 from crmkit.ingest.extracts import Extract, read_extract

@@ -18,9 +18,8 @@ import pandas as pd
 
 from crmkit._atomic import full_disk_told
 from crmkit._days import as_day
+from crmkit._folders import owned, temporary_folder
 from crmkit._hashes import FileHashes
-from crmkit._locks import owned
-from crmkit._temporary import temporary_folder
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ContractError, CrmkitWarning, LeakError
 from crmkit.ingest.extracts import Extract, read_extract

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from crmkit import BusyError, NoInputError
-from crmkit._locks import owned
+from crmkit._folders import owned
 from crmkit.transactions.delivery_folder import FolderLoad, Incoming, load_folder
 from crmkit.transactions.store import Store
 

@@ -1,7 +1,7 @@
-"""Temporary folders: closed to other users, gone with the process, swept by the next one when it was killed.
+"""Folders of one owner: locked while they are written, and temporary ones that nobody else can read.
 
-Below the user's own folder each process has one, whose lock it holds until it ends, however it ends. A process that
-begins to write removes the folders whose locks are not held.
+Below the user's own temporary folder each process has one, whose lock it holds until it ends, however it ends. A process that
+begins to write removes the folders whose locks are not held, which processes that were killed have left.
 """
 
 from __future__ import annotations
@@ -11,15 +11,45 @@ import os
 import shutil
 import stat
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-__all__ = ["temporary_folder"]
+from crmkit.exceptions import BusyError, PublishError
+
+__all__ = ["owned", "temporary_folder"]
 
 _LOCK, _DEAD = ".lock", "dead-"
+
+
+@contextmanager
+def owned(folder: Path, what: str, wait: float = 0.0) -> Iterator[None]:
+    """Be the only writer of a folder, which is made when it is not there; the lock falls with the process.
+
+    Another owner is waited for, ``wait`` seconds at most.
+
+    Raises
+    ------
+    BusyError
+        Another process owns it; ``what`` is what that process is said to do.
+    PublishError
+        The folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=wait)
+        lock.acquire()
+    except Timeout:
+        raise BusyError(f"Another {what} is writing to {folder}. Try again when it has ended.") from None
+    except OSError as error:
+        raise PublishError(f"{folder} cannot be made or written: {error.strerror}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def temporary_folder(what: str) -> Path:

@@ -93,7 +93,7 @@ def test_a_fork_has_a_folder_of_its_own(tmp_path: Path) -> None:
         tmp_path,
         """
 import os, sys
-from crmkit._temporary import temporary_folder
+from crmkit._folders import temporary_folder
 mine = temporary_folder("a")
 child = os.fork()
 if not child:
@@ -118,7 +118,7 @@ def test_a_cleaned_folder_is_made_again(tmp_path: Path) -> None:
         tmp_path,
         """
 import shutil
-from crmkit._temporary import temporary_folder
+from crmkit._folders import temporary_folder
 shutil.rmtree(temporary_folder("a").parent)
 assert temporary_folder("b").is_dir()
 """,
