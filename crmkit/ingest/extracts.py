@@ -1,7 +1,7 @@
 """Extracts as they are delivered: files, dataframes or database tables, named and looked at, not yet read.
 
-``read_extract`` only finds the parts and reads their column names. What the columns mean is said later, at the door
-(:mod:`crmkit.door`), which reads each part once.
+``read_extract`` only finds the parts and reads their column names. What the columns mean is said later, to
+`crmkit.ingest.validation`, which reads each part once.
 """
 
 from __future__ import annotations

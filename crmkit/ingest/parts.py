@@ -131,8 +131,8 @@ def changed(part: Part) -> SourceChangedError:
 
 
 NO_HEADER = (
-    "what stands where the column names should be looks like values, which are not shown. "
-    "Deliver it with a line of column names."
+    "the first line looks like data, not column names (not shown here because it may hold personal data). "
+    "Deliver the file with a line of column names."
 )
 
 

@@ -36,7 +36,7 @@ _END = "\0 end of file"
 _LONGEST_ROW = 2_000_000
 
 
-# -- What the door reads ---------------------------------------------------------------------------------------------
+# -- What validation reads ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def prepared(part: Part, engine: SqlEngine) -> tuple[Part, Fingerprint | None]:
 
 
 def relation_of(engine: SqlEngine, part: Part) -> str:
-    """A prepared part as a relation of the engine; its sound rows, where it is text."""
+    """A prepared part as a relation of the engine; its valid records, where it is text."""
     if part.path is None:
         return engine.register(part.table)
     if part.kind == "csv":

@@ -34,7 +34,7 @@ BRAND_SHARE = {"national": 0.1, "switcher": 0.5, "store": 0.9}
 """Share of a category's purchases that is of the store's brand, where only the group of the user is known."""
 
 BRAND_SHARE_DAYS = 2.0
-"""Purchase days that this weighs as much as where a member's own share is known: nobody is past converting."""
+"""Purchase days that this weighs as much as where a member's own share is known: no member is beyond conversion."""
 
 _LEVELS = ("light", "medium", "heavy")
 

@@ -37,7 +37,7 @@ def control_group(customer_ids: Ids | Frame, share: float, key: str, strata: Ids
     customer_ids : Series, sequence, pandas or Spark DataFrame
         Members to draw from; of a table its customer_id.
     share : float
-        Between 0 (nobody) and 1 (everybody); each member is drawn with this probability.
+        Between 0 (no member) and 1 (all); each member is drawn with this probability.
     key : str
         Names the draw.
     strata : Series or sequence, or str, optional

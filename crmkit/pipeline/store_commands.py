@@ -116,7 +116,7 @@ def history(where: Where) -> None:
 
 @app.command()
 def rebuild(where: Where) -> None:
-    """Make every table anew from what is left of a damaged store. Ends with 65 where files must be loaded again.
+    """Rebuild every table from what is left of a damaged store. Ends with 65 where files must be loaded again.
 
     Example: crmkit store rebuild crmkit.toml
     """

@@ -18,7 +18,7 @@ __all__ = ["amazon_mpg", "base_rate", "own_interval", "own_rate", "p_topfreq", "
 
 
 def base_rate(state: pd.DataFrame, horizon: int, past: pd.DataFrame) -> Floats:
-    """Share of each item's pairs bought within as many days of a past day.
+    """Share of each item's pairs bought within as many days of an origin.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def own_rate(state: pd.DataFrame, horizon: int) -> Floats:
 
 
 def poisson_gamma(state: pd.DataFrame, horizon: int) -> Floats:
-    """Negative binomial with a gamma prior per item, by empirical Bayes (Ehrenberg 1959); nobody stops."""
+    """Negative binomial with a gamma prior per item, by empirical Bayes (Ehrenberg 1959); no customer stops."""
     r, alpha, x, T = _gamma(state)
     return gap.purchase_probability(r, alpha, x, T, float(horizon))
 

@@ -30,8 +30,8 @@ class WeeklyHazard(Waiting):
     Its logits are averaged, four to one, with those of a curve on the rates of the two closed forms alone: a member's list
     is then ranked better, for hardly any of the likelihood.
 
-    Learned from rows as they were known on past days, with the days to the next purchase; pairs bought on one or two days
-    have coefficients of their own. Where past days show fewer than 200 purchases, the answer is the `closed_form`.
+    Learned from rows as they were known at origins, with the days to the next purchase; pairs bought on one or two days
+    have coefficients of their own. Where origins show fewer than 200 purchases, the answer is the `closed_form`.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class WeeklyHazard(Waiting):
         Parameters
         ----------
         pairs : DataFrame
-            From `summaries.items.item_state` at past days.
+            From `summaries.items.item_state` at origins.
         waits : DataFrame
             ``wait``: days from there to the next purchase, missing where there was none; ``follow``: days watched.
         """
@@ -129,7 +129,7 @@ class WeeklyHazard(Waiting):
         return self.curves_[name].rescaled(*self.scales_[name]).logits(z, weeks)
 
     def closed_form(self, pairs: pd.DataFrame, weeks: int = hazard.WEEKS) -> Floats:
-        """P(no purchase by the end of week 0, 1, …) without past days: the geometric mean of the answers of ``rates`` and
+        """P(no purchase by the end of week 0, 1, …) without origins to learn from: the geometric mean of the answers of ``rates`` and
         ``shares``, whose hazards are so averaged; better than either.
         """
         both = self.rates.weekly_survival(pairs, weeks) * self.shares.weekly_survival(pairs, weeks)

@@ -53,7 +53,7 @@ _HAZARDS: dict[str, type[WeeklyHazard]] = {"boosted": BoostedHazard, "logistic":
 class NextPurchase(BaseEstimator):  # type: ignore[misc]
     """Probability and day of the next purchase of every customer and item.
 
-    A weekly hazard, learned at past days of the log: what was known of each pair then, and when it was bought next. Among
+    A weekly hazard, learned at earlier origins of the log: what was known of each pair then, and when it was bought next. Among
     what it is told are two closed forms with a prior per item, shrunk to that of all items: purchases that may have stopped
     (`RepurchaseRate`), and the customer's trips times the item's share of them (`TripShare`). The open spell since the
     last purchase counts as watched in all three. A log too short to look back from is answered by the two closed forms.
@@ -74,7 +74,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
     estimator_ : WeeklyHazard
         The estimator over the feature table; its ``rates`` and ``shares`` are the closed forms.
     origins_ : list of date
-        Past days that it was learned at; empty when the log is too short.
+        Origins that it was learned at; empty when the log is too short.
     new_items_ : DataFrame
         item, buyers, per_trip: how often, per trip of those who had not, an item was bought for the first time of late.
 
@@ -117,12 +117,12 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ModelError
-            Nobody has bought any item by then.
+            No customer has bought any item by then.
 
         Notes
         -----
-        A log of more than a million pairs is learned from a share of its customers, the same at all past days. Of a log that
-        is `on_spark` these are all that comes to the driver, a past day at a time.
+        A log of more than a million pairs is learned from a share of its customers, the same at all origins. Of a log that
+        is `on_spark` these are all that comes to the driver, an origin at a time.
         """
         with purchase_history(log, self.levels, self.exclude) as history:
             return self.fit_history(history, as_of)
@@ -349,7 +349,7 @@ def _ages(log: Transactions, as_of: str | date | None) -> list[int]:
 
 
 def _panel(states: Iterator[pd.DataFrame], today: pd.DataFrame, wanted: Sequence[str], n_states: int) -> pd.DataFrame:
-    """Rows of past days, drawn so that there are at most about 500,000 of new and of regular pairs each: from 300,000 on,
+    """Rows of origins, drawn so that there are at most about 500,000 of new and of regular pairs each: from 300,000 on,
     more of them change the log-loss by less than .0002.
     """
     rng, regular = np.random.default_rng(0), today["frequency"] >= 2

@@ -1,6 +1,6 @@
 """How soon a customer buys an item again, from a table with one row per customer and item (`summaries.items.item_state`).
 
-`RepurchaseRate` and `TripShare` are closed forms with a prior per item; `WeeklyHazard` learns from past days, with the
+`RepurchaseRate` and `TripShare` are closed forms with a prior per item; `WeeklyHazard` learns from earlier origins, with the
 answers of both among its summaries. Each gives P(no purchase by the end of week 0, 1, … 12); the rest follows from that.
 """
 

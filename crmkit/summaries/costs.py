@@ -69,7 +69,7 @@ def allocate_costs(costs: Costs, log: Transactions, as_of: str | date | None = N
 
     A cost with a customer_id is that member's. A shared one is divided by what its ``allocated_by`` says, over the trade
     between ``starts`` and ``ends``: orders (receipts), lines, or visits (days with a receipt). Trade without a member
-    bears its part, which is nobody's; so does a cost in whose days nothing was sold.
+    bears its part, which no member is charged; nor is a cost in whose days nothing was sold.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def allocate_costs(costs: Costs, log: Transactions, as_of: str | date | None = N
     Returns
     -------
     DataFrame
-        cost_id, kind, customer_id (missing for nobody), allocated_by ("own" for a member's), amount (to the cent). The
+        cost_id, kind, customer_id (missing where no member is charged), allocated_by ("own" for a member's), amount (to the cent). The
         amounts of a cost add up to it exactly.
 
     Raises

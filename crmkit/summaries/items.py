@@ -69,7 +69,7 @@ def item_panel(
     exclude: Sequence[str] = (),
     share: float = 1.0,
 ) -> Iterator[pd.DataFrame]:
-    """`item_state` at past days, each with the days to the next purchase, as far as it is known at ``as_of``.
+    """`item_state` at origins, each with the days to the next purchase, as far as it is known at ``as_of``.
 
     These are rows to learn from: of a log that is `on_spark` too they come as pandas, so take a ``share`` of a large one.
 

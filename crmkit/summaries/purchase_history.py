@@ -120,7 +120,7 @@ class PurchaseHistory:
             del members  # before the next are fetched
 
     def panel(self, as_of: str | date | None, ages: Sequence[int], share: float = 1.0) -> Iterator[pd.DataFrame]:
-        """`state` at past days with waits, as `items.item_panel` describes it, with customer_id and item as categories."""
+        """`state` at origins with waits, as `items.item_panel` describes it, with customer_id and item as categories."""
         day = self.day(as_of)
         members = self._some(share)
         later = members.known(day)

@@ -62,9 +62,9 @@ def sales_summary(
     of the parts make up the whole to the cent. Distinct customers do not: who buys in two categories is one customer;
     nor do receipts when a column divides them (category does, store does not).
 
-    A line without a customer is nobody's: it counts in all but customers. A receipt is one by its member, day, store
+    A line without a customer counts in all but customers. A receipt is one by its member, day, store
     and number, since tills of two stores count alike; lines without a number are one receipt per member, day and store
-    (and one of nobody's). One that only takes back is a receipt too.
+    (and one of no member). One that only takes back is a receipt too.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Customers as of several past days of one log, whose rows are fetched once."""
+"""Customers as of several origins of one log, whose rows are fetched once."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _validated_parts(
 
 
 def _sound(validated: list[ValidatedPart], resent: frozenset[int]) -> str:
-    """A query for the sound rows of all parts not delivered before, nobody's among them; ``file`` is the part's number."""
+    """A query for the valid rows of all parts not delivered before, those of non-members among them; ``file`` is the part's number."""
     non_members = ", ".join(map(literal, NON_MEMBER_REASONS))
     columns = ", ".join(["record", *SALES.columns, "day", "hour", "reason"])
     return " union all ".join(
@@ -103,7 +103,7 @@ def _refuse_mixed_currencies(engine: SqlEngine, source: Extract, columns: Names,
 
 
 def _lines(sound: str, repeated: str, any_repeated: bool) -> str:
-    """A query for the lines that are kept; nobody's have no customer_id."""
+    """A query for the lines that are kept; those of non-members have no customer_id."""
     columns = ", ".join(
         f"l.{name}" for name in SALES.columns if name not in ("customer_id", "purchased_at", "unit_price", "currency")
     )

@@ -229,7 +229,7 @@ class _Step:
 def fold_changes(
     engine: DuckDBEngine, tables: StoreTables, state: StoreState, fresh: str, leaving: str
 ) -> dict[str, Change]:
-    """Trips and days of the days that a step touches, folded anew."""
+    """Trips and days of the days that a step touches, summed again."""
     touched = engine.stage(f"select distinct day from {fresh} union select day from {leaving}")
     days = spans(engine, touched)
     held = tables.tables["lines"]

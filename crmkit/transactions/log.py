@@ -1,6 +1,6 @@
 """Transactions: the only form in which the rest of crmkit ever sees sales.
 
-``Transactions.split_extract`` takes an extract through the door and keeps the sound rows as Parquet files: lines, and
+``Transactions.split_extract`` validates an extract and keeps the valid rows as Parquet files: lines, and
 what they fold into once, trips (one row per member, day and receipt) and days (one per member and day). A log holds the paths of these, so it can be
 pickled and reopened, and a source that changes later does not change it.
 """
@@ -135,7 +135,7 @@ class Transactions:
         progress: Callable[[str], None] | None = None,
         **columns: str | Sequence[str],
     ) -> tuple[Transactions, Rejections]:
-        """Sort the rows of an extract into sound ones and rejected ones.
+        """Sort the rows of an extract into valid ones and rejected ones.
 
         Parameters
         ----------
@@ -151,9 +151,9 @@ class Transactions:
         trading_day_cutoff : str, optional
             ``"05:00"``: purchases before it belong to the day before; clocks that count on after midnight are read.
         products : Products, optional
-            Adds category, brand, brand_type, manufacturer and department by product_id; the line's own stand where the
+            Adds category, brand, brand_type, manufacturer and department by product_id; the line's own are kept where the
             product is not in the table.
-        nobody : sequence of str
+        non_members : sequence of str
             Customer ids that are no member: staff, test and till cards (`suspect_cards` lists what looks like one). Their
             lines count in sales and in no member's history, like those without a customer id.
         classes : mapping of str to patterns, optional
@@ -208,8 +208,8 @@ class Transactions:
         Notes
         -----
         A file whose content was delivered before, and a line whose (order_id, line_id) was, are duplicates (of one store,
-        where every line names its store); rows that only look equal are not. A row without a customer is nobody's:
-        rejected for members, kept for sales. A line counts as a purchase when its amount is not negative and its
+        where every line names its store); rows that only look equal are not. A row without a customer belongs to no
+        member: rejected for members, kept for sales. A line counts as a purchase when its amount is not negative and its
         quantity, if known, is above 0.
 
         A return takes back the sale on the receipt that it names (returned_order_id), else the member's latest sale of

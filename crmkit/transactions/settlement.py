@@ -1,6 +1,6 @@
 """What a step changes in the meaning of a store's lines: which lines it adds, and which earlier ones mean something else now.
 
-Returns of a product by a member are matched to that member's sales of the product alone, so a step settles anew the pairs that it
+Returns of a product by a member are matched to that member's sales of the product alone, so a step settles again the pairs that it
 touches, from a snapshot of their lines, and nothing else.
 """
 
@@ -36,7 +36,7 @@ class Settlement:
     changed : str
         Earlier lines that mean something else now.
     returned : str
-        The newest snapshot of each pair that was settled anew; one row without a line where nothing is left of it.
+        The newest snapshot of each pair that was settled again; one row without a line where nothing is left of it.
     """
 
     fresh: str
@@ -143,7 +143,7 @@ def _earlier(
     gone: str,
     renamed: str,
 ) -> str:
-    """A query for the earlier lines that are settled anew: those of open pairs, and the renamed."""
+    """A query for the earlier lines that are settled again: those of open pairs, and the renamed."""
     is_open = f"exists (select 1 from {open_pairs} p where p.pair = l.pair)"
     names = ", ".join(f"l.{name}" for name in LINES)
     found = [f"select {names} from {held} l where {is_open}"]

@@ -168,7 +168,7 @@ class Store:
             Default: the last day that a load has observed.
         version : int, optional
             Number of the last load to count: the log as it was known that night, with the products table and classes of
-            today. Default: all loads. An earlier version is computed anew.
+            today. Default: all loads. An earlier version is recomputed.
         folder : path, optional
             Where the days of the log are kept; by default a private folder that is removed when Python ends. Lines and trips
             are read from the store, whose replaced files stay readable for a week.
@@ -251,7 +251,7 @@ class Store:
             return erase_customers(self._tables, customer_ids)
 
     def rebuild(self) -> StoreReport:
-        """Make every table anew from what is left of a damaged store.
+        """Rebuild every table from what is left of a damaged store.
 
         Deliveries whose lines are not all there are dropped, and the report says which files to load again. The damaged
         tables are kept beside the new ones, in a folder ``damaged-…``, to be deleted by hand.

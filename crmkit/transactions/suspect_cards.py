@@ -21,7 +21,7 @@ def suspect_cards(
 ) -> pd.DataFrame:
     """Cards with more receipts, or in more stores, on one day than a member has; or with a share of all that no member has.
 
-    They are listed, not taken out: what is known of a card must not change its past. Give the ids that are nobody's to
+    They are listed, not taken out: what is known of a card must not change its past. Give the ids of non-members to
     ``Transactions.split_extract(…, non_members=[…])``.
 
     Parameters

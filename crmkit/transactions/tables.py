@@ -344,7 +344,7 @@ def _left(held: TableVersion, fresh: Mapping[str, str]) -> list[str]:
 
 
 def _to_merge(held: TableVersion, month: str, hit: list[DeltaFile], most: int) -> list[DeltaFile]:
-    """Small files of a month, beside those that are written anew, when they are more than so many."""
+    """Small files of a month, beside those that are rewritten, when they are more than so many."""
     small = [file for file in held.of([month]) if file not in hit and file.size < SMALL]
     return small if len(small) > most else []
 

@@ -1,4 +1,4 @@
-"""What an operator asks of a store: is it whole, merge its files, and build it anew from what is left of it."""
+"""What an operator asks of a store: is it whole, merge its files, and rebuild it from what is left of it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class StoreReport:
     faults : list of str
         What is lost, altered or does not agree; empty when the store is whole.
     load_again : DataFrame
-        load, place, file, sha256, rows of the files whose lines are not all there any more; `rebuild` drops them from the store.
+        load, place, file, sha256, rows of the files some of whose lines are lost; `rebuild` drops them from the store.
     """
 
     tables: pd.DataFrame = field(repr=False)
@@ -157,11 +157,11 @@ def _without(
     return rows, tables.replaced(engine, name, state, fresh, theirs, days)
 
 
-# -- Building anew ---------------------------------------------------------------------------------------------------
+# -- Rebuilding -----------------------------------------------------------------------------------------------------
 
 
 def rebuild_store(tables: StoreTables) -> StoreReport:
-    """Make every table anew from the lines that are left; what was there is kept beside them, in ``damaged-…``.
+    """Rebuild every table from the lines that are left; what was there is kept beside them, in ``damaged-…``.
 
     Raises
     ------
@@ -272,7 +272,7 @@ def _readable(tables: StoreTables, name: str) -> list[Path]:
 
 
 def _swap(tables: StoreTables, fresh: StoreTables) -> None:
-    """Put the tables that were built anew in the place of the others, the lines last; may be done in several goes."""
+    """Put the tables that were rebuilt in the place of the others, the lines last; may be done in several goes."""
     built = (fresh.folder / _READY).read_text(encoding="utf-8").split()
     aside = tables.folder / f"damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     aside.mkdir(mode=0o750, exist_ok=True)

@@ -1,5 +1,5 @@
 -- values: as_of. How much of the trade of each period of a shared cost is each member's; customer_id is null for what is
--- nobody's, whose visits are its receipts. A visit is a day with a receipt; two stores may use the same number.
+-- of no member, whose visits are its receipts. A visit is a day with a receipt; two stores may use the same number.
 with receipts as (
     select customer_id, day, cast(count(*) as bigint) as lines
     from {lines}

@@ -1,4 +1,4 @@
--- Pairs of which returns must be matched anew: something comes back, or has come back on a later day than the first that a
+-- Pairs of which returns must be matched again: something comes back, or has come back on a later day than the first that a
 -- step touches; or a line is taken away, which the snapshot of the pair may hold.
 select p.*
 from {pairs} as p
