@@ -69,7 +69,7 @@ def allocate_costs(costs: Costs, log: Transactions, as_of: str | date | None = N
 
     A cost with a customer_id is that member's. A shared one is divided by what its ``allocated_by`` says, over the trade
     between ``starts`` and ``ends``: orders (receipts), lines, or visits (days with a receipt). Trade without a member
-    bears its part, which no member is charged; nor is a cost in whose days nothing was sold.
+    bears its part, which no member is charged; the same holds for a cost in whose days nothing was sold.
 
     Parameters
     ----------
