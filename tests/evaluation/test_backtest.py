@@ -171,6 +171,7 @@ def test_a_day_on_which_everybody_came_has_no_ranks_and_no_error(log: Transactio
 
 def test_what_happens_after_the_origin_moves_no_prediction_of_a_baseline() -> None:
     from crmkit.repurchase.backtest import _rivals
+    from crmkit.summaries.purchase_history import purchase_history
     from crmkit.testing import generated_sales
 
     sales = generated_sales(n_customers=400, days=365, seed=11)
@@ -178,7 +179,12 @@ def test_what_happens_after_the_origin_moves_no_prediction_of_a_baseline() -> No
     past = sales[sales["purchased_at"] <= "2017-09-30 23:59"]
     one = Transactions.from_extract(past, until="2017-12-31")
     other = Transactions.from_extract(sales, until="2017-12-31")
-    said = [_rivals(model, log, origin, 14, "base rate") for log in (one, other)]
+
+    def said_of(log: Transactions) -> pd.DataFrame:
+        with purchase_history(log, model.levels, model.exclude) as history:
+            return _rivals(history, origin, 14, "base rate")
+
+    said = [said_of(log) for log in (one, other)]
     pd.testing.assert_frame_equal(*said, check_exact=True)
     assert len(said[0]) > 100
     probabilities = said[0].drop(columns=["customer_id", "item"])

@@ -239,7 +239,7 @@ def test_draws_of_one_class_are_left_out_until_too_few_remain():
             raise ModelError("a row is absent")
         return 0.0
 
-    with pytest.raises(ModelError, match=r"exists in only [1-9]\d* of 200 draws"):
+    with pytest.raises(ModelError, match=r"is defined in only [1-9]\d* of 200 draws"):
         metrics.bootstrap_interval(needs_every_row, np.arange(4), np.zeros(4))
 
 

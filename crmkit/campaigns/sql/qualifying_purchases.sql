@@ -1,4 +1,4 @@
--- value: as_of. One row per offer (its number) whose goods the member bought on the offer's days, as known at the close of as_of.
+-- values: as_of. One row per offer (its number) whose goods the member bought on the offer's days, as known at the close of as_of.
 select distinct o.offer
 from {offers} o
 join {lines} l

@@ -1,5 +1,5 @@
--- values: as_of, receipts, stores (the most of a day), share (of all receipts or money), members. Cards that are used as no
--- single member shops; a share tells nothing among few members.
+-- values: as_of, receipts, stores, share, members. Cards that are used as no single member shops: receipts and stores are the
+-- most of a day, a share is that of all receipts or money; it tells nothing among few members.
 with days as (
     select
         customer_id, day, count(distinct order_id) as n_receipts, count(distinct store) as n_stores, sum(amount) as amount
