@@ -115,7 +115,9 @@ class Decider:
         """What the stage's outputs depend on."""
         own = {name: digest_of(_plain(self.settings[name])) for name in step.settings if name not in OWN_SETTINGS}
         code, given = self.code(step.work), {name: digests[name] for name in step.reads if name in digests}
-        return Key(code, own, given, digest_of([code, own, {name: lineages.get(name, "") for name in given}]))
+        return Key(
+            code, own, given, digest_of([code, own, {name: lineages[name] for name in given if name in lineages}])
+        )
 
     def _asked(self, step: Stage) -> bool:
         """Whether the operator asked for this stage, by its name or as one that follows another."""

@@ -22,6 +22,7 @@ from crmkit.pipeline.quality import check_categories, check_last_days, check_mem
 from crmkit.pipeline.settings import Threshold, Thresholds
 from crmkit.reports.lists.content import ListContent
 from crmkit.reports.lists.pdf_canvas import Canvas
+from crmkit.testing import generated_sales
 
 MISSING = Thresholds().missing_days
 LABELS = {"r_score": 5, "f_score": 5, "m_score": 5, "segment": "champions", "tier": "A", "value": 9.0}
@@ -351,3 +352,12 @@ def test_a_card_number_that_fonts_may_lack_is_left_out_with_a_note() -> None:
 def test_a_font_that_lacks_a_character_is_named_with_its_setting() -> None:
     with pytest.raises(ConfigError, match=r"'猫'.*\[lists\] font"):
         Canvas(None, date(2017, 3, 1)).check([("猫", "the title")])
+
+
+def test_the_second_night_of_all_keeps_the_models_of_the_first(tmp_path: Path) -> None:
+    """That there is an earlier run for the first time is no reason to fit anew."""
+    generated_sales(n_customers=60, days=200).to_csv(tmp_path / "till.csv", index=False)
+    config = {"until": "2017-07-19", "transactions": {"files": "till.csv"}}
+    nights = [run(config, tmp_path / "out", home=tmp_path, as_of=day) for day in ("2017-07-01", "2017-07-02")]
+    stages = {stage["stage"]: stage for stage in nights[1].manifest["stages"]}
+    assert {stages[name]["why"] for name in ("fit-value", "fit-churn")} == {"made on 2017-07-01"}

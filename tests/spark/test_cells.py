@@ -80,11 +80,8 @@ def test_a_fit_on_spark_is_the_fit_on_all_rows(
 ) -> None:
     model = fit_customers(CustomerLifetimeValue(BGNBD(), GammaGamma(), horizon=365, margin=0.3), far)
     n_cells, n_spend = (len(customer_cells(customers, *columns)) for columns in ([], [["frequency", "monetary_value"]]))
-    assert collected == [
-        n_cells,
-        n_spend,
-        n_spend,
-    ]  # spend is fitted twice: without a trend over frequency, and with one
+    # Spend is fitted twice, without a trend over frequency and with one; before each fit the customers are counted.
+    assert [rows for rows in collected if rows > 1] == [n_cells, n_spend, n_spend]
     for mine, theirs in ((model.purchases_, clv.purchases_), (model.spend_, clv.spend_)):
         np.testing.assert_allclose(list(mine.params_.values()), list(theirs.params_.values()), rtol=1e-5)
         assert mine.n_customers_ == theirs.n_customers_ or mine is model.spend_
@@ -98,7 +95,7 @@ def test_nobody_is_collected(
     scored = score_customers(far, p_alive=model.probability_alive, value=clv, p_churn=classifier)
     scored.write.format("noop").mode("overwrite").save()
     cells = len(customer_cells(customers))
-    assert collected == [cells, cells]
+    assert [rows for rows in collected if rows > 1] == [cells, cells]
     assert cells < N_CUSTOMERS / 10
 
 
