@@ -290,6 +290,8 @@ PRODUCT_RULES = (
     ),
 )
 
+PRICE_RULES = (Rule("price is not above 0", "price <= 0", "State the price of one piece, as it is on the shelf."),)
+
 SERVICE_RULES = (
     Rule(
         "kind is neither complaint, survey nor recovery",

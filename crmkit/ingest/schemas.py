@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from crmkit.ingest.contracts import Contract
-from crmkit.ingest.rules import COST_RULES, DEAL_RULES, NON_MEMBERS, PRODUCT_RULES, REDEMPTION_RULES, SERVICE_RULES
+from crmkit.ingest.rules import (
+    COST_RULES,
+    DEAL_RULES,
+    NON_MEMBERS,
+    PRICE_RULES,
+    PRODUCT_RULES,
+    REDEMPTION_RULES,
+    SERVICE_RULES,
+)
 
-__all__ = ["COSTS", "DEALS", "MEMBERS", "PRODUCTS", "REDEMPTIONS", "SALES", "SERVICE", "TIPS"]
+__all__ = ["COSTS", "DEALS", "MEMBERS", "PRICES", "PRODUCTS", "REDEMPTIONS", "SALES", "SERVICE", "TIPS"]
 
 SALES = Contract(
     name="transactions",
@@ -46,6 +54,13 @@ PRODUCTS = Contract(
     },
     required=("product_id",),
     rules=PRODUCT_RULES,
+)
+
+PRICES = Contract(
+    name="prices",
+    columns={"product_id": "id", "price": "money"},
+    required=("product_id", "price"),
+    rules=PRICE_RULES,
 )
 
 MEMBERS = Contract(

@@ -16,11 +16,11 @@ from crmkit.exceptions import (
 )
 from crmkit.ingest.contracts import Contract
 from crmkit.ingest.extracts import Extract, read_extract
-from crmkit.ingest.schemas import COSTS, MEMBERS, PRODUCTS, REDEMPTIONS, SERVICE, TIPS
+from crmkit.ingest.schemas import COSTS, MEMBERS, PRICES, PRODUCTS, REDEMPTIONS, SERVICE, TIPS
 from crmkit.ingest.times import TimeRules
 from crmkit.ingest.validation import ValidatedPart, validate_part
 
-__all__ = ["ContractTable", "Costs", "Members", "Products", "Redemptions", "ServiceRecords"]
+__all__ = ["ContractTable", "Costs", "Members", "Prices", "Products", "Redemptions", "ServiceRecords"]
 
 _TOLD = 1000
 """Of the invalid rows of a table that stays on Spark so many come to the driver."""
@@ -127,6 +127,20 @@ class Products(ContractTable):
     """
 
     contract = PRODUCTS
+
+
+class Prices(ContractTable):
+    """Current prices: product_id, price of one piece, once for each product.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> shelf = pd.DataFrame({"product_id": ["m1", "m2"], "price": [2.49, -1]})
+    >>> Prices.split_extract(shelf)[1]["reason"].tolist()
+    ['price is not above 0']
+    """
+
+    contract = PRICES
 
 
 class Members(ContractTable):

@@ -20,7 +20,7 @@ from crmkit.ingest.databases import is_url, secrets_of
 from crmkit.ingest.layouts import settings_of
 from crmkit.ingest.parts import Reading
 from crmkit.ingest.row_meaning import RowMeaning
-from crmkit.ingest.schemas import CONTRACTS, COSTS, REDEMPTIONS, SERVICE
+from crmkit.ingest.schemas import CONTRACTS, COSTS, PRICES, REDEMPTIONS, SERVICE
 from crmkit.ingest.times import TimeRules
 from crmkit.pipeline.settings import (
     Backtests,
@@ -176,6 +176,12 @@ class TipSource(TableSource):
     about = "tips"
 
 
+class PriceSource(TableSource):
+    """Files of current prices."""
+
+    about = "prices"
+
+
 class ServiceSource(TableSource):
     """Files of complaints, surveys and recoveries."""
 
@@ -205,6 +211,7 @@ class Config(Section):
     members: MemberSource | None = None
     deals: DealSource | None = None
     tips: TipSource | None = None
+    prices: PriceSource | None = None
     service: ServiceSource | None = None
     costs: CostSource | None = None
     redemptions: RedemptionSource | None = None
@@ -242,7 +249,7 @@ class Config(Section):
         faults = [
             fault
             for section, contract in (
-                CONTRACTS | {"service": SERVICE, "costs": COSTS, "redemptions": REDEMPTIONS}
+                CONTRACTS | {"service": SERVICE, "costs": COSTS, "redemptions": REDEMPTIONS, "prices": PRICES}
             ).items()
             if (table := getattr(self, section)) is not None
             for fault in (f"{section}.columns: {text}" for text in contract.unknown(table.columns))

@@ -122,10 +122,12 @@ class Campaign(Section):
 
 
 class Lists(Section):
-    """How the printed lists look."""
+    """How the printed lists look: title, font, language, and how many needs a list shows at most."""
 
-    title: str = "Your shopping list"
+    title: str | None = None
     font: str | None = None
+    language: Literal["en", "ko", "zh", "ja"] = "en"
+    needs: Count = Field(8, ge=1)
 
 
 class Threshold(Section):

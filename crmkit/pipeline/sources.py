@@ -22,13 +22,14 @@ from crmkit.transactions.store import Store
 
 __all__ = ["SOURCES", "Delivery", "campaign_sources", "earlier_runs", "history_sources"]
 
-TABLES = ("transactions", "products", "members", "deals", "tips", "service", "costs", "redemptions")
+TABLES = ("transactions", "products", "members", "deals", "tips", "prices", "service", "costs", "redemptions")
 SOURCES = (
     "transactions_files",
     "products_files",
     "members_files",
     "deals_files",
     "tips_files",
+    "prices_files",
     "service_files",
     "costs_files",
     "redemptions_files",

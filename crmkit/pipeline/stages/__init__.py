@@ -15,7 +15,7 @@ from crmkit.pipeline.stages.customers import (
     tier_changes,
     win_back,
 )
-from crmkit.pipeline.stages.lists import print_lists
+from crmkit.pipeline.stages.lists import find_usual_products, print_lists, write_till_file
 from crmkit.pipeline.stages.load import check_delivery, load, suspect_cards
 from crmkit.pipeline.stages.offers import plan_offers, remember_offers, share_of_deals, usage_for_deals
 from crmkit.pipeline.stages.products import bundles, life_cycles
@@ -28,6 +28,7 @@ from crmkit.pipeline.stages.sources import (
     read_costs,
     read_deals,
     read_members,
+    read_prices,
     read_products,
     read_redemptions,
     read_service,
@@ -41,6 +42,7 @@ STAGES = [
     read_members,
     read_deals,
     read_tips,
+    read_prices,
     read_service,
     read_costs,
     read_redemptions,
@@ -79,6 +81,8 @@ STAGES = [
     share_of_deals,
     remember_offers,
     plan_offers,
+    write_till_file,
+    find_usual_products,
     print_lists,
     sales,
     cohorts,

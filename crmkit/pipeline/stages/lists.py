@@ -1,25 +1,69 @@
-"""What members get printed."""
+"""What members get printed, and what tills get told."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from crmkit.offers.deals import Deals
+from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
+from crmkit.reports.blocks.lists import lists as list_block
 from crmkit.reports.lists.page_layout import print_lists as print_pages
+from crmkit.reports.lists.pos import write_pos_offers
+from crmkit.summaries.usual_products import usual_products as bought_usually
+from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
     from crmkit.pipeline.settings import Lists
 
+_ABOUT = ["product_id", "name", "brand", "brand_type"]
 
-@stage("lists", here=True)
+
+@stage("pos_csv", "pos_json", here=True)
+def write_till_file(offers: Path, deals: pd.DataFrame, *, folder: Path) -> dict[str, object]:
+    """Cards and codes of lists with their coupons, for the tills."""
+    sheet, document = write_pos_offers(pd.read_parquet(offers), Deals(deals), folder)
+    return {"pos_csv": sheet, "pos_json": document}
+
+
+@stage("usual_products", here=True)
+def find_usual_products(
+    log: Transactions,
+    repurchases: pd.DataFrame,
+    offers: Path,
+    list_terms: Mapping[str, float],
+    as_of: date,
+    products: pd.DataFrame | None = None,
+    prices: pd.DataFrame | None = None,
+) -> dict[str, object]:
+    """What members who get a list usually take of what they are due to buy, and what it costs."""
+    by = str(repurchases.columns[1])
+    if "product_id" not in log.items or by not in log.items:
+        note(f"Lists name no products and no prices: the lines have no {'product_id' if by in log.items else by}.")
+        return {}
+    members = pd.read_parquet(offers, columns=["customer_id"])["customer_id"]
+    due = repurchases["customer_id"].isin(members) & (repurchases["p_purchase"] >= list_terms["least_need"])
+    found = bought_usually(log, by, repurchases.loc[due, ["customer_id", by]], as_of)
+    table = found.rename(columns={by: "item"}) if by != "product_id" else found.assign(item=found["product_id"])
+    about = products.reindex(columns=_ABOUT) if products is not None else pd.DataFrame(columns=_ABOUT)
+    table = table.merge(about.drop_duplicates("product_id"), how="left", on="product_id")
+    now = prices.set_index("product_id")["price"] if prices is not None else pd.Series(dtype=float)
+    shelf = table["product_id"].map(now).astype(float)
+    return {"usual_products": table.assign(price=shelf.fillna(table["last_paid"]), current=shelf.notna())}
+
+
+@stage("lists", "printed", "list_block", here=True)
 def print_lists(
     offers: Path,
     deals: pd.DataFrame,
     repurchases: pd.DataFrame,
+    list_terms: Mapping[str, float],
+    usual_products: pd.DataFrame | None = None,
     offer_tips: pd.DataFrame | None = None,
     font: Path | None = None,
     *,
@@ -28,20 +72,14 @@ def print_lists(
     folder: Path,
 ) -> dict[str, object]:
     """One page a member."""
-    print_pages(
-        pd.read_parquet(offers),
-        Deals(deals),
-        repurchases,
-        folder / "lists",
-        tips=offer_tips,
-        title=lists.title,
-        font=font,
-        currency=_symbol(currency),
-    )
-    return {"lists": folder / "lists"}
-
-
-def _symbol(currency: str) -> str:
-    from babel.numbers import get_currency_symbol
-
-    return get_currency_symbol(currency, locale="en") if currency else ""
+    printed = print_pages(
+        pd.read_parquet(offers), Deals(deals), repurchases, folder / "lists", tips=offer_tips, usual=usual_products,
+        title=lists.title, font=font, currency=currency, language=lists.language, top_due=lists.needs,
+        least_need=list_terms["least_need"],
+    )  # fmt: skip
+    told = {"members": printed.members, "pages": printed.pages, "beside_needs": printed.beside_needs}
+    return {
+        "lists": folder / "lists",
+        "printed": told,
+        "list_block": list_block(told, list_terms["least_need"], currency=currency),
+    }

@@ -107,6 +107,7 @@ def remember_offers(
     "campaign_needs",
     "campaign_pairs",
     "plan",
+    "list_terms",
     "offer_tips",
     "offer_block",
     here=True,
@@ -134,7 +135,7 @@ def plan_offers(
 ) -> dict[str, object]:
     """Which member gets which deal, and who is held back."""
     if sent_campaign is not None:
-        return _as_sent(sent_campaign, campaign_due, folder)
+        return _as_sent(sent_campaign, campaign_due, folder) | {"list_terms": {"least_need": offers.least_need}}
     name, catalogue = campaign_due["campaign"], Deals(deals_left)
     measured = last_campaign.for_deals(catalogue) if last_campaign else catalogue
     scale = _scale(response_scale)
@@ -155,6 +156,7 @@ def plan_offers(
         "campaign_plan": dict(campaign_due),
         "campaign_needs": _needs_of(plan, repurchases, deals_left),
         "plan": {"objective": plan.objective, "gap": plan.gap, "members": plan.n_served, "need_share": plan.need_share},
+        "list_terms": {"least_need": offers.least_need},
         "offer_tips": plan.tips,
         "offer_block": offer_block(plan, currency=currency),
     }

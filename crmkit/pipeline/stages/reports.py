@@ -31,6 +31,7 @@ ORDER = (
     "scorecard_block",
     "campaign_block",
     "offer_block",
+    "list_block",
 )
 """What comes first; blocks that are not named here follow, and data quality is the last."""
 LAST = ("delivery_block",)

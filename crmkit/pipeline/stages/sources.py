@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from crmkit.ingest.extracts import Extract
-from crmkit.ingest.tables import Costs, Members, Products, Redemptions, ServiceRecords, Tips
+from crmkit.ingest.tables import Costs, Members, Prices, Products, Redemptions, ServiceRecords, Tips
 from crmkit.offers.deals import Deals
+from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from crmkit.pipeline.config import (
         CostSource,
         DealSource,
         MemberSource,
+        PriceSource,
         ProductSource,
         RedemptionSource,
         ServiceSource,
@@ -43,6 +47,19 @@ def read_deals(deals_files: Extract, *, deals: DealSource) -> dict[str, object]:
 def read_tips(tips_files: Extract, *, tips: TipSource) -> dict[str, object]:
     """Recipes and tips for the lists."""
     return {"tips": Tips.from_extract(tips_files, **tips.columns).frame}
+
+
+@stage("prices")
+def read_prices(
+    prices_files: Extract, products: pd.DataFrame | None = None, *, prices: PriceSource
+) -> dict[str, object]:
+    """What products cost now."""
+    table = Prices.from_extract(prices_files, **prices.columns).frame
+    if products is not None and (unknown := int((~table["product_id"].isin(products["product_id"])).sum())):
+        note(
+            f"{unknown:,} of {len(table):,} prices are of unknown products (not among the products); no list shows them."
+        )
+    return {"prices": table}
 
 
 @stage("service")

@@ -13,6 +13,7 @@ from crmkit.reports.blocks.cohorts import cohorts, second_purchase
 from crmkit.reports.blocks.deliveries import data_quality
 from crmkit.reports.blocks.groups import brand_usage, clusters, relationships, target_groups
 from crmkit.reports.blocks.life_cycles import life_cycles
+from crmkit.reports.blocks.lists import lists
 from crmkit.reports.blocks.offers import offers
 from crmkit.reports.blocks.repurchase import repurchases
 from crmkit.reports.blocks.sales import sales
@@ -26,7 +27,7 @@ __all__ = ["BLOCKS"]
 BLOCKS: dict[str, Callable[..., Block]] = {
     block.__name__: block
     for block in (
-        sales, tiers, concentration, tier_changes, segments, churn, repurchases, campaign, offers, backtest,
+        sales, tiers, concentration, tier_changes, segments, churn, repurchases, campaign, offers, lists, backtest,
         churn_targeting, data_quality, scorecard, brand_usage, relationships, target_groups, clusters, life_cycles,
         service, win_back, cohorts, second_purchase, value_total, bundles,
     )

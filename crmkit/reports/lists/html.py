@@ -34,7 +34,7 @@ def write_html_lists(
     Parameters
     ----------
     offers, deals, due, folder, **options
-        As in `print_lists`: names, codes, tips, title, as_of, horizon, top_due, currency.
+        As in `print_lists`: names, codes, tips, usual, title, as_of, horizon, top_due, least_need, currency, language.
     font : path, optional
         A .ttf, .otf or .ttc file; what is needed of it becomes part of the page. Otherwise the reader's own is used.
 
@@ -64,7 +64,10 @@ def write_html_lists(
         loader=PackageLoader("crmkit.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     stream = environment.get_template("lists.html.j2").stream(
-        lists=lists, font=None if font is None else Markup(subset_of(Path(font), lists.texts())), bars=_drawing
+        lists=lists,
+        font=None if font is None else Markup(subset_of(Path(font), lists.texts())),
+        bars=_drawing,
+        text=lists.wording.text,
     )
     path = Path(folder) / "lists.html"
     with replacing(path) as part:

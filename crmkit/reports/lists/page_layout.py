@@ -19,7 +19,9 @@ import pandas as pd
 
 from crmkit.offers.barcodes import bars_of
 from crmkit.offers.deals import Deals
-from crmkit.reports.lists.content import Card, ListContent, ListOptions, Page
+from crmkit.reports.lists.cards import Card
+from crmkit.reports.lists.content import ListContent, ListOptions, Page
+from crmkit.reports.lists.needs import Need
 from crmkit.reports.lists.pdf_canvas import BOLD, GREEN, GREY, INK, RED, REGULAR, WHITE, Canvas, Rectangles
 
 __all__ = ["PrintedLists", "print_lists"]
@@ -27,19 +29,21 @@ __all__ = ["PrintedLists", "print_lists"]
 # millimetres on A4
 _LEFT, _RIGHT, _BOTTOM = 14.0, 196.0, 283.0
 _COLUMN, _GUTTER = 88.0, 6.0
-_BAND, _ROW, _CARD, _CARD_GAP = 30.0, 9.8, 32.0, 3.5
-_MODULE, _BARS = 25.4 / 75, 16.0  # whole dots of a printer or a camera of 150, 300 or 600 dots an inch
+_BAND, _ROW, _CARD, _CARD_GAP = 28.0, 9.8, 27.0, 3.0
+_MODULE, _BARS = 25.4 / 75, 11.0  # whole dots of a printer or a camera of 150, 300 or 600 dots an inch
 _NARROW, _THINNER = 113, 0.02  # ink spreads: bars are drawn a little thinner than they are to be
 _TEXT = _COLUMN - _NARROW * _MODULE - 6
 
 
 @dataclass(frozen=True)
 class PrintedLists:
-    """Where the lists are, and how fast they came; prints as one sentence."""
+    """Where the lists are, the share of coupons that stand beside a printed need, and how fast they came; prints as one
+    sentence."""
 
     path: Path
     members: int
     pages: int
+    beside_needs: float
     seconds: float = field(compare=False)
 
     @property
@@ -68,11 +72,13 @@ def print_lists(
     Parameters
     ----------
     offers : DataFrame
-        customer_id, deal_id, position, and value where it differs between members, as in ``OfferResult.offers``.
+        customer_id, deal_id, position, and value where it differs between members, as in ``OfferResult.offers``; need and
+        is_trial decide where a deal stands. With codes (`with_codes`) the list has its own at its head, and a deal that has
+        no barcode the coupon's.
     deals : Deals
     due : DataFrame
         customer_id, product_id or category, p_purchase; day_10, day_50, day_90 (days from ``as_of``) where known, and name
-        if the item has a better one. The most probable ``top_due`` are printed.
+        if the item has a better one. At most ``top_due`` are printed, those with a deal first, then the most probable.
     folder : path
         Made if it is not there.
     names : mapping of str to str, optional
@@ -81,12 +87,20 @@ def print_lists(
         Customer id → what a Code 128 at the head of the list says to the till.
     tips : DataFrame, optional
         customer_id, title, slot, as in ``OfferResult.tips``.
-    title : str
-        Head of every page: the shop's name, say.
+    usual : DataFrame, optional
+        customer_id, item (as in the offers), name, price, current (whether the price is today's or what was last paid), and
+        product_id, brand, brand_type: what the member usually takes of an item. It is printed as the need, and a deal that is
+        for it shows its price before and after.
+    title : str, optional
+        Head of every page: the shop's name, say; "Your shopping list" in the language of the lists otherwise.
+    least_need : float
+        What is bought with a smaller probability is not printed as a need.
+    language : str
+        One of en, ko, zh, ja.
     as_of, horizon : date and int, optional
         The list speaks of days as_of + 1 … as_of + horizon; taken from ``due`` when it has these columns.
     currency : str
-        Stands before the value of a deal.
+        A code of three letters, so that money is written as it is in the language ("₩1,500"); or a sign that stands before it.
     font : path, optional
         A .ttf, .otf or .ttc file, for characters that DejaVu Sans lacks (Chinese, Japanese, Korean, …).
     progress : callable, optional
@@ -125,36 +139,58 @@ def print_lists(
             progress(f"{number:,} of {len(lists.pages):,} lists printed")
     if not lists.pages:
         canvas.page()
-        canvas.write(_LEFT, 30, f"No member has an offer from {lists.window}.")
+        canvas.write(_LEFT, 30, lists.wording.text("empty", window=lists.window))
     path = canvas.publish(Path(folder) / "lists.pdf")
     n = len(lists.pages)
-    return PrintedLists(path, n, canvas.pages if n else 0, time.perf_counter() - began)
+    return PrintedLists(path, n, canvas.pages if n else 0, lists.beside_needs, time.perf_counter() - began)
 
 
 # -- how it looks ------------------------------------------------------------------------------------------------
 
 
 def _draw(canvas: Canvas, page: Page, lists: ListContent) -> None:
+    text = lists.wording.text
     y = _head(canvas, page, lists)
+    beside = [(need, lists.cards[key]) for need, key in page.needs if key is not None]
     if page.needs:
-        y = _heading(canvas, y, "You may need soon")
-        for pair in _pairs(page.needs):
-            y = y if y + _ROW <= _BOTTOM else _head(canvas, page, lists)
-            for x, (item, when) in zip(_COLUMNS, pair, strict=False):
-                _need(canvas, x, y, item, when)
-            y += _ROW
-        y += 8
-    y = _heading(canvas, y, "Your deals")
-    for row in _rows([lists.cards[deal] for deal in page.deals]):
-        y = y if y + _CARD <= _BOTTOM else _head(canvas, page, lists)
-        for x, card in zip(_COLUMNS, row, strict=False):
-            _coupon(canvas, x, y, card, _RIGHT - _LEFT if card.broad else _COLUMN)
-        y += _CARD + _CARD_GAP
+        y = _needs(canvas, page, lists, _heading(canvas, y, text("needs")), beside)
+    for name, keys in (("others" if beside else "deals", page.others), ("trials", page.trials)):
+        y = _coupons(canvas, page, lists, y, text(name), [lists.cards[key] for key in keys])
     if page.tips:
-        y = _heading(canvas, y + 8 if y + 8 + _ROW * len(page.tips) <= _BOTTOM else _head(canvas, page, lists), "Ideas")
+        enough = y + 8 + _ROW * len(page.tips) <= _BOTTOM
+        y = _heading(canvas, y + 6 if enough else _head(canvas, page, lists), text("ideas"))
         for tip in page.tips:
             canvas.write(_LEFT, y + 3.8, canvas.fit(tip, _RIGHT - _LEFT, REGULAR, 10.5), REGULAR, 10.5)
             y += _ROW * 0.6
+
+
+def _needs(canvas: Canvas, page: Page, lists: ListContent, y: float, beside: list[tuple[Need, Card]]) -> float:
+    """Needs with their deals two by two, then those without one; returns where the page goes on."""
+    for row in _rows(beside, [card for _, card in beside]):
+        y = y if y + _ROW + _CARD <= _BOTTOM else _head(canvas, page, lists)
+        for x, (need, card) in zip(_COLUMNS, row, strict=False):
+            _need(canvas, x, y, need)
+            _coupon(canvas, x, y + _ROW - 0.8, card, _RIGHT - _LEFT if card.broad else _COLUMN, lists)
+        y += _ROW + _CARD + _CARD_GAP
+    for pair in _pairs([need for need, key in page.needs if key is None]):
+        y = y if y + _ROW <= _BOTTOM else _head(canvas, page, lists)
+        for x, need in zip(_COLUMNS, pair, strict=False):
+            _need(canvas, x, y, need)
+        y += _ROW
+    return y + 3
+
+
+def _coupons(canvas: Canvas, page: Page, lists: ListContent, y: float, title: str, cards: list[Card]) -> float:
+    """Coupons two by two under a heading, where there are any; a heading never stands alone at the foot of a page."""
+    if not cards:
+        return y
+    y = _heading(canvas, y + 5 if y + 12 + _CARD <= _BOTTOM else _head(canvas, page, lists), title)
+    for row in _rows(cards, cards):
+        y = y if y + _CARD <= _BOTTOM else _head(canvas, page, lists)
+        for x, card in zip(_COLUMNS, row, strict=False):
+            _coupon(canvas, x, y, card, _RIGHT - _LEFT if card.broad else _COLUMN, lists)
+        y += _CARD + _CARD_GAP
+    return y
 
 
 _COLUMNS = (_LEFT, _LEFT + _COLUMN + _GUTTER)
@@ -167,15 +203,15 @@ def _pairs(entries: list[Entry]) -> list[list[Entry]]:
     return [entries[at : at + 2] for at in range(0, len(entries), 2)]
 
 
-def _rows(cards: list[Card]) -> list[list[Card]]:
-    """Cards two by two in their order, a broad one alone."""
-    rows: list[list[Card]] = []
-    for card in cards:
-        if rows and len(rows[-1]) == 1 and not (card.broad or rows[-1][0].broad):
-            rows[-1].append(card)
+def _rows(entries: list[Entry], cards: list[Card]) -> list[list[Entry]]:
+    """Entries two by two in their order, one whose card is broad alone."""
+    rows: list[tuple[list[Entry], bool]] = []
+    for entry, card in zip(entries, cards, strict=True):
+        if rows and len(rows[-1][0]) == 1 and not (card.broad or rows[-1][1]):
+            rows[-1][0].append(entry)
         else:
-            rows.append([card])
-    return rows
+            rows.append(([entry], card.broad))
+    return [row for row, _ in rows]
 
 
 def _head(canvas: Canvas, page: Page, lists: ListContent) -> float:
@@ -183,18 +219,22 @@ def _head(canvas: Canvas, page: Page, lists: ListContent) -> float:
     canvas.page()
     canvas.block(0, 0, 210, _BAND, GREEN)
     width = (_RIGHT - _LEFT) * 0.62
-    canvas.write(_LEFT, 15, canvas.fit(lists.title, width, BOLD, 22), BOLD, 22, WHITE)
-    canvas.write(_LEFT, 23.5, lists.window, REGULAR, 12, WHITE)
+    canvas.write(_LEFT, 14, canvas.fit(lists.title, width, BOLD, 22), BOLD, 22, WHITE)
+    canvas.write(_LEFT, 22, canvas.fit(lists.window, width, REGULAR, 12), REGULAR, 12, WHITE)
     side = _RIGHT - _LEFT - width - 4
-    if page.name:
-        canvas.write_to(_RIGHT, 15, canvas.fit(f"For {page.name}", side, BOLD, 12), BOLD, 12, WHITE)
-    if page.card_ending:
-        canvas.write_to(
-            _RIGHT, 23.5, canvas.fit(f"card ending in {page.card_ending}", side, REGULAR, 10), REGULAR, 10, WHITE
-        )
-    if page.code:
-        _barcode(canvas, _RIGHT, _BAND + 5, page.code, "code 128", height=10)
-    return _BAND + (31 if page.code else 11)
+    greeting, card = lists.greeting(page), lists.card(page)
+    if greeting:
+        canvas.write_to(_RIGHT, 14, canvas.fit(greeting, side, BOLD, 12), BOLD, 12, WHITE)
+    if card:
+        canvas.write_to(_RIGHT, 22, canvas.fit(card, side, REGULAR, 10), REGULAR, 10, WHITE)
+    if not page.code:
+        return _BAND + 10
+    _barcode(canvas, _RIGHT, _BAND + 4, page.code, page.symbology, height=12)
+    room = (_RIGHT - _LEFT) * 0.5
+    canvas.write(_LEFT, _BAND + 10, canvas.fit(lists.wording.text("scan_head"), room, BOLD, 11), BOLD, 11)
+    for number, line in enumerate(canvas.wrap(lists.wording.text("scan"), room, 9.5, lines=2)):
+        canvas.write(_LEFT, _BAND + 15 + 4.2 * number, line, REGULAR, 9.5, GREY)
+    return _BAND + 28
 
 
 def _heading(canvas: Canvas, y: float, text: str) -> float:
@@ -203,31 +243,38 @@ def _heading(canvas: Canvas, y: float, text: str) -> float:
     return y + 5.5
 
 
-def _need(canvas: Canvas, x: float, y: float, item: str, when: str) -> None:
+def _need(canvas: Canvas, x: float, y: float, need: Need) -> None:
     canvas.frame(x, y + 1.2, 4, 4)
-    canvas.write(x + 6.5, y + 3.8, canvas.fit(item, _COLUMN - 7, REGULAR, 10.5), REGULAR, 10.5)
-    canvas.write(x + 6.5, y + 7.4, when, REGULAR, 8, GREY)
+    room = _COLUMN - 7
+    price = canvas.fit(need.price, room * 0.45, REGULAR, 8.5) if need.price else ""
+    name_room = room - (canvas.width(price, REGULAR, 8.5) + 2 if price else 0)
+    canvas.write(x + 6.5, y + 3.8, canvas.fit(need.name, name_room, REGULAR, 10.5), REGULAR, 10.5)
+    if price:
+        canvas.write_to(x + _COLUMN - 0.5, y + 3.8, price, REGULAR, 8.5, INK)
+    canvas.write(x + 6.5, y + 7.4, canvas.fit(need.when, room, REGULAR, 8), REGULAR, 8, GREY)
 
 
-def _coupon(canvas: Canvas, x: float, y: float, card: Card, width: float) -> None:
+def _coupon(canvas: Canvas, x: float, y: float, card: Card, width: float, lists: ListContent) -> None:
     canvas.frame(x, y, width, _CARD, dashed=True)
     wide = card.modules > _NARROW
     room = width - 8 if wide else _TEXT
-    canvas.write(x + 4, y + 8, canvas.fit(card.value, room * (0.5 if wide else 1), BOLD, 16), BOLD, 16, RED)
+    canvas.write(x + 3, y + 7, canvas.fit(card.value, room * (0.5 if wide else 1), BOLD, 15), BOLD, 15, RED)
     if wide:
-        canvas.write_to(x + width - 4, y + 8, canvas.fit(card.price, room * 0.45, REGULAR, 8), REGULAR, 8, GREY)
-        canvas.write(x + 4, y + 12, canvas.fit(card.title, room, REGULAR, 9), REGULAR, 9)
+        canvas.write_to(x + width - 4, y + 7, canvas.fit(card.price, room * 0.45, REGULAR, 8), REGULAR, 8, GREY)
+        canvas.write(x + 3, y + 10.6, canvas.fit(card.title, room, REGULAR, 8.5), REGULAR, 8.5)
     else:
-        lines = canvas.wrap(card.title, room, 9, lines=3 if card.price else 4)
-        for number, line in enumerate(lines):
-            canvas.write(x + 4, y + 13.5 + 4 * number, line, REGULAR, 9)
-        canvas.write(x + 4, y + 25.5, canvas.fit(card.price, room, REGULAR, 8), REGULAR, 8, GREY)
-    canvas.write(x + 4, y + _CARD - 2.2, canvas.fit(card.valid, _TEXT, REGULAR, 7.5), REGULAR, 7.5, GREY)
+        for number, line in enumerate(canvas.wrap(card.title, room, 8.5, lines=2 if card.price else 3)):
+            canvas.write(x + 3, y + 11.4 + 3.7 * number, line, REGULAR, 8.5)
+        canvas.write(x + 3, y + 19.4, canvas.fit(card.price, room, BOLD, 8), BOLD, 8, INK)
+    valid = canvas.fit(card.valid, _TEXT, REGULAR, 7.5)
     right = x + width - 2
     if card.barcode:
-        _barcode(canvas, right, y + (14 if wide else 5), card.barcode, card.symbology, height=9 if wide else _BARS)
+        height = 7 if wide else _BARS
+        _barcode(canvas, right, y + (11.6 if wide else 5), card.barcode, card.symbology, height=height)
     else:
-        canvas.write_to(right - 2, y + 8, "show your card", REGULAR, 8, GREY)
+        said = canvas.fit(lists.wording.text("show_card"), _COLUMN - 8, REGULAR, 8)
+        canvas.write_to(right - 2, y + _CARD - 2.2, said, REGULAR, 8, GREY)
+    canvas.write(x + 3, y + _CARD - 1.7, valid, REGULAR, 7.5, GREY)
 
 
 def _barcode(canvas: Canvas, right: float, y: float, code: str, symbology: str, height: float) -> None:
