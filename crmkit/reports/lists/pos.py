@@ -36,7 +36,8 @@ def pos_table(offers: pd.DataFrame, deals: Deals) -> pd.DataFrame:
     require_columns(offers, ["customer_id", "deal_id", "code", "list_code"], "offers")
     about = deals.frame.assign(items=[_items_of(deal) for deal in deals.frame.to_dict("records")])
     columns = ["deal_id", "items", "kind", "starts", "ends", "limit_per_member", "value"]
-    rows = offers.merge(about[columns].rename(columns={"value": "usual"}), how="left", on="deal_id")
+    taken = [name for name in ("customer_id", "deal_id", "code", "list_code", "value") if name in offers]
+    rows = offers[taken].merge(about[columns].rename(columns={"value": "usual"}), how="left", on="deal_id")
     value = rows["value"].fillna(rows["usual"]) if "value" in offers else rows["usual"]
     return pd.DataFrame(
         {
