@@ -45,6 +45,11 @@ def test_published_barcodes_have_their_check_digit(gtin: str) -> None:
     assert Deals.from_extract(deal_rows(1, barcode=gtin)).frame["barcode"].tolist() == [gtin]
 
 
+def test_a_barcode_in_full_width_digits_is_read() -> None:
+    wide = deal_rows(1, barcode="４００６３８１３３３９３１")
+    assert Deals.from_extract(wide).frame["barcode"].tolist() == ["4006381333931"]
+
+
 @pytest.mark.parametrize("gtin", ["4006381333931", "036000291452", "96385074"])
 def test_every_wrong_digit_is_found(gtin: str) -> None:
     wrong = [gtin[:i] + str((int(gtin[i]) + by) % 10) + gtin[i + 1 :] for i in range(len(gtin)) for by in range(1, 10)]
@@ -53,7 +58,7 @@ def test_every_wrong_digit_is_found(gtin: str) -> None:
     assert set(rejected["reason"]) == {"barcode has a wrong check digit"}
 
 
-@pytest.mark.parametrize("text", ["400638133393", "40063813339310", "4006381E33931", "４００６３８１３３３９３１"])
+@pytest.mark.parametrize("text", ["400638133393", "40063813339310", "4006381E33931"])
 def test_what_is_no_barcode_is_refused_with_row_and_reason(text: str) -> None:
     rows = deal_rows(2, barcode=["4006381333931", text])
     with pytest.raises(
