@@ -73,7 +73,7 @@ def online_retail(path: Path, n_customers: int = 250) -> Path:
         ("会员号,小票号,交易时间,商品编码,数量,金额", "1,b,2026-01-01,a,1,2", "customer_id order_id purchased_at product_id quantity amount"),
         ("card_no,receipt,till_time,sku,quantity,net_paid", "1,b,2026-01-01,a,1,2", "customer_id order_id purchased_at product_id quantity amount"),
         (UCI, "1,a,x,1,2026-01-01,2,7,UK", "order_id product_id - quantity purchased_at unit_price customer_id -"),
-        ("Customer Name,Transaction Date,Total Amount,Shop", "1,2026-01-01,2,a", "customer_id purchased_at amount -"),
+        ("Customer Number,Transaction Date,Total Amount,Shop", "1,2026-01-01,2,a", "customer_id purchased_at amount -"),
     ],
 )  # fmt: skip
 def test_columns_are_guessed_from_their_names(till: Till, header: str, row: str, columns: str) -> None:
