@@ -494,7 +494,12 @@ def test_a_run_that_is_told_to_end_leaves_no_temporary_file(
     out, scratch = tmp_path / "out", tmp_path / "tmp"
     scratch.mkdir()
     command = [sys.executable, "-m", "crmkit", "run", str(delivery / "crmkit.toml"), "--out", str(out)]
-    process = subprocess.Popen(command, env=os.environ | {"TMPDIR": str(scratch)}, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command,
+        env=os.environ | {"TMPDIR": str(scratch)},
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(told, signal.SIG_DFL),  # the tests themselves may run under nohup
+    )
     deadline = time.monotonic() + 120
     while not list(out.glob("work/*/log/trips.parquet")) and time.monotonic() < deadline:
         time.sleep(0.01)
