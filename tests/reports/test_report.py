@@ -154,7 +154,8 @@ def test_the_plan_says_what_it_lacks_what_money_buys_and_what_it_rests_on() -> N
     assert set(plan.price_sentences()) <= set(block.notes)
     assert "100% of the expected gain rests on it" in said
     assert "<script" not in Report("June").add_offers(plan).html()
-    assert [table.caption for table in block.more] == ["Every budget and its shadow price"]
+    captions = [table.caption for table in block.more]
+    assert captions == ["Every budget and its shadow price", "What lists were demanded to be"]
 
 
 def test_what_the_best_tenth_of_the_churn_list_holds_is_shown(log: Transactions) -> None:
