@@ -135,7 +135,7 @@ sales = st.lists(
     max_size=25,
 )
 CLOSE = 20_000
-MONEY = {"total_spend", "monetary_value", "holdout_spend"}
+MONEY = {"first_value", "total_spend", "monetary_value", "holdout_spend"}
 
 
 def log_of(lines: list[tuple[str, int, int, str]], times: int = 1, shift: int = 0) -> Transactions:
