@@ -34,6 +34,7 @@ def running(code: str, home: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env=os.environ | {"TMPDIR": str(home)},
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests themselves may run under nohup
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"

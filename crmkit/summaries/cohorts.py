@@ -140,7 +140,7 @@ def second_purchase(log: Transactions, as_of: str | date | None = None, level: f
     >>> second_purchase(Transactions.from_extract(till, until="2017-01-31")).round(3)
        days  share    low   high  customers
     0     7  0.333  0.055  0.946          3
-    1    20  0.667  0.233  0.987          2
+    1    20  0.667  0.226  0.991          2
     """
     if not 0 < level < 1:
         raise ConfigError(f"level={level!r} is not between 0 and 1.")
