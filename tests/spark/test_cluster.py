@@ -128,6 +128,7 @@ def test_a_cluster_gives_what_one_machine_gives(cluster: str, tmp_path: Path) ->
     same(tmp_path / "scored.parquet", expected)
 
 
+@pytest.mark.long
 def test_a_night_on_a_cluster_gives_the_tables_of_one_machine(cluster: str, tmp_path: Path) -> None:
     generated_sales(n_customers=120, days=250, seed=3).to_csv(tmp_path / "till.csv", index=False)
     config = {"until": "2017-09-07", "transactions": {"files": "till.csv"}}
