@@ -37,7 +37,7 @@ ANY = {
     "offers/on_spark.py": OPEN,
     "offers/result.py": BY_ENGINE,
     "pipeline/check.py": KEYWORDS,
-    "pipeline/config.py": KEYWORDS,
+    "pipeline/table_sources.py": KEYWORDS,
     "pipeline/history.py": OPEN,
     "pipeline/nightly.py": OPEN,
     "pipeline/publish.py": OPEN,

@@ -15,9 +15,10 @@ from crmkit.exceptions import ConfigError, ExtractError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.pipeline.artefacts import digest_of, document
 from crmkit.pipeline.campaign_folder import Recorded
-from crmkit.pipeline.config import Config, TableSource
+from crmkit.pipeline.config import Config
 from crmkit.pipeline.history import Previous, Published, chain
 from crmkit.pipeline.stage import Source
+from crmkit.pipeline.table_sources import TableSource
 from crmkit.transactions.store import Store
 
 __all__ = ["SOURCES", "Delivery", "campaign_sources", "earlier_runs", "history_sources"]

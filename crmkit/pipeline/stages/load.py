@@ -26,8 +26,8 @@ from crmkit.transactions.store import Store
 from crmkit.transactions.suspect_cards import suspect_cards as suspicious
 
 if TYPE_CHECKING:
-    from crmkit.pipeline.config import SalesSource
     from crmkit.pipeline.settings import Engine, StoreFolder, Thresholds
+    from crmkit.pipeline.table_sources import SalesSource
 
 _REJECTED = "file, record, line, reason, outcome, value, amount"
 

@@ -13,7 +13,7 @@ from crmkit.pipeline.stage import stage
 if TYPE_CHECKING:
     import pandas as pd
 
-    from crmkit.pipeline.config import (
+    from crmkit.pipeline.table_sources import (
         CostSource,
         DealSource,
         MemberSource,
