@@ -28,6 +28,7 @@ __all__ = ["ModelChoice", "choose_model", "default_candidates"]
 
 By = Literal["value", "purchases"]
 _ORIGINS = 3
+_TIED = 3  # decimals of the ratio that decides
 _UNITS = {"value": "money spent", "purchases": "purchases"}
 
 
@@ -142,7 +143,8 @@ def choose_model(
     The holdout starts ``horizon`` days before the log's ``until``. The choice is made on up to three origins before it,
     whose windows end at the holdout's origin at the latest; where the history is short, these windows are shorter. What is
     chosen has the smallest root mean squared error, which the expectation minimises, relative to that of predicting 0. It is
-    the score by which `backtest` compares a lifetime value with its baselines.
+    the score by which `backtest` compares a lifetime value with its baselines. Candidates that are equal to three decimals
+    are tied, and the first of them as given is chosen, so that noise does not change the model from one quarter to the next.
 
     Examples
     --------
@@ -278,7 +280,8 @@ def _scores(actual: pd.Series[float], expected: pd.Series[float]) -> dict[str, f
 
 def _means(scores: pd.DataFrame) -> pd.DataFrame:
     measures = ["rmse_ratio", "rmse", "mae", "correlation", "bias_of_total", "capture"]
-    return scores.groupby("candidate")[measures].mean().sort_values("rmse_ratio", kind="stable")
+    means = scores.groupby("candidate", sort=False)[measures].mean()
+    return means.sort_values("rmse_ratio", kind="stable", key=lambda ratios: ratios.round(_TIED))
 
 
 def _difference(windows: list[_Window], one: str, other: str) -> Interval:

@@ -125,7 +125,9 @@ class Config(Section):
                 f'{", ".join(named)}: a table without files is one of Spark. State files, or [engine] kind = "spark"'
             )
         if self.engine.kind == "spark" and self.value.model == "auto":
-            raise ValueError('value.model = "auto" is not chosen on Spark yet; name the model, "BG/NBD" say')
+            if "model" in self.value.model_fields_set:
+                raise ValueError('value.model = "auto" is not chosen on Spark yet; name the model, "BG/NBD" say')
+            self.value = self.value.model_copy(update={"model": "BG/NBD"})
         if self.store.folder and self.transactions.on_spark:
             raise ValueError("a store is loaded from files; transactions is a table of Spark, which needs none")
         return self

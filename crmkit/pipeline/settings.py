@@ -30,7 +30,7 @@ class Value(Section):
     annual_discount: Number = Field(0.10, ge=0)
     margin: Number = Field(1.0, gt=0)
     tiers: tuple[Number, ...] = (0.05, 0.15, 0.30, 0.50)
-    model: Literal["auto", "BG/NBD", "MBG/NBD", "Pareto/NBD", "NBD", "BG/CNBD-k", "MBG/CNBD-k"] = "BG/NBD"
+    model: Literal["auto", "BG/NBD", "MBG/NBD", "Pareto/NBD", "NBD", "BG/CNBD-k", "MBG/CNBD-k"] = "auto"
     refit_every: Days = 28
 
     @field_validator("tiers")

@@ -47,7 +47,8 @@ def cdnow() -> Transactions:
 def test_the_choice_is_the_best_of_the_earlier_origins(log: Transactions) -> None:
     choice = choose_model(log, horizon=60)
     before = choice.scores[choice.scores["role"] == "choice"]
-    assert choice.name == before.groupby("candidate")["rmse_ratio"].mean().idxmin()
+    ratios = before.groupby("candidate", sort=False)["rmse_ratio"].mean().round(3)
+    assert choice.name == ratios.idxmin()  # of equal ones the first
     assert choice.table.index[0] == choice.name
     ends = [row.origin + timedelta(days=row.horizon) for row in before.itertuples()]
     assert max(ends) <= log.until - timedelta(days=60)

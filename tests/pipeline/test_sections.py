@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crmkit import RunResult, run
+from crmkit import CrmkitWarning, RunResult, run
+from crmkit.models import PURCHASE_MODELS
+from crmkit.pipeline.settings import Value
 from crmkit.pipeline.stages import STAGES
-from crmkit.testing import generated_sales
+from crmkit.pipeline.stages.customers import choose_value_model
+from crmkit.testing import generated_log, generated_sales
 
 LOOKING_BACK = {"backtest-value", "backtest-churn", "backtest-repurchase"}
 SECTIONS: dict[str, Any] = {
@@ -84,9 +87,17 @@ def test_clusters_keep_scale_number_and_names(nights: list[RunResult]) -> None:
 
 
 def test_the_value_model_is_chosen_and_named(nights: list[RunResult]) -> None:
-    choice = nights[-1].manifest["value_choice"]
-    assert choice["name"] == nights[-1].tables["model_comparison"]["candidate"][0]
-    assert choice["why"].startswith(choice["name"])
+    tried = list(nights[-1].tables["model_comparison"]["candidate"])
+    models = [name for name in tried if name in {kind.label for kind in PURCHASE_MODELS}]
+    assert nights[-1].manifest["value_choice"]["name"] == models[0]
+    assert "recent rate (60-day decay)" in tried
+
+
+def test_a_history_too_short_to_choose_takes_the_usual_model() -> None:
+    log = generated_log(n_customers=50, days=3)
+    with pytest.warns(CrmkitWarning, match="BG/NBD, which was not compared with others: 3 days of history"):
+        found = choose_value_model(log, value=Value())
+    assert found == {"value_choice": {"name": "BG/NBD", "why": ""}}
 
 
 def test_without_its_section_a_stage_is_skipped(shop: Path, tmp_path: Path) -> None:

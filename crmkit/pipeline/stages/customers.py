@@ -12,7 +12,7 @@ import pandas as pd
 from crmkit.churn.model import ChurnModel
 from crmkit.engine.tables import filled, first_rows, joined, n_rows, total
 from crmkit.evaluation.selection import choose_model, default_candidates
-from crmkit.exceptions import ModelError
+from crmkit.exceptions import LeakError, ModelError
 from crmkit.ingest.tables import ServiceRecords
 from crmkit.models import CustomerLifetimeValue, GammaGamma
 from crmkit.models.purchase_model import PurchaseModel
@@ -21,6 +21,7 @@ from crmkit.pipeline.history import Previous
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import check_members
 from crmkit.pipeline.stage import stage
+from crmkit.reports.blocks.backtests import choice as choice_block
 from crmkit.reports.blocks.churn import churn as churn_block
 from crmkit.reports.blocks.segments import segments
 from crmkit.reports.blocks.service import win_back as win_back_block
@@ -34,6 +35,9 @@ from crmkit.transactions.log import Transactions
 if TYPE_CHECKING:
     from crmkit.pipeline.settings import Churn, Thresholds, Value, WinBack
 
+USUAL = "BG/NBD"
+"""The model where nothing can be compared."""
+
 
 @stage("customer_summary")
 def summarise(log: Transactions) -> dict[str, object]:
@@ -43,15 +47,21 @@ def summarise(log: Transactions) -> dict[str, object]:
     return {"customer_summary": joined(btyd_summary(log), rfm_table(log), weekly_spend(log))}
 
 
-@stage("value_choice", "model_comparison", max_age="backtests.max_age", ages=["log"])
+@stage("value_choice", "model_comparison", "value_choice_block", max_age="backtests.max_age", ages=["log"])
 def choose_value_model(log: Transactions, *, value: Value) -> dict[str, object]:
-    """The purchase model that did best at earlier origins, where [value] model is "auto"."""
+    """The purchase model that was nearest to the money spent at earlier origins, where [value] model is "auto"."""
     if value.model != "auto":
         return {"value_choice": {"name": value.model, "why": ""}}
-    choice = choose_model(log, _purchase_models())
+    try:
+        choice = choose_model(log)
+    except LeakError as short:
+        note(f"The model of lifetime value is {USUAL}, which was not compared with others: {short}")
+        return {"value_choice": {"name": USUAL, "why": ""}}
+    name = next((name for name in choice.table.index if name in _purchase_models()), USUAL)
     return {
-        "value_choice": {"name": choice.name, "why": choice.why},
+        "value_choice": {"name": name, "why": choice.why},
         "model_comparison": choice.table.reset_index(),
+        "value_choice_block": choice_block(choice, name),
     }
 
 

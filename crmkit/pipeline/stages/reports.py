@@ -21,6 +21,7 @@ ORDER = (
     "tier_blocks",
     "tier_change_block",
     "value_check",
+    "value_choice_block",
     "segment_blocks",
     "churn_block",
     "churn_checks",

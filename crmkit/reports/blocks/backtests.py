@@ -6,10 +6,11 @@ import pandas as pd
 
 from crmkit.churn.backtest import ChurnBacktest
 from crmkit.evaluation.backtest import Backtest
+from crmkit.evaluation.selection import ModelChoice
 from crmkit.reports.block import Block, Table
 from crmkit.reports.formats import label
 
-__all__ = ["backtest", "churn_targeting"]
+__all__ = ["backtest", "choice", "churn_targeting"]
 
 _MANY = 4  # more models than these are told by the scores that decide
 _DECIDING = (
@@ -28,6 +29,24 @@ def backtest(check: Backtest, *, currency: str = "") -> Block:
         Table(_scores(check.mean)),
         (Table(check.display.table, "Data of the figure"), Table(check.scores, "Every origin")),
         verdict=check.verdict,
+    )
+
+
+def choice(found: ModelChoice, used: str, *, currency: str = "") -> Block:
+    """Which purchase model values the customers, and how the others did, the rules that need no model among them."""
+    ratios = found.table["rmse_ratio"]
+    better = f"; the rule “{found.name}” was nearer to the money spent" if found.name != used else ""
+    past = found.scores.loc[found.scores["role"] == "choice", "origin"].nunique()
+    return Block(
+        "Choice of the value model",
+        f"{used} values the customers{better}",
+        f"At {past} earlier origin{'s' * (past > 1)} the error of {used} was {ratios[used]:.3f} of that of predicting 0 (root mean "
+        f"squared error of the money spent); the best of all tried, {found.name}, had {ratios[found.name]:.3f}. A rule gives no "
+        "interval and no probability of coming back, so the best model is used.",
+        table=Table(found.table.rename_axis("candidate").reset_index()),
+        more=(
+            Table(found.holdout.rename_axis("candidate").reset_index(), "At the last origin, which decided nothing"),
+        ),
     )
 
 
