@@ -17,7 +17,6 @@ from crmkit._types import Floats, Ints
 from crmkit.churn.displays import GainsDisplay, churn_gains
 from crmkit.churn.model import ChurnModel
 from crmkit.churn.scores import ChurnScores
-from crmkit.churn.selection import row_losses
 from crmkit.evaluation import metrics
 from crmkit.evaluation.backtest import Backtest, backtest_of
 from crmkit.evaluation.displays import reliability_of
@@ -116,7 +115,7 @@ def churn_scores(y: ArrayLike, p: ArrayLike, value: ArrayLike, campaign: Campaig
 def churn_difference(predictions: pd.DataFrame, rival: str, n: int = 200, seed: int = 0) -> metrics.Interval:
     """Log-loss of the churn model less a baseline's, mean over the origins, with the interval of `churn_intervals`."""
     y, model, other = (predictions[name].to_numpy() for name in ("churned", CHURN_MODELS[0], rival))
-    less, origin = row_losses(y, model) - row_losses(y, other), pd.factorize(predictions["origin"])[0]
+    less, origin = metrics.row_losses(y, model) - metrics.row_losses(y, other), pd.factorize(predictions["origin"])[0]
 
     def mean_of(rows: Ints | slice) -> float:
         sums, count = np.bincount(origin[rows], less[rows]), np.bincount(origin[rows])

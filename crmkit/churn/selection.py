@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from crmkit._types import Floats
@@ -16,10 +15,9 @@ from crmkit.churn._logistic_math import log_odds, shift_to_rate
 from crmkit.churn.estimators import BoostedTrees, ChurnClassifier, ChurnLogistic, LightGBMTrees
 from crmkit.churn.training import BTYD, STEP, TrainingTable
 from crmkit.evaluation import metrics
-from crmkit.evaluation.metrics._inputs import EPS
 from crmkit.exceptions import CrmkitWarning
 
-__all__ = ["BOOSTERS", "Choice", "choose", "fit_candidates", "row_losses", "warn_of_leaks"]
+__all__ = ["BOOSTERS", "Choice", "choose", "fit_candidates", "warn_of_leaks"]
 BOOSTERS = {"scikit-learn": BoostedTrees, "lightgbm": LightGBMTrees}
 MIDDLE, RARE = 500, 20
 LEAK_AUC, LEAK_FEATURE = 0.97, 0.95
@@ -137,18 +135,12 @@ class _Score(NamedTuple):
         z = log_odds(p)
         shift = shift_to_rate(z, float(label.mean())) if moved else 0.0
         figures = metrics.log_loss(label, p), metrics.roc_auc(label, p), metrics.calibration_error(label, p)
-        return cls(figures, row_losses(label, expit(z + shift)))
+        return cls(figures, metrics.row_losses(label, expit(z + shift)))
 
     def gain(self, other: _Score) -> tuple[float, float]:
         """How much less the other loses: mean of the paired differences, and its standard error."""
         gain = self.losses - other.losses
         return float(gain.mean()), float(gain.std() / np.sqrt(max(len(gain) - 1, 1)))
-
-
-def row_losses(label: Floats, p: ArrayLike) -> Floats:
-    """Log-loss of each row."""
-    kept = np.clip(np.asarray(p, dtype=np.float64), EPS, 1 - EPS)
-    return -(label * np.log(kept) + (1 - label) * np.log1p(-kept))
 
 
 def warn_of_leaks(choice: pd.DataFrame, test: pd.DataFrame) -> None:

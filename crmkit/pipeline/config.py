@@ -90,6 +90,17 @@ class Config(Section):
     clusters: Clusters | None = None
     win_back: WinBack | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_model_on_spark(cls, given: object) -> object:
+        """Models are compared on this machine alone; on Spark the usual one is taken where none is named."""
+        if not isinstance(given, dict):
+            return given
+        engine, value = given.get("engine"), given.get("value", {})
+        if isinstance(engine, dict) and engine.get("kind") == "spark" and isinstance(value, dict):
+            return given | {"value": {"model": "BG/NBD"} | value}
+        return given
+
     @field_validator("until", mode="before")
     @classmethod
     def _a_day(cls, until: object) -> object:
@@ -125,9 +136,7 @@ class Config(Section):
                 f'{", ".join(named)}: a table without files is one of Spark. State files, or [engine] kind = "spark"'
             )
         if self.engine.kind == "spark" and self.value.model == "auto":
-            if "model" in self.value.model_fields_set:
-                raise ValueError('value.model = "auto" is not chosen on Spark yet; name the model, "BG/NBD" say')
-            self.value = self.value.model_copy(update={"model": "BG/NBD"})
+            raise ValueError('value.model = "auto" is not chosen on Spark yet; name the model, "BG/NBD" say')
         if self.store.folder and self.transactions.on_spark:
             raise ValueError("a store is loaded from files; transactions is a table of Spark, which needs none")
         return self

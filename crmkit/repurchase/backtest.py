@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from crmkit._types import Interval
 from crmkit.evaluation import metrics
 from crmkit.evaluation.backtest import Backtest, backtest_of
 from crmkit.evaluation.displays import reliability_of
@@ -38,15 +40,23 @@ def _next_purchase(model: NextPurchase, log: Transactions, origins: list[date], 
         for name in names:
             scores = metrics.probability_scores(known["bought"], known[name])
             rows.append({"origin": origin, "model": name, **scores, **_list_scores(known, name)})
-        answers.append(known)
-    return Backtest(
+        answers.append(known.assign(origin=origin))
+    told = pd.concat(answers, ignore_index=True)
+    check = Backtest(
         "Next purchase",
         ahead,
         pd.DataFrame(rows),
-        reliability_of(pd.concat(answers), "bought", names[:2]),
+        reliability_of(told, "bought", names[:2]),
         "log_loss",
         scope=f" (of what a member bought on {_REGULAR} days or more)",
     )
+    return replace(check, difference=_difference(told, check.rival))
+
+
+def _difference(told: pd.DataFrame, rival: str) -> Interval:
+    """Log-loss of the hazard less a rival's, with an interval by customer: what one member buys hangs together."""
+    own, other = (metrics.row_losses(told["bought"], told[name]) for name in (_HAZARD, rival))
+    return metrics.loss_difference(own, other, told["origin"], told["customer_id"])
 
 
 _HAZARD = "weekly hazard"

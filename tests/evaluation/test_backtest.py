@@ -192,6 +192,18 @@ def test_what_happens_after_the_origin_moves_no_prediction_of_a_baseline() -> No
     assert probabilities.lt(1).all(axis=None)
 
 
+def test_a_timing_verdict_has_an_interval_and_outcomes_by_lot_have_no_winner() -> None:
+    from crmkit.repurchase.backtest import _HAZARD, _difference
+
+    rng = np.random.default_rng(0)
+    n, p = 4_000, rng.uniform(0.2, 0.8, 4_000)
+    told = pd.DataFrame({"customer_id": np.arange(n) // 10, "origin": date(2017, 9, 30), "bought": rng.random(n) < p})
+    told[_HAZARD], told["coin"], told["as good"] = p, 0.5, np.clip(p + rng.normal(0, 1e-3, n), 0.01, 0.99)
+    assert _difference(told, "coin").high < 0
+    near = _difference(told, "as good")
+    assert near.low <= 0 <= near.high
+
+
 @pytest.mark.parametrize("horizon", [0, -5, 2.5])
 def test_a_horizon_that_is_no_number_of_days_is_refused(log: Transactions, horizon: float) -> None:
     with pytest.raises(ModelError, match="whole number of days"):

@@ -27,6 +27,7 @@ from crmkit.evaluation.metrics.probabilities import (
     reliability_line,
     reliability_table,
     roc_auc,
+    row_losses,
     top_decile_lift,
 )
 from crmkit.evaluation.metrics.ranking import ndcg_at_k, precision_at_k, recall_at_k
@@ -61,6 +62,7 @@ __all__ = [
     "reliability_line",
     "reliability_table",
     "roc_auc",
+    "row_losses",
     "top_decile_lift",
     "value_captured",
 ]

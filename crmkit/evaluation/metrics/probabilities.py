@@ -24,6 +24,7 @@ __all__ = [
     "reliability_line",
     "reliability_table",
     "roc_auc",
+    "row_losses",
     "top_decile_lift",
 ]
 
@@ -40,9 +41,19 @@ def log_loss(y: ArrayLike, p: ArrayLike) -> float:
     >>> round(log_loss([1, 0], [0.8, 0.4]), 4)
     0.367
     """
+    return float(np.mean(row_losses(y, p)))
+
+
+def row_losses(y: ArrayLike, p: ArrayLike) -> Floats:
+    """The loss of each row, whose mean is `log_loss`: what two models are compared by, row by row.
+
+    >>> row_losses([1, 0], [0.8, 0.4]).round(4).tolist()
+    [0.2231, 0.5108]
+    """
     y, p = outcomes(y, p)
     p = np.clip(p, EPS, 1 - EPS)
-    return float(-np.mean(y * np.log(p) + (1 - y) * np.log1p(-p)))
+    losses: Floats = -(y * np.log(p) + (1 - y) * np.log1p(-p))
+    return losses
 
 
 def brier_score(y: ArrayLike, p: ArrayLike) -> float:
