@@ -69,6 +69,7 @@ MEMBERS = Contract(
         "customer_id": "id",
         "joined": "date",
         "no_contact": "text",
+        "agreement": "text",
         "gender": "text",
         "birth_year": "number",
         "age_group": "text",

@@ -144,7 +144,8 @@ class Prices(ContractTable):
 
 
 class Members(ContractTable):
-    """Who holds a card: customer_id, joined, no_contact (anything in it: the member gets no list).
+    """Who holds a card: customer_id, joined, no_contact (anything in it: the member gets no list), agreement (anything in it:
+    there is one, without which no relationship is an alliance).
 
     Examples
     --------

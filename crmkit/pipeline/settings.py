@@ -181,6 +181,8 @@ class Relationships(Section):
     margin: Number = Field(1.0, gt=0, le=1)
     edges: dict[str, tuple[Number, Number, Number]] | None = None
     window: Days = 365
+    least_share: Number = Field(0.5, ge=0, le=1)
+    least_weight: Number = Field(1.0, ge=0)
 
 
 class LifeCycle(Section):

@@ -182,9 +182,34 @@ def test_stated_edges_give_the_levels(log):
     stated = RelationshipLevel(edges=edges).assess(log, share=pd.Series({"a": 0.25, "b": 0.9, "c": 0.05}))
     table = stated.table.set_index("customer_id")
     assert table.loc["a", ["length_score", "breadth_score", "contact_score", "share_score"]].tolist() == [4, 3, 3, 3]
-    assert table["level"].to_dict() == {"a": "partner", "b": "partner", "c": "preferred supplier"}
+    assert table["level"].to_dict() == {"a": "preferred supplier", "b": "partner", "c": "preferred supplier"}
+    assert table["lacking"].to_dict() == {
+        "a": "less than 50% of the purchases are here; brings less than 1 times what the mean customer does",
+        "b": "",
+        "c": "",
+    }
     assert "cost_ratio_score" not in table
     assert set(table["level"]) <= set(LEVELS)
+
+
+def test_nobody_is_in_an_alliance_for_standing_in_the_upper_quarter():
+    days = pd.date_range("2017-01-01", "2017-12-30", freq="7D")
+    rows = [(str(c), day, 5.0 + c, str(d % (1 + c))) for c in range(8) for d, day in enumerate(days[:: 8 - c])]
+    names = ["customer_id", "purchased_at", "amount", "category"]
+    log = Transactions.from_extract(pd.DataFrame(rows, columns=names), until="2017-12-31")
+    level = RelationshipLevel(edges=dict.fromkeys(["length", "breadth", "contact", "share"], (0.1, 0.2, 0.3)))
+    table = level.assess(log).table.set_index("customer_id")
+    assert "alliance" not in set(table["level"])
+    assert table.loc["7", ["level", "lacking"]].tolist() == ["partner", "no agreement is stated"]
+    signed = level.assess(log, agreement=pd.Series({"7": True, "0": True})).table.set_index("customer_id")
+    assert signed["level"].to_dict() == {**table["level"].to_dict(), "7": "alliance"}
+    assert signed.loc["0", "level"] == "preferred supplier"  # an agreement alone makes nobody mean much
+
+
+def test_a_single_customer_is_no_alliance():
+    one = pd.DataFrame({"customer_id": ["x"], "purchased_at": ["2017-05-02"], "amount": [901.0], "category": ["Wine"]})
+    table = RelationshipLevel().assess(Transactions.from_extract(one, until="2017-06-15")).table
+    assert table["level"].tolist() in (["transactional buyer"], ["preferred supplier"])
 
 
 @pytest.mark.parametrize(
@@ -192,6 +217,8 @@ def test_stated_edges_give_the_levels(log):
     [
         ({"margin": 0}, "margin"),
         ({"window": 7}, "window"),
+        ({"least_share": 50}, "least_share"),
+        ({"least_weight": -1}, "least_weight"),
         ({"edges": {"size": (1, 2, 3)}}, r"unknown axes \['size'\]"),
         ({"edges": {"length": (3, 2, 1)}}, "three rising"),
     ],
@@ -213,8 +240,8 @@ def test_more_of_everything_is_never_a_lower_level():
     log = Transactions.from_extract(
         pd.DataFrame(rows, columns=["customer_id", "purchased_at", "amount", "category"]), until="2017-12-31"
     )
-    table = RelationshipLevel().assess(log).table
-    axes = ["length", "breadth", "contact", "share"]
+    table = RelationshipLevel().assess(log, agreement=pd.Series(True, index=[str(c) for c in range(60)])).table
+    axes = ["length", "breadth", "contact", "share", "weight"]
     rank = table["level"].map(LEVELS.index).to_numpy()
     values = table[axes].to_numpy()
     above = (values[:, None] >= values[None]).all(axis=2)

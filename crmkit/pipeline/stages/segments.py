@@ -37,16 +37,29 @@ def brand_usage(log: Transactions, *, brand_usage: BrandUsageGroups) -> dict[str
 
 @stage("relationships", "relationship_levels", "relationship_block", here=True)
 def relationships(
-    log: Transactions, costs: pd.DataFrame | None = None, *, relationships: Relationships, currency: str
+    log: Transactions,
+    costs: pd.DataFrame | None = None,
+    members: pd.DataFrame | None = None,
+    *,
+    relationships: Relationships,
+    currency: str,
 ) -> dict[str, object]:
     """How close the relationship with each customer is, and whether it pays."""
     levels = RelationshipLevel(**relationships.model_dump())
-    found = levels.assess(log, None if costs is None else Costs(costs))
+    found = levels.assess(log, None if costs is None else Costs(costs), agreement=_agreements(members))
     by_level = found.table.groupby("level", observed=True)
     counts = by_level.agg(customers=("customer_id", "size"), sales=("sales", "sum"), loss=("loss", "sum"))
     table = counts.reset_index()
     told = blocks.relationships(table, currency=currency)
     return {"relationships": found.table, "relationship_levels": table, "relationship_block": told}
+
+
+def _agreements(members: pd.DataFrame | None) -> pd.Series[bool] | None:
+    """Whose agreement is on record: anything in the column of that name."""
+    if members is None or "agreement" not in members:
+        return None
+    found: pd.Series[bool] = members.set_index("customer_id")["agreement"].fillna("").astype(str).str.strip() != ""
+    return found
 
 
 @stage("target_groups", "target_group_steps", "target_group_trends", "target_group_block", here=True)

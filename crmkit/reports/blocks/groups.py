@@ -36,7 +36,9 @@ def relationships(levels: pd.DataFrame, *, currency: str = "") -> Block:
         "Relationships",
         f"{number(counts.get('alliance', 0) + counts.get('partner', 0))} of {number(counts.sum())} relationships are "
         "partnerships or closer",
-        f"Relationships that cost more than they bring lose {money(levels['loss'].sum(), currency)} together.",
+        f"Relationships that cost more than they bring lose {money(levels['loss'].sum(), currency)} together. "
+        "Partners make half of their purchases here and bring no less than the mean customer; an alliance is, beside that, a "
+        "stated agreement.",
         table=Table(levels),
     )
 
