@@ -104,6 +104,7 @@ from crmkit.segments.target_groups import track_group as track_group
 from crmkit.segments.tiers import ValueTiers as ValueTiers
 from crmkit.segments.tiers import concentration as concentration
 from crmkit.segments.tiers import past_and_expected as past_and_expected
+from crmkit.summaries.card_share import card_share as card_share
 from crmkit.summaries.cohorts import cohorts as cohorts
 from crmkit.summaries.cohorts import second_purchase as second_purchase
 from crmkit.summaries.costs import allocate_costs as allocate_costs
@@ -118,6 +119,10 @@ from crmkit.summaries.service import service_signals as service_signals
 from crmkit.transactions.delivery_folder import FolderLoad as FolderLoad
 from crmkit.transactions.delivery_folder import Incoming as Incoming
 from crmkit.transactions.delivery_folder import load_folder as load_folder
+from crmkit.transactions.identities import Identities as Identities
+from crmkit.transactions.identities import at_level as at_level
+from crmkit.transactions.identities import level_totals as level_totals
+from crmkit.transactions.identities import near_identical as near_identical
 from crmkit.transactions.log import Transactions as Transactions
 from crmkit.transactions.rejections import Rejections as Rejections
 from crmkit.transactions.store import Store as Store

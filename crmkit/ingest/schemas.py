@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from crmkit.ingest.contracts import Contract
-from crmkit.ingest.rules import (
+from crmkit.ingest.rules import NON_MEMBERS
+from crmkit.ingest.table_rules import (
+    CARD_RULES,
     COST_RULES,
     DEAL_RULES,
-    NON_MEMBERS,
+    MERGE_RULES,
     PRICE_RULES,
     PRODUCT_RULES,
     REDEMPTION_RULES,
     SERVICE_RULES,
 )
 
-__all__ = ["COSTS", "DEALS", "MEMBERS", "PRICES", "PRODUCTS", "REDEMPTIONS", "SALES", "SERVICE", "TIPS"]
+__all__ = [
+    "CARDS",
+    "COSTS",
+    "DEALS",
+    "MEMBERS",
+    "MERGES",
+    "PRICES",
+    "PRODUCTS",
+    "REDEMPTIONS",
+    "SALES",
+    "SERVICE",
+    "TIPS",
+]
 
 SALES = Contract(
     name="transactions",
@@ -73,8 +87,23 @@ MEMBERS = Contract(
         "gender": "text",
         "birth_year": "number",
         "age_group": "text",
+        "unit": "id",
     },
     required=("customer_id",),
+)
+
+CARDS = Contract(
+    name="cards",
+    columns={"card": "id", "member": "id", "unit": "id", "since": "date"},
+    required=("card", "member"),
+    rules=CARD_RULES,
+)
+
+MERGES = Contract(
+    name="merges",
+    columns={"member": "id", "merged_into": "id", "merged_on": "date", "undone_on": "date"},
+    required=("member", "merged_into", "merged_on"),
+    rules=MERGE_RULES,
 )
 
 SERVICE = Contract(

@@ -16,11 +16,21 @@ from crmkit.exceptions import (
 )
 from crmkit.ingest.contracts import Contract
 from crmkit.ingest.extracts import Extract, read_extract
-from crmkit.ingest.schemas import COSTS, MEMBERS, PRICES, PRODUCTS, REDEMPTIONS, SERVICE, TIPS
+from crmkit.ingest.schemas import CARDS, COSTS, MEMBERS, MERGES, PRICES, PRODUCTS, REDEMPTIONS, SERVICE, TIPS
 from crmkit.ingest.times import TimeRules
 from crmkit.ingest.validation import ValidatedPart, validate_part
 
-__all__ = ["ContractTable", "Costs", "Members", "Prices", "Products", "Redemptions", "ServiceRecords"]
+__all__ = [
+    "Cards",
+    "ContractTable",
+    "Costs",
+    "Members",
+    "Merges",
+    "Prices",
+    "Products",
+    "Redemptions",
+    "ServiceRecords",
+]
 
 _TOLD = 1000
 """Of the invalid rows of a table that stays on Spark so many come to the driver."""
@@ -156,6 +166,35 @@ class Members(ContractTable):
 
     contract = MEMBERS
     stays = True
+
+
+class Cards(ContractTable):
+    """Which card is whose: card, member, unit (a household or a business), since (the card is the member's from this day on).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> len(Cards.from_extract(pd.DataFrame({"card": ["c1", "c2"], "member": ["m1", "m1"], "unit": "u1"})).frame)
+    2
+    """
+
+    contract = CARDS
+    keyed = False
+
+
+class Merges(ContractTable):
+    """Members who turned out to be one: member, merged_into, merged_on, undone_on.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ledger = pd.DataFrame({"member": ["m1"], "merged_into": ["m1"], "merged_on": ["2017-05-01"]})
+    >>> Merges.split_extract(ledger)[1]["reason"].tolist()
+    ['member is merged into itself']
+    """
+
+    contract = MERGES
+    keyed = False
 
 
 class ServiceRecords(ContractTable):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Self, get_args, get_type_hints
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from crmkit.exceptions import ConfigError
-from crmkit.ingest.schemas import CONTRACTS, COSTS, PRICES, REDEMPTIONS, SERVICE
+from crmkit.ingest.schemas import CARDS, CONTRACTS, COSTS, MERGES, PRICES, REDEMPTIONS, SERVICE
 from crmkit.pipeline.settings import (
     Backtests,
     BrandUsageGroups,
@@ -37,9 +37,11 @@ from crmkit.pipeline.settings import (
     WinBack,
 )
 from crmkit.pipeline.table_sources import (
+    CardSource,
     CostSource,
     DealSource,
     MemberSource,
+    MergeSource,
     PriceSource,
     ProductSource,
     RedemptionSource,
@@ -55,6 +57,16 @@ if TYPE_CHECKING:
 __all__ = ["Config", "config_of", "read_config"]
 
 
+_OTHERS = {
+    "service": SERVICE,
+    "costs": COSTS,
+    "redemptions": REDEMPTIONS,
+    "prices": PRICES,
+    "cards": CARDS,
+    "merges": MERGES,
+}
+
+
 class Config(Section):
     """Everything a run needs to know. Paths are relative to the file's own folder."""
 
@@ -64,6 +76,9 @@ class Config(Section):
     transactions: SalesSource
     products: ProductSource | None = None
     members: MemberSource | None = None
+    cards: CardSource | None = None
+    merges: MergeSource | None = None
+    level: Literal["card", "member", "unit"] = "card"
     deals: DealSource | None = None
     tips: TipSource | None = None
     prices: PriceSource | None = None
@@ -114,9 +129,7 @@ class Config(Section):
         """Every key of a ``columns`` table is a column of its contract."""
         faults = [
             fault
-            for section, contract in (
-                CONTRACTS | {"service": SERVICE, "costs": COSTS, "redemptions": REDEMPTIONS, "prices": PRICES}
-            ).items()
+            for section, contract in (CONTRACTS | _OTHERS).items()
             if (table := getattr(self, section)) is not None
             for fault in (f"{section}.columns: {text}" for text in contract.unknown(table.columns))
         ]

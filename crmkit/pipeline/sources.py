@@ -23,7 +23,19 @@ from crmkit.transactions.store import Store
 
 __all__ = ["SOURCES", "Delivery", "campaign_sources", "earlier_runs", "history_sources"]
 
-TABLES = ("transactions", "products", "members", "deals", "tips", "prices", "service", "costs", "redemptions")
+TABLES = (
+    "transactions",
+    "products",
+    "members",
+    "deals",
+    "tips",
+    "prices",
+    "service",
+    "costs",
+    "redemptions",
+    "cards",
+    "merges",
+)
 SOURCES = (
     "transactions_files",
     "products_files",
@@ -34,6 +46,8 @@ SOURCES = (
     "service_files",
     "costs_files",
     "redemptions_files",
+    "cards_files",
+    "merges_files",
     "font",
     "store_folder",
     "as_of",

@@ -130,9 +130,23 @@ class ProductSource(TableSource):
 
 
 class MemberSource(TableSource):
-    """Files of who holds a card."""
+    """Files of who holds a card; ``unit`` is the column with the household or business of each."""
 
     about = "members"
+
+    unit: str | None = None
+
+
+class CardSource(TableSource):
+    """Files that say whose each card is."""
+
+    about = "cards"
+
+
+class MergeSource(TableSource):
+    """Files of members who turned out to be one."""
+
+    about = "merges"
 
 
 class DealSource(TableSource):

@@ -20,17 +20,28 @@ from crmkit.engine.frames import to_pandas
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import LeakError
 from crmkit.products.basket_affinity import bought_together
+from crmkit.summaries.card_share import card_share
 from crmkit.summaries.cohorts import cohorts, second_purchase
 from crmkit.summaries.customers import weekly_spend
 from crmkit.summaries.items import item_bought, item_state
 from crmkit.summaries.sales import sales_summary, weekly_sales
 from crmkit.summaries.snapshots import STATE, WINDOW, snapshots
+from crmkit.transactions.identities import at_level, level_totals
 from crmkit.transactions.returns import spent_days
 
 N_LINES, UNTIL, SPLIT = 1_000_000, "2025-12-31", "2025-06-30"
 
 
+def cards() -> pd.DataFrame:
+    """Customers two by two a member, four by four a unit; some cards are theirs from a day on."""
+    n = np.arange(20_000)
+    table = {name: [f"{mark}{one}" for one in n // size] for name, mark, size in (("member", "m", 2), ("unit", "u", 4))}
+    since = pd.Series(pd.NaT, index=n).mask(pd.Series(n % 5 == 0), pd.Timestamp("2024-06-01"))
+    return pd.DataFrame({"card": [f"{one:06d}" for one in n], **table, "since": pd.to_datetime(since)})
+
+
 TABLES: dict[str, Callable[[Transactions], Any]] = {
+    "rfm_table by unit": lambda log: rfm_table(at_level(log, cards(), "unit")),
     "rfm_table": rfm_table,
     "btyd_summary": btyd_summary,
     "btyd_summary in the past": lambda log: btyd_summary(log, SPLIT),
@@ -78,6 +89,9 @@ SMALL: dict[str, Callable[[Transactions], pd.DataFrame]] = {
     **{f"cohorts by {period}": partial(cohorts, period=period) for period in ("week", "month", "quarter")},
     "cohorts in the past": lambda log: cohorts(log, as_of=SPLIT),
     "second_purchase": second_purchase,
+    "card_share": card_share,
+    "card_share by store and hour": lambda log: card_share(log, by=["store", "hour"], period="all"),
+    "level_totals": lambda log: level_totals(log, cards()),
     "bought_together": lambda log: bought_together(log, min_support=20),
     "bought_together in threes": lambda log: bought_together(log, min_support=5, size=3),
 }

@@ -15,6 +15,7 @@ from crmkit.pipeline.stages.customers import (
     tier_changes,
     win_back,
 )
+from crmkit.pipeline.stages.identity import identify, read_cards, read_merges, share_with_card, tell_identity
 from crmkit.pipeline.stages.lists import find_usual_products, print_lists, write_till_file
 from crmkit.pipeline.stages.load import check_delivery, load, suspect_cards
 from crmkit.pipeline.stages.offers import plan_offers, remember_offers, share_of_deals, usage_for_deals
@@ -40,6 +41,9 @@ __all__ = ["STAGES"]
 STAGES = [
     read_products,
     read_members,
+    read_cards,
+    read_merges,
+    identify,
     read_deals,
     read_tips,
     read_prices,
@@ -49,6 +53,8 @@ STAGES = [
     load,
     check_delivery,
     suspect_cards,
+    tell_identity,
+    share_with_card,
     scorecard,
     summarise,
     choose_value_model,

@@ -30,6 +30,7 @@ from crmkit.reports.blocks.tiers import tier_changes as tier_change_block
 from crmkit.segments.labels import fitted_tiers, labelled
 from crmkit.segments.tiers import ValueTiers
 from crmkit.summaries.customers import btyd_summary, rfm_table, weekly_spend
+from crmkit.transactions.identities import Level, members_at
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
@@ -133,9 +134,11 @@ def customers(
     members: pd.DataFrame | None = None,
     previous: Previous | None = None,
     service_signals: pd.DataFrame | None = None,
+    identity: pd.DataFrame | None = None,
     *,
     value: Value,
     thresholds: Thresholds,
+    level: Level,
 ) -> dict[str, object]:
     """All that is known of each customer, in one row; segments and tiers are held by those of the run before."""
     scored = joined(customer_summary, customer_values)
@@ -143,6 +146,7 @@ def customers(
     table = labelled(scored, ValueTiers(shares=value.tiers), as_of, before.customers if before else None)
     table = joined(table, customer_risks)
     if members is not None:
+        members = members_at(members, identity, level)
         check_members(table, members, thresholds.unmatched_members)
         table = joined(table, members, how="left")
     if service_signals is not None:

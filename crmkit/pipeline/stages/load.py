@@ -20,6 +20,7 @@ from crmkit.pipeline.stage import stage
 from crmkit.reports.blocks.deliveries import data_quality
 from crmkit.summaries.sales import n_later
 from crmkit.transactions.delivery_folder import load_files
+from crmkit.transactions.identities import Level, at_level
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
 from crmkit.transactions.store import Store
@@ -87,14 +88,23 @@ def _through_store(
 
 @stage("log", "read", "delivery_block")
 def check_delivery(
-    delivery: Transactions, received: Rejections, rejections: Path, as_of: date, *, thresholds: Thresholds
+    delivery: Transactions,
+    received: Rejections,
+    rejections: Path,
+    as_of: date,
+    identity: pd.DataFrame | None = None,
+    *,
+    thresholds: Thresholds,
+    level: Level,
+    folder: Path,
 ) -> dict[str, object]:
-    """Refuse an implausible delivery, and take the log as it was known on the run date."""
+    """Refuse an implausible delivery, and take the log as it was known on the run date, by card, member or unit."""
     check_rejected(received, rejections, thresholds)
     check_last_days(delivery, as_of, thresholds.missing_days)
     check_categories(delivery, as_of, thresholds.vanished_categories)
     later = n_later(delivery, as_of)
-    return {"log": delivery.up_to(as_of), "read": _read(received, later), "delivery_block": data_quality(received)}
+    log = delivery if identity is None else at_level(delivery, identity, level, folder / "log")
+    return {"log": log.up_to(as_of), "read": _read(received, later), "delivery_block": data_quality(received)}
 
 
 def _read(received: Rejections, later: int) -> dict[str, object]:

@@ -16,6 +16,8 @@ from crmkit.transactions.log import Transactions
 
 ORDER = (
     "sales_block",
+    "card_block",
+    "identity_block",
     "cohort_blocks",
     "value_total_block",
     "tier_blocks",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from crmkit.engine.frames import is_spark
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.tables import Costs, Members, Prices, Products, Redemptions, ServiceRecords, Tips
 from crmkit.offers.deals import Deals
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
+from crmkit.transactions.identities import Level, relabelled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +36,16 @@ def read_products(products_files: Extract, *, products: ProductSource) -> dict[s
 @stage("members")
 def read_members(members_files: Extract, *, members: MemberSource) -> dict[str, object]:
     """Who holds a card."""
-    return {"members": Members.from_extract(members_files, **members.columns).frame}
+    columns = members.columns | ({"unit": members.unit} if members.unit else {})
+    table = Members.from_extract(members_files, **columns).frame
+    return {"members": table if "unit" in columns else _without_unit(table)}
+
+
+def _without_unit(members: pd.DataFrame) -> pd.DataFrame:
+    """The table without the column, unless the delivery has it."""
+    if is_spark(members):
+        return members.drop("unit")
+    return members.drop(columns="unit") if members["unit"].isna().all() else members
 
 
 @stage("deals")
@@ -63,19 +74,26 @@ def read_prices(
 
 
 @stage("service")
-def read_service(service_files: Extract, *, service: ServiceSource) -> dict[str, object]:
+def read_service(
+    service_files: Extract, identity: pd.DataFrame | None = None, *, service: ServiceSource, level: Level
+) -> dict[str, object]:
     """What members told the service desk."""
-    return {"service": ServiceRecords.from_extract(service_files, **service.columns).frame}
+    table = ServiceRecords.from_extract(service_files, **service.columns).frame
+    return {"service": relabelled(table, identity, level)}
 
 
 @stage("costs")
-def read_costs(costs_files: Extract, *, costs: CostSource) -> dict[str, object]:
+def read_costs(
+    costs_files: Extract, identity: pd.DataFrame | None = None, *, costs: CostSource, level: Level
+) -> dict[str, object]:
     """What serving members costs."""
-    return {"costs": Costs.from_extract(costs_files, **costs.columns).frame}
+    return {"costs": relabelled(Costs.from_extract(costs_files, **costs.columns).frame, identity, level)}
 
 
 @stage("delivered_redemptions", "rejected_redemptions")
-def read_redemptions(redemptions_files: Extract, *, redemptions: RedemptionSource) -> dict[str, object]:
+def read_redemptions(
+    redemptions_files: Extract, identity: pd.DataFrame | None = None, *, redemptions: RedemptionSource, level: Level
+) -> dict[str, object]:
     """Coupons that came back at the tills."""
     table, rejected = Redemptions.split_extract(redemptions_files, **redemptions.columns)
-    return {"delivered_redemptions": table.frame, "rejected_redemptions": rejected}
+    return {"delivered_redemptions": relabelled(table.frame, identity, level), "rejected_redemptions": rejected}

@@ -1,0 +1,109 @@
+"""Rules of single tables, beside those of the kinds of their columns."""
+
+from __future__ import annotations
+
+from crmkit.ingest.rules import Rule
+
+__all__: list[str] = []
+
+PRODUCT_RULES = (
+    Rule(
+        "brand_type is neither national nor store",
+        "brand_type is not null and brand_type not in ('national', 'store')",
+        "Write national for a manufacturer's brand and store for your own.",
+    ),
+)
+
+PRICE_RULES = (Rule("price is not above 0", "price <= 0", "State the price of one piece, as it is on the shelf."),)
+
+SERVICE_RULES = (
+    Rule(
+        "kind is neither complaint, survey nor recovery",
+        "kind not in ('complaint', 'survey', 'recovery')",
+        "Write one of the three words.",
+    ),
+    Rule("score is not between 0 and 10", "score < 0 or score > 10", "Rescale the answers to 0 to 10."),
+    Rule("resolved_at is before recorded_at", "resolved_at < recorded_at"),
+)
+
+REDEMPTION_RULES = (
+    Rule("amount is below 0", "amount < 0", "Write the money that the coupon took off as a positive amount."),
+)
+
+COST_RULES = (
+    Rule("amount is below 0", "amount < 0", "Write costs as positive amounts."),
+    Rule("ends is before starts", "ends < starts"),
+    Rule(
+        "allocated_by is neither orders, lines nor visits",
+        "allocated_by is not null and allocated_by not in ('orders', 'lines', 'visits')",
+        "Write one of the three words, or nothing for a cost of one customer.",
+    ),
+)
+
+DEAL_RULES = (
+    Rule(
+        "kind is neither amount, percent, points, bundle nor early notice",
+        "kind not in ('amount', 'percent', 'points', 'bundle', 'early notice')",
+        "Write one of the five words.",
+    ),
+    Rule(
+        "kind is bundle and bundle_with is missing",
+        "kind = 'bundle' and bundle_with is null",
+        "Name what must be bought with it under bundle_with.",
+    ),
+    Rule(
+        "value is not above 0",
+        "value < 0 or (value = 0 and coalesce(kind, 'amount') <> 'early notice')",
+        "State what the member gets.",
+    ),
+    Rule("value is above 100 percent", "kind = 'percent' and value > 100"),
+    Rule(
+        "value_light is not between 0 and value_medium",
+        "value_light < 0 or value_light > coalesce(value_medium, value)",
+        "The heavier the use, the larger the value.",
+    ),
+    Rule("value_medium is below 0", "value_medium < 0"),
+    Rule(
+        "value_heavy is below value_medium",
+        "value_heavy < 0 or value_heavy < coalesce(value_medium, value)",
+        "The heavier the use, the larger the value.",
+    ),
+    Rule("value_heavy is above 100 percent", "kind = 'percent' and value_heavy > 100"),
+    Rule("budget is below 0", "budget < 0"),
+    Rule("price is not above 0", "price <= 0"),
+    Rule(
+        "price is below the money off",
+        "coalesce(kind, 'amount') = 'amount' and price < coalesce(value_heavy, value_medium, value)",
+    ),
+    Rule("margin is not between 0 and 1", "margin < 0 or margin > 1", "Write 30 % as 0.30."),
+    Rule("response is not above 0", "response <= 0", "It is an odds ratio: 1.25, say."),
+    Rule(
+        "limit_per_member is not a whole number above 0",
+        "limit_per_member < 1 or limit_per_member <> floor(limit_per_member)",
+    ),
+    Rule("funder_share is not between 0 and 1", "funder_share < 0 or funder_share > 1", "Write 30 % as 0.30."),
+    Rule(
+        "brand_type is neither national nor store",
+        "brand_type not in ('national', 'store')",
+        "Write national for a manufacturer's brand and store for your own.",
+    ),
+    Rule(
+        "brand_group is neither national, store nor switcher",
+        "brand_group not in ('national', 'store', 'switcher')",
+        "Write one of the three words.",
+    ),
+    Rule("ends is before starts", "ends < starts"),
+)
+
+CARD_RULES = (
+    Rule(
+        "since is a placeholder date",
+        "since < date '1980-01-01' or since >= date '9999-01-01'",
+        "Deliver the true day.",
+    ),
+)
+
+MERGE_RULES = (
+    Rule("member is merged into itself", "member = merged_into", "Name the member who stays under merged_into."),
+    Rule("undone_on is before merged_on", "undone_on < merged_on"),
+)

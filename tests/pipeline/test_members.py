@@ -1,0 +1,58 @@
+"""A run by card, member and unit: the same money, and what is wrong in a delivery is told with file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import crmkit as ck
+from crmkit.testing import generated_sales
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    sales = generated_sales(n_customers=60, days=200)
+    sales.to_csv(folder / "till.csv", index=False)
+    cards = sorted(sales["customer_id"].unique())
+    pd.DataFrame({"customer_id": cards, "household": [f"H{n // 3}" for n in range(60)]}).to_csv(
+        folder / "members.csv", index=False
+    )
+    pd.DataFrame({"card": cards[:4], "member": ["m1", "m1", "m2", "m3"], "unit": ["U1", "U1", "U2", "U2"]}).to_csv(
+        folder / "cards.csv", index=False
+    )
+    (folder / "merges.csv").write_text(
+        "member,merged_into,merged_on\nm2,m3,2017-03-01\nm2,m1,2017-04-01\n", encoding="utf-8"
+    )
+    return folder
+
+
+def config(**more: object) -> dict[str, object]:
+    return {"until": "2017-07-19", "transactions": {"files": "till.csv"}} | more
+
+
+def test_two_nights_by_card_member_and_unit_add_up_the_same(home: Path, tmp_path: Path) -> None:
+    tables = {
+        "members": {"files": "members.csv", "unit": "household"},
+        "cards": {"files": "cards.csv"},
+        "merges": {"files": "merges.csv"},
+    }
+    spent = {}
+    for level in ("card", "member", "unit"):
+        done = ck.run(config(level=level, **tables), tmp_path / level, home=home)
+        spent[level] = round(float(done.tables["customers"]["total_spend"].sum()), 2)
+        assert len(done.tables["customers"]) == {"card": 60, "member": 58, "unit": 21}[level]
+        assert list(done.tables["identity"].columns) == ["card", "member", "unit", "since"]
+        totals = done.tables["level_totals"]
+        assert totals["customers"].tolist() == [60, 58, 21]
+        assert totals["sales"].round(2).nunique() == totals["card_days"].nunique() == 1
+        told = " ".join(done.notes)
+        assert "1 rows of merges are invalid" in told
+        assert "merges.csv line 3: member is merged already" in told
+    assert len(set(spent.values())) == 1
+    again = ck.run(config(level="unit", **tables), tmp_path / "unit", home=home)
+    assert again.repeated
+    later = ck.run(config(level="unit", title="Second", **tables), tmp_path / "unit", home=home)
+    pd.testing.assert_frame_equal(later.tables["identity"], again.tables["identity"])
