@@ -96,6 +96,7 @@ from crmkit.segments.brand_usage import BrandUsage as BrandUsage
 from crmkit.segments.brand_usage import own_brand_change as own_brand_change
 from crmkit.segments.clusters import CustomerClusters as CustomerClusters
 from crmkit.segments.contact_lists import contact_lists as contact_lists
+from crmkit.segments.life_stages import LifeStages as LifeStages
 from crmkit.segments.migration import migration as migration
 from crmkit.segments.relationships import RelationshipLevel as RelationshipLevel
 from crmkit.segments.rfm import RFMScores as RFMScores

@@ -14,6 +14,7 @@ from crmkit.engine.choose import engine_of
 from crmkit.engine.frames import FrameT, is_spark, map_rows
 from crmkit.engine.tables import joined
 from crmkit.segments.cut_points import distinct_edges
+from crmkit.segments.life_stages import LifeStages
 from crmkit.segments.observed import observed_quantiles
 from crmkit.segments.rfm import RFMScores
 from crmkit.segments.tiers import ValueTiers
@@ -26,17 +27,17 @@ __all__ = ["EARLIER", "fitted_tiers", "labelled"]
 EARLIER = ("r_score", "f_score", "m_score", "segment", "tier", "tier_since")
 """What an earlier table tells of a customer."""
 
-_LABELS = "r_score bigint, f_score bigint, m_score bigint, segment string, tier string, tier_since timestamp_ntz"
+_LABELS = "r_score bigint, f_score bigint, m_score bigint, segment string, life_stage string, tier string, tier_since timestamp_ntz"
 
 
 def labelled(customers: FrameT, rule: ValueTiers, day: date, previous: FrameT | None = None) -> FrameT:
-    """The customers with r_score, f_score, m_score, segment, tier and tier_since, by edges and thresholds of today.
+    """The customers with r_score, f_score, m_score, segment, life_stage, tier and tier_since, by edges and thresholds of today.
 
     Parameters
     ----------
     customers : pandas or Spark DataFrame
-        customer_id, days_since_last, n_purchases, total_spend, value. Of Spark's only edges and thresholds come to the
-        driver.
+        customer_id, days_since_last, n_purchases, total_spend, frequency, recency, T, value. Of Spark's only edges and
+        thresholds come to the driver.
     rule : ValueTiers
         Fitted here.
     day : date
@@ -45,9 +46,9 @@ def labelled(customers: FrameT, rule: ValueTiers, day: date, previous: FrameT | 
         An earlier table: customer_id, r_score, f_score, m_score, segment, tier and tier_since. Its labels are left only
         as far as hysteresis says.
     """
-    rfm, rule = _fitted_scores(customers), fitted_tiers(rule, customers)
+    rfm, stages, rule = _fitted_scores(customers), LifeStages().fit(customers), fitted_tiers(rule, customers)
     rows = customers if previous is None else joined(customers, _as_earlier(previous), how="left")
-    answer = partial(_labelled_rows, columns=list(customers.columns), rfm=rfm, rule=rule, day=day)
+    answer = partial(_labelled_rows, columns=list(customers.columns), rfm=rfm, stages=stages, rule=rule, day=day)
     return map_rows(rows, answer, _kinds(customers) if is_spark(customers) else "")
 
 
@@ -95,7 +96,9 @@ def _kinds(customers: SparkFrame) -> str:
     return f"{own}, {_LABELS}"
 
 
-def _labelled_rows(rows: pd.DataFrame, columns: list[str], rfm: RFMScores, rule: ValueTiers, day: date) -> pd.DataFrame:
+def _labelled_rows(
+    rows: pd.DataFrame, columns: list[str], rfm: RFMScores, stages: LifeStages, rule: ValueTiers, day: date
+) -> pd.DataFrame:
     """Rows with their labels; earlier ones stand in columns of their own where there is an earlier table."""
     by_id = rows.set_index("customer_id")
     previous = None
@@ -104,6 +107,7 @@ def _labelled_rows(rows: pd.DataFrame, columns: list[str], rfm: RFMScores, rule:
         previous = known[known["tier"].notna()]
     held = previous if previous is not None and len(previous) else None
     labels = rfm.transform(by_id, previous=held)
+    labels["life_stage"] = stages.transform(by_id)
     labels["tier"] = rule.transform(by_id["value"], previous=None if held is None else held["tier"])
     labels["tier_since"] = pd.Timestamp(day)
     if held is not None:

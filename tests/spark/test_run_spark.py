@@ -40,7 +40,11 @@ COLLECTORS = ("collect", "head", "tail", "take", "toArrow", "toLocalIterator", "
 BROUGHT: list[tuple[int, set[str]]] = []
 """How many rows each call of Spark has brought to the driver, and the functions that it came from."""
 
-CONFIG: dict[str, Any] = {"until": "2017-09-07", "repurchase": {"by": "category"}}
+CONFIG: dict[str, Any] = {
+    "until": "2017-09-07",
+    "value": {"model": "BG/NBD"},
+    "repurchase": {"by": "category"},
+}
 
 
 def shop_in(folder: Path, n_customers: int, seed: int = 3) -> dict[str, pd.DataFrame]:

@@ -23,7 +23,7 @@ from crmkit.pipeline.quality import check_members
 from crmkit.pipeline.stage import stage
 from crmkit.reports.blocks.backtests import choice as choice_block
 from crmkit.reports.blocks.churn import churn as churn_block
-from crmkit.reports.blocks.segments import segments
+from crmkit.reports.blocks.segments import life_stages, segments
 from crmkit.reports.blocks.service import win_back as win_back_block
 from crmkit.reports.blocks.tiers import concentration, tiers
 from crmkit.reports.blocks.tiers import tier_changes as tier_change_block
@@ -175,7 +175,7 @@ def customer_blocks(customers: pd.DataFrame, *, value: Value, churn: Churn, curr
             (total(customers, "value_at_risk"), f"at risk in {churn.horizon} days"),
         ],
         "tier_blocks": [tiers(customers, currency=currency), concentration(customers, currency=currency)],
-        "segment_blocks": [segments(customers, currency=currency)],
+        "segment_blocks": [segments(customers, currency=currency), life_stages(customers, currency=currency)],
         "churn_block": churn_block(customers, churn.horizon, currency=currency),
     }
 
