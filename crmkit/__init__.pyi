@@ -84,6 +84,8 @@ from crmkit.pipeline.nightly import RunResult as RunResult
 from crmkit.pipeline.nightly import run as run
 from crmkit.pipeline.stage import stage as stage
 from crmkit.products.basket_affinity import bought_together as bought_together
+from crmkit.products.forecast import forecast as forecast
+from crmkit.products.forecast_accuracy import forecast_accuracy as forecast_accuracy
 from crmkit.products.life_cycles import life_cycle as life_cycle
 from crmkit.reports.customer_sheet import customer_sheet as customer_sheet
 from crmkit.reports.lists.html import write_html_lists as write_html_lists

@@ -23,6 +23,7 @@ from crmkit.pipeline.settings import (
     Clusters,
     Cohorts,
     Engine,
+    Forecast,
     LifeCycle,
     Lists,
     Offers,
@@ -102,6 +103,7 @@ class Config(Section):
     relationships: Relationships | None = None
     life_cycle: LifeCycle | None = None
     bundles: Bundles | None = None
+    forecast: Forecast | None = None
     clusters: Clusters | None = None
     win_back: WinBack | None = None
 

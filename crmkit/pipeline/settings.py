@@ -201,6 +201,17 @@ class Bundles(Section):
     size: Literal[2, 3] = 2
 
 
+class Forecast(Section):
+    """What will be sold; see `forecast`. Deals are events of their kind where the deals are for items of ``by``."""
+
+    by: Item = "category"
+    horizon: Count = Field(4, ge=1)
+    period: Literal["day", "week", "28 days"] = "week"
+    measure: Literal["quantity", "sales"] = "quantity"
+    within: Item | None = None
+    holidays: str | None = None
+
+
 class Clusters(Section):
     """Clusters that keep their names; see `CustomerClusters`."""
 

@@ -19,7 +19,7 @@ from crmkit.pipeline.stages.identity import identify, read_cards, read_merges, s
 from crmkit.pipeline.stages.lists import find_usual_products, print_lists, write_till_file
 from crmkit.pipeline.stages.load import check_delivery, load, suspect_cards
 from crmkit.pipeline.stages.offers import plan_offers, remember_offers, share_of_deals, usage_for_deals
-from crmkit.pipeline.stages.products import bundles, life_cycles
+from crmkit.pipeline.stages.products import bundles, forecast, life_cycles
 from crmkit.pipeline.stages.reports import report, sales
 from crmkit.pipeline.stages.repurchase import fit_repurchase, repurchase_block, score_repurchases
 from crmkit.pipeline.stages.scorecard import scorecard
@@ -79,6 +79,7 @@ STAGES = [
     clusters,
     life_cycles,
     bundles,
+    forecast,
     match_redeemed,
     redemption_rates,
     record_campaigns,

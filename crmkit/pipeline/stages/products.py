@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 from crmkit.pipeline.stage import stage
 from crmkit.products import life_cycles as curves
 from crmkit.products.basket_affinity import bought_together
+from crmkit.products.forecast import forecast as forecast_of
+from crmkit.products.forecast_accuracy import forecast_accuracy
 from crmkit.reports.blocks.bundles import bundles as bundle_block
+from crmkit.reports.blocks.forecast import forecast as forecast_block
 from crmkit.reports.blocks.life_cycles import life_cycles as life_cycle_block
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
-    from crmkit.pipeline.settings import Bundles, LifeCycle
+    import pandas as pd
+
+    from crmkit.pipeline.settings import Bundles, Forecast, LifeCycle
 
 
 @stage("life_cycles", "life_cycle_block", here=True)
@@ -27,3 +32,23 @@ def bundles(log: Transactions, *, bundles: Bundles) -> dict[str, object]:
     """Which items are bought together."""
     table = bought_together(log, **bundles.model_dump())
     return {"bundles": table, "bundle_block": bundle_block(table)}
+
+
+@stage("forecast", "forecast_accuracy", "forecast_block", may_fail=True, here=True)
+def forecast(
+    log: Transactions, deals: pd.DataFrame | None = None, *, forecast: Forecast, currency: str
+) -> dict[str, object]:
+    """What will be sold, and how good such a forecast was before."""
+    asked = forecast.model_dump(exclude={"holidays"})
+    table = forecast_of(log, **asked, events=_events(deals, forecast.by), holidays=forecast.holidays)
+    scores = forecast_accuracy(log, **asked)
+    block = forecast_block(table, scores, measure=forecast.measure, currency=currency)
+    return {"forecast": table, "forecast_accuracy": scores, "forecast_block": block}
+
+
+def _events(deals: pd.DataFrame | None, by: str) -> pd.DataFrame | None:
+    """Deals as events: what one of a kind did to the sales of its item, the next one is taken to do."""
+    if deals is None or by not in deals or deals[by].isna().all():
+        return None
+    known = deals[deals[by].notna()]
+    return known[[by, "starts", "ends"]].assign(name="deal " + known["kind"].fillna("").astype(str))

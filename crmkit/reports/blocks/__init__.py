@@ -11,6 +11,7 @@ from crmkit.reports.blocks.campaigns import campaign
 from crmkit.reports.blocks.churn import churn
 from crmkit.reports.blocks.cohorts import cohorts, second_purchase
 from crmkit.reports.blocks.deliveries import data_quality
+from crmkit.reports.blocks.forecast import forecast
 from crmkit.reports.blocks.groups import brand_usage, clusters, relationships, target_groups
 from crmkit.reports.blocks.identity import card_share, identity
 from crmkit.reports.blocks.life_cycles import life_cycles
@@ -31,5 +32,6 @@ BLOCKS: dict[str, Callable[..., Block]] = {
         sales, tiers, concentration, tier_changes, segments, churn, repurchases, campaign, offers, lists, backtest,
         churn_targeting, data_quality, scorecard, brand_usage, relationships, target_groups, clusters, life_cycles,
         service, win_back, cohorts, second_purchase, value_total, bundles, identity, card_share,
+        forecast,
     )
 }  # fmt: skip
