@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
 from crmkit._checks import require, require_columns
 from crmkit._days import day_number, day_of
-from crmkit._types import Floats
+from crmkit._types import Bools, Floats
 from crmkit.exceptions import ConfigError
 from crmkit.products.series import Series
 
@@ -77,7 +75,7 @@ def _exposure(series: Series, events: pd.DataFrame, horizon: int) -> Floats:
     return np.asarray(on.reshape(n, -1, series.length).mean(axis=2), dtype=np.float64)
 
 
-def _usual(history: Floats, shown: Any) -> Floats:
+def _usual(history: Floats, shown: Bools) -> Floats:
     """Mean of the periods without any event, of the four before and the four after each."""
     kernel = np.ones(2 * _BESIDE + 1)
     plain = np.where(shown, 0.0, history)

@@ -180,16 +180,15 @@ def _warmed(series: Series, made: Projection, groups: Ints) -> Projection:
     """New items held near to what items of their group sold when they were new."""
     age = series.history.shape[1] - series.first
     cold = age < _COLD
-    if not cold.any():
+    if not cold.any() or (np.asarray(series.wholes) == "").all():
         return made
     place = np.arange(series.history.shape[1]) - series.first[:, None]
     young = (place >= 0) & (place < _COLD)
     begun = (series.history * young).sum(axis=1) / np.maximum(young.sum(axis=1), 1)
     known = (series.first > 0) & (age >= _COLD)
     of = known if known.any() else np.ones_like(known)
-    totals = np.bincount(groups[of], begun[of], minlength=groups.max() + 1)
-    counts = np.bincount(groups[of], minlength=groups.max() + 1)
-    usual = np.where(counts > 0, totals / np.maximum(counts, 1), begun[of].mean())[groups]
+    typical = pd.Series(begun[of]).groupby(groups[of]).median().reindex(groups).to_numpy()
+    usual = np.where(np.isnan(typical), made.mean[0], typical)
     weight = np.where(cold, _COLD_PRIOR / (age + _COLD_PRIOR), 0.0)
     mean = (1 - weight) * made.mean + weight * usual
     deviation = np.sqrt(made.deviation**2 + (weight * usual) ** 2)

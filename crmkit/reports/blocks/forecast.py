@@ -39,6 +39,6 @@ def _verdict(accuracy: pd.DataFrame) -> str:
     better = "less than" if ours["weighted_mase"] < naive["weighted_mase"] else "no less than"
     return (
         f"Sales forecast: scaled error {ours['weighted_mase']:.2f}, {better} the {naive['weighted_mase']:.2f} of the simple rule "
-        f"({naive.name}) at {number(ours['origins'])} earlier dates; the intervals of 80% and 95% held {ours['coverage_80']:.0%} and "
+        f"({naive.name}) at {ours['origins']:.0f} earlier dates; the intervals of 80% and 95% held {ours['coverage_80']:.0%} and "
         f"{ours['coverage_95']:.0%} of what came."
     )
