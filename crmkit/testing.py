@@ -167,7 +167,7 @@ class SimulatedChain:
         return pd.concat(lines, ignore_index=True), pd.concat(used, ignore_index=True)
 
     def expected_effects(
-        self, layers: list[Floats], days: int, replicas: int, members: Ints
+        self, layers: list[Floats], days: int, replicas: int, members: Ints, first: int = 0
     ) -> list[tuple[Floats, Floats, Floats]]:
         """What coupons would do in the next days, from the true state: simulated with them and, with the same draws, without.
 
@@ -180,16 +180,19 @@ class SimulatedChain:
         days, replicas : int
         members : array of int
             Whom to look at; the others' effect is 0.
+        first : int
+            Number of the first replica: others have other luck.
 
         Returns
         -------
-        list of (gain, se, redeemed), arrays of shape (n_members, n_categories)
-            For each layer: margin (before the coupon is paid) in expectation, its standard error, and redemptions.
+        list of (gain, se, redeemed)
+            For each layer: margin (before the coupon is paid) in expectation and its standard error, arrays of shape
+            (n_members, n_categories), and redemptions, shape (n_members, n_categories, n_brands).
         """
         shape, pack = (self.n_members, self.n_categories), _KEPT_FROM_BUYING * self._earned_a_pack()[members]
-        sums = [tuple(np.zeros(shape) for _ in range(3)) for _ in layers]
+        sums = [(np.zeros(shape), np.zeros(shape), np.zeros((*shape, self.n_brands))) for _ in layers]
         few = self._of(members)
-        for replica in range(replicas):
+        for replica in range(first, first + replicas):
             without, _, before = few._course(np.zeros_like(layers[0][members]), days, replica)
             for worth, (gain, square, redeemed) in zip(layers, sums, strict=True):
                 margin, used, stock = few._course(worth[members].copy(), days, replica)
@@ -239,17 +242,17 @@ class SimulatedChain:
         return few
 
     def _course(self, worth: Floats, days: int, replica: int) -> tuple[Floats, Floats, Floats]:
-        """Margin and redemptions by member and category over some days, and the stock at their end; nothing is changed."""
+        """Margin and redemptions (by brand too) over some days, and the stock at their end; nothing is changed."""
         start = {name: getattr(self, name) for name in ("_stock", "_habit", "_since_trip", "day")}
         self._stock, self._habit, self._since_trip = (
             start[name].copy() for name in ("_stock", "_habit", "_since_trip")
         )
-        margin, redeemed = (np.zeros((self.n_members, self.n_categories)) for _ in range(2))
+        margin, redeemed = np.zeros((self.n_members, self.n_categories)), np.zeros(worth.shape)
         for _ in range(days):
             rng = np.random.default_rng([self.seed, 4, self.day, replica])
             who, what, brand, packs, used = self._bought(rng, worth)
             np.add.at(margin, (who, what), packs * self.price[what, brand] * self.margin[what, brand])
-            np.add.at(redeemed, (who, what), used > 0)
+            np.add.at(redeemed, (who, what, brand), used > 0)
             spent = used > 0
             worth[who[spent], what[spent], brand[spent]] = 0
             self.day += 1

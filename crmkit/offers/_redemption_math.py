@@ -89,6 +89,7 @@ def expected_redemption(
     category_response: float = 0.4,
     brand_response: float = 0.8,
     pantry: float = 0.3,
+    more_bought: float = 0.1,
 ) -> Redemption:
     """What an offer is expected to do, where redeeming is not taken for granted.
 
@@ -100,9 +101,10 @@ def expected_redemption(
         share'   = odds(share) exp(brand_response d / .25)
         p_redeem = rate (p share' + p' - p)
         gain     = rate ((1 - pantry) (p' - p) spend margin + p (share' - share) spend (margin - other_margin))
-                   - p_redeem depth (1 - funder_share)
+                   + p_redeem (more_bought spend margin - depth (1 - funder_share))
 
-    Purchases that the deal adds are partly taken from later ones (pantry loading).
+    Purchases that the deal adds are partly taken from later ones (pantry loading). Whoever redeems buys more of it at once,
+    also those who were certain to buy: ``more_bought`` is the part of that which later purchases do not lose.
 
     Parameters
     ----------
@@ -122,10 +124,16 @@ def expected_redemption(
         Log odds ratios at a discount of 25 % with the coupon in mind: priors until campaigns have measured them.
     pantry : float
         Share of the added purchases that are taken from later ones: a prior too.
+    more_bought : float
+        Purchases that a redemption adds by a larger quantity, net of what later ones lose: a prior too.
 
     Returns
     -------
     Redemption
+
+    References
+    ----------
+    Gupta, S. (1988), "Impact of sales promotions on when, what, and how much to buy", Journal of Marketing Research 25(4).
     """
     discount = np.divide(depth, spend, out=np.zeros(np.shape(depth)), where=spend > 0).clip(0, 1) / DEPTH
     p_raised = raised(p, category_response * share * discount)
@@ -134,7 +142,7 @@ def expected_redemption(
     p_redeem = rate * with_coupon
     added = (1 - pantry) * (p_raised - p) * spend * margin
     switched = p * (share_raised - share) * spend * (margin - other_margin)
-    gain = rate * (added + switched) - p_redeem * depth * (1 - funder_share)
+    gain = rate * (added + switched) + p_redeem * (more_bought * spend * margin - depth * (1 - funder_share))
     return Redemption(p * share, p * share + rate * (with_coupon - p * share), p_redeem, gain)
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 
 from crmkit.engine.frames import is_spark, to_pandas
 from crmkit.exceptions import ConfigError
-from crmkit.offers.need_share import with_needs_first
+from crmkit.offers.demands import with_demands
 from crmkit.offers.needs import Needs
 from crmkit.offers.on_spark import solve_on_spark
 from crmkit.offers.problem import Problem, solved
@@ -94,6 +94,10 @@ class OfferPlan(Terms):
     need_share : float
         Share of all offers that shall be for a need, at least: others are then made only where they gain so much more, the
         price of that demand. Not on Spark.
+    worth_by_value : float
+        Correlation of the worth of members' lists with the members' value (their column value) that is demanded, at
+        least: worth is then rewarded with members above the mean value and charged below it, at the smallest price at which
+        the demand is met. Not on Spark.
     trial_slots : int, optional
         Offers of goods that the member never bought (trial offers) on a list, at most, the best by expected gain; where
         redemption is modelled.
@@ -159,13 +163,17 @@ class OfferPlan(Terms):
         if is_spark(due):
             if redemption is not None:
                 raise ConfigError("Redemption is not modelled on Spark yet. Plan without redemption=, or in memory.")
-            if self.need_share > 0:
-                raise ConfigError("A share of offers for needs is not planned on Spark yet. Plan with need_share=0.")
+            if self.need_share > 0 or self.worth_by_value > 0:
+                raise ConfigError(
+                    "need_share and worth_by_value are not planned on Spark yet. Plan with 0 for both, or in memory."
+                )
             return solve_on_spark(self, due, customers, usage, received)
         problem = Problem.of(
             self, Needs(due), to_pandas(customers), to_pandas(usage), to_pandas(received), redemption=redemption
         )
-        return with_needs_first(problem) if self.need_share > 0 else problem.result(*solved(problem.market()))
+        if self.need_share > 0 or self.worth_by_value > 0:
+            return with_demands(problem)
+        return problem.result(*solved(problem.market()))
 
     def sensitivity(
         self,

@@ -55,6 +55,7 @@ class Problem:
     exclusions: Mapping[str, int]
     redemption: RedemptionHabits | None = None
     other_charge: float = 0.0
+    worth_reward: float = 0.0
 
     @classmethod
     def of(
@@ -115,13 +116,27 @@ class Problem:
         blocks: list[Block] = []
         for batch in self._batches():
             found = candidates_of(batch, self.catalogue, self.habits, self.redemption)
-            found = found.charged(self.other_charge)
+            found = found.charged(self.other_charge).rewarded(self._reward(found))
             useful = (found.figures.gain > 0) | reaching[found.deal] | (self.worth[found.member] > 0)
             found = found.where(useful & (found.figures.cost <= most[found.deal]) & (self.slots[found.member] > 0))
             if self.redemption is not None and self.terms.trial_slots is not None:
                 found = found.where(best_of(found, ~self._bought(found), self.terms.trial_slots))
             blocks += blocks_of(found, self.catalogue.place, self.slots, self.worth)
         return Market([attainable(block) for block in blocks], self.limits)
+
+    def _reward(self, found: Candidates) -> Floats | None:
+        """What the worth of these candidates is rewarded with: more with members of more value, less than nothing below the mean."""
+        if self.worth_reward == 0:
+            return None
+        return self.worth_reward * standing(self.people["value"])[found.member] * found.worth
+
+    def most_rewarded(self, offers: pd.DataFrame) -> float:
+        """The largest reward of these offers."""
+        if self.worth_reward == 0 or not len(offers):
+            return 0.0
+        by_member = pd.Series(standing(self.people["value"]), index=self.people["customer_id"].to_numpy())
+        rewards = self.worth_reward * offers["customer_id"].map(by_member).astype(float) * offers["worth"]
+        return max(float(rewards.max()), 0.0)
 
     def kept(self, chosen: Chosen) -> Candidates:
         """The chosen candidates in full precision, strictly within the budgets."""
@@ -157,10 +172,11 @@ class Problem:
         """The plan; ``market`` where a demand bears on the bound."""
         found = self.kept(chosen)
         value = None if market is None else eased_value(market, prices, self.worths(found))
+        reward = self._reward(found)
         return result_of(
             self.terms, self.needs, self.limits, self.sums(found), prices, value, self.exclusions,
             usage=bool(len(self.habits.key)), redemption=None if self.redemption is None else self.redemption.model,
-            allowance=self.other_charge * int((~found.need).sum()),
+            allowance=self.other_charge * int((~found.need).sum()) - (0.0 if reward is None else float(reward.sum())),
             offers=self.offers(found), control=self.control, n_control=len(self.control),
             planned=self.people[["customer_id"]], tips=self.tips(),
         )  # fmt: skip
@@ -232,6 +248,18 @@ class Problem:
         if self.terms.tips is None:
             return pd.DataFrame({name: [] for name in ("customer_id", "tip_id", "title", "category", "slot")})
         return choose_tips(self.needs.source, self.terms.tips, self.terms.tip_slots, members=self.members)
+
+
+def standing(value: pd.Series) -> Floats:
+    """How many standard deviations each value is above the mean; where it is not known, 0.
+
+    >>> standing(pd.Series([1.0, 3.0, None])).tolist()
+    [-1.0, 1.0, 0.0]
+    """
+    known = value.astype(float)
+    spread = float(known.std(ddof=0))
+    apart = (known - known.mean()) / spread if spread > 0 else known * 0
+    return np.asarray(apart.fillna(0.0), dtype=np.float64)
 
 
 def _deepest(limits: Limits, catalogue: Catalogue, deals: pd.DataFrame, needs: Needs) -> Floats:

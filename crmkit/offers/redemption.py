@@ -42,6 +42,8 @@ class RedemptionModel:
         goods among it.
     pantry : float
         Share of the added purchases that later ones lose.
+    more_bought : float
+        Purchases that a redemption adds by a larger quantity, net of what later ones lose.
     least_p, least_share : float
         No offer is made where the category is less probably bought, or the deal's goods are a smaller share of it.
     trials : bool
@@ -64,8 +66,9 @@ class RedemptionModel:
     category_response: float = 0.4
     brand_response: float = 0.8
     pantry: float = 0.3
-    least_p: float = 0.15
-    least_share: float = 0.08
+    more_bought: float = 0.1
+    least_p: float = 0.05
+    least_share: float = 0.04
     trials: bool = False
     outstanding: pd.Series | None = field(default=None, repr=False)
 
@@ -76,7 +79,7 @@ class RedemptionModel:
             *([f"probability={self.probability!r} is not from 0.5 to below 1"] if not 0.5 <= self.probability < 1 else []),
             *(
                 f"{name}={getattr(self, name)!r} is not a finite number of at least 0"
-                for name in ("uncertainty", "category_response", "brand_response")
+                for name in ("uncertainty", "category_response", "brand_response", "more_bought")
                 if not 0 <= getattr(self, name) < float("inf")
             ),
         ]  # fmt: skip
@@ -106,6 +109,7 @@ class RedemptionModel:
             f"a coupon in hand is redeemed at {self.mean:.0%} of the purchases that qualify where a member's own rate is not known",
             f"with the coupon in mind a discount of 25 % multiplies the odds of buying the deal's goods within the category by "
             f"{np.exp(self.brand_response):.2f}, and {self.pantry:.0%} of the added purchases are taken from later ones",
+            f"whoever redeems buys {self.more_bought:.0%} more at once, net of what later purchases lose",
             f"each budget is kept with a probability of {self.probability:.0%}",
         ]
 
@@ -170,7 +174,7 @@ class RedemptionHabits:
         model = self.model
         found = expected_redemption(
             p, share, self.rate[member], spend, depth, funder_share, margin, other_margin, model.category_response,
-            model.brand_response, model.pantry,
+            model.brand_response, model.pantry, model.more_bought,
         )  # fmt: skip
         return Figures(found.p_anyway, found.p_with_deal, found.p_redeem * depth, found.gain - contact_cost)
 

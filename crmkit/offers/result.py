@@ -96,6 +96,15 @@ class OfferResult:
         return (self.bound - self.objective) / abs(self.bound) if self.bound else 0.0
 
     @property
+    def shortages(self) -> list[str]:
+        """Demands on lists that could not be met, in words."""
+        short = self.demands[self.demands["reached"] < self.demands["wanted"] - 0.005]
+        return [
+            f"The {demand} is {reached:.2f}, below the {wanted:.2f} demanded: the deals and budgets of these days allow no more."
+            for demand, reached, wanted in short[["demand", "reached", "wanted"]].itertuples(index=False)
+        ]
+
+    @property
     def need_share(self) -> float:
         """Share of the offers that are for a need of their member; on Spark it is not known."""
         return float(self.offers["need"].mean()) if isinstance(self.offers, pd.DataFrame) and self.n_offers else 0.0
@@ -104,8 +113,8 @@ class OfferResult:
         """What lists were demanded to be beside their budgets, and what that costs."""
         columns = self.demands[["demand", "reached", "wanted", "cost", "shadow_price"]]
         return [
-            f"{demand}: {reached:.1%} (at least {wanted:.0%} demanded), which costs {cost:,.2f} of expected gain"
-            + (f"; other offers are made where they gain {price:.3f} more" if price else "")
+            f"{demand}: {reached:.2f} (at least {wanted:.2f} demanded), which costs {cost:,.2f} of expected gain"
+            + (f"; shadow price {price:.3f}" if price else "")
             for demand, reached, wanted, cost, price in columns.itertuples(index=False)
         ]
 

@@ -82,8 +82,9 @@ class Backtests(Section):
 class Offers(Section):
     """Terms of the plan, named as `OfferPlan` names them.
 
-    Of the offers ``need_share`` are for needs (bought with at least ``least_need``) and one on a list may be a trial, where
-    `OfferPlan` demands neither unless it is told to.
+    Of the offers ``need_share`` are for needs (bought with at least ``least_need``), the worth of lists follows the members'
+    value with a correlation of at least ``worth_by_value``, and one on a list may be a trial, where `OfferPlan` demands none
+    of these unless it is told to.
     """
 
     slots: Count = Field(8, ge=1)
@@ -99,6 +100,7 @@ class Offers(Section):
     tip_slots: Count = Field(1, ge=1)
     least_need: Number = Field(0.30, ge=0, le=1)
     need_share: Number = Field(0.70, ge=0, le=1)
+    worth_by_value: Number = Field(0.50, ge=0, lt=1)
     trial_slots: Count = Field(1, ge=0)
 
 

@@ -31,7 +31,9 @@ class _Cells:
     rows: list[list[tuple[str, bool]]]
 
 
-def page(title: str, subtitle: str, cards: Sequence[tuple[str, str]], blocks: Sequence[Block]) -> str:
+def page(
+    title: str, subtitle: str, cards: Sequence[tuple[str, str]], blocks: Sequence[Block], first: Sequence[str] = ()
+) -> str:
     """The page; equal content gives equal text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -39,7 +41,7 @@ def page(title: str, subtitle: str, cards: Sequence[tuple[str, str]], blocks: Se
         loader=PackageLoader("crmkit.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     return environment.get_template("report.html.j2").render(
-        title=title, subtitle=subtitle, cards=cards, version=__version__,
+        title=title, subtitle=subtitle, first=list(first), cards=cards, version=__version__,
         verdicts=[block.verdict for block in blocks if block.verdict],
         blocks=[_block(block) for block in blocks],
     )  # fmt: skip

@@ -47,6 +47,8 @@ class Report:
         What has been added, in its order.
     cards : list of (str, str)
         Key figures and what they are.
+    first : list of str
+        Sentences that stand before everything else: what was demanded and cannot be had.
 
     Examples
     --------
@@ -63,6 +65,7 @@ class Report:
     currency: str = ""
     cards: list[tuple[str, str]] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
+    first: list[str] = field(default_factory=list)
 
     def add(self, name: str, *tables: Any, **options: object) -> Self:
         """Add a block by its name.
@@ -155,7 +158,7 @@ class Report:
 
     def html(self) -> str:
         """The page: one file that needs no network."""
-        return page(self.title, self.subtitle, self.cards, self.blocks)
+        return page(self.title, self.subtitle, self.cards, self.blocks, self.first)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the report as a page (``.html``) or as a workbook (``.xlsx``), made from the same blocks.
@@ -171,7 +174,8 @@ class Report:
         """
         file = Path(path)
         if file.suffix == ".xlsx":
-            return write_workbook(file, self.title, self.subtitle, self.cards, self.blocks, self.as_of)
+            subtitle = " ".join([*self.first, self.subtitle])
+            return write_workbook(file, self.title, subtitle, self.cards, self.blocks, self.as_of)
         if file.suffix != ".html":
             raise ConfigError(f"A report is saved as .html or .xlsx, not as {file.name!r}.")
         with replacing(file) as part:

@@ -2,7 +2,9 @@
 
 Every policy begins with the same year without lists and meets the same luck (`crmkit.testing.SimulatedChain`, which says
 what its world assumes). Each fortnight new deals begin, with budgets; what is redeemed beyond a budget is the shop's loss. A
-policy is measured by the margin that it brings over no lists, less the shop's part of what is redeemed.
+policy is measured by the margin that it brings over no lists, less the shop's part of what is redeemed. What came in one run is
+mostly luck (a coupon that moves a purchase shifts all that follow), so shares of perfect information are of the gain that the
+coupons sent had in expectation, simulated from the true state; what came is printed beside it with its standard error.
 
 crmkit is driven the public way: a configuration, delivered files, ``ck.run``, ``crmkit sent``, a file of redemptions. It
 keeps its control group. The perfect-information plan knows the chain: what each coupon would do is simulated from the true
@@ -179,7 +181,7 @@ def _true_gains(chain: SimulatedChain, deals: pd.DataFrame) -> pd.DataFrame:
     tables = []
     for table, (member, category, brand), (gain, se, redeemed) in zip(given, places, effects, strict=True):
         own = (table["value"] * (1 - table["funder_share"])).to_numpy()
-        figures = (gain[member, category], se[member, category], redeemed[member, category])
+        figures = (gain[member, category], se[member, category], redeemed[member, category, brand])
         state = chain.state_of(member, category, brand, table["value"].to_numpy())
         tables.append((table, category, own, *figures, state))
     whole = pd.concat([table for table, *_ in tables], ignore_index=True)
@@ -212,9 +214,11 @@ POLICIES: dict[str, Callable[[Shop, pd.DataFrame, pd.Series], pd.DataFrame]] = {
 
 @dataclass
 class Course:
-    """What a policy did: profit by fortnight and member, the coupons with what became of them, and one row a fortnight."""
+    """What a policy did: profit by fortnight and member, the gain that its coupons had in expectation (by fortnight and
+    member too), the coupons with what became of them, and one row a fortnight."""
 
     profit: np.ndarray
+    foreseen: np.ndarray
     coupons: pd.DataFrame
     fortnights: pd.DataFrame
     out_of_plan: list[set[str]]
@@ -222,7 +226,7 @@ class Course:
 
 def run(policy: Callable[..., pd.DataFrame], shop: Shop, fortnights: int) -> Course:
     """The course of a policy."""
-    profits, coupons, rows = [], [], []
+    profits, foreseen, coupons, rows = [], [], [], []
     bought = set(zip(shop.lines["customer_id"], shop.lines["category"], shop.lines["brand"], strict=True))
     deals, spent = deals_of(shop.chain, -1), pd.Series(dtype=float)
     for fortnight in range(fortnights):
@@ -234,12 +238,14 @@ def run(policy: Callable[..., pd.DataFrame], shop: Shop, fortnights: int) -> Cou
         made = policy(shop, running, left)
         sent = made.merge(running[["deal_id", "category", "brand", "funder_share"]], on="deal_id")
         never = [key not in bought for key in zip(sent["customer_id"], sent["category"], sent["brand"], strict=True)]
+        expected = _expected_gain(shop.chain, sent)
         lines, till = shop.chain.advance(DAYS, sent)
         used = till.merge(running[["deal_id", "funder_share", "budget"]], on="deal_id")
         before = spent
         spent = spent.add(used.groupby("deal_id")["amount"].sum(), fill_value=0.0)
         # a maker pays no more than its budget; of its own deals the shop pays all anyway
         over = (_overrun(deals, spent) - _overrun(deals, before)) * deals.set_index("deal_id")["funder_share"]
+        foreseen.append(expected - over.sum() / shop.chain.n_members)
         money = lines.groupby("customer_id")["margin"].sum() - (used["amount"] * (1 - used["funder_share"])).groupby(
             used["customer_id"]).sum().reindex(shop.chain.members, fill_value=0.0)  # fmt: skip
         profits.append(money.reindex(shop.chain.members).fillna(0.0).to_numpy() - over.sum() / shop.chain.n_members)
@@ -252,9 +258,28 @@ def run(policy: Callable[..., pd.DataFrame], shop: Shop, fortnights: int) -> Cou
         _deliver(shop, lines, till)
         rows.append({"fortnight": fortnight + 1, "coupons": len(sent), "seconds": time.perf_counter() - began})
     ended = deals[deals["deal_id"].isin(pd.concat(coupons)["deal_id"])]
-    course = Course(np.array(profits), pd.concat(coupons, ignore_index=True), pd.DataFrame(rows), shop.out_of_plan)
+    course = Course(
+        np.array(profits),
+        np.array(foreseen),
+        pd.concat(coupons, ignore_index=True),
+        pd.DataFrame(rows),
+        shop.out_of_plan,
+    )
     course.fortnights.attrs["overrun"] = (int((_overrun(ended, spent) > 1e-9).sum()), len(ended))
     return course
+
+
+def _expected_gain(chain: SimulatedChain, sent: pd.DataFrame) -> np.ndarray:
+    """What these coupons bring each member in expectation: simulated from the true state with luck that no policy has seen."""
+    gain, members = np.zeros(chain.n_members), np.flatnonzero(chain.carries > 0)
+    worth, own = (np.zeros((chain.n_members, chain.n_categories, chain.n_brands)) for _ in range(2))
+    if not len(sent):
+        return gain
+    category, brand = (sent[name].str[-2:].astype(int).to_numpy() for name in ("category", "brand"))
+    at = sent["customer_id"].astype(int).to_numpy(), category, brand
+    worth[at], own[at] = sent["worth"], sent["worth"] * (1 - sent["funder_share"])
+    more, _, redeemed = chain.expected_effects([worth], DAYS, REPLICAS, members, first=REPLICAS)[0]
+    return more.sum(axis=1) - (redeemed * own).sum(axis=(1, 2))
 
 
 def _overrun(deals: pd.DataFrame, spent: pd.Series) -> pd.Series:
@@ -281,8 +306,10 @@ def rows_of(courses: dict[str, Course]) -> list[dict[str, Any]]:
         n_over, n_deals = course.fortnights.attrs["overrun"]
         rows.append(
             {
-                "policy": name, "gain per member": over.sum() / over.shape[1],
-                **({} if best is None else _shares(over, best.profit - base, course)),
+                "policy": name, "gain per member": course.foreseen.sum() / over.shape[1],
+                **({} if best is None else _shares(course.foreseen, best.foreseen, course)),
+                **({} if best is None else {"share of what came": over.sum() / (best.profit - base).sum()}),
+                "its standard error": _noise(over, None if best is None else best.profit - base),
                 "coupons": len(coupons), "redeemed": int(coupons["redeemed"].sum()),
                 "expected/redeemed": coupons["p_redeem"].sum() / max(coupons["redeemed"].sum(), 1),
                 "never bought": coupons["never"].mean() if len(coupons) else 0.0,
@@ -295,7 +322,7 @@ def rows_of(courses: dict[str, Course]) -> list[dict[str, Any]]:
 
 
 def _shares(over: np.ndarray, best: np.ndarray, course: Course) -> dict[str, float]:
-    """Shares of perfect information's gain: in fortnights 1-10, from 11 on, and of members who were not held back."""
+    """Shares of perfect information's gain, in expectation: in fortnights 1-10, from 11 on, and of members not held back."""
     planned = np.ones(over.shape, dtype=bool)
     for at, control in enumerate(course.out_of_plan):
         planned[at] = ~np.isin(np.array([f"{number:06d}" for number in range(over.shape[1])]), list(control))
@@ -306,6 +333,15 @@ def _shares(over: np.ndarray, best: np.ndarray, course: Course) -> dict[str, flo
         for name, span in spans.items() if len(best[span])
     }  # fmt: skip
     return found | aside
+
+
+def _noise(over: np.ndarray, best: np.ndarray | None) -> float:
+    """Standard error of the share of the gain that came, members being a sample: how little a single run can tell."""
+    if best is None or not best.sum():
+        return float("nan")
+    ratio = over.sum() / best.sum()
+    rest = over.sum(axis=0) - ratio * best.sum(axis=0)
+    return float(np.sqrt(len(rest)) * rest.std() / abs(best.sum()))
 
 
 @contextmanager

@@ -34,7 +34,8 @@ def test_the_formulas_are_those_of_the_docstring() -> None:
     found = figures(funder_share=0.4)
     redeemed = 0.2 * (0.5 * share + p - 0.5)
     assert found["p_redeem"] == pytest.approx(redeemed)
-    gain = 0.2 * (0.7 * (p - 0.5) * 10 * 0.3 + 0.5 * (share - 0.3) * 10 * 0.1) - redeemed * 2.5 * 0.6
+    gain = 0.2 * (0.7 * (p - 0.5) * 10 * 0.3 + 0.5 * (share - 0.3) * 10 * 0.1)
+    gain += redeemed * (0.1 * 10 * 0.3 - 2.5 * 0.6)
     assert found["gain"] == pytest.approx(gain)
     assert found["p_anyway"] == pytest.approx(0.15)
 
@@ -43,6 +44,7 @@ def test_who_never_redeems_costs_nothing_and_who_never_buys_the_brand_hardly_doe
     assert figures(rate=0.0)["p_redeem"] == figures(rate=0.0)["gain"] == 0
     assert figures(rate=0.0)["p_with_deal"] == figures(rate=0.0)["p_anyway"]
     assert figures(share=0.02)["p_redeem"] < 0.2 * figures(share=0.5)["p_redeem"]
+    assert figures(more_bought=0.2)["gain"] > figures(more_bought=0.0)["gain"]
     assert figures(depth=0.0, rate=0.0)["gain"] == pytest.approx(0)
     assert figures(spend=0.0)["gain"] == pytest.approx(0)
     assert figures(depth=1.0)["p_with_deal"] < figures(depth=2.5)["p_with_deal"] < 1
@@ -143,8 +145,8 @@ def test_what_a_member_never_bought_is_offered_as_a_trial_or_not_at_all() -> Non
     tried = planned(deals, due, 2, RedemptionModel(shares, trials=True)).offers
     assert set(tried.loc[tried["is_trial"], "deal_id"]) == {"D1"}
     assert planned(deals, due, 2, RedemptionModel(shares.head(0))).offers.empty
-    assert planned(deals, due, 2, RedemptionModel(shares.assign(share=0.05))).offers.empty
-    assert planned(deals, due.assign(p_purchase=0.1), 2, RedemptionModel(shares)).offers.empty
+    assert planned(deals, due, 2, RedemptionModel(shares.assign(share=0.03))).offers.empty
+    assert planned(deals, due.assign(p_purchase=0.04), 2, RedemptionModel(shares)).offers.empty
 
 
 def test_budgets_hold_as_often_as_is_said_when_redemptions_are_drawn() -> None:

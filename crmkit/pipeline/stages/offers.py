@@ -141,7 +141,8 @@ def plan_offers(
     scale = _scale(response_scale)
     shares = other_margins(_without(deal_shares, resting_offers), deals_left, offers.margin)
     model = _model(shares, redemption_rates, redemption_habits or {}, scale, deals_left, offers, campaign)
-    plan = OfferPlan(measured, tips=tips, key=name, **_terms(offers, deals_left)).solve(
+    known = offers if "value" in customers else offers.model_copy(update={"worth_by_value": 0.0})
+    plan = OfferPlan(measured, tips=tips, key=name, **_terms(known, deals_left)).solve(
         repurchases, customers, deal_usage, received_offers, model
     )
     _write(with_codes(plan.offers, name).assign(response_scale=scale), deals_left, folder)
@@ -155,7 +156,13 @@ def plan_offers(
         "campaign_pairs": _pairs_of(plan, repurchases, deal_shares, deals_left),
         "campaign_plan": dict(campaign_due),
         "campaign_needs": _needs_of(plan, repurchases, deals_left),
-        "plan": {"objective": plan.objective, "gap": plan.gap, "members": plan.n_served, "need_share": plan.need_share},
+        "plan": {
+            "objective": plan.objective,
+            "gap": plan.gap,
+            "members": plan.n_served,
+            "need_share": plan.need_share,
+            "shortage": " ".join(plan.shortages),
+        },
         "list_terms": {"least_need": offers.least_need},
         "offer_tips": plan.tips,
         "offer_block": offer_block(plan, currency=currency),

@@ -66,6 +66,7 @@ def report(
         page.add_card(value, label)
     if plan is not None:
         page.add_card(plan["members"], "members with a list")
+        page.first += [str(plan["shortage"])] if plan.get("shortage") else []
     for name in ordered(blocks):
         found = blocks[name]
         page.blocks += found if isinstance(found, list) else [found]

@@ -37,6 +37,7 @@ def offers(plan: OfferResult, *, currency: str = "") -> Block:
         Table(funders.head(_FUNDERS)),
         tuple(more),
         (
+            *plan.shortages,
             *plan.shortfall_sentences(),
             *plan.demand_sentences(),
             *plan.price_sentences(),
