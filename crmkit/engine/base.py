@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -119,13 +119,15 @@ class SqlEngine(ABC):
     def arrow(self, text: str, values: Mapping[str, object] = NO_VALUES) -> pa.Table:
         """Run a query and collect it as an Arrow table."""
 
-    def split(self, text: str, key: str, n: int, values: Mapping[str, object] = NO_VALUES) -> list[str]:
-        """Queries for ``n`` parts of another one's rows, each of which has all rows of its keys; they are kept on disk."""
+    def split(
+        self, text: str, key: str, n: int, values: Mapping[str, object] = NO_VALUES
+    ) -> list[Callable[[], pa.Table]]:
+        """A query's rows in ``n`` parts, each of which has all rows of its keys: they are kept on disk, to be read one by one."""
         if n == 1:
-            return [text]
+            return [partial(self.arrow, text, values)]
         part = f"{self.number_of(key)} % {n}"
         kept = self.keep(f"select *, {part} as _part from ({text}) as rows order by _part", values)
-        return [f"select * from {kept} where _part = {place}" for place in range(n)]
+        return [partial(self.arrow, f"select * from {kept} where _part = {place}") for place in range(n)]
 
     @abstractmethod
     def save(self, text: str, path: str | Path, values: Mapping[str, object] = NO_VALUES) -> None:

@@ -6,15 +6,17 @@ import glob
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crmkit._atomic import is_full_disk
 from crmkit.engine.base import NO_VALUES, SqlEngine
 from crmkit.engine.frames import arrow_if_foreign, is_spark, listed, streamed
+from crmkit.engine.parts import PART, batch_rows, read_part, write_parts
 from crmkit.engine.texts import (
     BLANKS,
     EXACT,
@@ -151,16 +153,19 @@ class DuckDBEngine(SqlEngine):
         self._write(select, path, "lz4_raw", values)
         return self.parquet(path)
 
-    def split(self, text: str, key: str, n: int, values: Mapping[str, object] = NO_VALUES) -> list[str]:
-        """Each part is a folder of its own: rows go there as they come, nothing is sorted."""
+    def split(
+        self, text: str, key: str, n: int, values: Mapping[str, object] = NO_VALUES
+    ) -> list[Callable[[], pa.Table]]:
+        """Rows go to their parts as they come: nothing is sorted, and the more parts there are, the less is held at once."""
         if n == 1:
-            return [text]
+            return super().split(text, key, n, values)
         folder = self.scratch_file("")
-        rows = f"select *, {self.number_of(key)} % {n} as _part from ({text}) as rows"
-        self._write(rows, folder, "lz4_raw, partition_by (_part)", values)
-        parts = [folder / f"_part={place}" for place in range(n)]
-        nobody = f"select * from ({text}) as rows where false"
-        return [f"select * from {self.parquet(part)}" if part.is_dir() else nobody for part in parts]
+        folder.mkdir()
+        rows = f"select *, cast({self.number_of(key)} % {n} as integer) as {PART} from ({text}) as rows"
+        with self._in_any_order(), self._reader(rows, batch_rows(n), values) as reader:
+            paths = write_parts(reader, folder, n)
+            schema = reader.schema.remove(reader.schema.get_field_index(PART))
+        return [partial(read_part, path, schema) for path in paths]
 
     def view(self, select: str) -> str:
         name = next(self._names)
@@ -184,12 +189,21 @@ class DuckDBEngine(SqlEngine):
 
     def _write(self, text: str, path: str | Path, compression: str, values: Mapping[str, object]) -> None:
         """Rows of a query without ``order by`` are written as they come, by all threads at once."""
+        copy = f"copy ({text}) to {literal(str(path))} (format parquet, compression {compression})"
+        with self._in_any_order():
+            self._session.execute(*bound(copy, values, "$"))
+
+    @contextmanager
+    def _in_any_order(self) -> Iterator[None]:
         self._session.execute("set preserve_insertion_order = false")
         try:
-            copy = f"copy ({text}) to {literal(str(path))} (format parquet, compression {compression})"
-            self._session.execute(*bound(copy, values, "$"))
+            yield
         finally:
             self._session.execute("set preserve_insertion_order = true")
+
+    def _reader(self, text: str, rows: int, values: Mapping[str, object]) -> pa.RecordBatchReader:
+        named, used = bound(text, values, "$")
+        return self._session.sql(named, params=used or None).to_arrow_reader(rows)
 
     def drop(self, *tables: str) -> None:
         for table in tables:

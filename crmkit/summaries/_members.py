@@ -91,6 +91,10 @@ class Members:
         """What `state` and `panel` say of the purchases of these customers alone."""
         return pairs.state_at(self._own.purchases, self.visits, as_of, len(self._own.items))
 
+    def recent(self, as_of: int) -> pd.DataFrame:
+        """On how many of the last 28 and 84 days these customers bought each item: item, recent_28, recent_84."""
+        return pd.DataFrame({"item": self._own.items, **self.state_at(as_of).recent})
+
     def known(self, as_of: int) -> pairs.Known:
         """The purchases that stand at the close of a day."""
         return self._own.purchases.known(as_of)

@@ -19,11 +19,12 @@ from crmkit.engine.frames import SparkFrame, map_keys
 __all__ = ["Partitions", "coded", "some"]
 
 _ROWS = 2_000_000
+_PART = 400_000
 
 
 @dataclass(frozen=True)
 class Partitions:
-    """The rows of a query, all of a customer's together, about two million at a time.
+    """The rows of a query, all of a customer's together, about 400,000 at a time.
 
     Attributes
     ----------
@@ -39,19 +40,27 @@ class Partitions:
     values: Mapping[str, object] = field(default_factory=dict)
 
     @cached_property
-    def number(self) -> int:
-        """How many parts there are on this machine."""
-        n = int(self.engine.frame(f"select count(*) as n from ({self.select}) as t", self.values)["n"].iloc[0])
-        return max(1, -(-n // _ROWS))
+    def _n_rows(self) -> int:
+        rows = self.engine.frame(f"select count(*) as n from ({self.select}) as t", self.values)
+        return int(rows["n"].iloc[0])
+
+    @property
+    def few(self) -> bool:
+        """Whether there are so few rows that they may stay in memory together."""
+        return self._n_rows <= _ROWS
 
     @cached_property
-    def _queries(self) -> list[str]:
-        return self.engine.split(self.select, "customer_id", self.number, self.values)
+    def _parts(self) -> list[Callable[[], pa.Table]]:
+        n = max(1, -(-self._n_rows // _PART))
+        return self.engine.split(self.select, "customer_id", n, self.values)
+
+    def __len__(self) -> int:
+        return len(self._parts)
 
     def __iter__(self) -> Iterator[pa.Table]:
         """The parts, brought to this machine one after another."""
-        for query in self._queries:
-            yield self.engine.arrow(query, self.values)
+        for read in self._parts:
+            yield read()
 
     def whole(self, condition: str = "true") -> pa.Table:
         """All rows that meet a condition, brought to this machine together."""
@@ -60,7 +69,7 @@ class Partitions:
     def spread(self, answer: Callable[[pa.Table], pd.DataFrame], kinds: str) -> SparkFrame:
         """The answers to all parts as a Spark DataFrame, not computed yet; ``kinds`` are its columns and their types."""
         rows: Any = self.engine.table(self.select, self.values)
-        return map_keys(rows, "customer_id", answer, kinds, _ROWS)
+        return map_keys(rows, "customer_id", answer, kinds, _PART)
 
 
 def some(share: float) -> str:

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crmkit._days import day_of
@@ -94,13 +95,16 @@ class PurchaseHistory:
         """
         if self.log.on_spark:
             return self._far_answers(self.day(as_of), answer, kinds)
-        parts = list(self.each_answer(as_of, answer))
+        parts = list(self._each_answer(self.day(as_of), answer, together=self._rows.few))
         if len(parts) == 1:
             return parts[0]
         return pd.concat(parts).sort_values("customer_id", kind="stable", ignore_index=True)
 
     def write_answers(self, path: Path, as_of: str | date | None, answer: Answer, kinds: str) -> None:
-        """The `answers` as a Parquet file, in parts as they come: it does not matter how many there are."""
+        """The `answers` as a Parquet file, in parts as they come: it does not matter how many there are.
+
+        Customers that are in memory already are one part.
+        """
         if self.log.on_spark:
             streamed(cast(Any, self.answers(as_of, answer, kinds)), path)
             return
@@ -113,9 +117,11 @@ class PurchaseHistory:
 
     def each_answer(self, as_of: str | date | None, answer: Answer) -> Iterator[pd.DataFrame]:
         """The `answers`, a part at a time."""
-        day = self.day(as_of)
-        facts = self._facts(day)
-        for members in self._parts():
+        return self._each_answer(self.day(as_of), answer, together=self._is_held or len(self._rows) == 1)
+
+    def _each_answer(self, day: int, answer: Answer, together: bool) -> Iterator[pd.DataFrame]:
+        facts = Facts(self._homes(day), None if together and self._everybody else self._recent(day))
+        for members in self._parts(together):
             yield answer(members.state(self._state_at(members, day), day, facts))
             del members  # before the next are fetched
 
@@ -138,13 +144,8 @@ class PurchaseHistory:
 
         if self.log.on_spark:
             return self._sorted(self._far(bought, "customer_id string, item string"))
-        found = pd.concat([bought(members) for members in self._parts()])
+        found = pd.concat([bought(members) for members in self._parts(self._rows.few)])
         return found.sort_values("customer_id", kind="stable", ignore_index=True)
-
-    def _facts(self, day: int) -> Facts:
-        """Of all customers; where they are in one part, it counts its own."""
-        alone = self._everybody and not self.log.on_spark and self._rows.number == 1
-        return Facts(self._homes(day), None if alone else self._recent(day))
 
     def remembering(self) -> PurchaseHistory:
         """The same, where a day that is looked at again is not worked out again; of a log in many parts nothing is kept."""
@@ -160,9 +161,14 @@ class PurchaseHistory:
         return state
 
     def _recent(self, day: int) -> pd.DataFrame:
+        """On how many days customers, all of them, bought each item of late."""
         engine = self._rows.engine
-        text = sql_text("summaries/recent_purchases", item=engine.quoted(self.levels[0]), lines=self._lines)
-        return engine.frame(text, {"as_of": day})
+        if self.log.on_spark or not self._everybody:
+            text = sql_text("summaries/recent_purchases", item=engine.quoted(self.levels[0]), lines=self._lines)
+            return engine.frame(text, {"as_of": day})
+        late = (pc.field("day") <= day) & (pc.field("buy_day") > day - 84)
+        parts = (Members.of(rows.filter(late), self.levels[:1], self.exclude) for rows in self._rows)
+        return pd.concat([members.recent(day) for members in parts]).groupby("item", as_index=False).sum()
 
     def _homes(self, day: int) -> list[pd.DataFrame]:
         """Where each item belongs by the close of a day: of several items of a level, the last by name."""
@@ -179,32 +185,42 @@ class PurchaseHistory:
     def _members(self, rows: pa.Table) -> Members:
         return Members.of(rows, self.levels, self.exclude)
 
-    def _parts(self) -> Iterator[Members]:
-        """All customers; those of one part stay in memory."""
-        if self._rows.number == 1:
+    def _parts(self, together: bool) -> Iterator[Members]:
+        """All customers, who stay in memory or come a part at a time."""
+        if together:
             yield self._all
         else:
             yield from map(self._members, self._rows)
 
+    @property
+    def _asked(self) -> object:
+        """What decides of a log which rows are fetched."""
+        files = [(path, path.stat().st_mtime_ns, path.stat().st_size) for path in self.log.lines]
+        return self.levels, self.exclude, files
+
+    @property
+    def _is_held(self) -> bool:
+        """Whether all customers are in memory already."""
+        return "_all" in vars(self) or (self._everybody and self.log in _KEPT and _KEPT[self.log][0] == self._asked)
+
     @cached_property
     def _all(self) -> Members:
-        """All customers, where they are one part. Those last asked for are kept for as long as their log is: whoever looks at
-        it next, on whatever day, has them.
+        """All customers, where they are few. Those last asked for are kept for as long as their log is: whoever looks at it next,
+        on whatever day, has them.
         """
         if not self._everybody:
             return self._members(self._rows.whole())
-        files = [(path, path.stat().st_mtime_ns, path.stat().st_size) for path in self.log.lines]
-        asked = (self.levels, self.exclude, files)
+        asked = self._asked
         if self.log not in _KEPT or _KEPT[self.log][0] != asked:
             _KEPT[self.log] = asked, self._members(self._rows.whole())
         return _KEPT[self.log][1]
 
     def _some(self, share: float) -> Members:
-        alone = share >= 1 and not self.log.on_spark and self._rows.number == 1
+        alone = share >= 1 and not self.log.on_spark and self._rows.few
         return self._all if alone else self._members(self._rows.whole(some(share)))
 
     def _far_answers(self, day: int, answer: Answer, kinds: str) -> pd.DataFrame:
-        facts = self._facts(day)
+        facts = Facts(self._homes(day), self._recent(day))
         return self._far(lambda members: answer(members.state(members.state_at(day), day, facts)), kinds)
 
     def _far(self, answer: Callable[[Members], pd.DataFrame], kinds: str) -> pd.DataFrame:

@@ -108,15 +108,14 @@ class Snapshots:
         return pd.concat(answers).sort_values("customer_id", kind="stable", ignore_index=True)
 
     def _histories(self) -> Iterator[CustomerHistory]:
-        if self._rows.number == 1:
+        if self._rows.few:
             yield self._all
         else:
             yield from map(CustomerHistory.of, self._rows)
 
     @cached_property
     def _all(self) -> CustomerHistory:
-        (rows,) = self._rows
-        return CustomerHistory.of(rows)
+        return CustomerHistory.of(self._rows.whole())
 
     def day(self, as_of: str | date | int | None) -> int:
         """Day number of an ``as_of``; a day that has not been observed raises `LeakError`."""

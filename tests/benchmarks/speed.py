@@ -41,7 +41,8 @@ def write_csv(journey: Path, home: Path) -> None:
         f"""copy (
             select household_id as customer_id, strftime(transaction_timestamp at time zone 'UTC', '%Y-%m-%d %H:%M:%S') as purchased_at,
                 sales_value as amount, basket_id as order_id, product_id, product_category as category, quantity
-            from read_parquet('{journey / "transactions.parquet"}') join read_parquet('{journey / "products.parquet"}') using (product_id)
+            from read_parquet('{journey / "transactions.parquet"}') as lines
+            join read_parquet('{journey / "products.parquet"}') as products using (product_id)
         ) to '{home / "till.csv"}' (header)"""
     )
 

@@ -91,7 +91,8 @@ def test_parts_of_the_customers_give_what_all_of_them_give(log: Transactions, mo
         return [item_state(log, LEVELS, "2017-06-01"), item_bought(log, "category", "2017-06-01", 30)]
 
     whole = tables()
-    monkeypatch.setattr(_partitions, "_ROWS", 900)
+    for name in ("_ROWS", "_PART"):
+        monkeypatch.setattr(_partitions, name, 900)
     for one, other in zip(whole, tables(), strict=True):
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
