@@ -57,6 +57,11 @@ class SqlEngine(ABC):
         if "scratch" in vars(self):
             shutil.rmtree(self.scratch, ignore_errors=True)
 
+    @property
+    def threads(self) -> int:
+        """How many threads the engine may use on this machine."""
+        return 1
+
     @cached_property
     def scratch(self) -> Path:
         """A private folder on this machine, there until the engine is closed."""

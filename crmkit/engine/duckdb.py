@@ -88,6 +88,10 @@ class DuckDBEngine(SqlEngine):
         self._session.execute("create macro unix_date(d) as (d - date '1970-01-01')")
         self._session.execute("create type timestamp_ntz as timestamp")
 
+    @property
+    def threads(self) -> int:
+        return int(self.frame("select current_setting('threads') as n")["n"].iloc[0])
+
     def close(self) -> None:
         self._session.close()
         super().close()

@@ -56,7 +56,7 @@ def _sorted_out(batch: pa.RecordBatch, n: int) -> Iterator[tuple[int, pa.RecordB
     start = np.cumsum(count) - count
     rows = batch.drop_columns([PART]).take(pa.array(np.argsort(part, kind="stable").astype(np.int32)))
     for place in np.flatnonzero(count):
-        yield place, rows.slice(start[place], count[place])
+        yield int(place), rows.slice(start[place], count[place])
 
 
 def _append(rows: pa.RecordBatch, path: Path) -> None:

@@ -18,7 +18,16 @@ from crmkit.repurchase._gamma_math import log_gamma
 from crmkit.repurchase._newton import Curvature, maximise_groups
 from crmkit.repurchase._rates_math import summed
 
-__all__ = ["GammaRate", "decayed_days", "fit_beta_shares", "fit_gamma_counts", "purchase_rate", "runs", "waits_longer"]
+__all__ = [
+    "GammaRate",
+    "decayed_days",
+    "fit_beta_shares",
+    "fit_gamma_counts",
+    "purchase_rate",
+    "runs",
+    "waits_longer",
+    "weeks_longer",
+]
 
 _STEPS = 40
 _TOLERANCE = 1e-7
@@ -113,3 +122,8 @@ def purchase_rate(trips: GammaRate, a: Floats, b: Floats) -> GammaRate:
 def waits_longer(rate: GammaRate, day: float) -> Floats:
     """P(no purchase within ``day`` days) at a gamma-distributed rate: (rate / (rate + day))^shape."""
     return np.exp(-rate.shape * np.log1p(day / rate.rate))
+
+
+def weeks_longer(rate: GammaRate, weeks: int) -> Floats:
+    """P(no purchase by the end of week 0, 1, …), shape (n, weeks + 1)."""
+    return np.column_stack([waits_longer(rate, 7.0 * week) for week in range(weeks + 1)])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from crmkit._types import Floats, Ints
 from crmkit.repurchase import _hazard_math as hazard
+from crmkit.repurchase._trip_share_math import GammaRate, weeks_longer
 from crmkit.repurchase.features import LAYERS, names, needs, summaries, themes
 from crmkit.repurchase.rates import PairRates, RepurchaseRate, Waiting, feature_matrix, series
 from crmkit.repurchase.trip_share import TripShare
@@ -22,6 +24,22 @@ _CHUNK = 8_192
 _TREE_ROWS = 120_000
 _EVENTS = 200
 _RATES, _OF_RATES = ("log rate", "log rate of trips × share"), 0.2
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Some pairs: one row each in ``z``, one column per summary; what ``rates`` and ``shares`` say of them."""
+
+    frequency: Floats
+    z: Floats
+    rates: PairRates
+    trips: GammaRate
+
+    def closed_form(self, rows: Ints, weeks: int) -> Floats:
+        """`WeeklyHazard.closed_form` of some of them."""
+        trips = GammaRate(*(values[rows] for values in self.trips))
+        both: Floats = np.sqrt(self.rates.of(rows).weekly_survival(weeks) * weeks_longer(trips, weeks))
+        return both
 
 
 class WeeklyHazard(Waiting):
@@ -72,7 +90,7 @@ class WeeklyHazard(Waiting):
         self.curves_: dict[str, hazard.HazardCurve] = {}
         self.scales_: dict[str, tuple[Floats, Floats]] = {}
         self.n_weeks_: dict[str, int] = {}
-        for name, rows in _strata(pairs):
+        for name, rows in _strata(pairs["frequency"]):
             rows = rows[at_risk[rows] > 0]
             if (bought[rows] > 0).sum() < _EVENTS:
                 continue
@@ -87,9 +105,8 @@ class WeeklyHazard(Waiting):
 
     def _all_summaries(self, pairs: pd.DataFrame, rows: Ints) -> Floats:
         z = np.empty((len(names(self.above)), len(rows))).T
-        for start in range(0, len(rows), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            z[part] = self._known(_coded(pairs.iloc[rows[part]]))[0]
+        for part, known in self._known(pairs.iloc[rows]):
+            z[part] = known.z
         return z
 
     def _learn(self, name: str, z: Floats, at_risk: Ints, bought: Ints) -> None:
@@ -109,19 +126,18 @@ class WeeklyHazard(Waiting):
         week the part that ``rates`` lays on having stopped and not on waiting longer.
         """
         check_is_fitted(self, "curves_")
-        for rows, part in _chunks(pairs):
-            z, rates = self._known(part)
-            longer = rates.survival(7.0 * hazard.WEEKS)
-            yield rows, self._survival(part, z, weeks), np.clip(rates.p_stopped / np.maximum(longer, 1e-300), 0, 1)
+        for rows, known in self._known(pairs):
+            longer = known.rates.survival(7.0 * hazard.WEEKS)
+            stopped = np.clip(known.rates.p_stopped / np.maximum(longer, 1e-300), 0, 1)
+            yield rows, self._survival(known, weeks), stopped
 
-    def _survival(self, pairs: pd.DataFrame, z: Floats, weeks: int) -> Floats:
-        survival = np.empty((len(pairs), weeks + 1))
-        for name, rows in _strata(pairs):
-            known = name in self.curves_
+    def _survival(self, known: _Known, weeks: int) -> Floats:
+        survival = np.empty((len(known.z), weeks + 1))
+        for name, rows in _strata(known.frequency):
             survival[rows] = (
-                hazard.week_survival(self._logits(name, z[rows], weeks))
-                if known
-                else self.closed_form(pairs.iloc[rows], weeks)
+                hazard.week_survival(self._logits(name, known.z[rows], weeks))
+                if name in self.curves_
+                else known.closed_form(rows, weeks)
             )
         return survival
 
@@ -155,23 +171,31 @@ class WeeklyHazard(Waiting):
             of such pairs.
         """
         check_is_fitted(self, "curves_")
-        name, _ = next(_strata(pairs.iloc[:1]))
+        name, _ = next(_strata(pairs["frequency"].iloc[:1]))
         if name not in self.curves_:
             return pd.DataFrame({"summary": [], "contribution": []})
         mean, sd = self.scales_[name]
-        moved = (self._known(pairs.iloc[:1])[0][0] - mean) / sd * self.curves_[name].level
+        _, known = next(self._known(pairs.iloc[:1]))
+        moved = (known.z[0] - mean) / sd * self.curves_[name].level
         table = pd.DataFrame({"summary": themes(self.above), "contribution": moved})
         table = table.groupby("summary", as_index=False, sort=False).sum()
         return table.sort_values("contribution", key=np.abs, ascending=False, ignore_index=True)
 
-    def _known(self, pairs: pd.DataFrame) -> tuple[Floats, PairRates]:
-        """One row per pair, one column per summary; and what ``rates`` says of them."""
-        wanted = needs(self.above)
-        columns: dict[str, Any] = dict(zip(wanted, feature_matrix(pairs, wanted), strict=True))
-        rows = columns | {"item": pairs["item"]}
-        trips, rates = self.shares.purchase_rate(rows), self.rates.rates_of(rows)
+    def _known(self, pairs: pd.DataFrame) -> Iterator[tuple[slice, _Known]]:
+        """What is known of parts of the table that fit a processor's cache; its columns are checked and its items looked up once."""
+        wanted, item = needs(self.above), pairs["item"].astype("category")
+        columns = dict(zip(wanted, feature_matrix(pairs, wanted), strict=True))
+        priors = self.rates.place(item), self.shares.place(item)
+        for start in range(0, len(pairs), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            part = {name: values[rows] for name, values in columns.items()}
+            yield rows, self._known_of(part, *(place[rows] for place in priors))
+
+    def _known_of(self, columns: Mapping[str, Floats], of_rates: Ints, of_shares: Ints) -> _Known:
+        rates = self.rates.rates_at(of_rates, columns["frequency"], columns["recency"], columns["T"])
+        trips = self.shares.purchase_rate_at(of_shares, columns)
         layers = (*rates.logits, np.log(trips.shape) - np.log(trips.rate))
-        return summaries(columns, self.above, layers), rates
+        return _Known(columns["frequency"], summaries(columns, self.above, layers), rates, trips)
 
 
 class BoostedHazard(WeeklyHazard):
@@ -211,20 +235,9 @@ class BoostedHazard(WeeklyHazard):
         return blend
 
 
-def _chunks(pairs: pd.DataFrame) -> Iterator[tuple[slice, pd.DataFrame]]:
-    """Parts of the table that fit a processor's cache; their items are looked up once each."""
-    for start in range(0, len(pairs), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        yield rows, _coded(pairs.iloc[rows])
-
-
-def _coded(pairs: pd.DataFrame) -> pd.DataFrame:
-    return pairs.assign(item=pairs["item"].astype("category"))
-
-
-def _strata(pairs: pd.DataFrame) -> Iterator[tuple[str, Ints]]:
+def _strata(frequency: pd.Series[int] | Floats) -> Iterator[tuple[str, Ints]]:
     """Row numbers of the pairs bought on one or two days, and of the others."""
-    regular = np.asarray(pairs["frequency"]) >= 2
+    regular = np.asarray(frequency) >= 2
     for name, members in (("new", ~regular), ("regular", regular)):
         if members.any():
             yield name, np.flatnonzero(members)

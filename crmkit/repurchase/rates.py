@@ -75,6 +75,14 @@ class PairRates(NamedTuple):
         """P(no purchase within so many days)."""
         return 1 - (1 - self.p_stopped) * gap.bought_within(self.shape, self.rate, days)
 
+    def weekly_survival(self, weeks: int) -> Floats:
+        """P(no purchase by the end of week 0, 1, …), shape (n, weeks + 1)."""
+        return np.column_stack([self.survival(7.0 * week) for week in range(weeks + 1)])
+
+    def of(self, rows: Ints) -> PairRates:
+        """What is known of some of the pairs."""
+        return PairRates(*(values[rows] for values in self))
+
 
 class RepurchaseRate(Waiting):
     """Purchases at gamma-distributed rates with drop-out: priors per item, shrunk to those of all items.
@@ -139,16 +147,21 @@ class RepurchaseRate(Waiting):
 
     def weekly_survival(self, pairs: Table, weeks: int = hazard.WEEKS) -> Floats:
         """P(no purchase by the end of week 0, 1, …), shape (n, weeks + 1)."""
-        rates = self.rates_of(pairs)
-        return np.column_stack([rates.survival(7.0 * week) for week in range(weeks + 1)])
+        return self.rates_of(pairs).weekly_survival(weeks)
 
     def rates_of(self, pairs: Table) -> PairRates:
         """What is known of each pair."""
+        return self.rates_at(self.place(item_codes(pairs)), *feature_matrix(pairs, _DAYS))
+
+    def place(self, item: Any) -> Ints:
+        """Where each item's prior is; that of all items is the last."""
         check_is_fitted(self, "priors_")
-        place = place_in(self.priors_["item"], item_codes(pairs))
+        return place_in(self.priors_["item"], item)
+
+    def rates_at(self, place: Ints, x: Floats, t_x: Floats, T: Floats) -> PairRates:
+        """`rates_of` from arrays: ``frequency``, ``recency`` and ``T``."""
         r, alpha = (np.append(self.priors_[name].to_numpy(), self.pooled_[name])[place] for name in ("r", "alpha"))
         weights = np.vstack([self.stopping_, self.pooled_["stopping"]])
-        x, t_x, T = feature_matrix(pairs, _DAYS)
         stopped = gap.stop_log_odds(r, alpha, x, t_x, T, weights[place])
         return PairRates(r + x, alpha + T, r, alpha, stopped)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from crmkit._types import Floats
+from crmkit._types import Floats, Ints
 from crmkit.repurchase import _hazard_math as hazard
 from crmkit.repurchase import _trip_share_math as trip
 from crmkit.repurchase.rates import Waiting, feature_matrix, item_codes, items_of, place_in
@@ -58,10 +59,19 @@ class TripShare(Waiting):
 
     def purchase_rate(self, pairs: Table) -> trip.GammaRate:
         """The pair's purchases a day, as a gamma distribution."""
+        return self.purchase_rate_at(
+            self.place(item_codes(pairs)), dict(zip(_TRIPS, feature_matrix(pairs, _TRIPS), strict=True))
+        )
+
+    def place(self, item: Any) -> Ints:
+        """Where each item's prior is; that of all items is the last."""
         check_is_fitted(self, "priors_")
-        place = place_in(self.priors_["item"], item_codes(pairs))
+        return place_in(self.priors_["item"], item)
+
+    def purchase_rate_at(self, place: Ints, columns: Mapping[str, Floats]) -> trip.GammaRate:
+        """`purchase_rate` from arrays."""
         a, b = (np.append(self.priors_[name].to_numpy(), self.pooled_[name])[place] for name in "ab")
-        T, decayed, trips, came, since, _ = feature_matrix(pairs, _TRIPS)
+        T, decayed, trips, came, since, _ = (columns[name] for name in _TRIPS)
         start, length = trip.runs(came, since)
         repeats, watched = (np.repeat(values, length) for values in _repeats(came[start], since[start]))
         members = trip.GammaRate(self.trips_["shape"] + repeats, self.trips_["rate"] + watched)
@@ -70,8 +80,7 @@ class TripShare(Waiting):
 
     def weekly_survival(self, pairs: Table, weeks: int = hazard.WEEKS) -> Floats:
         """P(no purchase by the end of week 0, 1, …), shape (n, weeks + 1)."""
-        rate = self.purchase_rate(pairs)
-        return np.column_stack([trip.waits_longer(rate, 7.0 * week) for week in range(weeks + 1)])
+        return trip.weeks_longer(self.purchase_rate(pairs), weeks)
 
 
 def _repeats(came: Floats, since: Floats) -> tuple[Floats, Floats]:

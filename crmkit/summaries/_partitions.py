@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,9 @@ __all__ = ["Partitions", "coded", "some"]
 
 _ROWS = 2_000_000
 _PART = 400_000
+_WORKERS = 2
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,18 @@ class Partitions:
         for read in self._parts:
             yield read()
 
+    def answers(self, answer: Callable[[pa.Table], _T]) -> Iterator[_T]:
+        """A function's answers to the parts, in their order; two threads work where the engine has as many."""
+        workers = min(self.engine.threads, _WORKERS)
+        with ThreadPoolExecutor(workers) as pool:
+            begun: deque[Future[_T]] = deque()
+            for read in self._parts:
+                begun.append(pool.submit(_answered, answer, read))
+                if len(begun) > workers:
+                    yield begun.popleft().result()
+            while begun:
+                yield begun.popleft().result()
+
     def whole(self, condition: str = "true") -> pa.Table:
         """All rows that meet a condition, brought to this machine together."""
         return self.engine.arrow(f"select * from ({self.select}) as t where {condition}", self.values)
@@ -70,6 +87,10 @@ class Partitions:
         """The answers to all parts as a Spark DataFrame, not computed yet; ``kinds`` are its columns and their types."""
         rows: Any = self.engine.table(self.select, self.values)
         return map_keys(rows, "customer_id", answer, kinds, _PART)
+
+
+def _answered(answer: Callable[[pa.Table], _T], read: Callable[[], pa.Table]) -> _T:
+    return answer(read())
 
 
 def some(share: float) -> str:

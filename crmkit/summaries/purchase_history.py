@@ -112,7 +112,7 @@ class PurchaseHistory:
             writer: pq.ParquetWriter | None = None
             for part in self.each_answer(as_of, answer):
                 table = pa.Table.from_pandas(part, preserve_index=False)
-                writer = writer or stack.enter_context(pq.ParquetWriter(path, table.schema, compression="zstd"))
+                writer = writer or stack.enter_context(_written(path, table.schema))
                 writer.write_table(table)
 
     def each_answer(self, as_of: str | date | None, answer: Answer) -> Iterator[pd.DataFrame]:
@@ -121,9 +121,10 @@ class PurchaseHistory:
 
     def _each_answer(self, day: int, answer: Answer, together: bool) -> Iterator[pd.DataFrame]:
         facts = Facts(self._homes(day), None if together and self._everybody else self._recent(day))
-        for members in self._parts(together):
-            yield answer(members.state(self._state_at(members, day), day, facts))
-            del members  # before the next are fetched
+        if together:
+            yield answer(self._all.state(self._state_at(self._all, day), day, facts))
+        else:
+            yield from self._rows.answers(lambda part: _answer(self._members(part), day, facts, answer))
 
     def panel(self, as_of: str | date | None, ages: Sequence[int], share: float = 1.0) -> Iterator[pd.DataFrame]:
         """`state` at origins with waits, as `items.item_panel` describes it, with customer_id and item as categories."""
@@ -144,7 +145,9 @@ class PurchaseHistory:
 
         if self.log.on_spark:
             return self._sorted(self._far(bought, "customer_id string, item string"))
-        found = pd.concat([bought(members) for members in self._parts(self._rows.few)])
+        rows = self._rows
+        parts = [bought(self._all)] if rows.few else rows.answers(lambda part: bought(self._members(part)))
+        found = pd.concat(parts)
         return found.sort_values("customer_id", kind="stable", ignore_index=True)
 
     def remembering(self) -> PurchaseHistory:
@@ -167,8 +170,9 @@ class PurchaseHistory:
             text = sql_text("summaries/recent_purchases", item=engine.quoted(self.levels[0]), lines=self._lines)
             return engine.frame(text, {"as_of": day})
         late = (pc.field("day") <= day) & (pc.field("buy_day") > day - 84)
-        parts = (Members.of(rows.filter(late), self.levels[:1], self.exclude) for rows in self._rows)
-        return pd.concat([members.recent(day) for members in parts]).groupby("item", as_index=False).sum()
+        own, exclude = self.levels[:1], self.exclude
+        counts = self._rows.answers(lambda rows: Members.of(rows.filter(late), own, exclude).recent(day))
+        return pd.concat(counts).groupby("item", as_index=False).sum()
 
     def _homes(self, day: int) -> list[pd.DataFrame]:
         """Where each item belongs by the close of a day: of several items of a level, the last by name."""
@@ -184,13 +188,6 @@ class PurchaseHistory:
 
     def _members(self, rows: pa.Table) -> Members:
         return Members.of(rows, self.levels, self.exclude)
-
-    def _parts(self, together: bool) -> Iterator[Members]:
-        """All customers, who stay in memory or come a part at a time."""
-        if together:
-            yield self._all
-        else:
-            yield from map(self._members, self._rows)
 
     @property
     def _asked(self) -> object:
@@ -221,7 +218,7 @@ class PurchaseHistory:
 
     def _far_answers(self, day: int, answer: Answer, kinds: str) -> pd.DataFrame:
         facts = Facts(self._homes(day), self._recent(day))
-        return self._far(lambda members: answer(members.state(members.state_at(day), day, facts)), kinds)
+        return self._far(lambda members: _answer(members, day, facts, answer), kinds)
 
     def _far(self, answer: Callable[[Members], pd.DataFrame], kinds: str) -> pd.DataFrame:
         """The answers to parts of a log that is `on_spark`, where the rows are."""
@@ -278,10 +275,20 @@ def purchase_history(
         yield PurchaseHistory(log, levels, tuple(exclude), log.close_of(as_of), rows, lines, customer_id is None)
 
 
+def _answer(members: Members, day: int, facts: Facts, answer: Answer) -> pd.DataFrame:
+    return answer(members.state(members.state_at(day), day, facts))
+
+
 def as_text(state: pd.DataFrame) -> pd.DataFrame:
     """The table with its categories as text."""
     text = {str(name): of for name, of in state.items() if isinstance(of.dtype, pd.CategoricalDtype)}
     return state.assign(**{name: of.cat.categories.take(of.cat.codes.to_numpy()) for name, of in text.items()})
+
+
+def _written(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A file where numbers with digits after the point, of which hardly two are equal, have no dictionary."""
+    some_are_equal = [field.name for field in schema if not pa.types.is_floating(field.type)]
+    return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=some_are_equal)
 
 
 _NO_HOMES = pd.DataFrame({"item": pd.Series(dtype="str"), "parent": pd.Series(dtype="str")})

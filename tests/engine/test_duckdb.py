@@ -86,3 +86,19 @@ on_spark(Transactions.from_extract(till, until="2026-12-31"))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert message in done.stderr
+
+
+def test_parts_have_every_row_and_all_rows_of_their_keys() -> None:
+    rows = pd.DataFrame({"customer_id": [f"c{i % 37}" for i in range(1000)], "x": range(1000)})
+    with DuckDBEngine() as engine:
+        table = engine.register(rows)
+        parts = [
+            read().to_pandas()
+            for read in engine.split(f"select * from {table} where x < :most", "customer_id", 5, {"most": 900})
+        ]
+        nothing = [read() for read in engine.split(f"select * from {table} where false", "customer_id", 3)]
+    assert len(parts) == 5
+    assert sorted(pd.concat(parts)["x"]) == list(range(900))
+    assert sum(part["customer_id"].nunique() for part in parts) == 37
+    assert [part.num_rows for part in nothing] == [0, 0, 0]
+    assert nothing[0].column_names == ["customer_id", "x"]

@@ -69,7 +69,9 @@ def test_predictions_are_written_in_parts_as_they_are_returned(
 ) -> None:
     due = model.predict(log)
     monkeypatch.setattr(_partitions, "_PART", rows)
-    monkeypatch.setattr(purchase_history, "_KEPT", WeakKeyDictionary())  # as in a process that has not looked at the log
+    monkeypatch.setattr(
+        purchase_history, "_KEPT", WeakKeyDictionary()
+    )  # as in a process that has not looked at the log
     written = pd.read_parquet(model.write_predictions(log, tmp_path / "due.parquet"))
     changes = (written["customer_id"] != written["customer_id"].shift()).sum()
     assert changes == due["customer_id"].nunique()
