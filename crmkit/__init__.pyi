@@ -16,6 +16,8 @@ from crmkit.campaigns.response import MeasuredResponse as MeasuredResponse
 from crmkit.campaigns.response import measure_response as measure_response
 from crmkit.campaigns.sample_size import HoldoutSize as HoldoutSize
 from crmkit.campaigns.sample_size import holdout_size as holdout_size
+from crmkit.campaigns.visit_plan import VisitPlan as VisitPlan
+from crmkit.campaigns.visit_plan import VisitResult as VisitResult
 from crmkit.churn.backtest import ChurnBacktest as ChurnBacktest
 from crmkit.churn.model import ChurnModel as ChurnModel
 from crmkit.churn.model import load_churn_model as load_churn_model
@@ -49,10 +51,14 @@ from crmkit.exceptions import StoreError as StoreError
 from crmkit.ingest.extracts import read_extract as read_extract
 from crmkit.ingest.layouts import layout as layout
 from crmkit.ingest.tables import Costs as Costs
+from crmkit.ingest.tables import FieldStaff as FieldStaff
 from crmkit.ingest.tables import Members as Members
+from crmkit.ingest.tables import PointsEntries as PointsEntries
+from crmkit.ingest.tables import Premises as Premises
 from crmkit.ingest.tables import Products as Products
 from crmkit.ingest.tables import Redemptions as Redemptions
 from crmkit.ingest.tables import ServiceRecords as ServiceRecords
+from crmkit.ingest.tables import VisitRecords as VisitRecords
 from crmkit.models import BGBB as BGBB
 from crmkit.models import BGCNBD as BGCNBD
 from crmkit.models import BGNBD as BGNBD
@@ -116,6 +122,9 @@ from crmkit.summaries.customers import customer_purchases as customer_purchases
 from crmkit.summaries.customers import holdout_summary as holdout_summary
 from crmkit.summaries.customers import rfm_table as rfm_table
 from crmkit.summaries.items import purchase_gaps as purchase_gaps
+from crmkit.summaries.points_balances import PointsLiability as PointsLiability
+from crmkit.summaries.points_balances import points_balances as points_balances
+from crmkit.summaries.points_balances import points_liability as points_liability
 from crmkit.summaries.sales import sales_summary as sales_summary
 from crmkit.summaries.service import satisfaction_index as satisfaction_index
 from crmkit.summaries.service import service_signals as service_signals
@@ -127,6 +136,10 @@ from crmkit.transactions.identities import at_level as at_level
 from crmkit.transactions.identities import level_totals as level_totals
 from crmkit.transactions.identities import near_identical as near_identical
 from crmkit.transactions.log import Transactions as Transactions
+from crmkit.transactions.points_ledger import PointsBonus as PointsBonus
+from crmkit.transactions.points_ledger import PointsLedger as PointsLedger
+from crmkit.transactions.points_ledger import PricePromise as PricePromise
+from crmkit.transactions.points_ledger import reconcile_points as reconcile_points
 from crmkit.transactions.rejections import Rejections as Rejections
 from crmkit.transactions.store import Store as Store
 from crmkit.transactions.suspect_cards import suspect_cards as suspect_cards

@@ -9,10 +9,14 @@ from crmkit.ingest.table_rules import (
     COST_RULES,
     DEAL_RULES,
     MERGE_RULES,
+    POINTS_RULES,
+    PREMISES_RULES,
     PRICE_RULES,
     PRODUCT_RULES,
     REDEMPTION_RULES,
     SERVICE_RULES,
+    STAFF_RULES,
+    VISIT_RULES,
 )
 
 __all__ = [
@@ -21,12 +25,16 @@ __all__ = [
     "DEALS",
     "MEMBERS",
     "MERGES",
+    "POINTS",
+    "PREMISES",
     "PRICES",
     "PRODUCTS",
     "REDEMPTIONS",
     "SALES",
     "SERVICE",
+    "STAFF",
     "TIPS",
+    "VISITS",
 ]
 
 SALES = Contract(
@@ -88,6 +96,7 @@ MEMBERS = Contract(
         "birth_year": "number",
         "age_group": "text",
         "unit": "id",
+        "vip_since": "date",
     },
     required=("customer_id",),
 )
@@ -104,6 +113,13 @@ MERGES = Contract(
     columns={"member": "id", "merged_into": "id", "merged_on": "date", "undone_on": "date"},
     required=("member", "merged_into", "merged_on"),
     rules=MERGE_RULES,
+)
+
+POINTS = Contract(
+    name="points",
+    columns={"customer_id": "id", "day": "date", "kind": "text", "points": "number", "balance": "number"},
+    required=("customer_id", "day", "kind", "points"),
+    rules=POINTS_RULES,
 )
 
 SERVICE = Contract(
@@ -190,5 +206,50 @@ REDEMPTIONS = Contract(
     rules=REDEMPTION_RULES,
 )
 
+
+PREMISES = Contract(
+    name="premises",
+    columns={
+        "customer_id": "id",
+        "area": "text",
+        "type": "text",
+        "latitude": "number",
+        "longitude": "number",
+        "opens": "number",
+        "closes": "number",
+        "closed_on": "text",
+    },
+    required=("customer_id",),
+    rules=PREMISES_RULES,
+)
+
+STAFF = Contract(
+    name="field staff",
+    columns={
+        "field_person": "id",
+        "area": "text",
+        "latitude": "number",
+        "longitude": "number",
+        "minutes": "number",
+        "visits": "number",
+    },
+    required=("field_person",),
+    rules=STAFF_RULES,
+)
+
+VISITS = Contract(
+    name="visits",
+    columns={
+        "field_person": "id",
+        "day": "date",
+        "customer_id": "id",
+        "met": "number",
+        "outcome": "text",
+        "minutes": "number",
+        "sold": "money",
+    },
+    required=("field_person", "day", "customer_id", "met"),
+    rules=VISIT_RULES,
+)
 
 CONTRACTS = {"transactions": SALES, "products": PRODUCTS, "members": MEMBERS, "deals": DEALS, "tips": TIPS}

@@ -107,3 +107,47 @@ MERGE_RULES = (
     Rule("member is merged into itself", "member = merged_into", "Name the member who stays under merged_into."),
     Rule("undone_on is before merged_on", "undone_on < merged_on"),
 )
+
+POINTS_RULES = (
+    Rule(
+        "kind is neither earned, bonus, adjusted, returned, redeemed nor expired",
+        "kind not in ('earned', 'bonus', 'adjusted', 'returned', 'redeemed', 'expired')",
+        "Write one of the six words.",
+    ),
+    Rule(
+        "points is below 0",
+        "points < 0 and kind <> 'adjusted'",
+        "Write points as a positive number: the kind says whether they come or go. Only what is adjusted may be below 0.",
+    ),
+    Rule("points is not a whole number", "points <> floor(points)", "Points have no fractions."),
+    Rule("balance is below 0", "balance < 0", "A card holds 0 points or more."),
+)
+
+VISIT_RULES = (
+    Rule("met is neither 1 nor 0", "met not in (0, 1)", "Write 1 where the customer was met, 0 where not."),
+    Rule("minutes is below 0", "minutes < 0"),
+    Rule("sold is below 0", "sold < 0", "Write what was ordered at the visit; returns are in the sales."),
+)
+
+PREMISES_RULES = (
+    Rule(
+        "latitude is beyond 90 degrees",
+        "abs(latitude) > 90",
+        "Write degrees, as in 52.52; latitude and longitude may be swapped.",
+    ),
+    Rule("longitude is beyond 180 degrees", "abs(longitude) > 180", "Write degrees, as in 13.40."),
+    Rule(
+        "latitude is stated without longitude, or longitude without latitude",
+        "(latitude is null) <> (longitude is null)",
+        "State both, or neither.",
+    ),
+    Rule("opens is not an hour of the day", "opens < 0 or opens > 24", "Write hours, as in 9.5 for half past nine."),
+    Rule("closes is not after opens", "closes > 24 or closes <= coalesce(opens, 0)", "Write hours, as in 18."),
+)
+
+STAFF_RULES = (
+    Rule("latitude is beyond 90 degrees", "abs(latitude) > 90", "Write degrees, as in 52.52."),
+    Rule("longitude is beyond 180 degrees", "abs(longitude) > 180", "Write degrees, as in 13.40."),
+    Rule("minutes is not between 1 and 1440", "minutes < 1 or minutes > 1440", "Write the minutes of a working day."),
+    Rule("visits is below 1", "visits < 1", "Write how many visits a day may have at most."),
+)

@@ -16,7 +16,21 @@ from crmkit.exceptions import (
 )
 from crmkit.ingest.contracts import Contract
 from crmkit.ingest.extracts import Extract, read_extract
-from crmkit.ingest.schemas import CARDS, COSTS, MEMBERS, MERGES, PRICES, PRODUCTS, REDEMPTIONS, SERVICE, TIPS
+from crmkit.ingest.schemas import (
+    CARDS,
+    COSTS,
+    MEMBERS,
+    MERGES,
+    POINTS,
+    PREMISES,
+    PRICES,
+    PRODUCTS,
+    REDEMPTIONS,
+    SERVICE,
+    STAFF,
+    TIPS,
+    VISITS,
+)
 from crmkit.ingest.times import TimeRules
 from crmkit.ingest.validation import ValidatedPart, validate_part
 
@@ -24,12 +38,17 @@ __all__ = [
     "Cards",
     "ContractTable",
     "Costs",
+    "FieldStaff",
     "Members",
     "Merges",
+    "PointsEntries",
+    "Premises",
     "Prices",
     "Products",
     "Redemptions",
     "ServiceRecords",
+    "Tips",
+    "VisitRecords",
 ]
 
 _TOLD = 1000
@@ -197,6 +216,24 @@ class Merges(ContractTable):
     keyed = False
 
 
+class PointsEntries(ContractTable):
+    """Entries of a ledger of points that another system keeps: customer_id, day, kind, points, balance.
+
+    ``points`` is above 0, and ``kind`` says whether they come (earned, bonus) or go (returned, redeemed, expired); what is adjusted
+    may be below 0.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> till = pd.DataFrame({"customer_id": ["a", "a"], "day": "2017-05-01", "kind": "redeemed", "points": [20, -20]})
+    >>> PointsEntries.split_extract(till)[1]["reason"].tolist()
+    ['points is below 0']
+    """
+
+    contract = POINTS
+    keyed = False
+
+
 class ServiceRecords(ContractTable):
     """What members told the service desk: record_id, customer_id, recorded_at, kind, topic, score, resolved_at.
 
@@ -253,3 +290,39 @@ class Tips(ContractTable):
     """Recipes and tips: tip_id, category, title."""
 
     contract = TIPS
+
+
+class Premises(ContractTable):
+    """Where customers are: customer_id, area, type, latitude, longitude, opens and closes (hours), closed_on (``"Sat;Sun"``).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> shop = pd.DataFrame({"customer_id": ["a"], "latitude": [126.9], "longitude": [37.5]})
+    >>> Premises.split_extract(shop)[1]["reason"].tolist()
+    ['latitude is beyond 90 degrees']
+    """
+
+    contract = PREMISES
+    keyed = False
+
+
+class FieldStaff(ContractTable):
+    """Who visits customers: field_person, area, latitude and longitude (where a day begins), minutes and visits of a day."""
+
+    contract = STAFF
+
+
+class VisitRecords(ContractTable):
+    """Results of visits: field_person, day, customer_id, met (1 or 0), outcome, minutes, sold (what was ordered).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> book = pd.DataFrame({"field_person": ["Kim"], "day": ["2018-01-02"], "customer_id": ["a"], "met": [2]})
+    >>> VisitRecords.split_extract(book)[1]["reason"].tolist()
+    ['met is neither 1 nor 0']
+    """
+
+    contract = VISITS
+    keyed = False

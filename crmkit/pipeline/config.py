@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Literal, Self, get_args, get_type_hints
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from crmkit.exceptions import ConfigError
-from crmkit.ingest.schemas import CARDS, CONTRACTS, COSTS, MERGES, PRICES, REDEMPTIONS, SERVICE
+from crmkit.ingest.schemas import (
+    CARDS,
+    CONTRACTS,
+    COSTS,
+    MERGES,
+    POINTS,
+    PREMISES,
+    PRICES,
+    REDEMPTIONS,
+    SERVICE,
+    STAFF,
+    VISITS,
+)
 from crmkit.pipeline.settings import (
     Backtests,
     BrandUsageGroups,
@@ -27,6 +39,7 @@ from crmkit.pipeline.settings import (
     LifeCycle,
     Lists,
     Offers,
+    Points,
     Relationships,
     Repurchase,
     Scorecard,
@@ -35,6 +48,7 @@ from crmkit.pipeline.settings import (
     TargetGroup,
     Thresholds,
     Value,
+    Visits,
     WinBack,
 )
 from crmkit.pipeline.table_sources import (
@@ -43,13 +57,17 @@ from crmkit.pipeline.table_sources import (
     DealSource,
     MemberSource,
     MergeSource,
+    PointsSource,
+    PremisesSource,
     PriceSource,
     ProductSource,
     RedemptionSource,
     SalesSource,
     ServiceSource,
+    StaffSource,
     TableSource,
     TipSource,
+    VisitSource,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +83,10 @@ _OTHERS = {
     "prices": PRICES,
     "cards": CARDS,
     "merges": MERGES,
+    "points_entries": POINTS,
+    "field_staff": STAFF,
+    "premises": PREMISES,
+    "visit_results": VISITS,
 }
 
 
@@ -79,6 +101,10 @@ class Config(Section):
     members: MemberSource | None = None
     cards: CardSource | None = None
     merges: MergeSource | None = None
+    points_entries: PointsSource | None = None
+    field_staff: StaffSource | None = None
+    premises: PremisesSource | None = None
+    visit_results: VisitSource | None = None
     level: Literal["card", "member", "unit"] = "card"
     deals: DealSource | None = None
     tips: TipSource | None = None
@@ -106,6 +132,8 @@ class Config(Section):
     forecast: Forecast | None = None
     clusters: Clusters | None = None
     win_back: WinBack | None = None
+    points: Points | None = None
+    visits: Visits | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -231,6 +231,62 @@ class WinBack(Section):
     n: Count | None = Field(None, ge=1)
 
 
+class Bonus(Section):
+    """Points on top of those that all purchases earn; see `PointsBonus`."""
+
+    name: str
+    where: str = "true"
+    per: Number | None = Field(None, gt=0)
+    each: Count | None = Field(None, ge=1)
+    starts: date | None = None
+    ends: date | None = None
+    vip: bool = False
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Self:
+        if (self.per is None) == (self.each is None):
+            raise ValueError("state per (money per point) or each (points per piece)")
+        return self
+
+
+class Promise(Section):
+    """Who bought a product dearer in these days gets the difference back, as points."""
+
+    product_id: str
+    price: Money
+    starts: date
+    ends: date
+
+
+class Points(Section):
+    """A programme of points; see `PointsLedger`. A point is earned by ``per`` spent and is ``worth`` money."""
+
+    per: Number = Field(10.0, gt=0)
+    worth: Number = Field(0.10, gt=0)
+    expires: Days | None = None
+    leave_out: str | None = None
+    bonuses: list[Bonus] = []
+    promises: list[Promise] = []
+    rewards: dict[str, Annotated[Count, Field(ge=1)]] = {}
+
+
+class Visits(Section):
+    """Visits to customers, planned for ``days`` working days from the day after the run date on; see `VisitPlan`."""
+
+    days: Count = Field(5, ge=1, le=31)
+    weekend: bool = False
+    minutes: Number = Field(45, gt=0)
+    minute: Number = Field(0.5, ge=0)
+    effect: Number = Field(0.10, ge=0, le=1)
+    margin: Number = Field(0.30, ge=0, le=1)
+    speed: Number = Field(40, gt=0)
+    travel: Number = Field(15, ge=0)
+    start: Number = Field(9, ge=0, lt=24)
+    rest: Count = Field(28, ge=0)
+    control: Number = Field(0.10, ge=0, lt=1)
+    most: Count = Field(1000, ge=1)
+
+
 class Engine(Section):
     """Where the run's tables are: ``"duckdb"``, on this machine, or ``"spark"``, in the session that is active or started.
 

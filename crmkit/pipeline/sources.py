@@ -35,6 +35,10 @@ TABLES = (
     "redemptions",
     "cards",
     "merges",
+    "points_entries",
+    "field_staff",
+    "premises",
+    "visit_results",
 )
 SOURCES = (
     "transactions_files",
@@ -48,6 +52,10 @@ SOURCES = (
     "redemptions_files",
     "cards_files",
     "merges_files",
+    "points_entries_files",
+    "field_staff_files",
+    "premises_files",
+    "visit_results_files",
     "font",
     "store_folder",
     "as_of",

@@ -149,6 +149,30 @@ class MergeSource(TableSource):
     about = "merges"
 
 
+class PointsSource(TableSource):
+    """Files of a ledger of points that another system keeps."""
+
+    about = "points_entries"
+
+
+class StaffSource(TableSource):
+    """Files of who visits customers."""
+
+    about = "field_staff"
+
+
+class PremisesSource(TableSource):
+    """Files of where customers are."""
+
+    about = "premises"
+
+
+class VisitSource(TableSource):
+    """Files of the results of visits."""
+
+    about = "visit_results"
+
+
 class DealSource(TableSource):
     """Files of deals."""
 

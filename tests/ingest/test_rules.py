@@ -9,13 +9,13 @@ import pytest
 
 from crmkit.exceptions import ConfigError, ContractError, RefusedError
 from crmkit.ingest.rules import WITHOUT_CONDITION, Rule, dated_after, kind_rules, own_rules
-from crmkit.ingest.schemas import CARDS, CONTRACTS, COSTS, MERGES, SERVICE
+from crmkit.ingest.schemas import CARDS, CONTRACTS, COSTS, MERGES, POINTS, PREMISES, SERVICE, STAFF, VISITS
 from crmkit.offers.deals import Deals
 from crmkit.pipeline.quality import check_rejected
 from crmkit.pipeline.settings import Thresholds
 from crmkit.transactions.log import Transactions
 
-EVERY = (*CONTRACTS.values(), SERVICE, COSTS, CARDS, MERGES, Deals.contract)
+EVERY = (*CONTRACTS.values(), SERVICE, COSTS, CARDS, MERGES, POINTS, PREMISES, STAFF, VISITS, Deals.contract)
 
 
 @pytest.mark.parametrize("contract", EVERY, ids=lambda contract: contract.name)

@@ -26,6 +26,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "merges.csv").write_text(
         "member,merged_into,merged_on\nm2,m3,2017-03-01\nm2,m1,2017-04-01\n", encoding="utf-8"
     )
+    redeemed = "".join(f"{card},2017-05-0{n + 1},redeemed,3\n" for n, card in enumerate(cards[:8]))
+    wrong = f"{cards[0]},2017-05-01,redeemed,-3\n"
+    (folder / "points.csv").write_text(f"customer_id,day,kind,points\n{redeemed}{wrong}", encoding="utf-8")
+    (folder / "staff.csv").write_text("field_person,visits\nKim,3\nLee,4\n", encoding="utf-8")
+    told = f"Kim,2017-07-03,{cards[20]},1,90\nKim,2017-07-03,nobody,1,5\n"
+    (folder / "visits.csv").write_text(f"field_person,day,customer_id,met,sold\n{told}", encoding="utf-8")
     return folder
 
 
@@ -38,8 +44,13 @@ def test_two_nights_by_card_member_and_unit_add_up_the_same(home: Path, tmp_path
         "members": {"files": "members.csv", "unit": "household"},
         "cards": {"files": "cards.csv"},
         "merges": {"files": "merges.csv"},
+        "points": {"per": 10, "expires": 90},
+        "points_entries": {"files": "points.csv"},
+        "visits": {"minute": 0.01},
+        "field_staff": {"files": "staff.csv"},
+        "visit_results": {"files": "visits.csv"},
     }
-    spent = {}
+    spent, stood = {}, {}
     for level in ("card", "member", "unit"):
         done = ck.run(config(level=level, **tables), tmp_path / level, home=home)
         spent[level] = round(float(done.tables["customers"]["total_spend"].sum()), 2)
@@ -49,10 +60,19 @@ def test_two_nights_by_card_member_and_unit_add_up_the_same(home: Path, tmp_path
         assert totals["customers"].tolist() == [60, 58, 21]
         assert totals["sales"].round(2).nunique() == totals["card_days"].nunique() == 1
         told = " ".join(done.notes)
+        stood[level] = tuple(done.tables["points_balances"].drop(columns="customer_id").sum())
+        assert "points.csv line 10: points is below 0" in told
         assert "1 rows of merges are invalid" in told
         assert "merges.csv line 3: member is merged already" in told
-    assert len(set(spent.values())) == 1
+        plan = done.tables["visits"]
+        assert list(plan.columns[:5]) == ["field_person", "day", "position", "customer_id", "expected_gain"]
+        assert plan["customer_id"].is_unique
+        assert "customer_id is not among the customers" in told
+    assert len(set(spent.values())) == len(set(stood.values())) == 1
     again = ck.run(config(level="unit", **tables), tmp_path / "unit", home=home)
     assert again.repeated
     later = ck.run(config(level="unit", title="Second", **tables), tmp_path / "unit", home=home)
+    page = (later.folder / "report.html").read_text(encoding="utf-8")
+    for topic in ("Identity", "Points", "Visits"):
+        assert f">{topic}<" in page
     pd.testing.assert_frame_equal(later.tables["identity"], again.tables["identity"])

@@ -19,6 +19,7 @@ from crmkit.pipeline.stages.identity import identify, read_cards, read_merges, s
 from crmkit.pipeline.stages.lists import find_usual_products, print_lists, write_till_file
 from crmkit.pipeline.stages.load import check_delivery, load, suspect_cards
 from crmkit.pipeline.stages.offers import plan_offers, remember_offers, share_of_deals, usage_for_deals
+from crmkit.pipeline.stages.points import keep_points, read_points
 from crmkit.pipeline.stages.products import bundles, forecast, life_cycles
 from crmkit.pipeline.stages.reports import report, sales
 from crmkit.pipeline.stages.repurchase import fit_repurchase, repurchase_block, score_repurchases
@@ -35,6 +36,7 @@ from crmkit.pipeline.stages.sources import (
     read_service,
     read_tips,
 )
+from crmkit.pipeline.stages.visits import plan_visits, read_field_staff, read_premises, read_visits
 
 __all__ = ["STAGES"]
 
@@ -50,11 +52,15 @@ STAGES = [
     read_service,
     read_costs,
     read_redemptions,
+    read_points,
+    read_field_staff,
+    read_premises,
     load,
     check_delivery,
     suspect_cards,
     tell_identity,
     share_with_card,
+    keep_points,
     scorecard,
     summarise,
     choose_value_model,
@@ -66,6 +72,8 @@ STAGES = [
     score_churn,
     service_signals,
     customers,
+    read_visits,
+    plan_visits,
     tier_changes,
     customer_blocks,
     win_back,

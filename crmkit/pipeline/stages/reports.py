@@ -28,6 +28,8 @@ ORDER = (
     "churn_block",
     "churn_checks",
     "win_back_block",
+    "points_block",
+    "visit_block",
     "service_block",
     "repurchase_block",
     "repurchase_check",

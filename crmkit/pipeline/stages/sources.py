@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from crmkit.engine.frames import is_spark
@@ -38,14 +39,17 @@ def read_members(members_files: Extract, *, members: MemberSource) -> dict[str, 
     """Who holds a card."""
     columns = members.columns | ({"unit": members.unit} if members.unit else {})
     table = Members.from_extract(members_files, **columns).frame
-    return {"members": table if "unit" in columns else _without_unit(table)}
+    return {"members": _without_empty(table, [name for name in _EXTRAS if name not in columns])}
 
 
-def _without_unit(members: pd.DataFrame) -> pd.DataFrame:
-    """The table without the column, unless the delivery has it."""
+_EXTRAS = ("unit", "vip_since")
+
+
+def _without_empty(members: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The table without these columns, unless the delivery has them."""
     if is_spark(members):
-        return members.drop("unit")
-    return members.drop(columns="unit") if members["unit"].isna().all() else members
+        return members.drop(*names)
+    return members.drop(columns=[name for name in names if members[name].isna().all()])
 
 
 @stage("deals")

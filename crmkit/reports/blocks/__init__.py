@@ -17,12 +17,14 @@ from crmkit.reports.blocks.identity import card_share, identity
 from crmkit.reports.blocks.life_cycles import life_cycles
 from crmkit.reports.blocks.lists import lists
 from crmkit.reports.blocks.offers import offers
+from crmkit.reports.blocks.points import points
 from crmkit.reports.blocks.repurchase import repurchases
 from crmkit.reports.blocks.sales import sales
 from crmkit.reports.blocks.scorecard import scorecard
 from crmkit.reports.blocks.segments import segments
 from crmkit.reports.blocks.service import service, win_back
 from crmkit.reports.blocks.tiers import concentration, tier_changes, tiers, value_total
+from crmkit.reports.blocks.visits import visits
 
 __all__ = ["BLOCKS"]
 
@@ -33,5 +35,6 @@ BLOCKS: dict[str, Callable[..., Block]] = {
         churn_targeting, data_quality, scorecard, brand_usage, relationships, target_groups, clusters, life_cycles,
         service, win_back, cohorts, second_purchase, value_total, bundles, identity, card_share,
         forecast,
+        points, visits,
     )
 }  # fmt: skip
