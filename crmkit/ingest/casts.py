@@ -215,6 +215,16 @@ _NARROW = "".join(chr(ord(mark) - 0xFEE0) for mark in _FULL_WIDTH)
 _UNSEEN = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 
 
+def ids_rewritten(rows: StagedRows) -> int:
+    """How many customer ids are written with characters of full width, or that are not seen, and are taken as usual ones."""
+    if rows.untidy == "false" or rows.contract.columns.get("customer_id") != "id" or "customer_id" not in rows.present:
+        return 0
+    given = rows.engine.trimmed(rows.engine.quoted(rows.present["customer_id"]))
+    ids = f"(select {given} as id from {rows.table}) as ids"
+    odd = f"bit_length(id) <> 8 * length(id) and coalesce({_narrow(rows.engine, 'id')}, '') <> id"
+    return int(rows.engine.frame(f"select count(*) as n from {ids} where {odd}")["n"][0])
+
+
 def _narrow(engine: SqlEngine, given: str) -> str:
     """An id in letters and digits of usual width, and without characters that are not seen."""
     narrow = f"nullif(translate({given}, {literal(_FULL_WIDTH + _UNSEEN)}, {literal(_NARROW)}), '')"

@@ -47,12 +47,14 @@ _ALIASES = {
     "sjis": "cp932",
     "ansi": "cp1252",
 }
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8",
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF32_LE: "utf-32-le", codecs.BOM_UTF32_BE: "utf-32-be"}
+_MARKS |= {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
-}
-_UNMARKED = {rb"[^\x00]\x00[^\x00]\x00": "utf-16-le", rb"\x00[^\x00]\x00[^\x00]": "utf-16-be"}
+}  # UTF-32 begins like UTF-16, so it goes first
+_UNMARKED = {rb"([^\x00]\x00{3}){2}": "utf-32-le", rb"(\x00{3}[^\x00]){2}": "utf-32-be"}
+_UNMARKED |= {rb"([^\x00]\x00){2}": "utf-16-le", rb"(\x00[^\x00]){2}": "utf-16-be"}
+_NOT_OF_FILES = ("punycode", "idna", "undefined", "unicode-escape", "raw-unicode-escape")
 _LEFT_BY_SYSTEMS = ("thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store")
 _LIKELY = ["cp949", "gb18030", "cp932", "big5", "cp1252", "cp1250", "cp1251", "cp1253", "cp1254"]
 _FOREIGN = {
@@ -254,12 +256,14 @@ def codec(name: str) -> str:
     plain = re.sub(r"[^a-z0-9]", "", name.casefold())
     try:
         known = codecs.lookup(_ALIASES.get(plain, name)).name
+        if known in _NOT_OF_FILES:
+            raise LookupError
         "".encode(known)
     except LookupError:
         raise ConfigError(
             f"There is no encoding {name!r}. Use utf-8, utf-16, cp949, gb18030, cp932, cp1252 or another of Python's."
         ) from None
-    return {"utf-8-sig": "utf-8", "utf-16": "utf-16-le"}.get(known, known)
+    return {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(known, known)
 
 
 def encoding_of(path: Path, member: str | None, stated: str | None) -> str:
@@ -276,16 +280,17 @@ def encoding_of(path: Path, member: str | None, stated: str | None) -> str:
     unmarked = next((name for pattern, name in _UNMARKED.items() if re.match(pattern, start)), None)
     if unmarked:
         raise ExtractError(
-            f"{path.name} is UTF-16 text without its mark; state encoding={unmarked!r}, or re-export it as UTF-8."
+            f"{path.name} is {unmarked[:6].upper()} text without its mark; state encoding={unmarked!r}, or re-export it as UTF-8."
         )
     return "utf-8"
 
 
 def _of_two_ends(start: bytes, stated: str) -> str:
-    """Python's name of a stated encoding; UTF-16 that is not said to be either kind is the one that its zeros tell."""
+    """Python's name of a stated encoding; UTF-16 or 32 that is not said to be either kind is the one that its zeros tell."""
     name = codec(stated)
-    is_open = name == "utf-16-le" and "le" not in stated.casefold()
-    return "utf-16-be" if is_open and start[::2].count(0) > start[1::2].count(0) else name
+    is_open = name in ("utf-16-le", "utf-32-le") and "le" not in stated.casefold()
+    width = int(name[4:6]) // 8 if is_open else 1
+    return name.replace("le", "be") if start[::width].count(0) > start[width - 1 :: width].count(0) else name
 
 
 def decoded(path: Path, member: str | None, encoding: str, stated: str | None) -> Iterator[tuple[bytes, str]]:

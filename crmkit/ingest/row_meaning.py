@@ -9,7 +9,7 @@ from crmkit.engine.texts import literal
 from crmkit.exceptions import ConfigError
 from crmkit.ingest.rules import LEFT_OUT, Rule, listed_cards, own_rules
 
-__all__ = ["NOTHING_STATED", "RowMeaning"]
+__all__ = ["NOTHING_STATED", "RowMeaning", "check_words"]
 
 ANY = "*"
 _ROLES = ("sale", "return", "cancelled")
@@ -48,7 +48,7 @@ class RowMeaning:
     def __post_init__(self) -> None:
         own_rules(self.rules)
         for column, words in self.leave_out.items():
-            _check_words(f"leave_out[{column!r}]", words)
+            check_words(f"leave_out[{column!r}]", words)
         _check_kinds(self.kinds)
 
     @property
@@ -123,13 +123,14 @@ def _check_kinds(kinds: Mapping[str, str | Sequence[str]]) -> None:
     roles: dict[str, str] = {}
     for role in _ROLES:
         words = kinds.get(role, ())
-        _check_words(f"kinds[{role!r}]", words)
+        check_words(f"kinds[{role!r}]", words)
         for word in _folded(words):
             if roles.setdefault(word, role) != role:
                 raise ConfigError(f"kinds: {word!r} cannot mean both {roles[word]} and {role}. Name it once.")
 
 
-def _check_words(option: str, words: object) -> None:
+def check_words(option: str, words: object) -> None:
+    """Raise `ConfigError` unless an option is a list of words."""
     if isinstance(words, str) or not isinstance(words, Iterable) or not all(isinstance(word, str) for word in words):
         raise ConfigError(f"{option} = {words!r} is not a list of words. Write it as in ['cancelled', 'failed'].")
 

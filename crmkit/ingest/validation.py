@@ -18,7 +18,14 @@ import pandas as pd
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
 from crmkit.exceptions import ConfigError, ContractError, ExtractError, SourceChangedError
-from crmkit.ingest.casts import ColumnFormats, casts_of, currency_rules, empty_columns, unreadable_deductions
+from crmkit.ingest.casts import (
+    ColumnFormats,
+    casts_of,
+    currency_rules,
+    empty_columns,
+    ids_rewritten,
+    unreadable_deductions,
+)
 from crmkit.ingest.contracts import Contract, Names, pieces_of
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.notations import refuse_shared_notation
@@ -58,6 +65,8 @@ class ValidatedPart:
     places : Positions
     rules : mapping of str to Rule
         Reason → rule, of all that were looked for.
+    ids_rewritten : int
+        Rows whose customer id has characters of full width, or that are not seen; it is taken without them.
     """
 
     name: str
@@ -68,6 +77,7 @@ class ValidatedPart:
     sha256: str
     places: Positions
     rules: Mapping[str, Rule]
+    ids_rewritten: int = 0
 
 
 def validate_part(
@@ -98,6 +108,7 @@ def validate_part(
     typed = keep(casts_of(staged, formats, meaning, said, looked_for))
     if contract.non_members:
         refuse_shared_notation(staged, typed, meaning)
+    rewritten = ids_rewritten(staged)
     engine.drop(staged.table)
     sums = engine.arrow(f"select count(*) as n, coalesce(sum(amount), 0) as total from {typed}")
     n_staged = sums["n"][0].as_py()
@@ -112,6 +123,7 @@ def validate_part(
         _sha256(part, present, content) if content else "",
         places,
         {rule.reason: rule for rule in (*WITHOUT_CONDITION, *looked_for)},
+        rewritten,
     )
 
 

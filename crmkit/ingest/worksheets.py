@@ -102,7 +102,7 @@ def read_sheet(path: Path, sheet: str | None, skip_rows: int) -> Worksheet:
     check_unpacked(path)
     try:
         book = calamine.CalamineWorkbook.from_path(path)
-        name = _chosen(book, sheet, path.name)
+        name = _chosen(book, sheet, path.name, calamine.SheetVisibleEnum.Visible)
         cells = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
     except (calamine.CalamineError, calamine.PasswordError) as error:
         reason = str(error).partition("\n")[0]
@@ -115,13 +115,13 @@ def read_sheet(path: Path, sheet: str | None, skip_rows: int) -> Worksheet:
     return Worksheet(names, [cells[n] for n in filled[1:]], [n + 1 for n in filled], one_of_several)
 
 
-def _chosen(book: Any, sheet: str | None, source: str) -> str:
+def _chosen(book: Any, sheet: str | None, source: str, visible: object) -> str:
     names = list(book.sheet_names)
     if sheet is not None:
         if sheet not in names:
             raise ConfigError(f"{source} has no sheet {sheet!r}. It has {names}.")
         return sheet
-    shown = [meta.name for meta in book.sheets_metadata if "Visible" in str(meta.visible)]
+    shown = [meta.name for meta in book.sheets_metadata if meta.visible == visible]
     filled = [name for name in shown if book.get_sheet_by_name(name).end is not None]
     if len(filled) != 1:
         raise ExtractError(f"{source} has {len(filled)} sheets with content: {filled or names}. Name one: sheet=….")

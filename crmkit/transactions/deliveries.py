@@ -22,7 +22,7 @@ from crmkit.transactions.duplicates import count_rows, receipts_in_two_files, re
 from crmkit.transactions.line_meaning import LineMeaning
 from crmkit.transactions.rejections import CollectedLines
 
-__all__ = ["collect_lines", "filled_items"]
+__all__ = ["collect_lines", "doubts", "filled_items"]
 
 
 def collect_lines(
@@ -118,3 +118,31 @@ def filled_items(engine: SqlEngine, lines: str) -> tuple[str, ...]:
     counts = ", ".join(f"count({name}) as {name}" for name in ITEM_COLUMNS)
     filled = engine.frame(f"select {counts} from {lines}").iloc[0]
     return tuple(name for name in ITEM_COLUMNS if filled[name])
+
+
+def doubts(engine: SqlEngine, collected: CollectedLines) -> list[str]:
+    """What to tell of the ids of a delivery: those that were rewritten, and those that may be one member's."""
+    said = [
+        f"{part.name}: customer ids written in full width or with invisible characters, taken as the plain ids: "
+        f"{part.ids_rewritten:,}."
+        for part in collected.validated
+        if part.ids_rewritten
+    ]
+    if len(collected.validated) > 1 and (n := _ids_without_zeros(engine, collected.lines)):
+        said.append(
+            f"Customer ids of one file that differ from those of another by leading zeros alone: {n:,}. Zeros are lost where ids are "
+            "kept as numbers; if they are the same members, deliver ids as text everywhere."
+        )
+    return said
+
+
+def _ids_without_zeros(engine: SqlEngine, lines: str) -> int:
+    zeros = engine.stage(
+        f"""select distinct file, customer_id, cast(try_cast(customer_id as decimal(38, 0)) as string) as plain
+        from {lines} where customer_id like '0_%'"""
+    )
+    if not count_rows(engine, zeros):
+        return 0
+    same = f"select 1 from {lines} l where l.customer_id = z.plain and l.file <> z.file"
+    found = engine.frame(f"select count(distinct customer_id) as n from {zeros} z where exists ({same})")
+    return int(found["n"][0])

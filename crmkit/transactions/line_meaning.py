@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from crmkit.ingest.row_meaning import RowMeaning
+from crmkit.exceptions import ConfigError
+from crmkit.ingest.row_meaning import RowMeaning, check_words
 from crmkit.ingest.times import TimeRules
 
 if TYPE_CHECKING:
     from crmkit.ingest.tables import Products
 
 __all__ = ["LineMeaning", "stated"]
+
+KINDS = ("sale", "free", "return", "adjustment")
+"""What a line is that belongs to no class."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,16 @@ class LineMeaning(RowMeaning):
 
     products: Products | None = None
     classes: Mapping[str, Sequence[str]] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if taken := [name for name in self.classes or {} if name in KINDS]:
+            raise ConfigError(
+                f"classes: {taken} cannot be stated: what is sold, given away, returned or adjusted is told by a line's amount and "
+                "quantity. Choose another name, such as 'service', 'gift card' or 'discount'."
+            )
+        for name, patterns in (self.classes or {}).items():
+            check_words(f"classes[{name!r}]", patterns)
 
 
 def stated(options: Mapping[str, Any]) -> tuple[TimeRules, LineMeaning, dict[str, Any]]:

@@ -18,7 +18,7 @@ from crmkit.ingest.extracts import Extract
 from crmkit.ingest.schemas import PRODUCTS
 from crmkit.ingest.tables import Products
 from crmkit.ingest.times import TimeRules
-from crmkit.transactions.deliveries import collect_lines
+from crmkit.transactions.deliveries import collect_lines, doubts
 from crmkit.transactions.ledger import Load, first_file
 from crmkit.transactions.line_meaning import LineMeaning
 from crmkit.transactions.rejections import CollectedLines, Rejections, reconcile
@@ -56,7 +56,7 @@ def load_delivery(engine: DuckDBEngine, tables: StoreTables, delivery: Delivery)
     load = step.entry(found, settled, gone, meaning)
     if delivery.corrects:
         _check_whole(found, sum(load.used))
-    said = step.warnings(found, new)
+    said = [*doubts(engine, received), *step.warnings(found, new)]
     changes = step.changes(settled, gone, new, found, load, meaning)
     tables.publish(state, changes, step.number)
     return step.number, found, said

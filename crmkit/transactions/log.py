@@ -7,6 +7,7 @@ pickled and reopened, and a source that changes later does not change it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -17,10 +18,10 @@ from crmkit._atomic import full_disk_told
 from crmkit._days import as_day, day_number
 from crmkit._folders import temporary_folder
 from crmkit.engine.choose import engine_for, engine_of, no_log
-from crmkit.exceptions import ContractError, LeakError
+from crmkit.exceptions import ContractError, CrmkitWarning, LeakError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.times import TimeRules
-from crmkit.transactions.deliveries import collect_lines, filled_items
+from crmkit.transactions.deliveries import collect_lines, doubts, filled_items
 from crmkit.transactions.line_meaning import LineMeaning
 from crmkit.transactions.rejections import Rejections, reconcile
 from crmkit.transactions.returns import match_returns
@@ -158,7 +159,7 @@ class Transactions:
             lines count in sales and in no member's history, like those without a customer id.
         classes : mapping of str to patterns, optional
             Lines that are no goods, by product_id or category (SQL ``like``): ``{"service": ["POST", "DOT"],
-            "gift card": ["gift_%"]}``. They are money, not purchases.
+            "gift card": ["gift_%"], "discount": ["D"]}``. They are money, not purchases, whatever their sign.
         rules : mapping of str to str, optional
             Cleaning rules of your own, reason = SQL condition of an invalid row over the columns of the contract
             (``raw_<column>`` is the text as delivered): ``{"quantity is above 10,000": "quantity > 10000"}``. The reason
@@ -204,6 +205,11 @@ class Transactions:
             Columns are missing or unknown, or times state offsets and no zone is given.
         ExtractError
             A file cannot be read at all.
+
+        Warns
+        -----
+        CrmkitWarning
+            A file among others has no row, or customer ids may be written in more than one way.
 
         Notes
         -----
@@ -252,7 +258,10 @@ class Transactions:
             match_returns(engine, received.lines, meaning, home)
             stored = engine.parquet(home / "lines.parquet")
             rejections = reconcile(engine, received, stored, home / "rejected.parquet")
+            said = [*doubts(engine, received), *rejections.empty_files]
             items = filled_items(engine, stored)
+        for message in said:
+            warnings.warn(message, CrmkitWarning, stacklevel=2)
         return cls(home, last, items, engine.on_spark), rejections
 
 

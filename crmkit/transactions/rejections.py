@@ -135,6 +135,14 @@ class Rejections:
         rejected = self.counts[self.counts["outcome"] == REJECTED]
         return [f"{reason}: {advice}" for reason, advice in zip(rejected["reason"], rejected["advice"], strict=True)]
 
+    @property
+    def empty_files(self) -> list[str]:
+        """What to say of files that have column names and no row, where others have rows."""
+        if not self.rows_read:
+            return []
+        names = self.files.loc[self.files["rows_read"].eq(0), "file"]
+        return [f"{name} has column names and no row. If it should hold sales, deliver it again." for name in names]
+
     def __str__(self) -> str:
         left_out = f"; left out {self.rows_left_out:,}{self._reasons(LEFT_OUT)}" if self.rows_left_out else ""
         return (

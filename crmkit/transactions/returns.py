@@ -53,14 +53,15 @@ def lines_with_kinds(engine: SqlEngine, lines: str, meaning: LineMeaning) -> str
 
 
 def _kind(classes: Mapping[str, Sequence[str]]) -> str:
-    """What a line is: goods that came back, money without goods, a class that was given, given away, or sold."""
+    """What a line is: a class that was given, goods that came back, money without goods, given away, or sold."""
     given = " ".join(
         f"when product_id like {literal(pattern)} or category like {literal(pattern)} then {literal(name)}"
         for name, patterns in classes.items()
         for pattern in patterns
     )
-    return f"""case when quantity < 0 or (amount < 0 and (quantity is null or returned_order_id is not null)) then 'return'
-        when quantity = 0 or amount < 0 then 'adjustment' {given}
+    return f"""case {given}
+        when quantity < 0 or (amount < 0 and (quantity is null or returned_order_id is not null)) then 'return'
+        when quantity = 0 or amount < 0 then 'adjustment'
         when amount = 0 then 'free' else 'sale' end"""
 
 

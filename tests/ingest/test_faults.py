@@ -8,11 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from crmkit.exceptions import ContractError, ExtractError
+from crmkit.exceptions import ConfigError, ContractError, CrmkitWarning, ExtractError
 from crmkit.ingest.extracts import read_extract
 from crmkit.pipeline.check import check_files
 from crmkit.pipeline.terminal import for_terminal
 from crmkit.transactions.log import Transactions
+from crmkit.transactions.store import Store
 
 HEAD = "customer_id,purchased_at,amount"
 
@@ -113,10 +114,102 @@ def test_a_later_line_without_a_store_moves_no_line_of_two_stores() -> None:
     assert found.rows_duplicate == 1  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("written", ['"=""00078"""', "'00078", "０００７８", "000\u200b78", "00\u00ad078", " 00078 "])
-def test_an_id_is_the_same_whatever_guards_it_or_its_width(tmp_path: Path, written: str) -> None:
+@pytest.mark.parametrize("written", ['"=""00078"""', "'00078", " 00078 "])
+def test_an_id_is_the_same_whatever_guards_it(tmp_path: Path, written: str) -> None:
     lines, _ = split(read_extract(till(tmp_path, f"{HEAD}\n00078,2026-01-01,1\n{written},2026-01-02,1\n")))
     assert lines["customer_id"].tolist() == ["00078"] * 2
+
+
+@pytest.mark.parametrize("written", ["０００７８", "000\u200b78", "00\u00ad078"])
+@pytest.mark.parametrize("kind", ["csv", "frame"])
+def test_an_id_in_full_width_or_with_invisible_characters_is_the_plain_one_and_is_told(
+    tmp_path: Path, written: str, kind: str
+) -> None:
+    file = till(tmp_path, f"{HEAD}\n00078,2026-01-01,1\n{written},2026-01-02,1\nÄ1,2026-01-02,1\n")
+    source = read_extract(file) if kind == "csv" else pd.read_csv(file, dtype={"customer_id": str})
+    with pytest.warns(CrmkitWarning, match=r"invisible characters, taken as the plain ids: 1\.$"):
+        lines, _ = split(source)
+    assert lines["customer_id"].tolist() == ["00078", "00078", "Ä1"]
+
+
+def test_ids_that_lost_their_zeros_in_a_file_of_numbers_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{HEAD}\n0002,2026-01-01,1\n0003,2026-01-01,1\n")
+    numbers = pd.DataFrame({"customer_id": [2, 9], "purchased_at": ["2026-01-02"] * 2, "amount": [1.0, 2.0]})
+    numbers.to_parquet(tmp_path / "b.parquet")
+    files = [str(tmp_path / "a.csv"), str(tmp_path / "b.parquet")]
+    with pytest.warns(CrmkitWarning, match=r"differ from those of another by leading zeros alone: 1\. Zeros are lost"):
+        lines, _ = split(read_extract(files))
+    assert sorted(lines["customer_id"]) == ["0002", "0003", "2", "9"]
+    with pytest.warns(CrmkitWarning, match="leading zeros alone: 1"):
+        Store(tmp_path / "store").load(read_extract(files), until="2026-12-31")
+
+
+def test_a_file_of_column_names_alone_among_others_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{HEAD}\na,2026-01-01,1\n")
+    (tmp_path / "b.csv").write_text(f"{HEAD}\n")
+    with pytest.warns(CrmkitWarning, match=r"^b\.csv has column names and no row\."):
+        _, found = split(read_extract(str(tmp_path / "*.csv")))
+    assert found.rows_read == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("is_marked", [True, False], ids=["marked", "unmarked"])
+def test_text_of_four_bytes_a_character_is_not_taken_for_two(tmp_path: Path, encoding: str, is_marked: bool) -> None:
+    file, mark = tmp_path / "till.csv", "\ufeff" if is_marked and encoding[-2:] in ("le", "be") else ""
+    file.write_bytes(f"{mark}{HEAD}\nä,2026-01-01,1\n".encode(encoding))
+    if mark or encoding == "utf-32":
+        assert split(read_extract(file))[0]["customer_id"].tolist() == ["ä"]
+        return
+    with pytest.raises(
+        ExtractError, match=f"{encoding[:6].upper()} text without its mark; state encoding='{encoding}'"
+    ):
+        read_extract(file)
+    for stated in (encoding, encoding[:6]):
+        assert split(read_extract(file, encoding=stated))[0]["customer_id"].tolist() == ["ä"]
+
+
+@pytest.mark.parametrize("encoding", ["punycode", "idna", "undefined", "unicode_escape", "raw_unicode_escape", "rot13"])
+def test_an_encoding_that_no_file_has_is_refused(tmp_path: Path, encoding: str) -> None:
+    with pytest.raises(ConfigError, match=f"There is no encoding '{encoding}'"):
+        read_extract(till(tmp_path, f"{HEAD}\na,2026-01-01,1\n"), encoding=encoding)
+
+
+def test_hidden_sheets_are_not_asked_about(tmp_path: Path) -> None:
+    book = pytest.importorskip("xlsxwriter").Workbook(tmp_path / "till.xlsx")
+    for name, customer in (("old", "x"), ("till", "a"), ("older", "y")):
+        sheet = book.add_worksheet(name)
+        for row, cells in enumerate((HEAD.split(","), [customer, "2026-01-01", 1])):
+            sheet.write_row(row, 0, cells)
+    book.get_worksheet_by_name("old").hide()
+    book.get_worksheet_by_name("older").very_hidden()
+    book.get_worksheet_by_name("till").activate()
+    book.close()
+    assert split(read_extract(tmp_path / "till.xlsx"))[0]["customer_id"].tolist() == ["a"]
+    assert split(read_extract(tmp_path / "till.xlsx", sheet="old"))[0]["customer_id"].tolist() == ["x"]
+
+
+@pytest.mark.parametrize("name", ["return", "sale", "free", "adjustment"])
+def test_a_class_cannot_make_returns_of_sales(name: str) -> None:
+    rows = pd.DataFrame({"customer_id": ["a"], "purchased_at": ["2026-01-01"], "amount": [1.0], "category": ["tea"]})
+    with pytest.raises(ConfigError, match=rf"classes: \['{name}'\] cannot be stated"):
+        split(rows, classes={name: ["tea"]})
+    with pytest.raises(ConfigError, match=r"classes\['service'\] = 'tea' is not a list of words"):
+        split(rows, classes={"service": "tea"})
+
+
+def test_a_class_holds_for_negative_lines_too() -> None:
+    rows = pd.DataFrame(
+        {
+            "customer_id": "a",
+            "purchased_at": "2026-01-01",
+            "amount": [5.0, -1.0, -2.0, -5.0],
+            "quantity": [1, -1, 0, -1],
+            "category": ["tea", "coupon", "coupon", "tea"],
+        }
+    )
+    lines, found = split(rows, classes={"discount": ["coupon"]})
+    assert lines.sort_values("record")["kind"].tolist() == ["sale", "discount", "discount", "return"]
+    assert float(found.kinds["amount"].sum()) == -3.0  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("written", ["'", '=""', "=x", "a'b"])

@@ -79,6 +79,8 @@ def _through_store(
         raise done.refusals[0]
     if done.loads:
         rejections = Rejections.together(done.loads, folder / "unused.parquet")
+        for sentence in rejections.empty_files:
+            note(sentence)
     else:
         nothing = pd.DataFrame({"customer_id": [], "purchased_at": [], "amount": []}, dtype="str")
         _, rejections = Transactions.split_extract(nothing, until=until, folder=folder / "nothing")
