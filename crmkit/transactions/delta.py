@@ -146,10 +146,26 @@ class DeltaTable:
         try:
             table = _delta().DeltaTable(str(self.folder), version=number)
             files = _files_of(pa.table(table.get_add_actions(flatten=True)))
-            note = _note_of(table) if noted else {}
+            note = self._note_of(table) if noted else {}
         except Exception as error:  # delta-rs raises what its parts raise: Delta, Arrow, OS and value errors
             raise StoreError(f"{self.name}: its log is damaged ({_reason(error)}).") from None
         return TableVersion(int(table.version()), files, note, table)
+
+    def _note_of(self, table: Any) -> dict[str, Json]:
+        """What the newest commit of ours says; only maintenance by others may have followed it.
+
+        An entry of the log that was emptied is none to delta-rs, so the newest is looked at by itself.
+        """
+        newest = max(name for name in os.listdir(self.folder / "_delta_log") if name.endswith(".json"))
+        if '"commitInfo"' not in (self.folder / "_delta_log" / newest).read_text(encoding="utf-8"):
+            raise ValueError(f"{newest} is not whole")
+        for commit in table.history(20):
+            if _NOTE in commit:
+                note: dict[str, Any] = json.loads(commit[_NOTE])
+                return note
+            if commit["operation"] not in (*_MAINTENANCE, "CREATE TABLE"):
+                raise ValueError(f"another program wrote to it: {commit['operation']}")
+        return {}
 
     def missing(self, version: TableVersion) -> dict[DeltaFile, str]:
         """Files of the version that are gone, or are not as long as they were, and what to say of each."""
@@ -313,17 +329,6 @@ def _files_of(actions: pa.Table) -> tuple[DeltaFile, ...]:
         )
         for path, month, rows, size, first, last, nulls in zip(*map(told, names), missing, strict=True)
     )  # fmt: skip
-
-
-def _note_of(table: Any) -> dict[str, Json]:
-    """What the newest commit of ours says; only maintenance by others may have followed it."""
-    for commit in table.history(20):
-        if _NOTE in commit:
-            note: dict[str, Any] = json.loads(commit[_NOTE])
-            return note
-        if commit["operation"] not in (*_MAINTENANCE, "CREATE TABLE"):
-            raise ValueError(f"another program wrote to it: {commit['operation']}")
-    return {}
 
 
 def _statistics(footer: pq.FileMetaData) -> tuple[tuple[int | None, int | None], dict[str, int]]:

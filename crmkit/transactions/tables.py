@@ -140,6 +140,11 @@ class StoreState:
     def of(self, table: str) -> TableVersion:
         return self.versions.get(table, _NOTHING)
 
+    def unlike(self, table: str) -> str:
+        """What to say of a table whose files have not the rows that were committed; empty when they have."""
+        stated, found = self.of("lines").note.get("rows", {}).get(table), self.of(table).rows
+        return "" if stated in (None, found) else f"{table}: its log names files of {found:,} rows, not of {stated:,}"
+
     @property
     def items(self) -> tuple[str, ...]:
         """Item columns that any line has a value of."""
@@ -156,6 +161,11 @@ class Change:
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it adds."""
+        return sum(file.rows for file in self.added) - sum(file.rows for file in self.removed)
 
 
 class StoreTables:
@@ -215,6 +225,8 @@ class StoreTables:
             except StoreError as error:
                 faults.append(str(error).rstrip("."))
         faults += [fault for name, held in versions.items() for fault in self.tables[name].missing(held).values()]
+        told = StoreState(versions, Ledger(self.tables["loads"].schema.empty_table()))
+        faults += [fault for name in versions if (fault := told.unlike(name))]
         if any(fault.startswith("loads") for fault in faults):
             return None, faults
         try:
@@ -328,8 +340,9 @@ class StoreTables:
             change = changes.get(name, Change())
             if name != "lines" and change:
                 at[name] = table.commit(state.of(name), change.added, change.removed, {"load": load}, merged)
-        lines = changes.get("lines", Change())
-        self.tables["lines"].commit(state.of("lines"), lines.added, lines.removed, {"load": load, "at": at}, merged)
+        rows = {name: state.of(name).rows + changes.get(name, Change()).rows for name in self.tables}
+        lines, note = changes.get("lines", Change()), {"load": load, "at": at, "rows": rows}
+        self.tables["lines"].commit(state.of("lines"), lines.added, lines.removed, note, merged)
         shutil.rmtree(self.parts, ignore_errors=True)
 
     def vacuum(self, hours: float = KEPT_HOURS) -> int:

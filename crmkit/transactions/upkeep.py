@@ -254,7 +254,7 @@ def _saved_ledger(tables: StoreTables, state: StoreState | None) -> Ledger:
 def _saved(engine: DuckDBEngine, tables: StoreTables, state: StoreState | None, name: str, known: set[str]) -> str:
     """Rows of a table that can be read: of its files where its log is there, else of all that a load wrote."""
     table = tables.tables[name]
-    if state is not None and name in state.versions:
+    if state is not None and name in state.versions and not state.unlike(name):
         faulty = table.altered(state.of(name))
         files = [file for file in state.of(name).files if file not in faulty]
         return table.relation(engine, files)

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+
+from crmkit import Store
 
 CONFIG = """
 until = 2017-12-31
@@ -81,6 +84,24 @@ def test_a_configuration_without_a_store_and_names_that_steer_the_terminal(shop:
     steering.write_text("customer_id,purchased_at,am\x1b[2Jount\nx,2017-03-01,1\n")
     code, text = crmkit(shop, "check", str(steering))
     assert "\x1b" not in text
+
+
+def test_who_is_erased_is_in_no_file_of_the_store_nor_in_a_log_that_a_run_took(shop: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (shop / "in" / name).write_text(HEAD + f"canary-77,2017-03-01,1,{name},1\ny,2017-03-02,2,{name},2\n")
+        (shop / "in" / f"{name}.done").touch()
+    crmkit(shop, "load", "crmkit.toml")
+    log = Store(shop / "warehouse").transactions(folder=shop / "out" / "work" / "load-1" / "log")
+    assert pd.read_parquet(log.days)["customer_id"].tolist() == ["canary-77", "y"], (
+        "what is removed must be there first"
+    )
+    (shop / "gone.txt").write_text("canary-77\n\n")
+    code, text = crmkit(shop, "store", "erase", "crmkit.toml", "--ids", "gone.txt", "--out", "out")
+    assert (code, text.splitlines()) == (0, ["2 lines named one of the 1 customers, and are now a non-member's."])
+    left = [path.name for path in shop.rglob("*") if path.is_file() and b"canary-77" in path.read_bytes()]
+    assert sorted(left) == ["a.csv", "b.csv", "gone.txt"]
+    assert not (shop / "out" / "work").exists()
+    assert crmkit(shop, "store", "check", "crmkit.toml")[0] == 0
 
 
 SMALL_DISK = """

@@ -320,6 +320,44 @@ def test_deliveries_of_a_lost_file_are_dropped_and_can_come_again(store: Store, 
     assert amounts(store) == [1.0, 1.0, 2.0, 2.0]
 
 
+def edited(log: str, how: str) -> str:
+    """A commit of a table's log as an accident or a careless hand may leave it."""
+    lines = log.splitlines()
+    return {
+        "cut": log[: len(log) // 2],
+        "emptied": "",
+        "garbled": log.replace('"add"', "add").replace("{", "[", 3),
+        "of another file": log.replace(".parquet", ".parquer"),
+        "without its note": "\n".join(line for line in lines if "commitInfo" not in line),
+        "without its files": "\n".join(line for line in lines if '"add"' not in line),
+        "longer": log.replace('"size":', '"size":1'),
+        "of no numbers": log.replace('"size":', '"size":"x",'),
+    }[how]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "cut",
+        "emptied",
+        "garbled",
+        "of another file",
+        "without its note",
+        "without its files",
+        "longer",
+        "of no numbers",
+    ],
+)
+def test_a_log_that_was_edited_is_told_and_takes_no_load(store: Store, how: str) -> None:
+    for day in (1, 2):
+        store.load(till(("x", f"2017-03-0{day}", 1.0, day, 1, None)), until=UNTIL)
+    newest = max((store.path / "lines" / "_delta_log").glob("*.json"))
+    newest.write_text(edited(newest.read_text(), how))
+    assert not store.check().is_whole
+    with pytest.raises(StoreError):
+        store.load(till(("x", "2017-03-03", 1.0, 3, 1, None)), until=UNTIL)
+
+
 def test_a_changed_file_is_found_by_its_hash(store: Store, sales: pd.DataFrame) -> None:
     store.load(sales.iloc[:200], until=UNTIL)
     assert store.check().is_whole
@@ -353,9 +391,12 @@ def test_a_night_long_past_is_as_it_was_known_then(store: Store, sales: pd.DataF
 
 def test_files_stay_few_and_other_readers_see_the_same_sums(store: Store, sales: pd.DataFrame) -> None:
     deltalake = pytest.importorskip("deltalake")
-    days = sales["purchased_at"].dt.dayofyear
+    days = sales["purchased_at"].dt.day_of_year
+    opened = list[int]()
     for first in range(1, 91, 3):
         store.load(sales[days.between(first, first + 2)], until=UNTIL)
+        opened.append(sum(1 for _ in Path("/proc/self/fd").glob("*")))
+    assert max(opened[10:]) <= max(opened[:10]) + 2
     log = store.transactions(UNTIL)
     assert len(log.lines) <= 3 + MOST_SMALL
     total = sales.loc[days.lt(91), "amount"].round(4).sum()
