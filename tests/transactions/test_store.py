@@ -562,20 +562,28 @@ Store(sys.argv[1]).load(pd.read_parquet(sys.argv[2]), until="2017-12-31")
 """
 
 
+def loading(folder: Path, rows: pd.DataFrame) -> subprocess.Popen[bytes]:
+    """A process that has begun to load rows."""
+    rows.to_parquet(folder / "rows.parquet")
+    command = [sys.executable, "-c", LOAD, str(folder / "store"), str(folder / "rows.parquet")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
 def killed_loads(folder: Path, sales: pd.DataFrame, kills: int, seed: int) -> int:
-    """Kill that many loads at random moments; after each the store is as before or after. Returns how many got through."""
-    store = Store(folder / "store")
-    store.load(sales.iloc[:200], until=UNTIL)
+    """Kill that many loads at random moments of the time that one takes here; after each the store is as before or after.
+
+    Returns how many got through.
+    """
+    store, began = Store(folder / "store"), time.monotonic()
+    assert loading(folder, sales.iloc[:200]).wait() == 0
+    usual = time.monotonic() - began
     rng, done = random.Random(seed), 1
     for attempt in range(kills):
-        rows = sales.iloc[200 + 20 * attempt : 220 + 20 * attempt]
-        rows.to_parquet(folder / "rows.parquet")
-        process = subprocess.Popen(
-            [sys.executable, "-c", LOAD, str(store.path), str(folder / "rows.parquet")], stdout=subprocess.PIPE
-        )
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(rng.uniform(0.0, 0.6))
+        process = loading(folder, sales.iloc[200 + 20 * attempt : 220 + 20 * attempt])
+        time.sleep(rng.uniform(0.0, usual))
         process.send_signal(signal.SIGKILL)
         process.wait()
         now = len(store.loads)
@@ -584,8 +592,10 @@ def killed_loads(folder: Path, sales: pd.DataFrame, kills: int, seed: int) -> in
         assert len(pd.read_parquet(log.lines)) == store.loads["rows_used"].sum()
         assert btyd_summary(log)["frequency"].ge(0).all()
         done = now
-    store.load(sales.iloc[-50:], until=UNTIL)
+    store.load(sales.iloc[: 200 + 20 * kills], until=UNTIL)
     assert len(store.loads) == done + 1
+    same(store.transactions(UNTIL), Transactions.from_extract(sales.iloc[: 200 + 20 * kills], until=UNTIL))
+    assert store.check().is_whole
     return done - 1
 
 
