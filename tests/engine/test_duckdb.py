@@ -88,7 +88,6 @@ on_spark(Transactions.from_extract(till, until="2026-12-31"))
     assert message in done.stderr
 
 
-<<<<<<< HEAD
 def test_parts_have_every_row_and_all_rows_of_their_keys() -> None:
     rows = pd.DataFrame({"customer_id": [f"c{i % 37}" for i in range(1000)], "x": range(1000)})
     with DuckDBEngine() as engine:
@@ -103,7 +102,8 @@ def test_parts_have_every_row_and_all_rows_of_their_keys() -> None:
     assert sum(part["customer_id"].nunique() for part in parts) == 37
     assert [part.num_rows for part in nothing] == [0, 0, 0]
     assert nothing[0].column_names == ["customer_id", "x"]
-=======
+
+
 def test_nothing_is_fetched_or_loaded_by_itself() -> None:
     with DuckDBEngine() as engine:
         names = ("autoinstall_known_extensions", "autoload_known_extensions")
@@ -111,4 +111,3 @@ def test_nothing_is_fetched_or_loaded_by_itself() -> None:
             f"select {', '.join(f'cast(current_setting({name!r}) as varchar) as {name}' for name in names)}"
         )
     assert told.iloc[0].str.lower().tolist() == ["false", "false"]
->>>>>>> 2d8f107 (Each commit of a store states the rows of all tables, so that a log that was edited or emptied is told; store erase clears the logs of runs)
