@@ -94,10 +94,13 @@ from crmkit.products.forecast import forecast as forecast
 from crmkit.products.forecast_accuracy import forecast_accuracy as forecast_accuracy
 from crmkit.products.life_cycles import life_cycle as life_cycle
 from crmkit.reports.customer_sheet import customer_sheet as customer_sheet
+from crmkit.reports.disclosure import DisclosureRules as DisclosureRules
 from crmkit.reports.lists.html import write_html_lists as write_html_lists
 from crmkit.reports.lists.mailing import write_offers as write_offers
 from crmkit.reports.lists.page_layout import print_lists as print_lists
 from crmkit.reports.report import Report as Report
+from crmkit.reports.supplier_report import SupplierReport as SupplierReport
+from crmkit.reports.supplier_report import supplier_report as supplier_report
 from crmkit.repurchase.next_purchase import NextPurchase as NextPurchase
 from crmkit.repurchase.next_purchase import load_next_purchase as load_next_purchase
 from crmkit.segments.brand_usage import BrandUsage as BrandUsage
@@ -122,6 +125,8 @@ from crmkit.summaries.customers import customer_purchases as customer_purchases
 from crmkit.summaries.customers import holdout_summary as holdout_summary
 from crmkit.summaries.customers import rfm_table as rfm_table
 from crmkit.summaries.items import purchase_gaps as purchase_gaps
+from crmkit.summaries.management import ManagementPack as ManagementPack
+from crmkit.summaries.management import management_pack as management_pack
 from crmkit.summaries.points_balances import PointsLiability as PointsLiability
 from crmkit.summaries.points_balances import points_balances as points_balances
 from crmkit.summaries.points_balances import points_liability as points_liability

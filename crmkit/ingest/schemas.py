@@ -97,6 +97,8 @@ MEMBERS = Contract(
         "age_group": "text",
         "unit": "id",
         "vip_since": "date",
+        "area": "text",
+        "street": "text",
     },
     required=("customer_id",),
 )

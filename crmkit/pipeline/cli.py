@@ -148,6 +148,23 @@ def sheet(
 
 
 @app.command()
+def supplier(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The supplier, as the products name it.")],
+    run: Annotated[Path, typer.Option("--run", help="The run's output folder.")] = Path("out"),
+) -> None:
+    """Write a supplier's report: its sales, buyers and deals, and nothing by which anybody could be known.
+
+    It is written to OUT/suppliers/; what was released before is released again as it was (OUT/suppliers/ledger.parquet).
+
+    Example: crmkit supplier "Maker 69" --run out/
+    """
+    from crmkit.pipeline.suppliers import write_supplier
+
+    report, page = write_supplier(name, run)
+    say(f"{report}\nReport: {page}")
+
+
+@app.command()
 def load(config: Annotated[Path, typer.Argument(help="Configuration file (TOML) with a [store] folder.")]) -> None:
     """Load the new files of the delivery into the store, and say of each what became of it; safe to repeat.
 

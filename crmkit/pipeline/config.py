@@ -38,6 +38,7 @@ from crmkit.pipeline.settings import (
     Forecast,
     LifeCycle,
     Lists,
+    Management,
     Offers,
     Points,
     Relationships,
@@ -45,6 +46,7 @@ from crmkit.pipeline.settings import (
     Scorecard,
     Section,
     StoreFolder,
+    Suppliers,
     TargetGroup,
     Thresholds,
     Value,
@@ -124,12 +126,14 @@ class Config(Section):
     scorecard: Scorecard = Scorecard()
     backtests: Backtests = Backtests()
     thresholds: Thresholds = Thresholds()
+    suppliers: Suppliers = Suppliers()
     brand_usage: BrandUsageGroups | None = None
     target_groups: dict[str, TargetGroup] | None = None
     relationships: Relationships | None = None
     life_cycle: LifeCycle | None = None
     bundles: Bundles | None = None
     forecast: Forecast | None = None
+    management: Management | None = None
     clusters: Clusters | None = None
     win_back: WinBack | None = None
     points: Points | None = None

@@ -214,6 +214,24 @@ class Forecast(Section):
     holidays: str | None = None
 
 
+class Management(Section):
+    """The management pack; ``classes`` is the column of customers.parquet by which customers are counted."""
+
+    classes: Literal["tier", "segment"] = "tier"
+
+
+class Suppliers(Section):
+    """What suppliers may be told; see `DisclosureRules` and `supplier_report`. Once a report is released, they stay."""
+
+    by: Literal["manufacturer", "brand"] = "manufacturer"
+    period: Literal["quarter", "month"] = "quarter"
+    min_cell: Count = Field(10, ge=5)
+    dominance: Number = Field(0.5, gt=0, lt=1)
+    p_percent: Number = Field(0.2, gt=0, lt=1)
+    count_grid: Count = Field(5, ge=1)
+    money_grid: Number = Field(10.0, gt=0)
+
+
 class Clusters(Section):
     """Clusters that keep their names; see `CustomerClusters`."""
 

@@ -12,7 +12,7 @@ from crmkit.pipeline.records import records_of
 from crmkit.reports.customer_sheet import customer_sheet
 from crmkit.transactions.log import Transactions
 
-__all__ = ["write_sheet"]
+__all__ = ["log_of", "write_sheet"]
 
 _LOG_STAGE = "check-delivery"
 
@@ -30,10 +30,10 @@ def write_sheet(customer_id: str, out: Path, file: Path) -> Path:
     run = Published(out / "CURRENT", manifest_of(out / "CURRENT"))
     due, offers = (run.table(name) if run.has(name) else None for name in ("repurchases", "offers"))
     currency = run.manifest["settings"]["currency"]
-    return customer_sheet(customer_id, _log_of(run), run.table("customers"), due, offers, currency=currency).save(file)
+    return customer_sheet(customer_id, log_of(run), run.table("customers"), due, offers, currency=currency).save(file)
 
 
-def _log_of(run: Published) -> Transactions:
+def log_of(run: Published) -> Transactions:
     """The log that the run worked on, as it was known on its day."""
     record = records_of(run.folder).get(_LOG_STAGE)
     if record is None or not record.is_whole(run.folder):

@@ -18,6 +18,7 @@ from crmkit.pipeline.stages.customers import (
 from crmkit.pipeline.stages.identity import identify, read_cards, read_merges, share_with_card, tell_identity
 from crmkit.pipeline.stages.lists import find_usual_products, print_lists, write_till_file
 from crmkit.pipeline.stages.load import check_delivery, load, suspect_cards
+from crmkit.pipeline.stages.management import management
 from crmkit.pipeline.stages.offers import plan_offers, remember_offers, share_of_deals, usage_for_deals
 from crmkit.pipeline.stages.points import keep_points, read_points
 from crmkit.pipeline.stages.products import bundles, forecast, life_cycles
@@ -88,6 +89,7 @@ STAGES = [
     life_cycles,
     bundles,
     forecast,
+    management,
     match_redeemed,
     redemption_rates,
     record_campaigns,

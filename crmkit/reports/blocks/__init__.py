@@ -16,6 +16,7 @@ from crmkit.reports.blocks.groups import brand_usage, clusters, relationships, t
 from crmkit.reports.blocks.identity import card_share, identity
 from crmkit.reports.blocks.life_cycles import life_cycles
 from crmkit.reports.blocks.lists import lists
+from crmkit.reports.blocks.management import management
 from crmkit.reports.blocks.offers import offers
 from crmkit.reports.blocks.points import points
 from crmkit.reports.blocks.repurchase import repurchases
@@ -34,7 +35,6 @@ BLOCKS: dict[str, Callable[..., Block]] = {
         sales, tiers, concentration, tier_changes, segments, churn, repurchases, campaign, offers, lists, backtest,
         churn_targeting, data_quality, scorecard, brand_usage, relationships, target_groups, clusters, life_cycles,
         service, win_back, cohorts, second_purchase, value_total, bundles, identity, card_share,
-        forecast,
-        points, visits,
+        forecast, points, visits, management,
     )
 }  # fmt: skip
