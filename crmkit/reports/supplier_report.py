@@ -182,7 +182,7 @@ def _cells(
         name = str(pd.Timestamp(start, unit="D").date())
         counts = _counts(bought[bought["lines"] > 0], own, start, before)
         spend = now.groupby("customer_id", as_index=False)["amount"].sum()
-        total = protected(spend.assign(row="all_goods"), rules).set_index("row").loc["all"]
+        total = protected(spend.assign(row="all_goods"), rules).set_index("row").to_dict("index")["all"]
         yield ("total", name, "all", "sales", float(total["sales"]))
         yield ("total", name, "all", "buyers", float(total["buyers"]))
         category = protected_counts({"category_buyers": counts["category_buyers"]}, rules)
