@@ -7,6 +7,7 @@ from crmkit.campaigns.record import mark_measured as mark_measured
 from crmkit.campaigns.record import mark_sent as mark_sent
 from crmkit.campaigns.record import no_campaigns as no_campaigns
 from crmkit.campaigns.record import record_plan as record_plan
+from crmkit.campaigns.redeemed_in_lines import redeemed_in_lines as redeemed_in_lines
 from crmkit.campaigns.redemptions import RedemptionMatch as RedemptionMatch
 from crmkit.campaigns.redemptions import RedemptionRates as RedemptionRates
 from crmkit.campaigns.redemptions import match_redemptions as match_redemptions

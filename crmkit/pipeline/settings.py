@@ -108,13 +108,15 @@ class Campaign(Section):
     """When lists are planned: for every ``every`` days from the day ``starts`` on; by every run where neither is stated.
 
     ``keep_budgets`` is the probability with which each budget is kept. A member who ignored a coupon gets none of the same
-    deal for ``rest`` days; by default what was ignored is evidence, and no rest is kept.
+    deal for ``rest`` days; by default what was ignored is evidence, and no rest is kept. With ``from_lines`` redemptions are
+    read off the sales lines (`redeemed_in_lines`): a discount on an offer's goods, or a line with the coupon's code.
     """
 
     every: Days | None = None
     starts: date | None = None
     keep_budgets: Number = Field(0.95, ge=0.5, lt=1)
     rest: Annotated[Count, Field(ge=0)] = 0
+    from_lines: bool = False
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -60,7 +60,6 @@ def deliver(data: Path, home: Path, n_households: int) -> pd.DataFrame:
     deals = deals_of(data, products, prices)
     deals.to_csv(home / "deals.csv", index=False)
     back = pd.read_parquet(data / "coupon_redemptions.parquet")
-    back = back[back["household_id"].isin(frequent)]
     back = back.assign(deal_id=back["campaign_id"].astype(str) + "-" + back["coupon_upc"].astype(str))
     back = back.merge(deals[["deal_id", "value"]], on="deal_id", how="left")
     table = back[["household_id", "deal_id", "redemption_date", "value"]].fillna({"value": 0.0})
@@ -80,6 +79,17 @@ def judged(offers: pd.DataFrame, given: pd.DataFrame, redeemed: pd.DataFrame) ->
     table = had.assign(real=real, kind=np.where(had["kind"] == "Type A", "A", "B and C")).groupby("kind")
     found = table.agg(offers=("real", "size"), expected=("p_redeem", "sum"), redeemed=("real", "sum"))
     return found.assign(ratio=found["expected"] / found["redeemed"])
+
+
+def reconciled(done: ck.RunResult) -> pd.DataFrame:
+    """What became of every redemption of the year, in rows and money; the last row is what was delivered."""
+    read, unmatched = done.manifest["redemptions_read"], done.tables["unmatched_redemptions"]
+    rows = [("matched to an offer", read["matched"], float(read["amount_matched"]))]
+    rows += [(reason, len(those), those["amount"].sum()) for reason, those in unmatched.groupby("reason")]
+    assert sum(n for _, n, _ in rows) == read["rows"]
+    return pd.DataFrame(
+        [*rows, ("delivered", read["rows"], float(read["amount"]))], columns=["redemptions", "rows", "amount"]
+    )
 
 
 def main() -> None:
@@ -126,8 +136,10 @@ def main() -> None:
         )  # fmt: skip
         parts.append(offers)
     last = FIRST + timedelta(days=options.fortnights * DAYS - 1)
-    redeemed = ck.run(config, out, home=home, as_of=min(last, date(2017, 12, 31))).tables["redemptions"]
+    end = ck.run(config, out, home=home, as_of=min(last, date(2017, 12, 31)))
+    redeemed = end.tables["redemptions"]
     print(pd.DataFrame(rows).to_string(index=False, float_format=lambda x: f"{x:,.3f}"))
+    print(reconciled(end).to_string(index=False))
     print(judged(pd.concat(parts), given, redeemed).to_string(float_format=lambda x: f"{x:,.3f}"))
 
 

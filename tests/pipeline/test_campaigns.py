@@ -19,7 +19,13 @@ from crmkit.pipeline.campaign_folder import CampaignFolder, send
 from crmkit.pipeline.cli import app
 from crmkit.pipeline.nightly import RunResult, run
 from crmkit.pipeline.stage import stage
-from crmkit.pipeline.stages.campaigns import match_redeemed, measure_campaigns, record_campaigns, redemption_rates
+from crmkit.pipeline.stages.campaigns import (
+    match_redeemed,
+    measure_campaigns,
+    recognise_redemptions,
+    record_campaigns,
+    redemption_rates,
+)
 from crmkit.pipeline.stages.offers import plan_offers, remember_offers, share_of_deals, usage_for_deals
 from crmkit.pipeline.stages.sources import read_deals, read_redemptions, read_tips
 
@@ -36,7 +42,7 @@ def sales(transactions_files: Any, as_of: date) -> dict[str, Any]:
     return {"log": log.up_to(as_of), "read": {}}
 
 
-@stage("customers", "usage")
+@stage("customers", "usage", "identity")
 def everybody(log: Transactions) -> dict[str, Any]:
     return {"customers": pd.DataFrame({"customer_id": MEMBERS, "weekly_spend": 30.0})}
 
@@ -49,7 +55,7 @@ def needs(as_of: date) -> dict[str, Any]:
 
 
 STAGES = [
-    read_deals, read_redemptions, read_tips, sales, everybody, needs, match_redeemed, redemption_rates, record_campaigns,
+    sales, everybody, read_deals, read_redemptions, read_tips, needs, recognise_redemptions, match_redeemed, redemption_rates, record_campaigns,
     measure_campaigns, usage_for_deals, share_of_deals, remember_offers, plan_offers,
 ]  # fmt: skip
 
@@ -206,6 +212,25 @@ def test_every_redemption_is_matched_or_told_why_not_to_the_row_and_the_cent(sho
     assert (read["rows"], read["matched"], read["unmatched"]) == (10, 2, 8)
     assert (read["amount"], read["amount_matched"], read["amount_unmatched"]) == ("4.25", "1.25", "3.00")
     assert any("8 of 10 redemptions match no offer" in note for note in found.notes)
+
+
+def test_redemptions_are_read_off_the_lines_where_that_is_asked_for(shop: Shop) -> None:
+    till = pd.read_csv(shop.home / "till.csv").assign(discount=0.0, order_id="")
+    offers = shop.night("2017-12-31", campaign={"from_lines": True}).tables["offers"]
+    send(shop.out, "2018-01-01")
+    one = offers[offers["deal_id"] == "D1"].iloc[0]
+    bought = (till["customer_id"] == one.customer_id) & (till["purchased_at"] == "2018-01-07")
+    till.loc[bought & (till["category"] == "Tea"), "discount"] = 0.5
+    till.loc[bought & (till["category"] == "Tea"), "order_id"] = "R1"
+    held_back = (till["customer_id"] == "M39") & (till["purchased_at"] == "2017-12-28")
+    till.loc[held_back, "discount"] = 0.3
+    till.to_csv(shop.home / "till.csv", index=False)
+    assert shop.night("2018-01-14").tables["redemptions"].empty
+    found = shop.night("2018-01-14", campaign={"from_lines": True})
+    row = found.tables["redemptions"].iloc[0]
+    assert (row["customer_id"], row["deal_id"], row["amount"], row["order_id"]) == (one.customer_id, "D1", 0.5, "R1")
+    assert len(found.tables["redemptions"]) == 1
+    assert found.manifest["redemptions_read"]["amount"] == "0.50"
 
 
 def test_the_next_plan_has_what_is_left_of_the_budgets(shop: Shop) -> None:

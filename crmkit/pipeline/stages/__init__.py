@@ -1,7 +1,13 @@
 """The nightly run as a list: each stage's inputs are made by those above it, or are sources."""
 
 from crmkit.pipeline.stages.backtests import backtest_churn, backtest_repurchase, backtest_value
-from crmkit.pipeline.stages.campaigns import match_redeemed, measure_campaigns, record_campaigns, redemption_rates
+from crmkit.pipeline.stages.campaigns import (
+    match_redeemed,
+    measure_campaigns,
+    recognise_redemptions,
+    record_campaigns,
+    redemption_rates,
+)
 from crmkit.pipeline.stages.cohorts import cohorts, forecast_total, look_back
 from crmkit.pipeline.stages.customers import (
     choose_value_model,
@@ -90,6 +96,7 @@ STAGES = [
     bundles,
     forecast,
     management,
+    recognise_redemptions,
     match_redeemed,
     redemption_rates,
     record_campaigns,

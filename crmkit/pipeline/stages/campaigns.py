@@ -14,6 +14,7 @@ from crmkit.campaigns.lift import added_purchases
 from crmkit.campaigns.lift import response_scale as scale_of
 from crmkit.campaigns.pooling import control_sentence, pool_effects
 from crmkit.campaigns.record import campaign_table
+from crmkit.campaigns.redeemed_in_lines import redeemed_in_lines
 from crmkit.campaigns.redemptions import match_redemptions, qualifying_purchases
 from crmkit.campaigns.redemptions import redemption_rates as rates_of
 from crmkit.pipeline.campaign_folder import Recorded
@@ -23,7 +24,7 @@ from crmkit.reports.blocks.campaigns import campaign as campaign_block
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
-    from crmkit.pipeline.settings import Offers
+    from crmkit.pipeline.settings import Campaign, Offers
 
 OFFERED = [
     "campaign",
@@ -39,16 +40,32 @@ OFFERED = [
 """What is known of each offer that was sent."""
 
 
+@stage("recognised_redemptions", may_fail=True, here=True)
+def recognise_redemptions(
+    log: Transactions, campaign_record: Sequence[Recorded], *, campaign: Campaign
+) -> dict[str, object]:
+    """Redemptions that stand in the sales lines, where no file reports them."""
+    return (
+        {"recognised_redemptions": redeemed_in_lines(log, sent_offers(campaign_record))} if campaign.from_lines else {}
+    )
+
+
 @stage("redemptions", "unmatched_redemptions", "redemptions_read", may_fail=True, here=True)
 def match_redeemed(
-    delivered_redemptions: pd.DataFrame,
-    rejected_redemptions: pd.DataFrame,
     campaign_record: Sequence[Recorded],
     customers: pd.DataFrame,
     as_of: date,
+    delivered_redemptions: pd.DataFrame | None = None,
+    rejected_redemptions: pd.DataFrame | None = None,
+    recognised_redemptions: pd.DataFrame | None = None,
 ) -> dict[str, object]:
     """Each redemption matched to the offer that was redeemed, or told why not, to the row and the cent."""
-    rows = delivered_redemptions
+    came = [table for table in (delivered_redemptions, recognised_redemptions) if table is not None]
+    if not came:
+        return {}
+    if rejected_redemptions is None:
+        rejected_redemptions = came[0].head(0).assign(reason="")
+    rows = pd.concat(came, ignore_index=True) if len(came) > 1 else came[0]
     match = match_redemptions(rows, sent_offers(campaign_record), as_of, customers["customer_id"])
     unmatched = pd.concat([match.unmatched.drop(columns="row"), _refused(rejected_redemptions)], ignore_index=True)
     unmatched = unmatched.sort_values(["file", "line"], kind="stable", ignore_index=True)
