@@ -17,7 +17,7 @@ import typer
 
 from crmkit import __version__
 from crmkit.exceptions import BusyError, ConfigError, CrmkitError, NoInputError, PublishError, SourceChangedError
-from crmkit.pipeline import store_commands
+from crmkit.pipeline import privacy_commands, store_commands
 from crmkit.pipeline.terminal import say
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(store_commands.app, name="store")
+for command in privacy_commands.COMMANDS:
+    app.command()(command)
 
 Day = Annotated[
     datetime | None,

@@ -41,6 +41,7 @@ from crmkit.pipeline.settings import (
     Management,
     Offers,
     Points,
+    Privacy,
     Relationships,
     Repurchase,
     Scorecard,
@@ -117,6 +118,7 @@ class Config(Section):
     value: Value = Value()
     churn: Churn = Churn()
     cohorts: Cohorts = Cohorts()
+    privacy: Privacy = Privacy()
     repurchase: Repurchase = Repurchase()
     offers: Offers = Offers()
     campaign: Campaign = Campaign()

@@ -326,6 +326,7 @@ def _prepared(
             settings.model_dump(mode="json"),
             str(day),
             inputs,
+            delivery.forgotten.digest,
             package_digest(),
             versions(),
             runs[0].run if runs else None,

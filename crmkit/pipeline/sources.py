@@ -19,6 +19,7 @@ from crmkit.pipeline.config import Config
 from crmkit.pipeline.history import Previous, Published, chain
 from crmkit.pipeline.stage import Source
 from crmkit.pipeline.table_sources import TableSource
+from crmkit.transactions.erasure import Tombstones
 from crmkit.transactions.store import Store
 
 __all__ = ["SOURCES", "Delivery", "campaign_sources", "earlier_runs", "history_sources"]
@@ -58,6 +59,7 @@ SOURCES = (
     "visit_results_files",
     "font",
     "store_folder",
+    "forgotten",
     "as_of",
     "until",
     "notes",
@@ -82,6 +84,7 @@ class Delivery:
     font: Path | None
     store: Path | None
     hashes: FileHashes
+    forgotten: Tombstones
     waiting: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -98,7 +101,8 @@ class Delivery:
                 extracts[name], waiting = config.store.incoming.complete(table.source(home), options)
             elif name != "redemptions" or not _yet_to_come(table, home):
                 extracts[name] = _extract(table, home, config.currency)
-        return cls(extracts, _font(config, home), store, hashes, waiting)
+        forgotten = Tombstones.read(home / config.privacy.folder)
+        return cls(extracts, _font(config, home), store, hashes, forgotten, waiting)
 
     @property
     def notes(self) -> list[str]:
@@ -126,6 +130,8 @@ class Delivery:
         if self.store:
             others = Store(self.store).given_besides(self.extracts["transactions"])
             found["store_folder"] = Source(digest_of([str(self.store), others]), _given(self.store))
+        if self.forgotten.marks:
+            found["forgotten"] = Source(self.forgotten.digest, _given(self.forgotten))
         if self.font:
             found["font"] = Source(files[-1]["sha256"], _given(self.font))
         return found

@@ -14,6 +14,7 @@ from crmkit.pipeline.stage import stage
 from crmkit.reports.blocks.identity import card_share as card_block
 from crmkit.reports.blocks.identity import identity as identity_block
 from crmkit.summaries.card_share import card_share
+from crmkit.transactions.erasure import Tombstones
 from crmkit.transactions.identities import Identities, Level, level_totals, near_identical
 from crmkit.transactions.log import Transactions
 
@@ -50,6 +51,7 @@ def identify(
     members: pd.DataFrame | None = None,
     stated_cards: pd.DataFrame | None = None,
     merges: pd.DataFrame | None = None,
+    forgotten: Tombstones | None = None,
 ) -> dict[str, object]:
     """Card, member and unit of each card on the run date."""
     units = to_pandas(members)[["customer_id", "unit"]] if members is not None and "unit" in members else None
@@ -60,7 +62,8 @@ def identify(
     identities = Identities(**stated)
     if units is not None:
         identities = Identities.of_members(units, identities)
-    return {"identity": identities.table(as_of)}
+    table = identities.table(as_of)
+    return {"identity": table if forgotten is None else forgotten.without(table, "card", "member")}
 
 
 @stage("level_totals", "near_identical", "identity_block")

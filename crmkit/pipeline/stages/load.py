@@ -20,6 +20,7 @@ from crmkit.pipeline.stage import stage
 from crmkit.reports.blocks.deliveries import data_quality
 from crmkit.summaries.sales import n_later
 from crmkit.transactions.delivery_folder import load_files
+from crmkit.transactions.erasure import Tombstones, customers_in, without_customers
 from crmkit.transactions.identities import Level, at_level
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
@@ -39,6 +40,7 @@ def load(
     until: date,
     products: pd.DataFrame | None = None,
     store_folder: Path | None = None,
+    forgotten: Tombstones | None = None,
     *,
     transactions: SalesSource,
     store: StoreFolder,
@@ -57,8 +59,9 @@ def load(
     if store_folder is None:
         more: dict[str, Any] = {"folder": folder / "log", "progress": progress}
         log, rejections = Transactions.split_extract(transactions_files, until=until, **more, **options)
+        log = _without_the_forgotten(log, forgotten, folder)
     else:
-        log, rejections = _through_store(store_folder, transactions_files, until, folder, store, options)
+        log, rejections = _through_store(store_folder, transactions_files, until, folder, store, options, forgotten)
     table = folder / "rejections.parquet"
     with DuckDBEngine() as here:
         here.save(f"select {_REJECTED} from {here.parquet(rejections.path)} order by place, record", table)
@@ -66,12 +69,32 @@ def load(
     return {"delivery": log, "received": replace(rejections, path=Path(table.name)), "rejections": table}
 
 
+def _without_the_forgotten(log: Transactions, forgotten: Tombstones | None, folder: Path) -> Transactions:
+    """The log without who was forgotten and is delivered again; the first one is removed."""
+    again = customers_in(log, forgotten) if forgotten else []
+    if not again:
+        return log
+    note(
+        f"{len(again):,} customers who were forgotten were delivered again; their purchases count as those of nobody known."
+    )
+    rest = without_customers(log, again, folder / "rest")
+    for file in (*log.lines, *log.trips, log.days):
+        file.unlink()
+    return rest
+
+
 def _through_store(
-    path: Path, files: Extract, until: date, folder: Path, settings: StoreFolder, options: dict[str, Any]
+    path: Path,
+    files: Extract,
+    until: date,
+    folder: Path,
+    settings: StoreFolder,
+    options: dict[str, Any],
+    forgotten: Tombstones | None,
 ) -> tuple[Transactions, Rejections]:
     """Load the files that the store has not been given, and take its log; rows are those of tonight's files.
 
-    A file that is refused keeps none of the others out of the store.
+    A file that is refused keeps none of the others out of the store. Who was forgotten and is delivered again is erased.
     """
     store = Store(path, wait=settings.wait)
     done = load_files(store, files, until=until, incoming=settings.incoming, **options)
@@ -84,6 +107,9 @@ def _through_store(
     else:
         nothing = pd.DataFrame({"customer_id": [], "purchased_at": [], "amount": []}, dtype="str")
         _, rejections = Transactions.split_extract(nothing, until=until, folder=folder / "nothing")
+    if forgotten and (again := customers_in(store.transactions(), forgotten)):
+        store.erase(again)
+        note(f"{len(again):,} customers who were forgotten were delivered again, and erased from the store again.")
     log = store.transactions(folder=folder / "log")
     return log.up_to(min(until, log.until)), rejections
 

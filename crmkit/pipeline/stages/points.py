@@ -12,8 +12,10 @@ from crmkit.ingest.extracts import Extract
 from crmkit.ingest.tables import PointsEntries
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
+from crmkit.pipeline.stages.sources import remembered
 from crmkit.reports.blocks.points import points as points_block
 from crmkit.summaries.points_balances import points_balances, points_liability
+from crmkit.transactions.erasure import Tombstones
 from crmkit.transactions.identities import Level, relabelled
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.points_ledger import GAINS, KINDS, PointsBonus, PointsLedger, PricePromise, reconcile_points
@@ -24,14 +26,16 @@ if TYPE_CHECKING:
 
 
 @stage("stated_points", "rejected_points")
-def read_points(points_entries_files: Extract, *, points_entries: PointsSource) -> dict[str, object]:
+def read_points(
+    points_entries_files: Extract, forgotten: Tombstones | None = None, *, points_entries: PointsSource
+) -> dict[str, object]:
     """The ledger of points that another system keeps."""
     table, rejected = PointsEntries.split_extract(points_entries_files, **points_entries.columns)
     if len(rejected):
         first = rejected.iloc[0]
         where = f"{first['file']} line {first['line']}: {first['reason']}. {first['advice']}"
         note(f"{len(rejected):,} rows of points are invalid (rejected_points.parquet); the first: {where}")
-    return {"stated_points": table.frame, "rejected_points": rejected.drop(columns="amount")}
+    return {"stated_points": remembered(table.frame, forgotten), "rejected_points": rejected.drop(columns="amount")}
 
 
 @stage("points", "points_balances", "points_rewards", "points_check", "points_liability", "points_block", here=True)

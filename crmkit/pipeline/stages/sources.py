@@ -11,6 +11,7 @@ from crmkit.ingest.tables import Costs, Members, Prices, Products, Redemptions, 
 from crmkit.offers.deals import Deals
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
+from crmkit.transactions.erasure import Tombstones
 from crmkit.transactions.identities import Level, relabelled
 
 if TYPE_CHECKING:
@@ -35,10 +36,12 @@ def read_products(products_files: Extract, *, products: ProductSource) -> dict[s
 
 
 @stage("members")
-def read_members(members_files: Extract, *, members: MemberSource) -> dict[str, object]:
+def read_members(
+    members_files: Extract, forgotten: Tombstones | None = None, *, members: MemberSource
+) -> dict[str, object]:
     """Who holds a card."""
     columns = members.columns | ({"unit": members.unit} if members.unit else {})
-    table = Members.from_extract(members_files, **columns).frame
+    table = remembered(Members.from_extract(members_files, **columns).frame, forgotten)
     return {"members": _without_empty(table, [name for name in _EXTRAS if name not in columns])}
 
 
@@ -50,6 +53,11 @@ def _without_empty(members: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     if is_spark(members):
         return members.drop(*names)
     return members.drop(columns=[name for name in names if members[name].isna().all()])
+
+
+def remembered(table: pd.DataFrame, forgotten: Tombstones | None) -> pd.DataFrame:
+    """The rows of those who were not forgotten."""
+    return table if forgotten is None or is_spark(table) else forgotten.without(table)
 
 
 @stage("deals")
@@ -79,25 +87,42 @@ def read_prices(
 
 @stage("service")
 def read_service(
-    service_files: Extract, identity: pd.DataFrame | None = None, *, service: ServiceSource, level: Level
+    service_files: Extract,
+    identity: pd.DataFrame | None = None,
+    forgotten: Tombstones | None = None,
+    *,
+    service: ServiceSource,
+    level: Level,
 ) -> dict[str, object]:
     """What members told the service desk."""
-    table = ServiceRecords.from_extract(service_files, **service.columns).frame
+    table = remembered(ServiceRecords.from_extract(service_files, **service.columns).frame, forgotten)
     return {"service": relabelled(table, identity, level)}
 
 
 @stage("costs")
 def read_costs(
-    costs_files: Extract, identity: pd.DataFrame | None = None, *, costs: CostSource, level: Level
+    costs_files: Extract,
+    identity: pd.DataFrame | None = None,
+    forgotten: Tombstones | None = None,
+    *,
+    costs: CostSource,
+    level: Level,
 ) -> dict[str, object]:
     """What serving members costs."""
-    return {"costs": relabelled(Costs.from_extract(costs_files, **costs.columns).frame, identity, level)}
+    table = remembered(Costs.from_extract(costs_files, **costs.columns).frame, forgotten)
+    return {"costs": relabelled(table, identity, level)}
 
 
 @stage("delivered_redemptions", "rejected_redemptions")
 def read_redemptions(
-    redemptions_files: Extract, identity: pd.DataFrame | None = None, *, redemptions: RedemptionSource, level: Level
+    redemptions_files: Extract,
+    identity: pd.DataFrame | None = None,
+    forgotten: Tombstones | None = None,
+    *,
+    redemptions: RedemptionSource,
+    level: Level,
 ) -> dict[str, object]:
     """Coupons that came back at the tills."""
-    table, rejected = Redemptions.split_extract(redemptions_files, **redemptions.columns)
-    return {"delivered_redemptions": relabelled(table.frame, identity, level), "rejected_redemptions": rejected}
+    found, rejected = Redemptions.split_extract(redemptions_files, **redemptions.columns)
+    table = relabelled(remembered(found.frame, forgotten), identity, level)
+    return {"delivered_redemptions": table, "rejected_redemptions": rejected}

@@ -13,7 +13,9 @@ from crmkit.ingest.extracts import Extract
 from crmkit.ingest.tables import FieldStaff, Premises, VisitRecords
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
+from crmkit.pipeline.stages.sources import remembered
 from crmkit.reports.blocks.visits import visits as visit_block
+from crmkit.transactions.erasure import Tombstones
 
 if TYPE_CHECKING:
     from crmkit.pipeline.settings import Visits
@@ -29,21 +31,28 @@ def read_field_staff(field_staff_files: Extract, *, field_staff: StaffSource) ->
 
 
 @stage("places", "rejected_premises")
-def read_premises(premises_files: Extract, *, premises: PremisesSource) -> dict[str, object]:
+def read_premises(
+    premises_files: Extract, forgotten: Tombstones | None = None, *, premises: PremisesSource
+) -> dict[str, object]:
     """Where customers are."""
     table, invalid = Premises.split_extract(premises_files, **premises.columns)
-    good, bad = split_premises(table.frame)
+    good, bad = split_premises(remembered(table.frame, forgotten))
     rejected = _together(invalid, bad, "premises")
     return {"places": good, "rejected_premises": rejected}
 
 
 @stage("visited", "rejected_visits")
 def read_visits(
-    visit_results_files: Extract, customers: pd.DataFrame, as_of: date, *, visit_results: VisitSource
+    visit_results_files: Extract,
+    customers: pd.DataFrame,
+    as_of: date,
+    forgotten: Tombstones | None = None,
+    *,
+    visit_results: VisitSource,
 ) -> dict[str, object]:
     """What came of visits."""
     table, invalid = VisitRecords.split_extract(visit_results_files, **visit_results.columns)
-    good, bad = split_visits(table.frame, customers, as_of)
+    good, bad = split_visits(remembered(table.frame, forgotten), customers, as_of)
     return {"visited": good, "rejected_visits": _together(invalid, bad, "visits")}
 
 

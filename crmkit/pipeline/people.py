@@ -1,0 +1,325 @@
+"""What is held of a person, and how it goes: the right of access, erasure, and the end of keeping."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from crmkit._atomic import full_disk_told, replacing, sync
+from crmkit._folders import owned
+from crmkit._hashes import file_hash
+from crmkit.engine.duckdb import DuckDBEngine
+from crmkit.exceptions import ContractError, ExtractError, NoInputError
+from crmkit.pipeline.config import Config, read_config
+from crmkit.pipeline.history import manifest_of
+from crmkit.pipeline.records import records_of
+from crmkit.transactions.erasure import Tombstones
+from crmkit.transactions.store import Store
+
+__all__ = ["Receipt", "Removal", "forget", "held_of", "purge", "to_purge"]
+
+_PAGES = (".html", ".pdf", ".xlsx", ".txt")
+"""Made for readers, of tables that stay: they are removed with a member in them, and made again by the next run."""
+_OWN = re.compile(r"^(run\.json|\..*)$")
+_HALF_DONE = "What has been erased is gone, the rest is not: free some space and say it again."
+
+
+# -- Erasure ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What an erasure has touched; prints as a few lines, and names nobody.
+
+    Attributes
+    ----------
+    n_customers : int
+    store_lines : int
+        Lines of the store that named one of them; they stay as sales of nobody known.
+    files : DataFrame
+        file, action (rewritten or removed), rows: of the runs and campaigns.
+    remains : list of str
+        What crmkit does not reach.
+    """
+
+    n_customers: int
+    store_lines: int
+    files: pd.DataFrame = field(repr=False)
+    remains: list[str] = field(repr=False)
+
+    def __str__(self) -> str:
+        done = self.files.groupby("action")["file"].size()
+        rows = int(self.files["rows"].sum())
+        return "\n".join(
+            [
+                f"{self.n_customers:,} customers are forgotten; they are left out when they are delivered again.",
+                f"Store: {self.store_lines:,} lines lost their name; their money stays in the sales.",
+                f"Runs and campaigns: {done.get('rewritten', 0):,} files were rewritten without {rows:,} rows, "
+                f"{done.get('removed', 0):,} pages and logs were removed. The next run makes its pages again.",
+                *(f"Not touched: {one}" for one in self.remains),
+            ]
+        )
+
+
+def forget(ids: Sequence[str], config: Path, out: Path) -> Receipt:
+    """Erase customers from the store, all runs, campaigns and lists, and leave them out of all that comes.
+
+    Killed in between, it may be said again: the marks that keep them out are written first.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        As they are delivered.
+    config : path
+        Names the store, and where the marks of the forgotten are kept: [privacy] folder.
+    out : path
+        The output folder of the runs.
+
+    Raises
+    ------
+    BusyError
+        A run or a load is at work.
+    """
+    wanted = sorted({one.strip() for one in ids} - {""})
+    if not wanted:
+        raise ContractError("Nobody is named. Give the customer_id of whoever is to be forgotten.")
+    settings, home = read_config(config), config.resolve().parent
+    marks = home / settings.privacy.folder
+    Tombstones.read(marks).with_ids(wanted).save(marks)
+    lines = 0
+    if settings.store.folder and (home / settings.store.folder).is_dir():
+        lines = Store(home / settings.store.folder, wait=settings.store.wait).erase(wanted)
+    touched = list[dict[str, object]]()
+    if out.is_dir():
+        with owned(out, "run"), full_disk_told(out, _HALF_DONE):
+            touched = list(_erased(out, wanted))
+    return Receipt(len(wanted), lines, pd.DataFrame(touched, columns=["file", "action", "rows"]), _remaining(settings))
+
+
+def _remaining(settings: Config) -> list[str]:
+    """What the operator has to see to."""
+    said = ["the delivered files themselves, backups, and copies that others have made of lists and tables."]
+    if settings.engine.kind == "spark":
+        said.append("tables of Spark; delete the rows there.")
+    return said
+
+
+def _erased(out: Path, ids: Sequence[str]) -> Iterator[dict[str, object]]:
+    """Every file of the output folder that named one of them, and what became of it."""
+    for left in [*(out / "runs").glob("*.part"), *(out / "work").glob("*")]:
+        shutil.rmtree(left)
+        yield {"file": str(left.relative_to(out)), "action": "removed", "rows": 0}
+    campaigns = [folder for folder in (out / "campaigns").glob("*") if folder.is_dir()]
+    for folder in [*sorted((out / "runs").glob("*")), *sorted(campaigns)]:
+        changed = list(_cleaned(folder, ids))
+        if changed:
+            _signed_again(folder, {str(one["file"]) for one in changed})
+        yield from ({**one, "file": str((folder / str(one["file"])).relative_to(out))} for one in changed)
+
+
+def _cleaned(folder: Path, ids: Sequence[str]) -> Iterator[dict[str, object]]:
+    """Tables are rewritten without their rows; pages and documents that name them, or are made of such tables, are removed."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not _OWN.match(file.name)]
+    name = re.compile(b"(?<![0-9A-Za-z])(" + b"|".join(re.escape(one.encode()) for one in ids) + b")(?![0-9A-Za-z])")
+    was_there = False
+    for file in files:
+        rows = _without_rows(file, ids) if file.suffix in _WITH_ROWS else 0
+        if rows:
+            was_there = True
+            yield {"file": str(file.relative_to(folder)), "action": "rewritten", "rows": rows}
+    for file in files:
+        if file.suffix in _WITH_ROWS:
+            continue
+        if (was_there and file.suffix in _PAGES) or name.search(file.read_bytes()):
+            file.unlink()
+            yield {"file": str(file.relative_to(folder)), "action": "removed", "rows": 0}
+
+
+def _signed_again(folder: Path, changed: set[str]) -> None:
+    """A run's manifest says what its files are now; a stage whose outputs changed has not ended, so it is done again."""
+    for record in records_of(folder).values():
+        if any(name in changed for one in record.outputs.values() for name in one.files):
+            (folder / f".{record.stage}.json").unlink()
+    if (folder / "run.json").is_file():
+        manifest = manifest_of(folder)
+        outputs = {name: digest for name, digest in manifest["outputs"].items() if (folder / name).is_file()}
+        outputs |= {name: file_hash(folder / name) for name in outputs.keys() & changed}
+        _rewrite(folder, {**manifest, "outputs": outputs})
+    sync(folder)
+
+
+def _rewrite(folder: Path, manifest: dict[str, object]) -> None:
+    with replacing(folder / "run.json") as part:
+        part.write_text(json.dumps(manifest, indent=1, allow_nan=False, default=str) + "\n", encoding="utf-8")
+
+
+def _parquet_without(file: Path, ids: Sequence[str]) -> int:
+    """Rewrite a table without rows that name one of them in any text; returns how many there were."""
+    whole = pq.ParquetFile(file)
+    texts = _texts(whole)
+    if not texts or not any(_named(group, texts, ids).true_count for group in whole.iter_batches(columns=texts)):
+        return 0
+    lost = 0
+    with replacing(file) as part, pq.ParquetWriter(part, whole.schema_arrow) as writer:
+        for group in whole.iter_batches():
+            theirs = _named(group, texts, ids)
+            lost += theirs.true_count
+            writer.write_batch(group.filter(pc.invert(theirs)))
+    return lost
+
+
+def _texts(table: pq.ParquetFile) -> list[str]:
+    """Its columns that can name somebody."""
+    kinds = (pa.types.is_string, pa.types.is_large_string)
+    return [one.name for one in table.schema_arrow if any(is_text(one.type) for is_text in kinds)]
+
+
+def _named(rows: pa.RecordBatch, texts: Sequence[str], ids: Sequence[str]) -> pa.BooleanArray:
+    wanted, found = pa.array(ids), pa.array([False] * rows.num_rows)
+    for name in texts:
+        column = rows.column(name)
+        found = pc.or_(found, pc.is_in(column, value_set=wanted.cast(column.type)))
+    return found
+
+
+def _csv_without(file: Path, ids: Sequence[str]) -> int:
+    """The same of a CSV file, whose rows are short."""
+    with file.open(newline="", encoding="utf-8-sig") as source:
+        rows = list(csv.reader(source))
+    kept = [row for row in rows if not {cell.lstrip("'") for cell in row} & set(ids)]
+    if len(kept) == len(rows):
+        return 0
+    mark = file.read_bytes()[:3] == "\ufeff".encode()
+    with replacing(file) as part, part.open("w", newline="", encoding="utf-8-sig" if mark else "utf-8") as target:
+        csv.writer(target, lineterminator="\n").writerows(kept)
+    return len(rows) - len(kept)
+
+
+_WITH_ROWS = {".parquet": _parquet_without, ".csv": _csv_without}
+
+
+def _without_rows(file: Path, ids: Sequence[str]) -> int:
+    return _WITH_ROWS[file.suffix](file, ids)
+
+
+# -- Access ----------------------------------------------------------------------------------------------------------
+
+
+def held_of(customer_id: str, config: Path, out: Path) -> dict[str, dict[str, list[dict[str, object]]]]:
+    """All that is held of one customer: place → table → rows.
+
+    Raises
+    ------
+    NoInputError
+        Nothing is held.
+    """
+    settings, home = read_config(config), config.resolve().parent
+    found = dict[str, dict[str, list[dict[str, object]]]]()
+    if settings.store.folder and (home / settings.store.folder).is_dir():
+        found["store"] = _in_store(Store(home / settings.store.folder), customer_id)
+    for folder in [*sorted((out / "runs").glob("*")), *sorted((out / "campaigns").glob("*"))]:
+        if folder.is_dir() and folder.suffix != ".part":
+            found[str(folder.relative_to(out))] = _in_folder(folder, customer_id)
+    found = {
+        place: held
+        for place, tables in found.items()
+        if (held := {name: rows for name, rows in tables.items() if rows})
+    }
+    if not found:
+        raise NoInputError("Nothing is held of this customer. Check the id: it is as the tills deliver it.")
+    return found
+
+
+def _in_store(store: Store, customer_id: str) -> dict[str, list[dict[str, object]]]:
+    found = {}
+    with DuckDBEngine() as engine:
+        for table in ("lines", "replaced"):
+            if files := store.files(table):
+                rows = engine.arrow(
+                    f"select * from {engine.parquet(files)} where customer_id = :customer_id",
+                    {"customer_id": customer_id},
+                )
+                found[table] = rows.to_pylist()
+    return found
+
+
+def _in_folder(folder: Path, customer_id: str) -> dict[str, list[dict[str, object]]]:
+    found = {}
+    for file in sorted(folder.rglob("*.parquet")):
+        whole = pq.ParquetFile(file)
+        texts = _texts(whole)
+        parts = [group.filter(_named(group, texts, [customer_id])) for group in whole.iter_batches()] if texts else []
+        found[str(file.relative_to(folder))] = [row for part in parts for row in part.to_pylist()]
+    return found
+
+
+# -- The end of keeping ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A folder that is kept no longer: a run or a campaign, and its day."""
+
+    folder: Path
+    day: date
+
+    def __str__(self) -> str:
+        return f"{self.folder.parent.name}/{self.folder.name} of {self.day}"
+
+
+def to_purge(out: Path, days: int) -> list[Removal]:
+    """Runs and campaigns more than ``days`` older than the newest run, which stays.
+
+    Raises
+    ------
+    NoInputError
+        There is no run.
+    """
+    try:
+        newest = date.fromisoformat(str(manifest_of(out / "CURRENT")["as_of"]))
+    except ExtractError:
+        raise NoInputError(f"{out} holds no run. Name the folder of the runs: --out.") from None
+    last = newest - timedelta(days=days)
+    runs = [
+        Removal(folder, date.fromisoformat(str(manifest_of(folder)["as_of"])))
+        for folder in sorted((out / "runs").glob("*"))
+        if (folder / "run.json").is_file() and folder.resolve() != (out / "CURRENT").resolve()
+    ]
+    campaigns = [
+        Removal(folder, date.fromisoformat(folder.name))
+        for folder in sorted((out / "campaigns").glob("????-??-??"))
+        if folder.is_dir()
+    ]
+    return [one for one in [*runs, *campaigns] if one.day < last]
+
+
+def purge(out: Path, removals: Sequence[Removal]) -> None:
+    """Remove them; what stays does not refer to them any more."""
+    with owned(out, "run"):
+        gone = {str(manifest_of(one.folder)["run"]) for one in removals if one.folder.parent.name == "runs"}
+        for one in removals:
+            shutil.rmtree(one.folder)
+        for folder in (out / "runs").glob("*"):
+            if (folder / "run.json").is_file() and (manifest := manifest_of(folder)).get("previous") in gone:
+                _rewrite(folder, {**manifest, "previous": None})
+        _forget_campaigns(out, {one.folder.name for one in removals if one.folder.parent.name == "campaigns"})
+
+
+def _forget_campaigns(out: Path, names: set[str]) -> None:
+    """Their rows go too, so that a campaign without a folder is not taken for lost; measured effects stay with the runs."""
+    ledger = out / "campaigns" / "campaigns.parquet"
+    if names and ledger.is_file():
+        record = pd.read_parquet(ledger)
+        with replacing(ledger) as part:
+            record[~record["campaign"].isin(names)].to_parquet(part, index=False)

@@ -1,0 +1,81 @@
+"""People's data from the command line: ``crmkit forget``, ``crmkit show``, ``crmkit purge``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crmkit.pipeline.terminal import say
+
+__all__ = ["COMMANDS"]
+
+Config = Annotated[Path, typer.Option("--config", help="Configuration file (TOML): it names the store.")]
+Out = Annotated[Path, typer.Option("--out", help="Output folder of the runs.")]
+
+
+def forget(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As the tills deliver them.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="Text file with one id a line.")] = None,
+    config: Config = Path("crmkit.toml"),
+    out: Out = Path("out"),
+) -> None:
+    """Erase customers from the store, all runs, campaigns and lists, and leave them out of what comes.
+
+    Their money stays in the sales, as that of nobody known. Safe to repeat.
+
+    Example: crmkit forget 0049 0051 --config crmkit.toml --out out/
+    """
+    from crmkit.pipeline.people import forget as erase
+
+    named = [*(ids or []), *(file.read_text(encoding="utf-8-sig").splitlines() if file else [])]
+    say(str(erase(named, config, out)))
+
+
+def show(
+    customer_id: Annotated[str, typer.Argument(metavar="ID", help="The customer.")],
+    config: Config = Path("crmkit.toml"),
+    out: Out = Path("out"),
+    page: Annotated[Path | None, typer.Option("--page", help="Write a page (HTML) instead of printing JSON.")] = None,
+) -> None:
+    """Print all that is held of one customer (the right of access), as JSON or as a page.
+
+    Example: crmkit show 0049 --config crmkit.toml --out out/ --page held.html
+    """
+    from crmkit.pipeline.people import held_of
+    from crmkit.reports.held_data import held_data
+
+    held = held_of(customer_id, config, out)
+    if page is None:
+        say(json.dumps(held, indent=1, default=str, ensure_ascii=False))
+        return
+    say(f"Page: {held_data(held).save(page)}")
+
+
+def purge(
+    older_than: Annotated[int, typer.Option("--older-than", min=1, help="Days before the newest run.")],
+    out: Out = Path("out"),
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove runs and campaigns that are older than some days; what would go is listed first.
+
+    Example: crmkit purge --older-than 365 --out out/
+    """
+    from crmkit.pipeline.people import purge as remove
+    from crmkit.pipeline.people import to_purge
+
+    found = to_purge(out, older_than)
+    if not found:
+        say(f"Nothing is older than {older_than:,} days.")
+        return
+    say("\n".join(f"To be removed: {one}" for one in found))
+    if not yes and sys.stdin.isatty() and not typer.confirm(f"Remove {len(found):,} folders?"):
+        raise typer.Abort
+    remove(out, found)
+    say(f"{len(found):,} folders were removed.")
+
+
+COMMANDS = (forget, show, purge)
