@@ -58,6 +58,8 @@ SCALARS = [
     "cast(ln(2) as decimal(18, 12))",
     "cast(cast(12.345 as decimal(18, 4)) as double)",
     "coalesce(null, 'a')",
+    "lower(trim(translate(' A-b. C ', '-. ', '')))",
+    "sign(cast(-3 as decimal(18, 4)))",
     "coalesce(cast(null as decimal(18, 4)), 1)",
     "cast(12 as string)",
     "'a' || cast(1 as string)",
