@@ -57,7 +57,8 @@ def generated_sales(n_customers: int = 1000, days: int = 365, seed: int = 0) -> 
     sales = pd.DataFrame(
         {
             "customer_id": [f"{c:06d}" for c in customer],
-            "purchased_at": pd.Timestamp("2017-01-01 10:00") + pd.to_timedelta(np.floor(day), unit="D"),
+            "purchased_at": pd.Timestamp("2017-01-01 10:00")
+            + pd.to_timedelta(np.minimum(np.floor(day), days), unit="D"),
             "amount": np.round(mean[customer] * rng.gamma(4.0, 0.25, len(customer)), 2),
             "order_id": np.arange(len(customer)).astype(str),
             "line_id": "1",
