@@ -77,16 +77,13 @@ def casts_of(
     )
     is_return = meaning.is_return(said)
     casts = ", ".join(
-        f"{_less(name, _cast(rows, name, formats, read.get(name), name in raws, is_return), deducted)} as {name}"
+        f"{_less(name, careful_cast(rows, name, formats, read.get(name), name in raws, is_return), deducted)} as {name}"
         for name in contract.columns
     )
     joined = "".join(f", {text} as {name}" for name, text in contract.joined_texts(raws).items())
     screened = ", ".join(f"{screen} as {name}" for name, screen in screens(engine.matches).items())
     reasons = " ".join(f"when ({rule.condition}) then {literal(rule.reason)}" for rule in rules)
-    shown = [rule for rule in rules if _is_shown(contract, rule.column)]
-    values = " ".join(f"when {literal(rule.reason)} then {_masked(engine, contract, rule.column)}" for rule in shown)
-    names = [*contract.columns, *(["day", "hour"] if "purchased_at" in contract.columns else []), *said.values()]
-    day = f", {_day(formats)}" if "purchased_at" in contract.columns else ""
+    day = f", {trading_day(formats)}" if "purchased_at" in contract.columns else ""
     amount = "" if "amount" in contract.columns else f", cast(0 as {_DECIMAL}) as amount"
     carried = "".join(f", {name}" for name in (*said.values(), *(f"raw_{name}" for name in deducted.values())))
     off = "".join(f", {_deducted(engine, name, formats)} as {name}" for name in deducted.values())
@@ -97,8 +94,27 @@ def casts_of(
         typed as (select *, {casts} from {f"(select *{off} from plain) as less" if off else "plain"}),
         dated as (select *, {screened}{day} from typed),
         judged as (select *, case {reasons} end as reason from dated)
-        select record, {", ".join(names)}, reason,
-        {f"case reason {values} end" if shown else "cast(null as string)"} as value{amount} from judged"""
+        select record, {", ".join(output_columns(rows, said))}, reason, {values_shown(rows, rules)} as value{amount}
+        from judged"""
+
+
+def output_columns(rows: StagedRows, said: Mapping[str, str]) -> list[str]:
+    """Columns of the typed rows between record and reason."""
+    columns = rows.contract.columns
+    return [*columns, *(["day", "hour"] if "purchased_at" in columns else []), *said.values()]
+
+
+def values_shown(rows: StagedRows, rules: Sequence[Rule]) -> str:
+    """The value that is shown for the reason of a row."""
+    shown = [rule for rule in rules if _is_shown(rows.contract, rule.column)]
+    values = " ".join(
+        f"when {literal(rule.reason)} then {_masked(rows.engine, rows.contract, rule.column)}" for rule in shown
+    )
+    return f"case reason {values} end" if shown else empty_text()
+
+
+def empty_text() -> str:
+    return "cast(null as string)"
 
 
 def _less(name: str, number: str, deducted: Mapping[str, str]) -> str:
@@ -127,12 +143,15 @@ def _trimmed(rows: StagedRows, column: str) -> str:
     return careful if rows.untidy == "true" else f"case when {rows.untidy} then {careful} else nullif({text}, '') end"
 
 
-def quick_reads(name: str, kind: str) -> tuple[str, str]:
-    """What the engine reads by itself, and whether that is what is meant: it takes more ways to write than are accepted."""
+def quick_reads(name: str, kind: str, marks: str = "eE_") -> tuple[str, str]:
+    """What the engine reads by itself, and whether that is what is meant: it takes more ways to write than are accepted.
+
+    ``marks`` are those of a number's other ways to be written which the cells may hold.
+    """
     if kind == "time":
         meant = f"cast(quick_{name} as string) = raw_{name} and quick_{name} between {_FIRST} and {_LAST}"
     else:
-        odd = " or ".join(f"contains(raw_{name}, '{mark}')" for mark in ("e", "E", "_"))
+        odd = " or ".join(f"contains(raw_{name}, '{mark}')" for mark in marks)
         meant = f"quick_{name} is not null and not ({odd})"
     return f"try_cast(raw_{name} as {_TYPES[kind]})", meant
 
@@ -151,11 +170,11 @@ def _raws(rows: StagedRows, formats: ColumnFormats) -> dict[str, str]:
     return raws
 
 
-def _day(formats: ColumnFormats) -> str:
+def trading_day(formats: ColumnFormats, has_hour: bool = False) -> str:
     """The trading day's number, and the hour on the wall; a day without a time of day stays the day it says."""
     cutoff = formats.time_rules.cutoff
     began = f"purchased_at - interval '{cutoff}' minute" if cutoff else "purchased_at"
-    hour, no_hour = "cast(extract(hour from purchased_at) as integer)", _has_no_hour(formats)
+    hour, no_hour = "cast(extract(hour from purchased_at) as integer)", "false" if has_hour else _has_no_hour(formats)
     if no_hour == "true":
         began, hour = "purchased_at", "cast(null as integer)"
     elif no_hour != "false":
@@ -237,7 +256,7 @@ def _product(engine: SqlEngine, one: str, other: str, of_one: Reading, of_other:
     return f"coalesce(cast({wide} * {factors[1]} as string), {one} || ' × ' || {other})"
 
 
-def _cast(
+def careful_cast(
     rows: StagedRows,
     name: str,
     formats: ColumnFormats,
@@ -249,7 +268,7 @@ def _cast(
     if kind in ("money", "number"):
         number = _decimal(f"plain_{name}") if there else f"cast(null as {_DECIMAL})"
         number = f"case when {quick[1]} then quick_{name} else {number} end" if quick else number
-        signed = is_return and name in _SIGNED
+        signed = is_return and name in SIGNED
         return f"case when {is_return} then -abs({number}) else {number} end" if signed else number
     if kind == "time":
         careful = wall_clock(engine, raw, formats.time_rules, name in formats.joined, formats.whole_days)
@@ -259,7 +278,17 @@ def _cast(
     return raw
 
 
-_SIGNED = ("amount", "quantity")
+SIGNED = ("amount", "quantity")
+
+
+def type_of(kind: str) -> str:
+    """The SQL type of a column of a contract."""
+    return _TYPES.get(kind, "string")
+
+
+def raw_text(rows: StagedRows, name: str, given: str) -> str:
+    """A tidy cell as its contract column reads it."""
+    return _raw(rows.engine, rows.contract.columns[name], given, "false")
 
 
 def _decimal(number: str) -> str:

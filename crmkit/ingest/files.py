@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
 
+import numpy as np
+
 from crmkit.exceptions import ConfigError, ExtractError, NoInputError
 
 __all__ = [
@@ -48,10 +50,7 @@ _ALIASES = {
     "ansi": "cp1252",
 }
 _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF32_LE: "utf-32-le", codecs.BOM_UTF32_BE: "utf-32-be"}
-_MARKS |= {
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}  # UTF-32 begins like UTF-16, so it goes first
+_MARKS |= {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}  # UTF-32 begins like them: it goes first
 _UNMARKED = {rb"([^\x00]\x00{3}){2}": "utf-32-le", rb"(\x00{3}[^\x00]){2}": "utf-32-be"}
 _UNMARKED |= {rb"([^\x00]\x00){2}": "utf-16-le", rb"(\x00[^\x00]){2}": "utf-16-be"}
 _NOT_OF_FILES = ("punycode", "idna", "undefined", "unicode-escape", "raw-unicode-escape")
@@ -303,7 +302,7 @@ def decoded(path: Path, member: str | None, encoding: str, stated: str | None) -
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     done, line, chunk = 0, 1, b""
-    at_start = True
+    at_start, is_narrow = True, "\n".encode(encoding) == b"\n"
     held = b""
     try:
         for chunk in chunks(path, member):
@@ -313,7 +312,8 @@ def decoded(path: Path, member: str | None, encoding: str, stated: str | None) -
                 text = text.lstrip("\ufeff")
                 at_start = not text
             yield chunk, text
-            done, line = done + len(chunk), line + text.count("\n")
+            feeds = np.count_nonzero(np.frombuffer(chunk, dtype=np.uint8) == 0x0A) if is_narrow else text.count("\n")
+            done, line = done + len(chunk), line + int(feeds)
         held, chunk = decoder.getstate()[0], b""
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:

@@ -107,7 +107,9 @@ def in_another_currency(engine: SqlEngine, text: str, reading: Reading) -> str:
     other = "|".join([r"\p{Sc}", "[A-Z]{3}", *map(re.escape, others)])
     blank, number = _blank(), "[0-9][0-9.,' ’]*"
     bare = _without(text, _signs(reading.currency))
-    return engine.matches(bare, f"^[+-]?(?:{other}){blank}[+-]?{number}$|^[+-]?{number}{blank}(?:{other})$")
+    ends = f"{text} < '0' or {text} > ':' or right({text}, 1) < '0' or right({text}, 1) > '9'"
+    found = engine.matches(bare, f"^[+-]?(?:{other}){blank}[+-]?{number}$|^[+-]?{number}{blank}(?:{other})$")
+    return f"case when {ends} then {found} else false end"  # most end in digits
 
 
 def _signs(currency: str | None) -> tuple[str, ...]:

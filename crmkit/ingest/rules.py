@@ -220,12 +220,13 @@ _MISSING = (
 )
 _ANYBODY = ("999999990", "222222222222", "66666666-6", "XAXX010101000", "XEXX010101000")
 """Portugal, Colombia, Chile, and Mexico's two; those of Ecuador are nines."""
+NO_CUSTOMER = Rule(
+    "customer_id is missing",
+    "raw_customer_id is null",
+    f"{_IN_SALES} Check that the right column is named for customer_id.",
+)
 NON_MEMBERS = (
-    Rule(
-        "customer_id is missing",
-        "raw_customer_id is null",
-        f"{_IN_SALES} Check that the right column is named for customer_id.",
-    ),
+    NO_CUSTOMER,
     Rule(
         "customer_id is a word for missing",
         f"lower(raw_customer_id) in ({', '.join(map(literal, _MISSING))})",

@@ -16,7 +16,7 @@ from crmkit.ingest.files import is_gzip
 from crmkit.ingest.parts import Part
 from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.staging import Fingerprint, with_line_feeds
-from crmkit.ingest.tidiness import rows_of_lines
+from crmkit.ingest.tidiness import MARKS, rows_of_lines
 from crmkit.ingest.times import joined_time
 
 __all__ = ["StagedRows", "stage_rows"]
@@ -42,6 +42,8 @@ class StagedRows:
         Records that are no rows: record (the header is 1), kind, message.
     untidy : str
         Condition that holds at least for the rows of which a cell may need trimming.
+    marks : frozenset of str
+        Marks and line breaks that its cells may hold; where records are as many as lines, no cell holds a line break.
     """
 
     engine: SqlEngine
@@ -53,6 +55,7 @@ class StagedRows:
     kinds: Mapping[str, str]
     broken: pd.DataFrame
     untidy: str = "true"
+    marks: frozenset[str] = frozenset("\n\r" + MARKS)
 
     def of_kinds(self, *kinds: str) -> dict[str, str]:
         """Contract column → column of the table, of some kinds."""
@@ -88,18 +91,20 @@ def stage_rows(
     wanted = set(meaning.asked)
     wanted |= {piece for name in present for piece in pieces_of(names.get(name, name))}
     table, kinds, broken = _as_text(engine, part, wanted & set(part.columns), content)
-    untidy = _untidy(engine, table, content)
-    rows = StagedRows(engine, part, contract, present, table, engine.place, kinds, broken, untidy)
+    untidy, marks = _care(engine, table, content, len(broken))
+    rows = StagedRows(engine, part, contract, present, table, engine.place, kinds, broken, untidy, marks)
     joined = {name: pieces_of(names[name]) for name in present if len(pieces_of(names.get(name, name))) > 1}
     filled = [column for column in meaning.order_columns if column in part.columns]
     return _with_columns(rows, joined, filled) if joined or filled else rows
 
 
-def _untidy(engine: SqlEngine, table: str, content: Fingerprint | None) -> str:
+def _care(engine: SqlEngine, table: str, content: Fingerprint | None, n_broken: int) -> tuple[str, frozenset[str]]:
+    """Which rows may hold a cell that needs trimming, and which marks and line breaks any cell may hold."""
     if content is None or content.untidy is None:
-        return "true"
+        return "true", frozenset("\n\r" + MARKS)
     n_rows = int(engine.frame(f"select count(*) as n from {table}")["n"][0])
-    return rows_of_lines(content.untidy, content.lines, n_rows, engine.place)
+    untidy = rows_of_lines(content.untidy, content.lines, n_rows, engine.place)
+    return untidy, content.marks | frozenset("" if content.lines == n_rows + n_broken + 1 else "\n\r")
 
 
 def check_stated(meaning: RowMeaning, there: Sequence[str]) -> None:
@@ -158,16 +163,14 @@ def _with_columns(rows: StagedRows, joined: Mapping[str, tuple[str, ...]], fille
         own = {name: f"nullif(trim({texts[name]}), '')" for name in filled}
         texts |= {name: f"coalesce({text}, max({text}) over (partition by {order}))" for name, text in own.items()}
     named = ", ".join(f"{text} as {engine.quoted(name)}" for name, text in texts.items())
-    table = engine.stage(f"select {rows.place} as {_PLACE}, {named} from {rows.table}")
+    table = engine.stage(f"select {rows.place} as {PLACE}, {named} from {rows.table}")
     if made:
         more = "".join(f", {text} as {engine.quoted(rows.present[name])}" for name, text in made.items())
         table = engine.stage(f"select *{more} from {table}")
-    return replace(
-        rows, table=table, place=_PLACE, untidy="true" if filled else rows.untidy.replace(rows.place, _PLACE)
-    )
+    return replace(rows, table=table, place=PLACE, untidy="true" if filled else rows.untidy.replace(rows.place, PLACE))
 
 
-_PLACE = "crmkit_record"
+PLACE = "crmkit_record"
 
 
 def _order(rows: StagedRows) -> str:

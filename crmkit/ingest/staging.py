@@ -9,7 +9,6 @@ import io
 import os
 import re
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from crmkit.ingest.files import is_gzip
 from crmkit.ingest.headers import file_part, line_pieces, pieces
 from crmkit.ingest.json_lines import record_starts, write_json
 from crmkit.ingest.parts import Part, called, changed
-from crmkit.ingest.tidiness import TidyScan
+from crmkit.ingest.tidiness import MARKS, TidyScan
 from crmkit.ingest.worksheets import Worksheet, read_sheet
 
 if TYPE_CHECKING:
@@ -63,6 +62,8 @@ class Fingerprint:
         The worksheet, where the workbook has several.
     untidy : sequence of pair of int, optional
         First and last of the lines on which cells may need trimming; not known when not given.
+    marks : frozenset of str
+        Those of `crmkit.ingest.tidiness.MARKS` that it may hold.
     """
 
     sha256: str
@@ -74,6 +75,7 @@ class Fingerprint:
     nested: frozenset[str] = frozenset()
     sheet: str | None = None
     untidy: Sequence[tuple[int, int]] | None = None
+    marks: frozenset[str] = frozenset(MARKS)
 
 
 def prepared(part: Part, engine: SqlEngine) -> tuple[Part, Fingerprint | None]:
@@ -145,21 +147,18 @@ def _prepared_text(part: Part, engine: SqlEngine) -> tuple[Part, Fingerprint]:
     skip, digest = part.reading.skip_rows, hashlib.sha256()
     as_it_stands = part.encoding == "utf-8" and part.member is None and not skip
     copy = None if as_it_stands else engine.scratch_file(".csv")
-    ends, last, scan = Counter[str](), "\n", TidyScan(part.delimiter)
+    last, scan = "\n", TidyScan(part.delimiter)
     with open(copy or os.devnull, "w", encoding="utf-8", newline="") as target:
         for text in _without_lines(pieces(part, digest), skip):
-            returns = text.count("\r")
-            both = (last + text).count("\r\n") if returns or last == "\r" else 0  # two characters are slow to find
-            feeds = text.count("\n")
-            ends.update(lf=feeds, cr=returns, crlf=both)
-            scan.look_at(text, feeds + returns - both)
+            scan.look_at(text)
             last = text[-1:] or last
             if copy:
                 target.write(text)
-    lines = ends["lf"] + ends["cr"] - ends["crlf"] + (last not in "\r\n")
-    even = ends["cr"] == 0 or ends["lf"] == ends["cr"] == ends["crlf"]
+    lines = scan.n_ended + (last not in "\r\n")
+    even = scan.returns == 0 or scan.feeds == scan.returns == scan.pairs
     plain = replace(part, path=copy or part.path, member=None, encoding="utf-8")
-    return plain, Fingerprint(digest.hexdigest(), lines, even, skip, untidy=scan.ended())
+    marks = frozenset(scan.marks)
+    return plain, Fingerprint(digest.hexdigest(), lines, even, skip, untidy=scan.ended(), marks=marks)
 
 
 def _without_lines(pieces: Iterable[str], n: int) -> Iterator[str]:

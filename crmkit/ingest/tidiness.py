@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
 
 __all__ = ["TidyScan", "rows_of_lines"]
-
-_LEADS = b"\xc2\xe1\xe2\xe3\xef"
-"""Bytes that may begin a character which is white, not seen, or of full width."""
 
 _ODD_PAIRS = tuple(
     bytes.fromhex(pair)
@@ -23,40 +23,60 @@ _ODD_PAIRS = tuple(
 )
 """How white space of other scripts, invisible characters, and full-width ones begin in UTF-8."""
 
+MARKS = "=+'_"
+"""Marks that make a cell need care where they stand in an id or a number."""
+
 _MOST_RANGES = 30
-_EDGE, _BLANK = 1, 2
+_FEED, _RETURN, _BLANK = b"\n\r "
 
 
 @dataclass
 class TidyScan:
-    """Reads the pieces of a file in order, and keeps which of its lines may hold a cell that needs care."""
+    """Reads the pieces of a file in order, and keeps which of its lines may hold a cell that needs care.
+
+    ``marks`` are those of `MARKS` that stand anywhere in it, ``feeds``, ``returns`` and ``pairs`` count how its lines end.
+    """
 
     delimiter: str
     lines: list[tuple[int, int]] = field(default_factory=list)
+    marks: set[str] = field(default_factory=set)
+    feeds: int = 0
+    returns: int = 0
+    pairs: int = 0
     _tail: bytes = b"\n"
-    _ended: int = 0
 
     def __post_init__(self) -> None:
-        edges = {*b'\r\n"', *self.delimiter.encode("utf-8")}
-        self._kinds = bytes(_EDGE if byte in edges else _BLANK * (byte == 0x20) for byte in range(256))
-        self._usual = bytes(
-            byte for byte in range(256) if byte in edges or (byte >= 0x20 and byte not in (0x7F, *_LEADS))
-        )
+        self._edges = [*b'\r\n"', *self.delimiter.encode("utf-8")]
         self._pairs = np.zeros(1 << 16, dtype=bool)
         self._pairs[[int.from_bytes(pair) for pair in _ODD_PAIRS]] = True
 
-    def look_at(self, text: str, n_lines: int) -> None:
-        """The next piece, which ends so many lines."""
+    @property
+    def n_ended(self) -> int:
+        """Lines that have ended."""
+        return self.feeds + self.returns - self.pairs
+
+    def look_at(self, text: str) -> None:
+        """The next piece."""
         piece = self._tail + text.encode("utf-8")
-        if self._is_untidy(piece):
-            self._add(self._ended)
-            self.lines[-1] = (self.lines[-1][0], self._ended + n_lines + 1)
-        self._tail, self._ended = piece[-2:], self._ended + n_lines
+        content, ended = np.frombuffer(piece, dtype=np.uint8), self.n_ended
+        new = content[len(self._tail) :]
+        self.feeds += int(np.count_nonzero(new == _FEED))
+        returns = int(np.count_nonzero(new == _RETURN))
+        self.returns += returns
+        if returns or piece[len(self._tail) - 1] == _RETURN:
+            self.pairs += piece.count(b"\r\n", len(self._tail) - 1)
+        rows = piece if ended else piece.partition(b"\n")[2] or piece  # the names of columns are no cells
+        self.marks |= {mark for mark in MARKS if mark not in self.marks and mark.encode() in rows}
+        if self._is_untidy(piece, content):
+            self._add(ended)
+            self.lines[-1] = (self.lines[-1][0], self.n_ended + 1)
+        self._tail = piece[-2:]
 
     def ended(self) -> list[tuple[int, int]]:
         """Ranges of lines, counted from 1."""
-        if self._is_untidy(self._tail + b"\n"):
-            self._add(self._ended)
+        end = self._tail + b"\n"
+        if self._is_untidy(end, np.frombuffer(end, dtype=np.uint8)):
+            self._add(self.n_ended)
         return self.lines
 
     def _add(self, first: int) -> None:
@@ -66,16 +86,18 @@ class TidyScan:
         else:
             self.lines.append((max(first, 1), first + 1))
 
-    def _is_untidy(self, piece: bytes) -> bool:
-        kinds = np.frombuffer(piece.translate(self._kinds), dtype=np.uint8)
-        if (kinds[1:] * kinds[:-1] == _EDGE * _BLANK).any():
+    def _is_untidy(self, piece: bytes, content: Bytes) -> bool:
+        is_edge = np.logical_or.reduce([content == edge for edge in self._edges])
+        n_allowed = sum(np.count_nonzero(content == edge) for edge in self._edges if edge < _BLANK)
+        if np.count_nonzero(content < _BLANK) > n_allowed or b"\x7f" in piece:
             return True
-        unusual = piece.translate(None, self._usual)
-        return bool(unusual) and (min(unusual) < 0x80 or self._is_odd(piece))
+        is_blank = content == _BLANK
+        at_edge = (is_blank[1:] & is_edge[:-1]).any() or (is_blank[:-1] & is_edge[1:]).any()
+        return bool(at_edge) or (not piece.isascii() and self._is_odd(content))
 
-    def _is_odd(self, piece: bytes) -> bool:
-        content = np.frombuffer(piece, dtype=np.uint8).astype(np.uint16)
-        return bool(self._pairs[content[:-1] << 8 | content[1:]].any())
+    def _is_odd(self, content: Bytes) -> bool:
+        wide = content.astype(np.uint16)
+        return bool(self._pairs[wide[:-1] << 8 | wide[1:]].any())
 
 
 def rows_of_lines(lines: Sequence[tuple[int, int]], n_lines: int, n_rows: int, place: str) -> str:

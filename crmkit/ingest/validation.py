@@ -18,19 +18,13 @@ import pandas as pd
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
 from crmkit.exceptions import ConfigError, ContractError, ExtractError, SourceChangedError
-from crmkit.ingest.casts import (
-    ColumnFormats,
-    casts_of,
-    currency_rules,
-    empty_columns,
-    ids_rewritten,
-    unreadable_deductions,
-)
+from crmkit.ingest.casts import ColumnFormats, currency_rules, empty_columns, ids_rewritten, unreadable_deductions
 from crmkit.ingest.contracts import Contract, Names, pieces_of
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.notations import refuse_shared_notation
 from crmkit.ingest.open_formats import formats_of
 from crmkit.ingest.parts import Part
+from crmkit.ingest.plain_rows import typed_rows
 from crmkit.ingest.positions import Positions, positions_of
 from crmkit.ingest.row_meaning import NOTHING_STATED, RowMeaning
 from crmkit.ingest.rules import FIELDS, TORN, WITHOUT_CONDITION, Rule
@@ -105,7 +99,7 @@ def validate_part(
     said = staged.said(meaning.columns)
     looked_for = _rules(staged, formats, meaning, said, rules)
     keep = engine.stage if extract.size < _SMALL else engine.keep
-    typed = keep(casts_of(staged, formats, meaning, said, looked_for))
+    typed = typed_rows(staged, formats, meaning, said, looked_for, keep)
     if contract.non_members:
         refuse_shared_notation(staged, typed, meaning)
     rewritten = ids_rewritten(staged)

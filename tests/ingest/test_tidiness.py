@@ -9,11 +9,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.choose import engine_of
+from crmkit.exceptions import ContractError
 from crmkit.ingest import files, staged_rows
 from crmkit.ingest.casts import ColumnFormats, quick_reads
 from crmkit.ingest.extracts import read_extract
@@ -22,6 +23,9 @@ from crmkit.ingest.parts import Reading
 from crmkit.ingest.tidiness import TidyScan, rows_of_lines
 from crmkit.ingest.times import TimeRules, wall_clock
 from crmkit.transactions.log import Transactions
+
+QUICK = (Phase.explicit, Phase.reuse, Phase.generate)
+"""Loads are too slow to look for the smallest example."""
 
 HEADER = "customer_id,purchased_at,amount,product_id,category"
 CLEAN = ("c1,2026-01-02 10:00:00,1.50,p1,milk and eggs", "0077,2026-01-03 09:30:00,-2,p2,bread", ",2026-01-04,3,,")
@@ -38,6 +42,14 @@ DIRTY = (
     "",
     "c1.0,20260102,1e1,p1,milk",
     "c1,2026-01-02 10:00:00,１２,p1,우유",
+    "'c1,2026-01-02 10:00:00,1_000,p1,milk",
+    '"=""c1""",2026-01-02 10:00,-5e-1,p+1,milk',
+    "nan,2026-01-02 10:00:00,1e13,p1,milk",
+    "c1,2568-01-02 10:00:00,(1.50),p1,milk",
+    "c1,2027-01-02 10:00:00,1.50,p1,milk",
+    "99999999,2026-01-02 10:00:00,1.50,p1,milk",
+    "c1,soon,2,p1,milk",
+    "c1,2026-01-02 10:00:00,dear,p1,milk",
 )
 
 
@@ -49,19 +61,23 @@ def sorted_rows(content: str, careful: bool, piece: int) -> tuple[Any, ...]:
         patch.setattr(files, "_START", piece)
         patch.setattr(files, "_CHUNK", piece)
         if careful:
-            patch.setattr(staged_rows, "_untidy", lambda *_: "true")
-        log, found = Transactions.split_extract(read_extract(path), until="2026-12-31")
+            patch.setattr(staged_rows, "_care", lambda *_: ("true", frozenset()))
+        try:
+            log, found = Transactions.split_extract(read_extract(path), until="2026-12-31")
+        except ContractError as error:
+            return (str(error),)
         lines = pd.read_parquet(log.lines).sort_values("record").astype("str")
         return lines.values.tolist(), found.rows.astype("str").values.tolist(), found.totals
 
 
 @given(
     st.lists(st.sampled_from(CLEAN), min_size=20, max_size=80),
-    st.lists(st.tuples(st.integers(0, 79), st.sampled_from(DIRTY)), max_size=3),
+    st.lists(st.tuples(st.integers(0, 79), st.sampled_from(DIRTY)), max_size=8),
     st.sampled_from(["\n", "\r\n"]),
     st.sampled_from([64, 250, 4096]),
 )
-@settings(max_examples=40, deadline=None)
+@example([CLEAN[0]] * 30, list(enumerate(DIRTY)), "\n", 250)
+@settings(max_examples=30, deadline=None, phases=QUICK)
 def test_a_dirty_cell_anywhere_gives_the_rows_of_careful_reading(
     rows: list[str], dirt: list[tuple[int, str]], end: str, piece: int
 ) -> None:
@@ -71,11 +87,63 @@ def test_a_dirty_cell_anywhere_gives_the_rows_of_careful_reading(
     assert sorted_rows(content, False, piece) == sorted_rows(content, True, piece)
 
 
+CELLS = (
+    " c1",
+    "c1\u00a0",
+    "'c1",
+    '="c1"',
+    "c1.0",
+    "1.5E+12",
+    "c\n1",
+    "nan",
+    "2026-01-02",
+    " 5",
+    "1e1",
+    "1_0",
+    "１２",
+    "(3)",
+    "soon",
+    "",
+)
+
+
+@given(
+    st.lists(st.sampled_from(CLEAN[:2]), min_size=8, max_size=20),
+    st.lists(st.tuples(st.integers(0, 19), st.integers(0, 4), st.sampled_from(CELLS)), max_size=6),
+)
+@settings(max_examples=6, deadline=None, phases=QUICK, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_file_gives_the_rows_that_spark_gives_cell_by_cell(
+    spark: Any, rows: list[str], dirt: list[tuple[int, int, str]]
+) -> None:
+    cells = [row.split(",") for row in rows]
+    for row, column, cell in dirt:
+        cells[row % len(cells)][column] = cell
+    frame = pd.DataFrame(cells, columns=HEADER.split(","), dtype="str")
+    kept = ["customer_id", "day", "hour", "amount", "product_id", "category", "kind"]
+    told = []
+    for source in (frame.to_csv, spark.createDataFrame(frame)):
+        with tempfile.TemporaryDirectory() as folder:
+            if source == frame.to_csv:
+                path = Path(folder) / "till.csv"
+                frame.to_csv(path, index=False)
+                source = read_extract(path)
+            try:
+                log, found = Transactions.split_extract(source, until="2026-12-31", folder=Path(folder) / "log")
+            except ContractError as error:
+                told.append(str(error).partition(": ")[2])
+                continue
+            lines = pd.concat(map(pd.read_parquet, log.lines))[kept].astype("str").fillna("")
+            told.append(
+                (sorted(lines.values.tolist()), found.counts.astype("str").fillna("").values.tolist(), found.totals)
+            )
+    assert told[0] == told[1]
+
+
 def untidy(content: str, size: int = 20) -> list[tuple[int, int]]:
     scan = TidyScan(",")
     for start in range(0, len(content), size):
         piece = content[start : start + size]
-        scan.look_at(piece, piece.count("\n"))
+        scan.look_at(piece)
     return scan.ended()
 
 
