@@ -2,6 +2,7 @@
 
 from crmkit.campaigns.effect import CampaignEffect as CampaignEffect
 from crmkit.campaigns.effect import campaign_effect as campaign_effect
+from crmkit.campaigns.given_away import given_away as given_away
 from crmkit.campaigns.record import budgets_left as budgets_left
 from crmkit.campaigns.record import mark_measured as mark_measured
 from crmkit.campaigns.record import mark_sent as mark_sent
@@ -125,6 +126,7 @@ from crmkit.summaries.customers import btyd_summary as btyd_summary
 from crmkit.summaries.customers import customer_purchases as customer_purchases
 from crmkit.summaries.customers import holdout_summary as holdout_summary
 from crmkit.summaries.customers import rfm_table as rfm_table
+from crmkit.summaries.deal_dependence import deal_dependence as deal_dependence
 from crmkit.summaries.items import purchase_gaps as purchase_gaps
 from crmkit.summaries.management import ManagementPack as ManagementPack
 from crmkit.summaries.management import management_pack as management_pack

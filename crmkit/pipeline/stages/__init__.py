@@ -2,6 +2,7 @@
 
 from crmkit.pipeline.stages.backtests import backtest_churn, backtest_repurchase, backtest_value
 from crmkit.pipeline.stages.campaigns import (
+    guard_against_deals,
     match_redeemed,
     measure_campaigns,
     recognise_redemptions,
@@ -13,6 +14,7 @@ from crmkit.pipeline.stages.customers import (
     choose_value_model,
     customer_blocks,
     customers,
+    depend_on_deals,
     fit_churn,
     fit_value,
     score_churn,
@@ -78,6 +80,7 @@ STAGES = [
     fit_churn,
     score_churn,
     service_signals,
+    depend_on_deals,
     customers,
     read_visits,
     plan_visits,
@@ -101,6 +104,7 @@ STAGES = [
     redemption_rates,
     record_campaigns,
     measure_campaigns,
+    guard_against_deals,
     usage_for_deals,
     share_of_deals,
     remember_offers,

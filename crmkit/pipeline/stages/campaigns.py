@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from crmkit.campaigns.contact_history import LastCampaign, spend_around
 from crmkit.campaigns.effect import campaign_effect
+from crmkit.campaigns.given_away import given_away
 from crmkit.campaigns.lift import added_purchases
 from crmkit.campaigns.lift import response_scale as scale_of
 from crmkit.campaigns.pooling import control_sentence, pool_effects
@@ -21,6 +22,7 @@ from crmkit.pipeline.campaign_folder import Recorded
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
 from crmkit.reports.blocks.campaigns import campaign as campaign_block
+from crmkit.reports.blocks.deal_dependence import deal_dependence as deal_block
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
@@ -176,6 +178,25 @@ def measure_campaigns(
         "last_campaign_told": {"told": " ".join([*([str(last)] if last else []), *more])},
         "campaign_block": last and campaign_block(last, more, effects, groups),
     }
+
+
+@stage("given_away", "deal_block", may_fail=True, here=True)
+def guard_against_deals(
+    customers: pd.DataFrame,
+    campaign_record: Sequence[Recorded],
+    deal_dependence: pd.DataFrame | None = None,
+    redemptions: pd.DataFrame | None = None,
+    response_scale: Mapping[str, float] | None = None,
+    *,
+    currency: str,
+) -> dict[str, object]:
+    """Whether lists train bargain hunters, and what they gave away on purchases that would have come anyway."""
+    lost = None
+    if redemptions is not None and len(redemptions):
+        lost = given_away(redemptions, sent_offers(campaign_record), (response_scale or {"scale": 1.0})["scale"])
+    if deal_dependence is None and lost is None:
+        return {}
+    return {"given_away": lost, "deal_block": deal_block(customers, lost, currency=currency)}
 
 
 def _effects_of(

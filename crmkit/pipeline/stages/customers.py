@@ -30,6 +30,7 @@ from crmkit.reports.blocks.tiers import tier_changes as tier_change_block
 from crmkit.segments.labels import fitted_tiers, labelled
 from crmkit.segments.tiers import ValueTiers
 from crmkit.summaries.customers import btyd_summary, rfm_table, weekly_spend
+from crmkit.summaries.deal_dependence import deal_dependence
 from crmkit.transactions.identities import Level, members_at
 from crmkit.transactions.log import Transactions
 
@@ -125,6 +126,13 @@ def win_back(
     return {"win_back": found, "win_back_block": win_back_block(found, currency=currency)}
 
 
+@stage("deal_dependence", here=True)
+def depend_on_deals(log: Transactions) -> dict[str, object]:
+    """How much of what each customer buys is bought on a deal, where lines say so."""
+    found = deal_dependence(log)
+    return {"deal_dependence": found} if found["discounts"].any() else {}
+
+
 @stage("customers")
 def customers(
     customer_summary: pd.DataFrame,
@@ -135,6 +143,7 @@ def customers(
     previous: Previous | None = None,
     service_signals: pd.DataFrame | None = None,
     identity: pd.DataFrame | None = None,
+    deal_dependence: pd.DataFrame | None = None,
     *,
     value: Value,
     thresholds: Thresholds,
@@ -149,6 +158,8 @@ def customers(
         members = members_at(members, identity, level)
         check_members(table, members, thresholds.unmatched_members)
         table = joined(table, members, how="left")
+    if deal_dependence is not None:
+        table = joined(table, deal_dependence, how="left")
     if service_signals is not None:
         table = filled(joined(table, service_signals, how="left"), "open_complaints")
     return {"customers": table}

@@ -35,6 +35,7 @@ ORDER = (
     "repurchase_check",
     "scorecard_block",
     "campaign_block",
+    "deal_block",
     "offer_block",
     "list_block",
 )

@@ -10,6 +10,7 @@ from crmkit.reports.blocks.bundles import bundles
 from crmkit.reports.blocks.campaigns import campaign
 from crmkit.reports.blocks.churn import churn
 from crmkit.reports.blocks.cohorts import cohorts, second_purchase
+from crmkit.reports.blocks.deal_dependence import deal_dependence
 from crmkit.reports.blocks.deliveries import data_quality
 from crmkit.reports.blocks.forecast import forecast
 from crmkit.reports.blocks.groups import brand_usage, clusters, relationships, target_groups
@@ -35,6 +36,6 @@ BLOCKS: dict[str, Callable[..., Block]] = {
         sales, tiers, concentration, tier_changes, segments, churn, repurchases, campaign, offers, lists, backtest,
         churn_targeting, data_quality, scorecard, brand_usage, relationships, target_groups, clusters, life_cycles,
         service, win_back, cohorts, second_purchase, value_total, bundles, identity, card_share,
-        forecast, points, visits, management,
+        forecast, points, visits, management, deal_dependence,
     )
 }  # fmt: skip
