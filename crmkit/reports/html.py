@@ -20,6 +20,8 @@ __all__ = ["page"]
 
 _BESIDE = 5
 """A table of more columns stands below its figure, not beside it."""
+_MOST = 150
+"""So many rows of a table stand on the page; the workbook has them all."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class _Cells:
     caption: str
     head: list[tuple[str, bool]]
     rows: list[list[tuple[str, bool]]]
+    cut: str
 
 
 def page(
@@ -62,13 +65,18 @@ def _block(block: Block) -> dict[str, object]:
 
 
 def _cells(table: Table) -> _Cells:
-    frame = table.frame
-    kinds = {name: kind_of(frame[name]) for name in frame.columns}
+    whole = table.frame
+    kinds, frame = {name: kind_of(whole[name]) for name in whole.columns}, whole.head(_MOST)
     left = [kind == "text" for kind in kinds.values()]
     head = [(label(name), text) for name, text in zip(kinds, left, strict=True)]
     columns = [[in_html(kind, value) for value in frame[name]] for name, kind in kinds.items()]
     rows = [list(zip(row, left, strict=True)) for row in zip(*columns, strict=True)]
-    return _Cells(table.caption, head, rows)
+    cut = (
+        f"The first {len(frame):,} of {len(whole):,} rows; the workbook has them all."
+        if len(frame) < len(whole)
+        else ""
+    )
+    return _Cells(table.caption, head, rows, cut)
 
 
 def _svg(display: Display) -> Markup:

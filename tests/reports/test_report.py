@@ -32,7 +32,7 @@ from crmkit.churn.backtest import ChurnBacktest
 from crmkit.displays import Display
 from crmkit.evaluation.displays import FrequencyDisplay, ReliabilityDisplay
 from crmkit.offers.displays import BudgetDisplay
-from crmkit.reports.block import Table
+from crmkit.reports.block import Block, Table
 from crmkit.reports.blocks.sales import SalesDisplay
 from crmkit.reports.html import _cells
 from crmkit.segments.displays import SegmentDisplay, TierDisplay
@@ -310,6 +310,17 @@ def test_a_block_is_added_by_name_and_an_unknown_name_is_answered(customers: pd.
     assert named == Report("June", currency="EUR").add_churn(customers, 30).html()
     with pytest.raises(ConfigError, match=r"There is no block 'tier'.*'tiers'"):
         Report("June").add("tier", customers)
+
+
+def test_of_a_long_table_the_page_shows_the_first_rows_and_says_so(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"item": [f"thing {n}" for n in range(1_000)], "sales": 1.0})
+    report = Report("Long")
+    report.blocks.append(Block("Things", "Many things", more=(Table(rows, "All of them"),)))
+    page = report.save(tmp_path / "long.html").read_text(encoding="utf-8")
+    assert "thing 149<" in page
+    assert "thing 150<" not in page
+    assert "The first 150 of 1,000 rows; the workbook has them all." in page
+    assert len(pd.read_excel(report.save(tmp_path / "long.xlsx"), sheet_name=None, engine="calamine")) >= 2
 
 
 def test_notes_of_one_title_are_one_block_of_bullets() -> None:
