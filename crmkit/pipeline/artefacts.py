@@ -54,7 +54,7 @@ class Artefact:
         """Whether every file is there as it was written."""
         if self.kind == "log":
             sizes = self.about["sizes"].items()
-            return all(Path(name).is_file() and Path(name).stat().st_size == size for name, size in sizes)
+            return all((folder / name).is_file() and (folder / name).stat().st_size == size for name, size in sizes)
         return all(
             (folder / name).is_file() and file_hash(folder / name) == digest for name, digest in self.files.items()
         )
@@ -164,15 +164,18 @@ _IN_STORE = ("line_files", "trip_files")
 
 
 def _save_log(name: str, value: Transactions, folder: Path, key: str) -> Artefact:
-    """A log stays where it is: its own folder, and the files of a store, which never change once they are written."""
+    """A log stays where it is: its own folder, and the files of a store, which never change once they are written.
+
+    Paths start from the run's folder, so that what was published and what it goes back to can be moved together.
+    """
     own = [file for file in _files_in(value.folder) if file.suffix == ".parquet"]
-    stored = {name: list(map(str, getattr(value, name, ()))) for name in _IN_STORE}
-    files = [*own, *(Path(file) for one in stored.values() for file in one)]
-    sizes = {str(file.resolve()): file.stat().st_size for file in files}
+    stored = {name: [_way_to(file, folder) for file in getattr(value, name, ())] for name in _IN_STORE}
+    sizes = {_way_to(file, folder): file.stat().st_size for file in own}
+    sizes |= {name: (folder / name).stat().st_size for one in stored.values() for name in one}
     names = tuple(str(file.relative_to(value.folder)) for file in own)
     content = sizes if value.on_spark else [stored, _content_of(value.folder, names)]
     about = {
-        "folder": str(value.folder.resolve()),
+        "folder": _way_to(value.folder, folder),
         "until": str(value.until),
         "items": list(value.items),
         "on_spark": value.on_spark,
@@ -180,6 +183,11 @@ def _save_log(name: str, value: Transactions, folder: Path, key: str) -> Artefac
         **stored,
     }
     return Artefact("log", {}, digest_of([about["until"], about["items"], content]), None, about)
+
+
+def _way_to(path: Path, folder: Path) -> str:
+    """The path from a run's folder."""
+    return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
 
 
 @cache
@@ -192,14 +200,18 @@ def _load_log(artefact: Artefact, folder: Path) -> Transactions:
     from crmkit.transactions.log import Transactions
 
     about = artefact.about
-    stored: dict[str, Any] = {name: tuple(map(Path, about[name])) for name in _IN_STORE if about[name]}
+    stored: dict[str, Any] = {name: tuple(_at(folder, one) for one in about[name]) for name in _IN_STORE if about[name]}
     return Transactions(
-        Path(about["folder"]),
+        _at(folder, about["folder"]),
         date.fromisoformat(about["until"]),
         tuple(about["items"]),
         about["on_spark"],
         **stored,
     )
+
+
+def _at(folder: Path, way: str) -> Path:
+    return (folder / way).resolve()
 
 
 def _save_model(name: str, value: Saved, folder: Path, key: str) -> Artefact:

@@ -93,14 +93,13 @@ def sweep(out: Path, *kept: Path) -> None:
     """Remove what runs that did not end have left, and private folders that no run in ``kept`` refers to."""
     for left in (out / "runs").glob("*.part"):
         shutil.rmtree(left, ignore_errors=True)
-    logs = [
-        one
+    wanted = {
+        (folder / one.about["folder"]).resolve()
         for folder in kept
         for record in records_of(folder).values()
         for one in record.outputs.values()
         if one.kind == "log"
-    ]
-    wanted = {Path(log.about["folder"]) for log in logs}
+    }
     for home in (out / "work").glob("*"):
         if not any(folder.is_relative_to(home.resolve()) for folder in wanted):
             shutil.rmtree(home, ignore_errors=True)

@@ -115,7 +115,6 @@ class Runner:
         self.progress(step.name, "kept" if decision.record else "failed" if record.failed else "done", record)
         self.records[step.name] = record
         self._remember(record)
-        self.notes = list(dict.fromkeys([*self.notes, *record.notes]))
 
     def _decide(self, step: Stage) -> Decision:
         decision = self.decider.decide(step, self._digests(step), self._lineages)
@@ -132,9 +131,12 @@ class Runner:
     def _remember(self, record: Record) -> None:
         self.made |= record.outputs
         self._lineages |= dict.fromkeys(record.outputs, record.key.lineage)
+        self.notes = list(dict.fromkeys([*self.notes, *record.notes]))
 
     def _digest(self, name: str) -> str | None:
-        """Of an input's content; None where it is absent."""
+        """Of an input's content; None where it is absent. A stage that has not run yet may add a note or a block."""
+        if name in ("notes", "blocks") and UNKNOWN in self.made.values():
+            return UNKNOWN.digest
         if name == "notes":
             return digest_of(self.notes)
         if name == "blocks":
