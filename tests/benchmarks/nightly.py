@@ -4,9 +4,9 @@
 
 ``--beside`` is a worktree of the commit to compare with, ``--journey`` a folder with the whole Complete Journey
 (transactions.parquet, products.parquet). ``--nights`` runs so many consecutive nights, each with the file of one more day
-delivered into a store, instead. Each must publish, byte for byte, what the same night does with every stage redone and a
-store filled from nothing. After the last one everything is fitted again, and compared with one run from nothing on the same
-deliveries: it has no past, so labels that are held, campaigns and the track record are its own.
+delivered into a store, instead. Each must publish, byte for byte, what the same night does with every stage redone. After the last one everything is fitted again, and compared with one run from nothing on the same
+deliveries into an empty store: it has no past, so labels that are held, campaigns and the track record are its own, and all
+files are those of its night.
 """
 
 from __future__ import annotations
@@ -165,8 +165,10 @@ def consecutive(shop: Shop, n: int, home: Path) -> bool:
     for number in range(n):
         day = str(date(2017, 12, 31) - timedelta(days=n - 1 - number))
         shop.deliver(home, day)
-        redone = copied(home, "redone")
+        for name in ("out", "store"):
+            copied(home / name, home / f"redone-{name}")
         wall, spent = night(HERE, shop.config(home, day, "store"), home / "out", day)
+        redone = home / "redone-out"
         night(HERE, shop.config(home, day, "redone-store"), redone, day, "--fresh")
         other = differing(contents(home / "out"), contents(redone))
         same &= not other
@@ -181,13 +183,11 @@ def consecutive(shop: Shop, n: int, home: Path) -> bool:
     return same and not other
 
 
-def copied(home: Path, name: str) -> Path:
-    """What was published so far, without what the nights have kept for themselves, and an empty store."""
-    for folder in (name, f"{name}-store"):
-        shutil.rmtree(home / folder, ignore_errors=True)
-    if (home / "out").exists():
-        shutil.copytree(home / "out", home / name, symlinks=True, ignore=shutil.ignore_patterns("work"))
-    return home / name
+def copied(folder: Path, other: Path) -> None:
+    """A folder as it is before a night, without what nights keep for themselves."""
+    shutil.rmtree(other, ignore_errors=True)
+    if folder.exists():
+        shutil.copytree(folder, other, symlinks=True, ignore=shutil.ignore_patterns("work"))
 
 
 def contents(out: Path) -> dict[str, str]:
@@ -208,7 +208,7 @@ def differing(one: dict[str, str], other: dict[str, str]) -> list[str]:
 
 HELD = ["segment", "tier", "tier_since", "r_score", "f_score", "m_score"]
 """Labels that are held by those of the night before."""
-PAST = ("tier_changes", "scorecard", "campaign")
+PAST = ("tier_changes", "scorecard", "campaign", "rejections")
 """What begins with these is of the past."""
 
 
