@@ -19,9 +19,10 @@ from crmkit.churn import documents
 from crmkit.churn.base_rates import base_rates, year_ago_in_words
 from crmkit.churn.estimators import ChurnLogistic
 from crmkit.churn.flags import changed_thresholds, proposed_thresholds
-from crmkit.churn.scores import ChurnScores, estimator_log_odds
+from crmkit.churn.scores import ChurnScores, estimator_log_odds, first_to_win_back
 from crmkit.churn.selection import BOOSTERS, RARE, choose, fit_candidates, warn_of_leaks
 from crmkit.churn.training import BTYD, WARM_UP, TrainingTable, fitted_btyd, service_effects
+from crmkit.engine.frames import is_spark
 from crmkit.engine.tables import n_rows
 from crmkit.exceptions import ContractError, ModelError
 from crmkit.ingest.tables import ServiceRecords
@@ -37,6 +38,10 @@ __all__ = ["ChurnModel", "load_churn_model"]
 SMALL, MOST = 200, 50_000
 
 _COLUMNS = "customer_id string, p_churn double, value_at_risk double, reason_1 string, reason_2 string, reason_3 string"
+_WIN_BACK = (
+    "customer_id string, p_churn double, value_at_risk double, flag string, unusual_since timestamp_ntz, reason_1 string, "
+    "reason_2 string, reason_3 string"
+)
 
 
 class ChurnModel(BaseEstimator):  # type: ignore[misc]
@@ -343,9 +348,17 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         DataFrame
-            The columns of `predict`, with flag and unusual_since; customers who are cooling, at risk, frozen or lost.
+            The columns of `predict`, with flag and unusual_since; customers who are cooling, at risk, frozen or lost. Of a log
+            that is `on_spark` a Spark DataFrame.
         """
-        return self.scores(log, as_of, service).win_back(n)
+        check_is_fitted(self, "estimator_")
+        with snapshots(log) as shop:
+            day = shop.day(as_of)
+            found = shop.ask(partial(_to_win_back, model=self, day=day, service=service), _WIN_BACK)
+        if is_spark(found):
+            found = found.orderBy(found["value_at_risk"].desc(), "customer_id")
+            return found if n is None else found.limit(n)
+        return first_to_win_back(found, n)
 
     # -- save --------------------------------------------------------------------------------------------------------
 
@@ -357,6 +370,10 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
 
 def _predictions(history: CustomerHistory, model: ChurnModel, day: int, service: ServiceRecords | None) -> pd.DataFrame:
     return ChurnScores(model, history.state(day), Snapshots.date(day), service).predictions()
+
+
+def _to_win_back(history: CustomerHistory, model: ChurnModel, day: int, service: ServiceRecords | None) -> pd.DataFrame:
+    return ChurnScores(model, history.state(day), Snapshots.date(day), service).win_back()
 
 
 def _too_small(n: int, shop: Snapshots, top: int, horizon: int) -> str:

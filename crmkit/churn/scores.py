@@ -206,8 +206,13 @@ class ChurnScores:
         more = {"flag": self.flags, "unusual_since": self.unusual["unusual_since"], **self.reasons}
         rows = pd.DataFrame(self._risk() | more)
         rows = rows[~rows["flag"].isin(["active", "returned"])]
-        rows = rows.sort_values(["value_at_risk", "customer_id"], ascending=[False, True], ignore_index=True)
-        return rows if n is None else rows.head(n)
+        return first_to_win_back(rows, n)
+
+
+def first_to_win_back(rows: pd.DataFrame, n: int | None) -> pd.DataFrame:
+    """The most value at risk first."""
+    rows = rows.sort_values(["value_at_risk", "customer_id"], ascending=[False, True], ignore_index=True)
+    return rows if n is None else rows.head(n)
 
 
 def estimator_log_odds(model: FittedChurn, state: pd.DataFrame, features: pd.DataFrame) -> Floats:

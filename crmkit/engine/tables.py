@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -18,7 +18,19 @@ from crmkit.engine.spark import SparkEngine
 if TYPE_CHECKING:
     from crmkit.engine.frames import Frame
 
-__all__ = ["filled", "first_rows", "grouped", "joined", "n_rows", "stored", "total", "with_difference"]
+__all__ = [
+    "filled",
+    "first_rows",
+    "grouped",
+    "joined",
+    "n_rows",
+    "some_rows",
+    "stored",
+    "total",
+    "with_difference",
+    "with_name",
+    "with_product",
+]
 
 Measure = tuple[str, str]
 How = Literal["inner", "left"]
@@ -54,6 +66,21 @@ def first_rows(table: Frame | Path, n: int) -> pd.DataFrame:
         return table.head(n)
     with engine_of(table) as engine:
         return engine.frame(f"select * from {engine.register(table)} limit {n}")
+
+
+def some_rows(table: Frame, most: int, key: str = "customer_id") -> pd.DataFrame:
+    """About so many rows as pandas, drawn by a hash of a text column and ordered by it; all where there are no more.
+
+    >>> some_rows(pd.DataFrame({"customer_id": [f"{n}" for n in range(1000)]}), 100).shape[0] in range(70, 130)
+    True
+    """
+    n = n_rows(table)
+    if n <= most and isinstance(table, pd.DataFrame):
+        return table
+    with engine_of(table) as engine:
+        name, share = engine.quoted(key), min(most / n, 1.0) if n else 1.0
+        drawn = f"substr(md5('some:' || {name}), 1, 8) < '{int(share * 16**8):08x}'" if share < 1 else "true"
+        return engine.frame(f"select * from {engine.register(table)} where {drawn} order by {name}")
 
 
 def joined(first: FrameT, *others: Frame, on: str = "customer_id", how: How = "inner") -> FrameT:
@@ -96,8 +123,29 @@ def with_difference(table: FrameT, name: str, first: str, second: str) -> FrameT
     >>> with_difference(pd.DataFrame({"a": [3], "b": [1]}), "c", "a", "b")["c"].tolist()
     [2]
     """
-    difference = table[first] - table[second]
-    return table.withColumn(name, difference) if is_spark(table) else table.assign(**{name: difference})
+    return _with_column(table, name, table[first] - table[second])
+
+
+def with_product(table: FrameT, name: str, first: str, second: str) -> FrameT:
+    """A table with a column more: one of its columns times another.
+
+    >>> with_product(pd.DataFrame({"a": [3], "b": [2]}), "c", "a", "b")["c"].tolist()
+    [6]
+    """
+    return _with_column(table, name, table[first] * table[second])
+
+
+def with_name(table: FrameT, old: str, new: str) -> FrameT:
+    """A table in which a column is called otherwise.
+
+    >>> with_name(pd.DataFrame({"a": [3]}), "a", "b").columns.tolist()
+    ['b']
+    """
+    return table.withColumnRenamed(old, new) if is_spark(table) else table.rename(columns={old: new})
+
+
+def _with_column(table: FrameT, name: str, column: Any) -> FrameT:
+    return table.withColumn(name, column) if is_spark(table) else table.assign(**{name: column})
 
 
 def stored(path: Path, columns: Sequence[str] | None = None, on_spark: bool = False) -> Frame:

@@ -35,6 +35,7 @@ COLUMNS = {
     "bias_of_total": "float64",
     "low": "float64",
     "high": "float64",
+    "coverage": "float64",
     "called": "Int64",
     "came_true": "Int64",
     "drift": "float64",
@@ -90,7 +91,13 @@ def repurchase_record(published: Path, log: Transactions, day: date, horizon: in
 
 
 def value_record(
-    published: Path, log: Transactions, day: date, horizon: int, annual_discount: float, margin: float
+    published: Path,
+    log: Transactions,
+    day: date,
+    horizon: int,
+    annual_discount: float,
+    margin: float,
+    interval: tuple[float, float] | None = None,
 ) -> Record:
     """Values against what customers brought on the days after, discounted and at the same margin.
 
@@ -102,12 +109,17 @@ def value_record(
         As in `churn_record`.
     annual_discount, margin : float
         As the values were made.
+    interval : two floats, optional
+        That was published for the total.
     """
     values = {**_window(log, day, horizon), "annual_discount": annual_discount, "margin": margin}
     with engine_for(log) as engine:
         tables = {"published": engine.parquet(published), "days": engine.parquet(log.days)}
         found = engine.frame(sql_text("evaluation/value_record", **tables), values).iloc[0]
     scores = {"score": found["error"], "baseline_score": found["baseline_error"]}
+    if interval is not None:
+        low, high = interval
+        scores |= {"low": low, "high": high, "coverage": float(low <= found["observed"] <= high)}
     return _row("Lifetime value", day, horizon, int(found["n"]), "mean absolute error", "own past rate", scores, found)
 
 
@@ -127,12 +139,14 @@ def _probabilities(
         tenths = engine.frame(sql_text("evaluation/probability_record", scored=scored))
     total, n = tenths.sum(), int(tenths["n"].sum())
     far = _NORMAL * math.sqrt(float(total["variance"]))
+    held = (tenths["expected"] - tenths["observed"]).abs() <= _NORMAL * tenths["variance"] ** 0.5
     scores = {
         "score": -total["log_likelihood"] / n,
         "baseline_score": -total["baseline_log_likelihood"] / n,
         "calibration_error": float((tenths["expected"] - tenths["observed"]).abs().sum() / n),
         "low": total["expected"] - far,
         "high": total["expected"] + far,
+        "coverage": float(held.mean()),
         "called": int(total["called"]),
         "came_true": int(total["came_true"]),
     }
@@ -181,7 +195,9 @@ def track_record(records: Sequence[Record], earlier: pd.DataFrame | None = None)
     DataFrame
         question, day (published for), horizon, n; measure (smaller is better), score, baseline, baseline_score;
         calibration_error; expected and observed totals, bias_of_total (expected over observed, less 1), low and high (in which
-        the observed total lies in 95 of 100 cases, were customers independent); called (predictions of at least one half)
+        the observed total lies in 95 of 100 cases, were customers independent; of value those that were published), coverage (the
+        share of such intervals that hold what was observed: of ten groups of equal size by their probability, or of the total
+        value); called (predictions of at least one half)
         and came_true of these; drift, by how much the score relative to the baseline's is worse than its mean before (or than
         the baseline, before there are three); run. Ordered by question and day.
 

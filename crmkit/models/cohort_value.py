@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -116,6 +116,22 @@ class CohortValue:
     spend_one_time: float
     past: PastTotals | None = field(repr=False, default=None)
     note: str = field(repr=False, default="")
+
+    def of_more(self, n_customers: int, times: float) -> CohortValue:
+        """The same of more customers, of whom these are a sample: their value is so many times that of these."""
+        expected, realised = (
+            None if one is None else Interval(*(number * times for number in one))
+            for one in (self.expected, self.realised)
+        )
+        assert expected is not None
+        return replace(
+            self,
+            expected=expected,
+            realised=realised,
+            n_customers=n_customers,
+            n_one_time=round(self.n_one_time * n_customers / self.n_customers),
+            value_one_time=self.value_one_time * times,
+        )
 
     def __str__(self) -> str:
         value, low, high = self.expected

@@ -184,8 +184,6 @@ class Config(Section):
             raise ValueError(
                 f'{", ".join(named)}: a table without files is one of Spark. State files, or [engine] kind = "spark"'
             )
-        if self.engine.kind == "spark" and self.value.model == "auto":
-            raise ValueError('value.model = "auto" is not chosen on Spark yet; name the model, "BG/NBD" say')
         if self.store.folder and self.transactions.on_spark:
             raise ValueError("a store is loaded from files; transactions is a table of Spark, which needs none")
         return self

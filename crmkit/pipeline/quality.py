@@ -93,7 +93,7 @@ def check_members(customers: pd.DataFrame, members: pd.DataFrame, threshold: Thr
 
 def why_none(running: pd.DataFrame, due: pd.DataFrame, result: OfferResult) -> str:
     """Why a plan has no offers; ``running`` are the deals of its days."""
-    item = str(due.columns[1])
+    item = next(name for name in ("product_id", "category") if name in due)
     if not len(running):
         return "no deal is valid on its days; see starts and ends of the deals"
     if not running[item].isin(due[item]).any():

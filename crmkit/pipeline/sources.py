@@ -205,7 +205,7 @@ def history_sources(runs: Sequence[Published], day: date, until: date, on_spark:
     if runs and runs[0].has("clusters"):
         model, labels = runs[0].folder / "details" / "cluster_model.json", runs[0]
         found["previous_clusters"] = Source(
-            labels.digest("clusters"), lambda: (document(model), labels.table("clusters"))
+            labels.digest("clusters"), lambda: (document(model), labels.table("clusters", on_spark=on_spark))
         )
     found["earlier_runs"] = Source(digest_of([run.run for run in runs]), _given(runs))
     return found

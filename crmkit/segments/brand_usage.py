@@ -12,6 +12,7 @@ from crmkit._fitted import NotFittedError
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.choose import engine_for
 from crmkit.engine.frames import to_pandas
+from crmkit.engine.tables import grouped, with_product
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.transactions.log import Transactions, check_item
 
@@ -132,10 +133,9 @@ class BrandUsage:
             rows per category, groups without anybody too.
         """
         self._check_fitted()
-        rows = groups.assign(store_spend=groups["spend"] * groups["store_share"])
-        table = rows.groupby([self.by, "usage_group"]).agg(
-            customers=("customer_id", "size"), spend=("spend", "sum"), store_spend=("store_spend", "sum")
-        )
+        rows = with_product(groups, "store_spend", "spend", "store_share")
+        sums = {"customers": ("customer_id", "size"), "spend": ("spend", "sum"), "store_spend": ("store_spend", "sum")}
+        table = grouped(rows, self.by, "usage_group", **sums).set_index([self.by, "usage_group"])
         names: Any = [self.thresholds_[self.by], list(USAGE_GROUPS)]
         table = table.reindex(pd.MultiIndex.from_product(names, names=[self.by, "usage_group"]), fill_value=0)
         table = table.reset_index()

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from crmkit._checks import require_columns
+from crmkit.engine.choose import engine_of
+from crmkit.engine.frames import is_spark
 from crmkit.ingest.tables import ServiceRecords
 from crmkit.summaries.service import known_records, satisfaction_index, together, unresolved
+
+if TYPE_CHECKING:
+    from crmkit.engine.frames import Frame, SparkFrame
 
 __all__ = ["contact_lists"]
 
 
-def contact_lists(
-    customers: pd.DataFrame, service: ServiceRecords, as_of: str | date
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def contact_lists(customers: Frame, service: ServiceRecords, as_of: str | date) -> tuple[Frame, Frame]:
     """Who may get promotions, and whom to call first: customers with an open complaint leave the one for the other.
 
     Parameters
     ----------
-    customers : DataFrame
+    customers : pandas or Spark DataFrame
         One row per customer, with customer_id; value_at_risk, where there is one, orders the recovery list.
     service : ServiceRecords
     as_of : date
@@ -31,7 +35,7 @@ def contact_lists(
         The rows of ``customers`` without an open complaint, in their order.
     recovery : DataFrame
         The others, with open_complaints, oldest_complaint (its date), topics and satisfaction, the most at risk first;
-        also complainants who are not in ``customers``.
+        also complainants who are not in ``customers``. Of a Spark DataFrame both are.
 
     Raises
     ------
@@ -46,7 +50,7 @@ def contact_lists(
     >>> promotion["customer_id"].tolist(), recovery["customer_id"].tolist()
     (['b'], ['a'])
     """
-    require_columns(customers, ["customer_id"])
+    require_columns(list(customers.columns), ["customer_id"])
     known = known_records(service, as_of)
     complaints = known[(known["kind"] == "complaint") & unresolved(known, as_of)]
     topics = complaints.assign(topic=complaints["topic"].fillna("")).sort_values("recorded_at")
@@ -54,7 +58,20 @@ def contact_lists(
         open_complaints=("record_id", "size"), oldest_complaint=("recorded_at", "min"), topics=("topic", together)
     )
     index = satisfaction_index(service, as_of)[["customer_id", "satisfaction"]]
-    recovery = waiting.merge(index, how="left", on="customer_id").merge(customers, how="left", on="customer_id")
-    order = [name for name in ("value_at_risk", "open_complaints") if name in recovery.columns]
+    waiting = waiting.merge(index, how="left", on="customer_id")
+    order = [name for name in ("value_at_risk", "open_complaints") if name in (*waiting, *customers.columns)]
+    if is_spark(customers):
+        return _on_spark(customers, waiting, order)
+    about = customers.drop(columns=[name for name in waiting if name != "customer_id"], errors="ignore")
+    recovery = waiting.merge(about, how="left", on="customer_id")
     recovery = recovery.sort_values([*order, "customer_id"], ascending=[False] * len(order) + [True], ignore_index=True)
     return customers[~customers["customer_id"].isin(waiting["customer_id"])], recovery
+
+
+def _on_spark(customers: SparkFrame, waiting: pd.DataFrame, order: list[str]) -> tuple[SparkFrame, SparkFrame]:
+    engine = engine_of(customers)
+    complainants = engine.query(f"select * from {engine.register(waiting)}")
+    about = customers.drop(*(str(name) for name in waiting if name != "customer_id"))
+    recovery = complainants.join(about, "customer_id", "left")
+    recovery = recovery.orderBy(*(recovery[name].desc_nulls_last() for name in order), "customer_id")
+    return customers.join(complainants, "customer_id", "left_anti"), recovery

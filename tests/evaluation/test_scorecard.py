@@ -68,6 +68,12 @@ def test_churn_is_scored_as_its_rows_are(published: Path, log: Transactions) -> 
     likely = rows["p_churn"] >= 0.5
     assert (record["called"], record["came_true"]) == (likely.sum(), churned[likely].sum())
     assert record["low"] < record["expected"] < record["high"]
+    ordered = rows.assign(churned=churned).sort_values(["p_churn", "customer_id"], ignore_index=True)
+    parts = [ordered.loc[places] for places in np.array_split(ordered.index, 10)]
+    far = [abs(part["p_churn"].sum() - part["churned"].sum()) for part in parts]
+    reach = [1.959964 * np.sqrt((part["p_churn"] * (1 - part["p_churn"])).sum()) for part in parts]
+    assert record["coverage"] == np.mean(np.array(far) <= np.array(reach))
+    assert record["coverage"] > 0.5
 
 
 def test_the_baseline_of_churn_knows_no_more_than_the_day(published: Path, log: Transactions) -> None:
@@ -109,6 +115,10 @@ def test_values_are_scored_in_the_money_they_were_stated_in(published: Path, log
     assert record["bias_of_total"] == pytest.approx(rows["value"].sum() / real.sum() - 1)
     later = value_record(published / "customers.parquet", log, DAY, VALUE, annual_discount=0.5, margin=0.5)
     assert later["observed"] < record["observed"]
+    assert "coverage" not in record
+    for low, high, held in ((0.0, 2 * real.sum(), 1.0), (0.0, 0.5 * real.sum(), 0.0)):
+        told = value_record(published / "customers.parquet", log, DAY, VALUE, 0.0, 0.5, (low, high))
+        assert (told["low"], told["high"], told["coverage"]) == pytest.approx((low, high, held))
 
 
 def test_days_that_are_not_observed_are_not_scored(published: Path, log: Transactions) -> None:

@@ -25,7 +25,7 @@ from crmkit.pipeline.stages.customers import (
 )
 from crmkit.pipeline.stages.identity import identify, read_cards, read_merges, share_with_card, tell_identity
 from crmkit.pipeline.stages.lists import find_usual_products, print_lists, write_till_file
-from crmkit.pipeline.stages.load import check_delivery, load, suspect_cards
+from crmkit.pipeline.stages.load import check_delivery, draw_members, load, suspect_cards
 from crmkit.pipeline.stages.management import management
 from crmkit.pipeline.stages.offers import plan_offers, remember_offers, share_of_deals, usage_for_deals
 from crmkit.pipeline.stages.points import keep_points, read_points
@@ -66,6 +66,7 @@ STAGES = [
     read_premises,
     load,
     check_delivery,
+    draw_members,
     suspect_cards,
     tell_identity,
     share_with_card,

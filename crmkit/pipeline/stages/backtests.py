@@ -23,31 +23,31 @@ if TYPE_CHECKING:
     from crmkit.pipeline.settings import Churn, Repurchase, Value
 
 
-@stage("value_backtest", "value_check", max_age="backtests.max_age", ages=["log"], may_fail=True, here=True)
-def backtest_value(log: Transactions, value_choice: Mapping[str, str], *, value: Value) -> dict[str, object]:
+@stage("value_backtest", "value_check", max_age="backtests.max_age", ages=["judged"], may_fail=True)
+def backtest_value(judged: Transactions, value_choice: Mapping[str, str], *, value: Value) -> dict[str, object]:
     """Lifetime value at past origins."""
-    check = backtest(unfitted(value, value_choice["name"]), log)
+    check = backtest(unfitted(value, value_choice["name"]), judged)
     return {"value_backtest": _figures(check), "value_check": backtest_block(check)}
 
 
-@stage("churn_backtest", "churn_checks", max_age="backtests.max_age", ages=["log", "service"], may_fail=True, here=True)
-def backtest_churn(log: Transactions, service: pd.DataFrame | None = None, *, churn: Churn) -> dict[str, object]:
+@stage("churn_backtest", "churn_checks", max_age="backtests.max_age", ages=["judged", "service"], may_fail=True)
+def backtest_churn(judged: Transactions, service: pd.DataFrame | None = None, *, churn: Churn) -> dict[str, object]:
     """Churn at past origins."""
     more: dict[str, Any] = {} if service is None else {"service": ServiceRecords(service)}
-    check = backtest(ChurnModel(churn.horizon), log, **more)
+    check = backtest(ChurnModel(churn.horizon), judged, **more)
     blocks = [backtest_block(check)]
     if isinstance(check, ChurnBacktest) and len(check.gains.table):
         blocks.append(churn_targeting(check))
     return {"churn_backtest": _figures(check), "churn_checks": blocks}
 
 
-@stage("repurchase_backtest", "repurchase_check", max_age="backtests.max_age", ages=["log"], may_fail=True, here=True)
-def backtest_repurchase(log: Transactions, *, repurchase: Repurchase) -> dict[str, object]:
+@stage("repurchase_backtest", "repurchase_check", max_age="backtests.max_age", ages=["judged"], may_fail=True)
+def backtest_repurchase(judged: Transactions, *, repurchase: Repurchase) -> dict[str, object]:
     """The next purchase at past origins."""
-    by = item_of(log, repurchase)
+    by = item_of(judged, repurchase)
     if by is None:
         return {}
-    check = backtest(NextPurchase(by=by, exclude=repurchase.exclude), log, horizon=repurchase.horizon)
+    check = backtest(NextPurchase(by=by, exclude=repurchase.exclude), judged, horizon=repurchase.horizon)
     return {"repurchase_backtest": _figures(check), "repurchase_check": backtest_block(check)}
 
 

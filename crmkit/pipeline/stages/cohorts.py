@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from crmkit.engine.tables import n_rows, some_rows, total
 from crmkit.evaluation.value import past_totals as find_past_totals
 from crmkit.models import CustomerLifetimeValue
 from crmkit.models.cohort_value import PastTotals
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from crmkit.pipeline.settings import Cohorts, Value
 
 
+_FOLLOWED = 50_000
+"""Customers whose futures are drawn: the total of more is in proportion, and its interval hangs on the level."""
+
+
 @stage("cohorts", "second_purchases", "cohort_blocks")
 def cohorts(log: Transactions, *, cohorts: Cohorts, currency: str) -> dict[str, object]:
     """Who stays of those who came in each period, and how soon new customers buy again."""
@@ -31,20 +36,25 @@ def cohorts(log: Transactions, *, cohorts: Cohorts, currency: str) -> dict[str, 
     return {"cohorts": table, "second_purchases": waits, "cohort_blocks": told}
 
 
-@stage("past_totals", max_age="backtests.max_age", ages=["log"], may_fail=True, here=True)
-def look_back(log: Transactions, value_choice: Mapping[str, str], *, value: Value) -> dict[str, object]:
+@stage("past_totals", max_age="backtests.max_age", ages=["judged"], may_fail=True)
+def look_back(judged: Transactions, value_choice: Mapping[str, str], *, value: Value) -> dict[str, object]:
     """What the model would have forecast in total at earlier dates, and what came."""
-    return {"past_totals": find_past_totals(unfitted(value, value_choice["name"]), log)}
+    return {"past_totals": find_past_totals(unfitted(value, value_choice["name"]), judged)}
 
 
-@stage("value_total_block", may_fail=True, here=True)
+@stage("value_total", "value_total_block", may_fail=True)
 def forecast_total(
     customer_summary: pd.DataFrame,
+    customer_values: pd.DataFrame,
     value_model: CustomerLifetimeValue,
     past_totals: PastTotals | None = None,
     *,
     currency: str,
 ) -> dict[str, object]:
     """What all customers will bring, with an interval that holds the level."""
-    found = value_model.cohort(customer_summary, past=past_totals)
-    return {"value_total_block": value_total(found, value_model.horizon, currency=currency)}
+    some = some_rows(customer_summary, _FOLLOWED)
+    found = value_model.cohort(some, past=past_totals)
+    if (n := n_rows(customer_summary)) > len(some):
+        found = found.of_more(n, total(customer_values, "value") / found.expected.estimate)
+    told = None if found.realised is None else found.realised._asdict()
+    return {"value_total": told, "value_total_block": value_total(found, value_model.horizon, currency=currency)}

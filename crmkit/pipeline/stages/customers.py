@@ -49,13 +49,13 @@ def summarise(log: Transactions) -> dict[str, object]:
     return {"customer_summary": joined(btyd_summary(log), rfm_table(log), weekly_spend(log))}
 
 
-@stage("value_choice", "model_comparison", "value_choice_block", max_age="backtests.max_age", ages=["log"])
-def choose_value_model(log: Transactions, *, value: Value) -> dict[str, object]:
+@stage("value_choice", "model_comparison", "value_choice_block", max_age="backtests.max_age", ages=["judged"])
+def choose_value_model(judged: Transactions, *, value: Value) -> dict[str, object]:
     """The purchase model that was nearest to the money spent at earlier origins, where [value] model is "auto"."""
     if value.model != "auto":
         return {"value_choice": {"name": value.model, "why": ""}}
     try:
-        choice = choose_model(log)
+        choice = choose_model(judged)
     except LeakError as short:
         note(f"The model of lifetime value is {USUAL}, which was not compared with others: {short}")
         return {"value_choice": {"name": USUAL, "why": ""}}
@@ -117,7 +117,7 @@ def score_churn(log: Transactions, churn_model: ChurnModel, service: pd.DataFram
     return {"customer_risks": churn_model.predict(log, service=_records(service))}
 
 
-@stage("win_back", "win_back_block", here=True)
+@stage("win_back", "win_back_block")
 def win_back(
     log: Transactions, churn_model: ChurnModel, service: pd.DataFrame | None = None, *, win_back: WinBack, currency: str
 ) -> dict[str, object]:

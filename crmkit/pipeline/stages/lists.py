@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from crmkit.engine.tables import first_rows
 from crmkit.offers.deals import Deals
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
+from crmkit.pipeline.stages.due_rows import due_of, item_timed
 from crmkit.reports.blocks.lists import lists as list_block
 from crmkit.reports.lists.page_layout import print_lists as print_pages
 from crmkit.reports.lists.pos import write_pos_offers
@@ -34,7 +36,7 @@ def write_till_file(offers: Path, deals: pd.DataFrame, *, folder: Path) -> dict[
 @stage("usual_products", here=True)
 def find_usual_products(
     log: Transactions,
-    repurchases: pd.DataFrame,
+    repurchases: Path,
     offers: Path,
     list_terms: Mapping[str, float],
     as_of: date,
@@ -42,13 +44,13 @@ def find_usual_products(
     prices: pd.DataFrame | None = None,
 ) -> dict[str, object]:
     """What members who get a list usually take of what they are due to buy, and what it costs."""
-    by = str(repurchases.columns[1])
+    by = item_timed(repurchases)
     if "product_id" not in log.items or by not in log.items:
         note(f"Lists name no products and no prices: the lines have no {'product_id' if by in log.items else by}.")
         return {}
     members = pd.read_parquet(offers, columns=["customer_id"])["customer_id"]
-    due = repurchases["customer_id"].isin(members) & (repurchases["p_purchase"] >= list_terms["least_need"])
-    found = bought_usually(log, by, repurchases.loc[due, ["customer_id", by]], as_of)
+    due = due_of(repurchases, members, least=list_terms["least_need"], columns=["customer_id", by])
+    found = bought_usually(log, by, due, as_of)
     table = found.rename(columns={by: "item"}) if by != "product_id" else found.assign(item=found["product_id"])
     about = products.reindex(columns=_ABOUT) if products is not None else pd.DataFrame(columns=_ABOUT)
     table = table.merge(about.drop_duplicates("product_id"), how="left", on="product_id")
@@ -61,7 +63,7 @@ def find_usual_products(
 def print_lists(
     offers: Path,
     deals: pd.DataFrame,
-    repurchases: pd.DataFrame,
+    repurchases: Path,
     list_terms: Mapping[str, float],
     usual_products: pd.DataFrame | None = None,
     offer_tips: pd.DataFrame | None = None,
@@ -72,14 +74,16 @@ def print_lists(
     folder: Path,
 ) -> dict[str, object]:
     """One page a member."""
+    sent, least, days = pd.read_parquet(offers), list_terms["least_need"], first_rows(repurchases, 1)
     printed = print_pages(
-        pd.read_parquet(offers), Deals(deals), repurchases, folder / "lists", tips=offer_tips, usual=usual_products,
+        sent, Deals(deals), due_of(repurchases, sent["customer_id"], least=least), folder / "lists", tips=offer_tips, usual=usual_products,
         title=lists.title, font=font, currency=currency, language=lists.language, top_due=lists.needs,
-        least_need=list_terms["least_need"],
+        least_need=least,
+        **({"as_of": days["as_of"][0], "horizon": int(days["horizon"][0])} if len(days) else {}),
     )  # fmt: skip
     told = {"members": printed.members, "pages": printed.pages, "beside_needs": printed.beside_needs}
     return {
         "lists": folder / "lists",
         "printed": told,
-        "list_block": list_block(told, list_terms["least_need"], currency=currency),
+        "list_block": list_block(told, least, currency=currency),
     }

@@ -23,6 +23,7 @@ from crmkit.transactions.delivery_folder import load_files
 from crmkit.transactions.erasure import Tombstones, customers_in, without_customers
 from crmkit.transactions.identities import Level, at_level
 from crmkit.transactions.log import Transactions
+from crmkit.transactions.member_sample import of_some_members
 from crmkit.transactions.rejections import Rejections
 from crmkit.transactions.store import Store
 from crmkit.transactions.suspect_cards import suspect_cards as suspicious
@@ -152,6 +153,15 @@ def _read(received: Rejections, later: int) -> dict[str, object]:
         "amount_rejected": str(received.amount_rejected),
         "amount_duplicate": str(received.amount_duplicate),
     }
+
+
+_JUDGED_ON = 50_000
+
+
+@stage("judged")
+def draw_members(log: Transactions, *, folder: Path) -> dict[str, object]:
+    """The members on whom models are judged as of earlier dates, on this machine: all, or 50,000 of them."""
+    return {"judged": of_some_members(log, _JUDGED_ON, folder / "log")}
 
 
 @stage("suspect_cards")

@@ -11,6 +11,7 @@ import pandas as pd
 
 from crmkit.campaigns.contact_history import LastCampaign
 from crmkit.campaigns.record import budgets_left
+from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.offers.codes import with_codes
 from crmkit.offers.deals import Deals
 from crmkit.offers.plan import OfferPlan
@@ -22,6 +23,7 @@ from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import why_none
 from crmkit.pipeline.stage import stage
 from crmkit.pipeline.stages.campaigns import outstanding, sent_offers
+from crmkit.pipeline.stages.due_rows import due_of, item_timed, items_due
 from crmkit.reports.blocks.offers import offers as offer_block
 from crmkit.reports.lists.mailing import write_offers
 from crmkit.segments.brand_usage import BrandUsage
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 _BY_USAGE = ["brand_group", "value_light", "value_medium", "value_heavy"]
 
 
-@stage("deal_usage", here=True)
+@stage("deal_usage")
 def usage_for_deals(log: Transactions, deals: pd.DataFrame, usage: pd.DataFrame | None = None) -> dict[str, object]:
     """Who uses which brands and how much, where a deal depends on it."""
     if not deals[_BY_USAGE].notna().any(axis=None):
@@ -48,11 +50,11 @@ def usage_for_deals(log: Transactions, deals: pd.DataFrame, usage: pd.DataFrame 
 
 @stage("deal_shares", here=True)
 def share_of_deals(
-    log: Transactions, repurchases: pd.DataFrame, deals: pd.DataFrame, campaign_due: Mapping[str, str]
+    log: Transactions, repurchases: Path, deals: pd.DataFrame, campaign_due: Mapping[str, str]
 ) -> dict[str, object]:
     """How much of what each member buys in a category is what each deal of these days is for."""
     running = Deals(deals).active(*_window(campaign_due))
-    if "category" not in log.items or "product_id" in repurchases:
+    if "category" not in log.items or item_timed(repurchases) == "product_id":
         return {"deal_shares": _whole_shares(repurchases, running.frame)}
     lacking = [name for name in NARROWING if name not in log.items and running.frame[name].notna().any()]
     if lacking:
@@ -62,10 +64,12 @@ def share_of_deals(
     return {"deal_shares": deal_shares(log, Deals(running.frame.assign(**dict.fromkeys(lacking))))}
 
 
-def _whole_shares(repurchases: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
+def _whole_shares(repurchases: Path, deals: pd.DataFrame) -> pd.DataFrame:
     """Where what is timed is what the deals are for: all of it."""
-    item = next(name for name in ("product_id", "category") if name in repurchases)
-    pairs = repurchases[["customer_id", item]].merge(deals[["deal_id", item]], on=item)[["customer_id", "deal_id"]]
+    with DuckDBEngine() as engine:
+        due, running, item = engine.parquet(repurchases), engine.register(deals), engine.quoted(item_timed(repurchases))
+        text = f"select customer_id, deal_id from {due} as due join {running} as running using ({item}) order by customer_id, {item}, deal_id"
+        pairs = engine.frame(text)
     return pairs.assign(category_days=1.0, own_days=1.0, share=1.0)
 
 
@@ -114,7 +118,7 @@ def remember_offers(
 )
 def plan_offers(
     campaign_due: Mapping[str, str],
-    repurchases: pd.DataFrame,
+    repurchases: Path,
     deal_shares: pd.DataFrame,
     customers: pd.DataFrame,
     deals_left: pd.DataFrame,
@@ -147,7 +151,9 @@ def plan_offers(
     )
     _write(with_codes(plan.offers, name).assign(response_scale=scale), deals_left, folder)
     if not len(plan.offers):
-        note(f"No offer was made: {why_none(catalogue.active(*_window(campaign_due)).frame, repurchases, plan)}.")
+        note(
+            f"No offer was made: {why_none(catalogue.active(*_window(campaign_due)).frame, items_due(repurchases), plan)}."
+        )
     return {
         "offers": folder / "offers.parquet",
         "mailing": folder / "offers.csv",
@@ -201,12 +207,12 @@ def _with_tier(members: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
     return members.merge(customers[["customer_id", "tier"]], how="left") if "tier" in customers else members
 
 
-def _pairs_of(plan: OfferResult, repurchases: pd.DataFrame, shares: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
+def _pairs_of(plan: OfferResult, repurchases: Path, shares: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
     """Members in the plan and in control with each deal of what they buy: the chance that they buy its goods anyway."""
-    item = next(name for name in ("product_id", "category") if name in repurchases)
-    members = pd.concat([plan.planned["customer_id"], plan.control["customer_id"]])
+    item, members = item_timed(repurchases), _members_of(plan)
     pairs = shares[shares["customer_id"].isin(members)].merge(deals[["deal_id", item]], on="deal_id")
-    due = pairs.merge(repurchases[["customer_id", item, "p_purchase"]], on=["customer_id", item])
+    rows = due_of(repurchases, members, pairs[item], columns=["customer_id", item, "p_purchase"])
+    due = pairs.merge(rows, on=["customer_id", item])
     return due[["customer_id", "deal_id"]].assign(p_anyway=(due["p_purchase"] * due["share"]).fillna(0.0))
 
 
@@ -239,12 +245,13 @@ def _write(offers: pd.DataFrame, deals: pd.DataFrame, folder: Path) -> None:
     write_offers(offers.merge(says, how="left", on="deal_id"), folder)
 
 
-def _needs_of(plan: OfferResult, repurchases: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
+def _needs_of(plan: OfferResult, repurchases: Path, deals: pd.DataFrame) -> pd.DataFrame:
     """What was due, of the members in the plan and in control and of items with a deal: the campaign is measured by it."""
-    item = next(name for name in ("product_id", "category") if name in repurchases)
-    members = pd.concat([plan.planned["customer_id"], plan.control["customer_id"]])
-    due = repurchases["customer_id"].isin(members) & repurchases[item].isin(deals[item].dropna())
-    return repurchases[due].reset_index(drop=True)
+    return due_of(repurchases, _members_of(plan), deals[item_timed(repurchases)])
+
+
+def _members_of(plan: OfferResult) -> pd.Series[str]:
+    return pd.concat([plan.planned["customer_id"], plan.control["customer_id"]])
 
 
 def _as_sent(campaign: Recorded, due: Mapping[str, str], folder: Path) -> dict[str, object]:

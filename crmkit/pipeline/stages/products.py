@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from crmkit.pipeline.settings import Bundles, Forecast, LifeCycle
 
 
-@stage("life_cycles", "life_cycle_block", here=True)
+@stage("life_cycles", "life_cycle_block")
 def life_cycles(log: Transactions, *, life_cycle: LifeCycle) -> dict[str, object]:
     """Introduction, growth, maturity or decline of each item."""
     table = curves.life_cycle(log, **life_cycle.model_dump())
     return {"life_cycles": table, "life_cycle_block": life_cycle_block(table)}
 
 
-@stage("bundles", "bundle_block", here=True)
+@stage("bundles", "bundle_block")
 def bundles(log: Transactions, *, bundles: Bundles) -> dict[str, object]:
     """Which items are bought together."""
     table = bought_together(log, **bundles.model_dump())

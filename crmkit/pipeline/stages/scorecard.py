@@ -80,8 +80,9 @@ def _repurchase(run: Published, log: Transactions) -> Record | None:
 
 def _value(run: Published, log: Transactions) -> Record:
     stated = run.manifest["settings"]["value"]
-    terms = stated["annual_discount"], stated["margin"]
-    return value_record(run.file("customers"), log, run.day, horizon_of(run, "value"), *terms)
+    terms, total = (stated["annual_discount"], stated["margin"]), run.manifest.get("value_total")
+    interval = (total["low"], total["high"]) if total else None
+    return value_record(run.file("customers"), log, run.day, horizon_of(run, "value"), *terms, interval)
 
 
 def horizon_of(run: Published, section: str) -> int:

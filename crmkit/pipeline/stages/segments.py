@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from crmkit.engine.frames import map_rows
+from crmkit.engine.tables import joined, some_rows, with_name
 from crmkit.ingest.tables import Costs
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 _OWN_BRAND = "own_brand"
 
 
-@stage("usage", "usage_groups", "usage_block", here=True)
+@stage("usage", "usage_groups", "usage_block")
 def brand_usage(log: Transactions, *, brand_usage: BrandUsageGroups) -> dict[str, object]:
     """Who uses which brands and how much, in each category."""
     if not {brand_usage.by, "brand_type"} <= set(log.items):
@@ -88,7 +91,17 @@ def target_groups(
     }
 
 
-@stage("clusters", "cluster_profiles", "cluster_model", "cluster_block", here=True)
+_LEARNED_FROM, _WAS = 200_000, "cluster_before"
+
+
+def _clustered(rows: pd.DataFrame, model: CustomerClusters) -> pd.DataFrame:
+    """The cluster of each customer, held by the one before."""
+    by_id = rows.set_index("customer_id")
+    held = by_id[_WAS].dropna() if _WAS in by_id else None
+    return model.segment(by_id.drop(columns=_WAS, errors="ignore"), previous=held).rename("cluster").reset_index()
+
+
+@stage("clusters", "cluster_profiles", "cluster_model", "cluster_block")
 def clusters(
     customers: pd.DataFrame,
     previous_clusters: tuple[CustomerClusters, pd.DataFrame] | None = None,
@@ -99,10 +112,11 @@ def clusters(
     fresh = CustomerClusters(**clusters.model_dump())
     before, labels = previous_clusters or (None, None)
     known = before is not None and before.get_params() == fresh.get_params()
-    model = before.refit(customers) if before is not None and known else fresh.fit(customers)
-    rows = customers.set_index("customer_id")
-    held = labels.set_index("customer_id")["cluster"] if labels is not None and known else None
-    found = model.segment(rows, previous=held).rename("cluster").reset_index()
+    some = some_rows(customers, _LEARNED_FROM)
+    model = before.refit(some) if before is not None and known else fresh.fit(some)
     model.labels_ = model.labels_[:0]
+    held = labels if labels is not None and known else None
+    rows = customers if held is None else joined(customers, with_name(held, "cluster", _WAS), how="left")
+    found = map_rows(rows, partial(_clustered, model=model), "customer_id string, cluster string")
     told = blocks.clusters(model.profiles_)
     return {"clusters": found, "cluster_profiles": model.profiles_, "cluster_model": model, "cluster_block": told}

@@ -20,7 +20,7 @@ def service_signals(service: pd.DataFrame, as_of: date) -> dict[str, object]:
     return {"service_signals": signals, "service_block": service_block(signals)}
 
 
-@stage("recovery", here=True)
+@stage("recovery")
 def recovery_list(customers: pd.DataFrame, service: pd.DataFrame, as_of: date) -> dict[str, object]:
     """Whom to call first: customers with an open complaint, who get no promotion."""
     return {"recovery": contact_lists(customers, ServiceRecords(service), as_of)[1]}

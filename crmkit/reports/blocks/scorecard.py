@@ -17,6 +17,7 @@ _SHOWN = [
     "n",
     "expected",
     "observed",
+    "coverage",
     "called",
     "came_true",
     "measure",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from crmkit.engine.tables import grouped, n_rows, total
 from crmkit.reports.block import Block, Table
 from crmkit.reports.formats import money, number
 
@@ -33,10 +34,10 @@ def service(signals: pd.DataFrame, *, currency: str = "") -> Block:
 
 def win_back(customers: pd.DataFrame, *, currency: str = "") -> Block:
     """Customers who are cooling, at risk, frozen or lost; from ``ChurnModel.win_back``."""
-    table = customers.groupby("flag").agg(customers=("customer_id", "size"), value_at_risk=("value_at_risk", "sum"))
+    table = grouped(customers, "flag", customers=("customer_id", "size"), value_at_risk=("value_at_risk", "sum"))
     return Block(
         "Win-back",
-        f"{number(len(customers))} customers to win back hold {money(customers['value_at_risk'].sum(), currency)} at risk",
+        f"{number(n_rows(customers))} customers to win back hold {money(total(customers, 'value_at_risk'), currency)} at risk",
         "They are listed in win_back.parquet with their reasons, the most value at risk first.",
-        table=Table(table.sort_values("value_at_risk", ascending=False).reset_index()),
+        table=Table(table.sort_values("value_at_risk", ascending=False, ignore_index=True)),
     )

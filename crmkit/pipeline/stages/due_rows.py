@@ -1,0 +1,47 @@
+"""Rows of the repurchases that a stage needs, read from their file: all of them may be more than memory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from crmkit.engine.duckdb import DuckDBEngine
+
+__all__ = ["due_of", "item_timed", "items_due"]
+
+
+def item_timed(repurchases: Path) -> str:
+    """The column of what is timed."""
+    there = pq.read_schema(repurchases).names
+    return next(name for name in ("product_id", "category", there[1]) if name in there)
+
+
+def items_due(repurchases: Path) -> pd.DataFrame:
+    """What is timed at all, one row an item."""
+    item = item_timed(repurchases)
+    with DuckDBEngine() as engine:
+        name = engine.quoted(item)
+        return engine.frame(f"select distinct {name} from {engine.parquet(repurchases)} order by {name}")
+
+
+def due_of(
+    repurchases: Path,
+    members: pd.Series[str],
+    items: pd.Series[str] | None = None,
+    least: float = 0.0,
+    columns: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Rows of these members, and of these items, that are at least so probable; by member and item, as they lie there."""
+    item = item_timed(repurchases)
+    with DuckDBEngine() as engine:
+        name = engine.quoted(item)
+        named = engine.register(members.to_frame("customer_id"))
+        where = f"customer_id in (select customer_id from {named}) and p_purchase >= :least"
+        if items is not None:
+            where += f" and {name} in (select item from {engine.register(items.dropna().astype(str).to_frame('item'))})"
+        chosen = ", ".join(map(engine.quoted, columns)) or "*"
+        text = f"select {chosen} from {engine.parquet(repurchases)} where {where} order by customer_id, {name}"
+        return engine.frame(text, {"least": least})
