@@ -88,8 +88,8 @@ from crmkit.offers.plan import OfferPlan as OfferPlan
 from crmkit.offers.redemption import RedemptionModel as RedemptionModel
 from crmkit.offers.shares import deal_shares as deal_shares
 from crmkit.offers.tips import choose_tips as choose_tips
-from crmkit.pipeline.nightly import RunResult as RunResult
 from crmkit.pipeline.nightly import run as run
+from crmkit.pipeline.run_result import RunResult as RunResult
 from crmkit.pipeline.stage import stage as stage
 from crmkit.products.basket_affinity import bought_together as bought_together
 from crmkit.products.forecast import forecast as forecast

@@ -21,7 +21,7 @@ from crmkit.pipeline import privacy_commands, store_commands
 from crmkit.pipeline.terminal import say
 
 if TYPE_CHECKING:
-    from crmkit.pipeline.nightly import RunResult
+    from crmkit.pipeline.run_result import RunResult
     from crmkit.pipeline.records import Record
     from crmkit.pipeline.runner import Progress
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from crmkit import __version__
 from crmkit._atomic import full_disk_told
@@ -31,64 +31,15 @@ from crmkit.pipeline.config import Config, config_of, read_config
 from crmkit.pipeline.fingerprints import code_digest, package_digest, versions
 from crmkit.pipeline.history import Published, folders_of, manifest_of
 from crmkit.pipeline.records import Record
+from crmkit.pipeline.run_result import RunResult
 from crmkit.pipeline.runner import Progress, Runner
 from crmkit.pipeline.sources import SOURCES, Delivery, campaign_sources, earlier_runs, history_sources
 from crmkit.pipeline.stage import Stage, check_order
 from crmkit.pipeline.stages_to_run import Decider, Decision, Wishes
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["RunResult", "plan", "run"]
+__all__ = ["plan", "run"]
 
 _KEPT = "The published run is unchanged, and what this one has made is kept. Free some space and run again: it goes on from there."
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A published run.
-
-    Attributes
-    ----------
-    folder : Path
-        ``OUT/CURRENT``; the run's own folder where ``CURRENT`` stays at that of a later day.
-    manifest : dict
-        The content of ``run.json``.
-    repeated : bool
-        The same run had been published before; nothing was computed.
-    """
-
-    folder: Path
-    manifest: dict[str, Any] = field(repr=False)
-    repeated: bool = False
-
-    @property
-    def notes(self) -> list[str]:
-        """What the run has to say."""
-        return list(self.manifest["notes"])
-
-    @property
-    def tables(self) -> Mapping[str, pd.DataFrame]:
-        """The run's tables by name; each is read when it is asked for."""
-        return _Tables(self.folder)
-
-
-class _Tables(Mapping[str, "pd.DataFrame"]):
-    """Parquet files of a folder, by name."""
-
-    def __init__(self, folder: Path) -> None:
-        self._files = {file.stem: file for file in sorted(folder.glob("*.parquet"))}
-
-    def __getitem__(self, name: str) -> pd.DataFrame:
-        import pandas as pd
-
-        return pd.read_parquet(self._files[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
 
 
 def run(

@@ -17,7 +17,8 @@ from crmkit import Transactions
 from crmkit.exceptions import ContractError, NoInputError
 from crmkit.pipeline.campaign_folder import CampaignFolder, send
 from crmkit.pipeline.cli import app
-from crmkit.pipeline.nightly import RunResult, run
+from crmkit.pipeline.nightly import run
+from crmkit.pipeline.run_result import RunResult
 from crmkit.pipeline.stage import stage
 from crmkit.pipeline.stages.campaigns import (
     match_redeemed,
