@@ -21,8 +21,8 @@ from crmkit.pipeline import privacy_commands, store_commands
 from crmkit.pipeline.terminal import say
 
 if TYPE_CHECKING:
-    from crmkit.pipeline.run_result import RunResult
     from crmkit.pipeline.records import Record
+    from crmkit.pipeline.run_result import RunResult
     from crmkit.pipeline.runner import Progress
 
 __all__ = ["app", "main"]
