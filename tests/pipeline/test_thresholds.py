@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -50,9 +51,9 @@ def unreadable(n: int, money: float = 1.0) -> Callable[[pd.DataFrame], pd.DataFr
 
 
 def without_a_category(sales: pd.DataFrame) -> pd.DataFrame:
-    """Sales whose most frequent category is not delivered any more."""
-    gone = sales["category"] == sales["category"].mode()[0]
-    return sales[~(gone & (sales["purchased_at"] > "2017-07-01"))]
+    """Sales in two categories, of which one is not delivered any more."""
+    sales = sales.assign(category=np.where(sales["product_id"].astype(int) % 2, "Odd", "Even"))
+    return sales[(sales["category"] == "Even") | (sales["purchased_at"] < "2017-07-01")]
 
 
 def nothing_lately(sales: pd.DataFrame) -> pd.DataFrame:

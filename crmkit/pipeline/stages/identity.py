@@ -54,7 +54,7 @@ def identify(
     forgotten: Tombstones | None = None,
 ) -> dict[str, object]:
     """Card, member and unit of each card on the run date."""
-    units = to_pandas(members)[["customer_id", "unit"]] if members is not None and "unit" in members else None
+    units = to_pandas(members)[["customer_id", "unit"]] if members is not None and "unit" in members.columns else None
     given = {"cards": stated_cards, "merges": merges}
     stated = {name: table for name, table in given.items() if table is not None}
     if units is None and not stated:
