@@ -5,7 +5,7 @@ Sums on Spark are exact (decimal), so they do not hang on the order in which par
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -115,6 +115,29 @@ def filled(table: FrameT, column: str) -> FrameT:
     if is_spark(table):
         return table.fillna({column: 0})
     return table.assign(**{column: table[column].fillna(0).astype("int64")})
+
+
+def stacked(tables: Mapping[str, FrameT], name: str) -> FrameT:
+    """Tables with the same columns below one another; a column more says which each row is of.
+
+    >>> stacked({"a": pd.DataFrame({"x": [1]}), "b": pd.DataFrame({"x": [2]})}, "of")["of"].tolist()
+    ['a', 'b']
+    """
+    first, *others = (_with_label(table, name, label) for label, table in tables.items())
+    if is_spark(first):
+        for other in others:
+            first = first.unionByName(other)
+        return first
+    return pd.concat([first, *others])
+
+
+def _with_label(table: FrameT, name: str, label: str) -> FrameT:
+    if not is_spark(table):
+        return table.assign(**{name: label})
+    engine = engine_of(table)
+    return engine.query(
+        f"select *, cast(:label as string) as {engine.quoted(name)} from {engine.register(table)}", {"label": label}
+    )
 
 
 def with_difference(table: FrameT, name: str, first: str, second: str) -> FrameT:

@@ -12,7 +12,7 @@ from crmkit._fitted import NotFittedError
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.choose import engine_for
 from crmkit.engine.frames import to_pandas
-from crmkit.engine.tables import grouped, with_product
+from crmkit.engine.tables import grouped, joined, with_difference, with_product
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.transactions.log import Transactions, check_item
 
@@ -179,7 +179,7 @@ def own_brand_change(log: Transactions, as_of: str | date | None = None, window:
     -------
     DataFrame
         customer_id, own_brand_share, own_brand_share_before, own_brand_change: of members who bought in both, for
-        `target_group`.
+        `target_group`. Of a log that is `on_spark` a Spark DataFrame.
 
     Examples
     --------
@@ -193,6 +193,8 @@ def own_brand_change(log: Transactions, as_of: str | date | None = None, window:
         raise ConfigError(f"window={window} must be 1 day or more.")
     check_item(log, "brand_type")
     day = log.close_of(as_of)
+    if log.on_spark:
+        return _change_on_spark(log, day, window)
     shares = []
     with engine_for(log) as engine:
         lines = engine.parquet(log.lines)
@@ -203,3 +205,21 @@ def own_brand_change(log: Transactions, as_of: str | date | None = None, window:
             shares.append(sums["store_spend"] / sums["spend"])
     table = pd.concat(shares, axis=1, join="inner", keys=["own_brand_share", "own_brand_share_before"]).sort_index()
     return table.assign(own_brand_change=table.iloc[:, 0] - table.iloc[:, 1]).reset_index()
+
+
+def _change_on_spark(log: Transactions, day: int, window: int) -> Any:
+    with engine_for(log) as engine:
+        lines = engine.parquet(log.lines)
+        now, before = (
+            engine.query(
+                f"""select customer_id, sum(store_spend) / nullif(sum(spend), 0) as {name}
+                from {_brand_rows(engine, lines, close, window)} group by customer_id"""
+            )
+            for name, close in {"own_brand_share": day, "own_brand_share_before": day - window}.items()
+        )
+    return with_difference(joined(now, before), "own_brand_change", "own_brand_share", "own_brand_share_before")
+
+
+def _brand_rows(engine: SqlEngine, lines: str, close: int, window: int) -> str:
+    values = {"as_of": close, "since": close - window}
+    return engine.register(engine.summary("segments/brand_usage", values, item="brand_type", lines=lines))

@@ -16,9 +16,10 @@ from scipy import stats
 from crmkit._atomic import write_csv
 from crmkit._checks import customer_index
 from crmkit._types import Floats
-from crmkit.engine.choose import engine_for
+from crmkit.engine.choose import engine_for, engine_of
 from crmkit.engine.duckdb import DuckDBEngine
-from crmkit.engine.frames import to_pandas
+from crmkit.engine.frames import is_spark, to_pandas
+from crmkit.engine.tables import joined, n_rows
 from crmkit.exceptions import ConfigError, ContractError, ExtractError, LeakError
 from crmkit.ingest.tables import Members
 from crmkit.transactions.log import Transactions, check_item
@@ -46,7 +47,7 @@ class TargetGroup:
     conditions : mapping of str to str
         What is asked in words → the same in SQL.
     members : DataFrame
-        customer_id, ordered.
+        customer_id, ordered. Where the tables are Spark's, a Spark DataFrame.
     steps : DataFrame
         condition, meet (members who meet it), unknown (of whom it is not known), left (who meet it and all before).
     """
@@ -57,7 +58,7 @@ class TargetGroup:
     steps: pd.DataFrame
 
     def __len__(self) -> int:
-        return len(self.members)
+        return n_rows(self.members)
 
     def __str__(self) -> str:
         steps: Any = self.steps.itertuples()
@@ -142,7 +143,10 @@ def target_group(
     """
     if not conditions:
         raise ConfigError("Give at least one condition: {'women': \"gender = 'F'\"}.")
-    people = _joined([tables] if isinstance(tables, pd.DataFrame | Members) else list(tables))
+    given: list[Any] = list(tables) if isinstance(tables, list | tuple) else [tables]
+    if is_spark(given[0]):
+        return _on_spark(name, given, conditions)
+    people = _joined(given)
     found = _conditions_met(people, conditions)
     met = found.fillna(0).astype(bool)
     left = met.cumprod(axis=1).astype(bool)
@@ -156,6 +160,30 @@ def target_group(
     )
     ids = people.loc[left.iloc[:, -1].to_numpy(), "customer_id"].sort_values(ignore_index=True)
     return TargetGroup(name, dict(conditions), ids.to_frame(), steps)
+
+
+def _on_spark(name: str, tables: Sequence[Any], conditions: Conditions) -> TargetGroup:
+    """The same where the rows are: the counts of the steps come here."""
+    engine = engine_of(tables[0])
+    people = engine.register(joined(*tables, how="left"))
+    answers = [
+        f"case when ({one}) then 1 when not ({one}) then 0 end as met_{n}" for n, one in enumerate(conditions.values())
+    ]
+    met = engine.register(engine.query(f"select customer_id, {', '.join(answers)} from {people}"))
+    sums = []
+    for n in range(len(conditions)):
+        so_far = " and ".join(f"coalesce(met_{place}, 0) = 1" for place in range(n + 1))
+        sums += [
+            f"coalesce(sum(met_{n}), 0) as meet_{n}",
+            f"sum(case when met_{n} is null then 1 else 0 end) as unknown_{n}",
+            f"sum(case when {so_far} then 1 else 0 end) as left_{n}",
+        ]
+    found = engine.frame(f"select {', '.join(sums)} from {met}").iloc[0]
+    steps = pd.DataFrame({"condition": list(conditions)})
+    for column in ("meet", "unknown", "left"):
+        steps[column] = [int(found[f"{column}_{n}"]) for n in range(len(conditions))]
+    members = engine.query(f"select customer_id from {met} where {so_far} order by customer_id")
+    return TargetGroup(name, dict(conditions), members, steps)
 
 
 def _joined(tables: Sequence[pd.DataFrame | Members]) -> pd.DataFrame:

@@ -26,7 +26,9 @@ def public_names() -> set[str]:
 
 def reached_names() -> set[str]:
     """Every name that is used in a file which the stages, or what runs them, come to."""
-    files = {file for start in (nightly, stages) for file in _reached(Path(str(start.__file__))) if file.suffix == ".py"}
+    files = {
+        file for start in (nightly, stages) for file in _reached(Path(str(start.__file__))) if file.suffix == ".py"
+    }
     found: set[str] = set()
     for file in files:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

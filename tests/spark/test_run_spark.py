@@ -51,6 +51,7 @@ CONFIG: dict[str, Any] = {
     "bundles": {"min_support": 5},
     "clusters": {"n_clusters": 3},
     "win_back": {"n": 40},
+    "target_groups": {"buyers": {"conditions": {"spend much": "total_spend > 50", "turn": "own_brand_change < 0"}}},
 }
 
 
