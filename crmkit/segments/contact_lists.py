@@ -70,7 +70,11 @@ def contact_lists(customers: Frame, service: ServiceRecords, as_of: str | date) 
 
 def _on_spark(customers: SparkFrame, waiting: pd.DataFrame, order: list[str]) -> tuple[SparkFrame, SparkFrame]:
     engine = engine_of(customers)
-    complainants = engine.query(f"select * from {engine.register(waiting)}")
+    days = waiting.assign(oldest_complaint=waiting["oldest_complaint"].dt.strftime("%Y-%m-%d %H:%M:%S"))
+    named = ", ".join(
+        f"cast({name} as timestamp_ntz) as {name}" if name == "oldest_complaint" else str(name) for name in days
+    )
+    complainants = engine.query(f"select {named} from {engine.register(days)}")
     about = customers.drop(*(str(name) for name in waiting if name != "customer_id"))
     recovery = complainants.join(about, "customer_id", "left")
     recovery = recovery.orderBy(*(recovery[name].desc_nulls_last() for name in order), "customer_id")

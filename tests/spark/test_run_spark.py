@@ -25,7 +25,7 @@ pytestmark = pytest.mark.xdist_group("spark")
 NIGHT = [replace(one, work=lambda *_, **__: {}) if one.here else one for one in STAGES]
 """What Spark skips gives nothing here either."""
 DAYS = ("2017-08-15", "2017-09-07")
-TABLES = ("transactions", "members", "service")
+TABLES = ("transactions", "members")
 ON_SPARK: dict[str, Any] = {name: {"table": f"shop_{name}"} for name in TABLES} | {"engine": {"kind": "spark"}}
 MEMBERS = 260
 BOUNDED = {
@@ -46,6 +46,7 @@ CONFIG: dict[str, Any] = {
     "until": "2017-09-07",
     "value": {"model": "BG/NBD"},
     "repurchase": {"by": "category"},
+    "service": {"files": "service.csv"},
     "brand_usage": {},
     "life_cycle": {"min_items": 5},
     "bundles": {"min_support": 5},
@@ -165,4 +166,6 @@ def test_the_numbers_of_the_run_are_those_of_one_machine(here: list[RunResult], 
     for one, other in zip(here, there, strict=True):
         assert other.manifest["read"] == one.manifest["read"]
         assert other.manifest["rows"] == {name: n for name, n in one.manifest["rows"].items() if n is not None}
-        assert other.notes == one.notes
+        skipped = [told for told in other.notes if told.endswith("was skipped: it is not done on Spark yet.")]
+        assert [told for told in other.notes if told not in skipped] == one.notes
+        assert skipped == ["The stage measure-campaigns was skipped: it is not done on Spark yet."]
