@@ -194,7 +194,8 @@ def own_brand_change(log: Transactions, as_of: str | date | None = None, window:
     check_item(log, "brand_type")
     day = log.close_of(as_of)
     if log.on_spark:
-        return _change_on_spark(log, day, window)
+        there: pd.DataFrame = _change_on_spark(log, day, window)
+        return there
     shares = []
     with engine_for(log) as engine:
         lines = engine.parquet(log.lines)
@@ -208,7 +209,8 @@ def own_brand_change(log: Transactions, as_of: str | date | None = None, window:
 
 
 def _change_on_spark(log: Transactions, day: int, window: int) -> Any:
-    with engine_for(log) as engine:
+    with engine_for(log) as spark:
+        engine: Any = spark
         lines = engine.parquet(log.lines)
         now, before = (
             engine.query(

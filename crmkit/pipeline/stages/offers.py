@@ -251,7 +251,8 @@ def _needs_of(plan: OfferResult, repurchases: Path, deals: pd.DataFrame) -> pd.D
 
 
 def _members_of(plan: OfferResult) -> pd.Series[str]:
-    return pd.concat([plan.planned["customer_id"], plan.control["customer_id"]])
+    members: pd.Series[str] = pd.concat([plan.planned["customer_id"], plan.control["customer_id"]])
+    return members
 
 
 def _as_sent(campaign: Recorded, due: Mapping[str, str], folder: Path) -> dict[str, object]:
