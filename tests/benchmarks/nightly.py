@@ -165,12 +165,12 @@ def consecutive(shop: Shop, n: int, home: Path) -> bool:
     for number in range(n):
         day = str(date(2017, 12, 31) - timedelta(days=n - 1 - number))
         shop.deliver(home, day)
-        for name in ("out", "store"):
-            copied(home / name, home / f"redone-{name}")
+        redone = home.with_name(f"{home.name} redone")
+        shutil.rmtree(redone, ignore_errors=True)  # as it is before the night, without what nights keep for themselves
+        shutil.copytree(home, redone, symlinks=True, ignore=shutil.ignore_patterns("work"))
         wall, spent = night(HERE, shop.config(home, day, "store"), home / "out", day)
-        redone = home / "redone-out"
-        night(HERE, shop.config(home, day, "redone-store"), redone, day, "--fresh")
-        other = differing(contents(home / "out"), contents(redone))
+        night(HERE, shop.config(redone, day, "store"), redone / "out", day, "--fresh")
+        other = differing(contents(home / "out"), contents(redone / "out"))
         same &= not other
         told = f"night of {day}: {wall:6.1f} s, {spent:6.1f} of processor; differs from redone: {other or 'nothing'}"
         print(f"{shop.name}, {told}", flush=True)
@@ -181,13 +181,6 @@ def consecutive(shop: Shop, n: int, home: Path) -> bool:
     other = [name for name in sorted(files) if name.endswith(".parquet") and differs(name, *known)]
     print(f"{shop.name}, all fitted again; differs from one run from nothing: {other or 'nothing'}", flush=True)
     return same and not other
-
-
-def copied(folder: Path, other: Path) -> None:
-    """A folder as it is before a night, without what nights keep for themselves."""
-    shutil.rmtree(other, ignore_errors=True)
-    if folder.exists():
-        shutil.copytree(folder, other, symlinks=True, ignore=shutil.ignore_patterns("work"))
 
 
 def contents(out: Path) -> dict[str, str]:
