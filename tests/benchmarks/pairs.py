@@ -64,6 +64,7 @@ def score(home: Path, members: int, threads: int, memory_limit: str) -> dict[str
         "wall": time.perf_counter() - start,
         "processor": time.process_time() - used,
         "MB": peak_mb(),
+        "load": os.getloadavg()[0],
     }
 
 

@@ -100,7 +100,7 @@ def pairs_scored(pairs: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         found = measured(Path(scratch), pairs)
     n = round(pairs / ITEMS) * ITEMS
-    words = f"{n:,} pairs scored and written on {THREADS} threads, {found['wall']:,.0f} s by the clock"
+    words = f"{n:,} pairs scored and written on {THREADS} threads, {found['wall']:,.0f} s by the clock at load {found['load']:.0f}"
     return {
         "piece": "pairs",
         "words": words,
@@ -116,7 +116,7 @@ def planned(members: int) -> dict[str, Any]:
     """An offer plan; see ``offers.py``."""
     command = [sys.executable, str(Path(__file__).with_name("offers.py")), "--one", str(members)]
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
-    words = f"plan of five slots for {members:,} members, 50 deals, 51 limits, gap {found['gap %']:.5f} %, {found['all s']:,.0f} s by the clock"
+    words = f"plan of five slots for {members:,} members, 50 deals, 51 limits, gap {found['gap %']:.5f} %, {found['all s']:,.0f} s by the clock at load {found['load']:.0f}"
     return {
         "piece": "plan", "words": words, "copies": 1, "goal": None, "rows": members, "seconds": found["processor s"],
         "peak MB": 1024 * found["GiB"],
