@@ -60,6 +60,7 @@ from crmkit.ingest.tables import Premises as Premises
 from crmkit.ingest.tables import Products as Products
 from crmkit.ingest.tables import Redemptions as Redemptions
 from crmkit.ingest.tables import ServiceRecords as ServiceRecords
+from crmkit.ingest.tables import Stock as Stock
 from crmkit.ingest.tables import VisitRecords as VisitRecords
 from crmkit.models import BGBB as BGBB
 from crmkit.models import BGCNBD as BGCNBD
@@ -95,11 +96,16 @@ from crmkit.products.basket_affinity import bought_together as bought_together
 from crmkit.products.forecast import forecast as forecast
 from crmkit.products.forecast_accuracy import forecast_accuracy as forecast_accuracy
 from crmkit.products.life_cycles import life_cycle as life_cycle
+from crmkit.products.replenishment import PurchasePlan as PurchasePlan
+from crmkit.products.replenishment import purchase_plan as purchase_plan
+from crmkit.products.replenishment_check import simulate_purchases as simulate_purchases
 from crmkit.reports.customer_sheet import customer_sheet as customer_sheet
 from crmkit.reports.disclosure import DisclosureRules as DisclosureRules
 from crmkit.reports.lists.html import write_html_lists as write_html_lists
 from crmkit.reports.lists.mailing import write_offers as write_offers
 from crmkit.reports.lists.page_layout import print_lists as print_lists
+from crmkit.reports.product_sheet import ProductTables as ProductTables
+from crmkit.reports.product_sheet import product_sheet as product_sheet
 from crmkit.reports.report import Report as Report
 from crmkit.reports.supplier_report import SupplierReport as SupplierReport
 from crmkit.reports.supplier_report import supplier_report as supplier_report

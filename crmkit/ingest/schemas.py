@@ -16,6 +16,7 @@ from crmkit.ingest.table_rules import (
     REDEMPTION_RULES,
     SERVICE_RULES,
     STAFF_RULES,
+    STOCK_RULES,
     VISIT_RULES,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "SALES",
     "SERVICE",
     "STAFF",
+    "STOCK",
     "TIPS",
     "VISITS",
 ]
@@ -83,6 +85,27 @@ PRICES = Contract(
     columns={"product_id": "id", "price": "money"},
     required=("product_id", "price"),
     rules=PRICE_RULES,
+)
+
+STOCK = Contract(
+    name="stock",
+    columns={
+        "product_id": "id",
+        "supplier": "text",
+        "stock": "number",
+        "lead_time": "number",
+        "on_order": "number",
+        "min_order": "number",
+        "pack_size": "number",
+        "unit_cost": "money",
+        "shelf_life": "number",
+        "vat_rate": "number",
+        "arrives": "date",
+        "expires": "date",
+        "exclusive": "text",
+    },
+    required=("product_id", "supplier", "stock", "lead_time"),
+    rules=STOCK_RULES,
 )
 
 MEMBERS = Contract(

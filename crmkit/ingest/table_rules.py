@@ -16,6 +16,21 @@ PRODUCT_RULES = (
 
 PRICE_RULES = (Rule("price is not above 0", "price <= 0", "State the price of one piece, as it is on the shelf."),)
 
+STOCK_RULES = (
+    Rule("lead_time is below 0", "lead_time < 0", "State the days from order to delivery."),
+    Rule("stock is below 0", "stock < 0", "Correct the count, or deliver 0."),
+    Rule("on_order is below 0", "on_order < 0", "State the pieces that are ordered and have not come."),
+    Rule("pack_size is not above 0", "pack_size <= 0", "State how many pieces a pack holds; 1 for single ones."),
+    Rule("min_order is below 0", "min_order < 0", "State the least order in pieces."),
+    Rule("unit_cost is below 0", "unit_cost < 0", "State what a piece costs to buy."),
+    Rule(
+        "shelf_life is not above 0",
+        "shelf_life <= 0",
+        "State the days for which it can be sold; leave it empty where it keeps.",
+    ),
+    Rule("vat_rate is not between 0 and 1", "vat_rate < 0 or vat_rate > 1", "State it as a share: 0.19."),
+)
+
 SERVICE_RULES = (
     Rule(
         "kind is neither complaint, survey nor recovery",

@@ -28,6 +28,7 @@ from crmkit.ingest.schemas import (
     REDEMPTIONS,
     SERVICE,
     STAFF,
+    STOCK,
     TIPS,
     VISITS,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "Products",
     "Redemptions",
     "ServiceRecords",
+    "Stock",
     "Tips",
     "VisitRecords",
 ]
@@ -170,6 +172,23 @@ class Prices(ContractTable):
     """
 
     contract = PRICES
+
+
+class Stock(ContractTable):
+    """What is there and how more of it comes: product_id, supplier, stock, lead_time (days), and what else is known.
+
+    on_order, min_order and pack_size are pieces, shelf_life days, vat_rate a share, arrives and expires days; anything in
+    exclusive says that only this shop has it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> sheet = pd.DataFrame({"sku": ["m1", "m2"], "supplier": "Farm", "stock": [5, 8], "lead_time": [7, -7]})
+    >>> Stock.split_extract(sheet, product_id="sku")[1]["reason"].tolist()
+    ['lead_time is below 0']
+    """
+
+    contract = STOCK
 
 
 class Members(ContractTable):

@@ -17,7 +17,7 @@ import typer
 
 from crmkit import __version__
 from crmkit.exceptions import BusyError, ConfigError, CrmkitError, NoInputError, PublishError, SourceChangedError
-from crmkit.pipeline import privacy_commands, store_commands
+from crmkit.pipeline import privacy_commands, report_commands, store_commands
 from crmkit.pipeline.terminal import say
 
 if TYPE_CHECKING:
@@ -149,21 +149,8 @@ def sheet(
     say(f"Sheet: {write_sheet(customer_id, run, out)}")
 
 
-@app.command()
-def supplier(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The supplier, as the products name it.")],
-    run: Annotated[Path, typer.Option("--run", help="The run's output folder.")] = Path("out"),
-) -> None:
-    """Write a supplier's report: its sales, buyers and deals, and nothing by which anybody could be known.
-
-    It is written to OUT/suppliers/; what was released before is released again as it was (OUT/suppliers/ledger.parquet).
-
-    Example: crmkit supplier "Maker 69" --run out/
-    """
-    from crmkit.pipeline.suppliers import write_supplier
-
-    report, page = write_supplier(name, run)
-    say(f"{report}\nReport: {page}")
+app.command()(report_commands.supplier)
+app.command()(report_commands.product)
 
 
 @app.command()

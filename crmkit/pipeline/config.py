@@ -24,6 +24,7 @@ from crmkit.ingest.schemas import (
     REDEMPTIONS,
     SERVICE,
     STAFF,
+    STOCK,
     VISITS,
 )
 from crmkit.pipeline.settings import (
@@ -42,6 +43,7 @@ from crmkit.pipeline.settings import (
     Offers,
     Points,
     Privacy,
+    PurchasePlanning,
     Relationships,
     Repurchase,
     Scorecard,
@@ -68,6 +70,7 @@ from crmkit.pipeline.table_sources import (
     SalesSource,
     ServiceSource,
     StaffSource,
+    StockSource,
     TableSource,
     TipSource,
     VisitSource,
@@ -84,6 +87,7 @@ _OTHERS = {
     "costs": COSTS,
     "redemptions": REDEMPTIONS,
     "prices": PRICES,
+    "stock": STOCK,
     "cards": CARDS,
     "merges": MERGES,
     "points_entries": POINTS,
@@ -112,6 +116,7 @@ class Config(Section):
     deals: DealSource | None = None
     tips: TipSource | None = None
     prices: PriceSource | None = None
+    stock: StockSource | None = None
     service: ServiceSource | None = None
     costs: CostSource | None = None
     redemptions: RedemptionSource | None = None
@@ -136,6 +141,7 @@ class Config(Section):
     bundles: Bundles | None = None
     forecast: Forecast | None = None
     management: Management | None = None
+    purchase_plan: PurchasePlanning | None = None
     clusters: Clusters | None = None
     win_back: WinBack | None = None
     points: Points | None = None

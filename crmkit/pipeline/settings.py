@@ -204,11 +204,12 @@ class LifeCycle(Section):
 
 
 class Bundles(Section):
-    """Items that are bought together; see `bought_together`."""
+    """Items that are bought together; see `bought_together`. They are looked at again in the last ``retest`` days."""
 
     by: Item = "category"
     min_support: Number = Field(100, gt=0)
     size: Literal[2, 3] = 2
+    retest: Days | None = None
 
 
 class Forecast(Section):
@@ -238,6 +239,14 @@ class Suppliers(Section):
     p_percent: Number = Field(0.2, gt=0, lt=1)
     count_grid: Count = Field(5, ge=1)
     money_grid: Number = Field(10.0, gt=0)
+
+
+class PurchasePlanning(Section):
+    """What is ordered: every how many days, with which service level, and for how much money; see `purchase_plan`."""
+
+    review: Days = 7
+    service_level: Number = Field(0.95, ge=0.5, le=0.995)
+    budget: Money | None = None
 
 
 class Clusters(Section):

@@ -10,9 +10,10 @@ from crmkit.pipeline.artefacts import load
 from crmkit.pipeline.history import Published, manifest_of
 from crmkit.pipeline.records import records_of
 from crmkit.reports.customer_sheet import customer_sheet
+from crmkit.reports.product_sheet import ProductTables, product_sheet
 from crmkit.transactions.log import Transactions
 
-__all__ = ["log_of", "write_sheet"]
+__all__ = ["log_of", "write_product", "write_sheet"]
 
 _LOG_STAGE = "check-delivery"
 
@@ -31,6 +32,16 @@ def write_sheet(customer_id: str, out: Path, file: Path) -> Path:
     due, offers = (run.table(name) if run.has(name) else None for name in ("repurchases", "offers"))
     currency = run.manifest["settings"]["currency"]
     return customer_sheet(customer_id, log_of(run), run.table("customers"), due, offers, currency=currency).save(file)
+
+
+def write_product(product_id: str, out: Path, file: Path) -> Path:
+    """Write the page of one product of ``out/CURRENT``; errors as in `write_sheet`."""
+    run = Published(out / "CURRENT", manifest_of(out / "CURRENT"))
+    names = {name: name for name in ("products", "prices", "stock", "deals", "customers")} | {"plan": "purchase_plan"}
+    known = ProductTables(**{name: run.table(table) for name, table in names.items() if run.has(table)})
+    settings = run.manifest["settings"]
+    page = product_sheet(product_id, log_of(run), known, as_of=run.manifest["as_of"], currency=settings["currency"])
+    return page.save(file)
 
 
 def log_of(run: Published) -> Transactions:

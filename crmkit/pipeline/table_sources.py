@@ -185,6 +185,12 @@ class TipSource(TableSource):
     about = "tips"
 
 
+class StockSource(TableSource):
+    """Files of the stock."""
+
+    about = "stock"
+
+
 class PriceSource(TableSource):
     """Files of current prices."""
 

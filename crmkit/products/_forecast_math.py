@@ -6,7 +6,16 @@ import numpy as np
 
 from crmkit._types import Bools, Floats, Ints
 
-__all__ = ["candidates", "combined", "reconciled", "rolling_errors", "season_index", "spread", "without_season"]
+__all__ = [
+    "candidates",
+    "combined",
+    "demand_over",
+    "reconciled",
+    "rolling_errors",
+    "season_index",
+    "spread",
+    "without_season",
+]
 
 ALPHAS = (0.03, 0.07, 0.15, 0.3, 0.5)
 TSB = ((0.1, 0.05), (0.1, 0.1), (0.2, 0.2))
@@ -223,3 +232,30 @@ def reconciled(parts: Floats, variance: Floats, whole: Floats, whole_variance: F
     aim = np.maximum(given + variance.sum(axis=0) / (variance.sum(axis=0) + whole_variance) * (whole - given), 0.0)
     moved = np.maximum(parts + variance / np.maximum(variance.sum(axis=0), 1e-12) * (aim - given), 0.0)
     return np.asarray(moved * aim / np.maximum(moved.sum(axis=0), 1e-12), dtype=np.float64)
+
+
+def demand_over(
+    history: Floats, first: Ints, level: Floats, slope: Floats, weights: Floats, periods: int, shares: tuple[float, ...]
+) -> tuple[Floats, Floats]:
+    """Demand of the next ``periods`` together: mean, shape (n,), and its quantiles, shape (n, shares), not below 0.
+
+    Quantiles are those of the errors that forecasts of so many periods together would have made before, which holds how the
+    errors of single periods hang together.
+
+    >>> history = np.full((1, 30), 2.0)
+    >>> level, slope = candidates(history, np.array([0]))
+    >>> mean, _ = demand_over(history, np.array([0]), level, slope, np.full((10, 1), 0.1), 3, (0.5,))
+    >>> mean.round(6).tolist()
+    [6.0]
+    """
+    total = history.shape[1]
+    run = np.cumsum([DAMPING * (1 - DAMPING**step) / (1 - DAMPING) for step in range(1, periods + 1)])[-1]
+    made = np.einsum("kn,knt->nt", weights, np.maximum(periods * level + run * slope, 0.0))
+    came = np.pad(np.cumsum(history, axis=1), ((0, 0), (1, 0)))
+    counted = np.arange(max(total - periods, 0)) >= first[:, None] + _BEGIN
+    sums = came[:, periods + 1 :] - came[:, 1 : total - periods + 1] if total > periods else np.zeros((len(history), 0))
+    error = np.where(counted, sums - made[:, : sums.shape[1]], 0.0)
+    mean = history.sum(axis=1) / np.maximum(total - first, 1) * periods
+    size = np.searchsorted(np.quantile(mean, [0.2, 0.4, 0.6, 0.8]), mean)
+    deviation, quantiles = _scaled(error, counted, mean, size, shares)
+    return made[:, -1], np.asarray(np.maximum(made[:, -1:] + deviation[:, None] * quantiles, 0.0), dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from math import comb
 
@@ -9,17 +10,19 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
+from crmkit._checks import require_columns
 from crmkit._days import as_day, day_number
 from crmkit._types import Floats, Ints
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.choose import engine_for
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import ConfigError
+from crmkit.products._triple_math import triples
 from crmkit.transactions.log import Transactions, check_item
 
 __all__ = ["bought_together"]
 
-_RECEIPT = ("coalesce(order_id, '')", "day", "coalesce(customer_id, '')", "coalesce(store, '')")
+_RECEIPT = ("coalesce(l.order_id, '')", "l.day", "coalesce(l.customer_id, '')", "coalesce(l.store, '')")
 _LETTERS = "abc"
 
 
@@ -30,6 +33,10 @@ def bought_together(
     size: int = 2,
     as_of: str | date | None = None,
     since: str | date | None = None,
+    *,
+    retest: str | date | None = None,
+    promotions: pd.DataFrame | None = None,
+    each: str = "basket",
 ) -> pd.DataFrame:
     """Items that stand in one basket more often than chance would have it.
 
@@ -48,6 +55,14 @@ def bought_together(
     as_of, since : date, optional
         Only baskets after the close of ``since`` and up to that of ``as_of`` count. Found up to a day and looked at again
         after it, an affinity that was chance is gone.
+
+    retest : date, optional
+        Sets are looked for in baskets up to the close of this day, and those that are found are looked at again in later ones.
+    promotions : DataFrame, optional
+        The column of ``by``, starts and ends: days on which an item was promoted. For pairs.
+    each : {"basket", "customer"}
+        With ``"customer"`` a basket is all that a customer bought: which categories, or with ``by="store"`` which stores, share
+        their customers.
 
     Returns
     -------
@@ -80,32 +95,118 @@ def bought_together(
        item_a item_b  baskets  confidence  lift
     0  Butter  Bread        3         1.0   1.5
     """
-    check_item(log, by)
+    _check(log, by, min_support, size, each)
+    first = -1_000_000 if since is None else day_number(as_day(since))
+    close = log.close_of(as_of)
+    middle = close if retest is None else min(log.close_of(retest), close)
+    with engine_for(log) as engine:
+        asked = _Asked(engine, engine.parquet(log.lines), by, _basket(each), _promoted_days(promotions, by))
+        found, items, n = asked.found(first, middle, min_support, size)
+        table = _affinities(found, items, n)
+        if promotions is not None and size == 2:
+            table = table.merge(_promoted(found[0], items), on=["item_a", "item_b"], how="left", validate="1:1")
+        if retest is not None and len(table):
+            table = _looked_at_again(table, asked, middle, close, size)
+    return table
+
+
+def _check(log: Transactions, by: str, min_support: float, size: int, each: str) -> None:
+    if each not in ("basket", "customer"):
+        raise ConfigError(f"each={each!r} is neither 'basket' nor 'customer'.")
+    if not (by == "store" and each == "customer"):
+        check_item(log, by)
     if size not in (2, 3):
         raise ConfigError(f"size={size!r}: items are put together in twos or threes.")
     if not min_support > 0:
         raise ConfigError(f"min_support={min_support!r} must be above 0: a number of baskets, or a share of them.")
-    with engine_for(log) as engine:
-        values = {"since": -1_000_000 if since is None else day_number(as_day(since)), "as_of": log.close_of(as_of)}
-        lines, basket = engine.parquet(log.lines), engine.number_of(*_RECEIPT)
+
+
+def _basket(each: str) -> tuple[str, ...]:
+    return ("l.customer_id",) if each == "customer" else tuple(_RECEIPT)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Where sets are looked for, and in what."""
+
+    engine: SqlEngine
+    lines: str
+    by: str
+    receipt: tuple[str, ...]
+    promoted: pd.DataFrame
+
+    def found(
+        self, since: int, as_of: int, min_support: float, size: int, among: pd.Series | None = None
+    ) -> tuple[list[pd.DataFrame], pd.DataFrame, int]:
+        """Pairs (and triples) by number, the items by number, and how many baskets there are."""
+        engine, lines, values = self.engine, self.lines, {"since": since, "as_of": as_of}
+        item, basket = engine.quoted(self.by), engine.number_of(*self.receipt)
+        if self.receipt == _basket("customer"):
+            lines = engine.view(f"select * from {lines} where customer_id is not null")
         n = _n_baskets(engine, lines, basket, values)
+        if among is not None:
+            wanted = engine.register(pd.DataFrame({"wanted": among}))
+            lines = engine.view(f"select l.* from {lines} l inner join {wanted} w on w.wanted = l.{item}")
         support = int(np.ceil(min_support * n)) if min_support < 1 else int(np.ceil(min_support))
-        texts = {"item": engine.quoted(by), "lines": lines, "basket": basket}
+        texts = {"item": item, "lines": lines, "basket": basket, "promoted": engine.register(self.promoted)}
         sold = engine.stage(sql_text("products/basket_items", **texts), values | {"support": support})
         each = f"select code, max(item) as item, max(baskets) as baskets from {sold} group by code order by code"
         items = engine.frame(each).set_index("code")
         pairs = engine.stage(sql_text("products/bought_pairs", sold=sold), {"support": support})
         found = [engine.frame(f"select * from {pairs} order by a, b")]
-        if size > 2:
-            found.append(
-                engine.frame(sql_text("products/bought_triples", sold=sold, pairs=pairs), {"support": support})
-            )
-    return _affinities(found, items, n)
+        return [*found, *([_triples(engine, sold, pairs, found[0], support)] if size > 2 else [])], items, n
+
+
+def _triples(engine: SqlEngine, sold: str, pairs: str, found: pd.DataFrame, support: int) -> pd.DataFrame:
+    """Counted by SQL on a cluster; on one machine by sparse products, which the join takes fifty times as long for."""
+    if engine.on_spark:
+        return engine.frame(sql_text("products/bought_triples", sold=sold, pairs=pairs), {"support": support})
+    entries = engine.arrow(f"select basket, cast(code as bigint) as code from {sold}")
+    basket, code = (entries[name].to_numpy() for name in ("basket", "code"))
+    counted = triples(basket, code, found[["a", "b"]].to_numpy(np.int64), support)
+    return pd.DataFrame(counted, columns=["a", "b", "c", "baskets"])
+
+
+def _promoted_days(promotions: pd.DataFrame | None, by: str) -> pd.DataFrame:
+    """Each day on which an item was promoted, once: item, day."""
+    if promotions is None or not len(promotions):
+        return pd.DataFrame({"item": pd.Series(dtype="str"), "day": pd.Series(dtype="int32")})
+    require_columns(promotions, [by, "starts", "ends"], "The table of promotions")
+    starts, ends = (pd.to_datetime(promotions[side]).map(day_number).astype("int64") for side in ("starts", "ends"))
+    days = [range(first, last + 1) for first, last in zip(starts, ends, strict=True)]
+    table = pd.DataFrame({"item": promotions[by].astype("str"), "day": days}).explode("day").dropna()
+    return table.astype({"day": "int32"}).drop_duplicates(ignore_index=True)
+
+
+def _promoted(pairs: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
+    """Of each pair, the share of its baskets on days of a promotion."""
+    name, baskets = items["item"], items["baskets"]
+    first = baskets.reindex(pairs["a"]).to_numpy() <= baskets.reindex(pairs["b"]).to_numpy()
+    a, b = (name.reindex(pairs[side]).to_numpy() for side in "ab")
+    share = (pairs["promoted"] / pairs["baskets"]).to_numpy(np.float64)
+    return pd.DataFrame({"item_a": np.where(first, a, b), "item_b": np.where(first, b, a), "share_promoted": share})
+
+
+def _looked_at_again(table: pd.DataFrame, asked: _Asked, since: int, as_of: int, size: int) -> pd.DataFrame:
+    """The sets that were found, in later baskets: how many have them, and how far beyond chance."""
+    names = [f"item_{letter}" for letter in _LETTERS[:size]]
+    among = pd.Series(pd.unique(table[names].to_numpy().ravel()))
+    found, items, n = asked.found(since, as_of, 1, size, among)
+    later = _affinities(found, items, n)
+    keys = [
+        pd.Series([tuple(sorted(row)) for row in one[names].to_numpy().tolist()], dtype="object")
+        for one in (table, later)
+    ]
+    columns = {"baskets": "later_baskets", "lift": "later_lift", "p_value": "later_p_value"}
+    known = later[list(columns)].rename(columns=columns).set_axis(pd.Index(keys[1]), axis=0)
+    again = known.reindex(pd.Index(keys[0])).reset_index(drop=True)
+    again["later_baskets"] = again["later_baskets"].fillna(0).astype("int64")
+    return table.join(again)
 
 
 def _n_baskets(engine: SqlEngine, lines: str, basket: str, values: dict[str, int]) -> int:
     """Baskets with goods in them, whatever items are looked at."""
-    text = f"""select count(distinct {basket}) as n from {lines} where day > :since and day <= :as_of and units > 0"""
+    text = f"""select count(distinct {basket}) as n from {lines} l where day > :since and day <= :as_of and units > 0"""
     return int(engine.frame(text, values)["n"][0])
 
 

@@ -60,7 +60,7 @@ def kind_of(column: pd.Series) -> str:
         return "text"
     if pd.api.types.is_datetime64_any_dtype(column):
         return "date"
-    if name.startswith(_SHARES) or "_share_of_" in name or name == "bias_of_total_value":
+    if name == "growth" or name.startswith(_SHARES) or "_share_of_" in name or name == "bias_of_total_value":
         return "share"
     if pd.api.types.is_integer_dtype(column):
         return "whole"

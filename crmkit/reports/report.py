@@ -18,6 +18,7 @@ from crmkit.reports.block import Block
 from crmkit.reports.blocks import BLOCKS
 from crmkit.reports.formats import number
 from crmkit.reports.html import page
+from crmkit.reports.pdf import write_pdf
 from crmkit.reports.workbook import write_workbook
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class Report:
         return page(self.title, self.subtitle, self.cards, self.blocks, self.first)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the report as a page (``.html``) or as a workbook (``.xlsx``), made from the same blocks.
+        """Write the report as a page (``.html``), a workbook (``.xlsx``) or for print (``.pdf``), made from the same blocks.
 
         What was there is replaced only when the new file is complete.
 
@@ -176,8 +177,10 @@ class Report:
         if file.suffix == ".xlsx":
             subtitle = " ".join([*self.first, self.subtitle])
             return write_workbook(file, self.title, subtitle, self.cards, self.blocks, self.as_of)
+        if file.suffix == ".pdf":
+            return write_pdf(file, self.title, self.subtitle, self.cards, self.blocks, self.as_of)
         if file.suffix != ".html":
-            raise ConfigError(f"A report is saved as .html or .xlsx, not as {file.name!r}.")
+            raise ConfigError(f"A report is saved as .html, .xlsx or .pdf, not as {file.name!r}.")
         with replacing(file) as part:
             part.write_text(self.html(), encoding="utf-8")
         return file

@@ -232,7 +232,7 @@ def _rows(
     use = category[category["lines"] > 0].groupby("customer_id")["amount"].sum()
     third = pd.Series(_thirds(use), index=use.index, dtype="str")
     yield "usage", spend.assign(row=spend["customer_id"].map(third))
-    if members is not None and "area" in members:
+    if members is not None and "area" in members and members["area"].notna().any():
         area = members.set_index("customer_id")["area"].astype("object").fillna("not stated")
         yield "areas", spend.assign(row=spend["customer_id"].map(area).fillna("not stated"))
     brands = own.groupby(["brand", "customer_id"], as_index=False)["amount"].sum()

@@ -109,3 +109,58 @@ def test_nothing_that_cannot_be_answered_is_answered(log: Transactions) -> None:
     assert bought_together(log, min_support=1e9).empty
     assert bought_together(log, as_of="2016-01-01").empty
     assert bought_together(log, size=3, as_of="2016-01-01").columns[2] == "item_c"
+
+
+def test_sets_are_looked_at_again_in_later_baskets(till: pd.DataFrame, log: Transactions) -> None:
+    found = bought_together(log, min_support=20, retest="2017-06-30")
+    early = bought_together(log, min_support=20, as_of="2017-06-30")
+    pd.testing.assert_frame_equal(found[list(early)], early)
+    late = bought_together(log, min_support=1, since="2017-06-30")
+    pairs = {frozenset((row.item_a, row.item_b)): row for row in late.itertuples()}
+    for row in found.itertuples():
+        again = pairs[frozenset((row.item_a, row.item_b))]
+        assert row.later_baskets == again.baskets
+        assert row.later_lift == pytest.approx(again.lift)
+        assert row.later_p_value == pytest.approx(again.p_value)
+
+
+def test_a_pair_of_one_promotion_is_flagged_and_does_not_last() -> None:
+    till = till_of(np.random.default_rng(5), 4_000, [0.2, 0.2, 0.2, 1.0])
+    poster = (till["purchased_at"] >= "2017-03-01") & (till["purchased_at"] <= "2017-03-31")
+    joined = till[poster & (till["category"] == "c00")].assign(category="c01")
+    log = Transactions.from_extract(
+        pd.concat([till, joined]).drop_duplicates(["order_id", "category"]), until="2017-12-31"
+    )
+    promotions = pd.DataFrame({"category": ["c01"], "starts": ["2017-03-01"], "ends": ["2017-03-31"]})
+    found = bought_together(log, min_support=5, retest="2017-06-30", promotions=promotions).set_index(
+        ["item_a", "item_b"]
+    )
+    pair = found[[{"c00", "c01"} == set(names) for names in found.index]].iloc[0]
+    others = found[[{"c00", "c02"} == set(names) for names in found.index]].iloc[0]
+    assert pair["q_value"] < 0.01
+    assert pair["share_promoted"] > 0.4
+    assert pair["lift"] > 1
+    assert pair["later_p_value"] > 0.01
+    assert others["share_promoted"] == 0
+    with pytest.raises(ContractError, match="Columns not found: \\['starts', 'ends'\\]"):
+        bought_together(log, promotions=pd.DataFrame({"category": ["c01"]}))
+
+
+def test_categories_and_stores_share_customers() -> None:
+    till = pd.DataFrame(
+        {
+            "customer_id": list("aaabbbccd"),
+            "store": ["north", "south", "north", "north", "south", "south", "north", "south", "east"],
+            "purchased_at": pd.date_range("2017-01-01", periods=9),
+            "category": ["Milk", "Tea", "Tea", "Milk", "Tea", "Tea", "Milk", "Milk", "Tea"],
+            "amount": 1.0,
+        }
+    )
+    log = Transactions.from_extract(till, until="2017-02-28")
+    stores = bought_together(log, by="store", min_support=1, each="customer")
+    assert stores[["item_a", "item_b", "baskets"]].to_numpy().tolist() == [["north", "south", 3]]
+    assert bought_together(log, min_support=1, each="customer")["baskets"].tolist() == [2]
+    with pytest.raises(ConfigError, match="each='visit' is neither"):
+        bought_together(log, each="visit")
+    with pytest.raises(ContractError, match="by='store' is not an item column"):
+        bought_together(log, by="store")

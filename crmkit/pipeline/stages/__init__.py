@@ -29,7 +29,7 @@ from crmkit.pipeline.stages.load import check_delivery, draw_members, load, susp
 from crmkit.pipeline.stages.management import management
 from crmkit.pipeline.stages.offers import plan_offers, remember_offers, share_of_deals, usage_for_deals
 from crmkit.pipeline.stages.points import keep_points, read_points
-from crmkit.pipeline.stages.products import bundles, forecast, life_cycles
+from crmkit.pipeline.stages.products import bundles, forecast, life_cycles, purchase_plan
 from crmkit.pipeline.stages.reports import report, sales
 from crmkit.pipeline.stages.repurchase import fit_repurchase, repurchase_block, score_repurchases
 from crmkit.pipeline.stages.scorecard import scorecard
@@ -43,6 +43,7 @@ from crmkit.pipeline.stages.sources import (
     read_products,
     read_redemptions,
     read_service,
+    read_stock,
     read_tips,
 )
 from crmkit.pipeline.stages.visits import plan_visits, read_field_staff, read_premises, read_visits
@@ -58,6 +59,7 @@ STAGES = [
     read_deals,
     read_tips,
     read_prices,
+    read_stock,
     read_service,
     read_costs,
     read_redemptions,
@@ -99,6 +101,7 @@ STAGES = [
     life_cycles,
     bundles,
     forecast,
+    purchase_plan,
     management,
     recognise_redemptions,
     match_redeemed,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from crmkit.engine.frames import is_spark
 from crmkit.ingest.extracts import Extract
-from crmkit.ingest.tables import Costs, Members, Prices, Products, Redemptions, ServiceRecords, Tips
+from crmkit.ingest.tables import Costs, Members, Prices, Products, Redemptions, ServiceRecords, Stock, Tips
 from crmkit.offers.deals import Deals
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         ProductSource,
         RedemptionSource,
         ServiceSource,
+        StockSource,
         TipSource,
     )
 
@@ -83,6 +84,12 @@ def read_prices(
             f"{unknown:,} of {len(table):,} prices are of unknown products (not among the products); no list shows them."
         )
     return {"prices": table}
+
+
+@stage("stock")
+def read_stock(stock_files: Extract, *, stock: StockSource) -> dict[str, object]:
+    """What is there, and how more of it comes."""
+    return {"stock": Stock.from_extract(stock_files, **stock.columns).frame}
 
 
 @stage("service")

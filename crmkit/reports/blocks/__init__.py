@@ -20,6 +20,7 @@ from crmkit.reports.blocks.lists import lists
 from crmkit.reports.blocks.management import management
 from crmkit.reports.blocks.offers import offers
 from crmkit.reports.blocks.points import points
+from crmkit.reports.blocks.purchase_plan import purchase_plan
 from crmkit.reports.blocks.repurchase import repurchases
 from crmkit.reports.blocks.sales import sales
 from crmkit.reports.blocks.scorecard import scorecard
@@ -36,6 +37,6 @@ BLOCKS: dict[str, Callable[..., Block]] = {
         sales, tiers, concentration, tier_changes, segments, churn, repurchases, campaign, offers, lists, backtest,
         churn_targeting, data_quality, scorecard, brand_usage, relationships, target_groups, clusters, life_cycles,
         service, win_back, cohorts, second_purchase, value_total, bundles, identity, card_share,
-        forecast, points, visits, management, deal_dependence,
+        forecast, points, visits, management, deal_dependence, purchase_plan,
     )
 }  # fmt: skip

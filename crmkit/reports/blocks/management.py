@@ -24,18 +24,18 @@ _PARTS = {"store": "Stores", "class": "Customer classes", "area": "Areas", "stre
 class MonthsBesideDisplay(Display):
     """Sales by month beside the year before; table: period, partial, sales, sales_year_ago."""
 
-    title = "Sales by month, and a year before"
+    title = "Sales by month (pale: part of one), and a year before"
 
     def _draw(self, ax: Axes) -> None:
         places = range(len(self.table))
         shade = [PALE if part else BLUE for part in self.table["partial"]]
-        ax.bar(places, self.table["sales"], color=shade, label="sales (pale: part of a month)")
+        ax.bar(places, self.table["sales"], color=shade)
         before = self.table["sales_year_ago"]
         if before.notna().any():
             ax.plot(places, before, "o", color=GREY, label="364 days before")
+            legend(ax, loc="upper left", bbox_to_anchor=(0, -0.22))
         ax.set_xticks(places, [f"{day:%b %y}" for day in self.table["period"]], rotation=45, ha="right")
         ax.yaxis.set_major_formatter("{x:,.0f}")
-        legend(ax, loc="lower right")
 
 
 class HoursDisplay(Display):
@@ -113,6 +113,9 @@ def _narrow(table: pd.DataFrame) -> pd.DataFrame:
     shown = table.drop(
         columns=[name for name in map(str, table) if name.endswith("_year_ago") and name != "sales_year_ago"]
     )
+    shown = shown.rename(columns={"change": "growth"})
+    if not table["partial"].any():
+        return shown.drop(columns="partial")
     return shown.assign(partial=["in part" if part else "" for part in table["partial"]])
 
 
@@ -126,9 +129,9 @@ def _part(table: pd.DataFrame, by: str, topic: str, currency: str) -> Block:
     first = named.iloc[0] if len(named) else shown.iloc[0]
     return Block(
         topic,
-        f"{first[by]} brought {first['share_of_sales']:.0%} of the sales of {first['period']:%B %Y}",
+        f"{'Store ' if by == 'store' else ''}{first[by]} brought {first['share_of_sales']:.0%} of the sales of {first['period']:%B %Y}",
         "An empty name stands for sales that cannot be told apart: to nobody known, or of goods without one.",
-        table=Table(_narrow(shown.head(_SHOWN)).drop(columns=["period", "days", "partial"])),
+        table=Table(_narrow(shown.head(_SHOWN)).drop(columns=["period", "days", "partial"], errors="ignore")),
         more=(Table(table, f"All months by {by}"),),
     )
 
@@ -139,7 +142,7 @@ def _like_for_like(table: pd.DataFrame) -> Block:
         "Like for like",
         f"Stores open in both years: {last['change']:+.1%} in {last['period']:%B %Y}",
         f"{number(last['stores'])} stores sold both in the month and a year before; they are {last['share_of_sales']:.0%} of its sales.",
-        table=Table(table.tail(_SHOWN)),
+        table=Table(table.tail(_SHOWN).rename(columns={"change": "growth"})),
     )
 
 
