@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["write_pdf"]
 
-_MARGIN, _GAP, _LINE, _ROWS, _LONGEST = 12.0, 5.0, 3.9, 12, 34
+_MARGIN, _GAP, _LINE, _ROWS, _LONGEST = 12.0, 5.0, 3.9, 16, 34
 _FIGURE = (5.2, 2.2)
 
 
@@ -147,7 +147,7 @@ class _Sheet:
         for place in range(most):
             for lines, wide, kind in zip(words, widths, kinds, strict=True):
                 shown = [""] * (most - len(lines)) + lines
-                last = "B" if place == most - 1 else 0
+                last = "B" if place == most - 1 else ""
                 self.pdf.cell(
                     wide,
                     _LINE - 0.7,

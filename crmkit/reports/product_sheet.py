@@ -185,7 +185,7 @@ def _order(product: str, known: ProductTables) -> Block:
         )
         return Block("Order", "No order can be suggested", f"For a suggestion {why}.")
     quantity = float(str(row["order_quantity"]))
-    lasts = f"{number(float(str(row['expected_demand'])))} pieces are expected until the delivery after next"
+    lasts = f"{number(round(float(str(row['expected_demand']))))} pieces are expected until the delivery after next"
     if quantity <= 0:
         return Block("Order", "Nothing is to be ordered now", f"{lasts}.")
     by = f" by {pd.Timestamp(str(row['order_by'])):%d %b %Y}" if "order_by" in row else ""
@@ -209,6 +209,8 @@ def _told(name: str, value: object) -> str:
         return f"{value:%d %b %Y}"
     if name == "vat_rate":
         return f"{float(str(value)):.0%}"
+    if name in ("price", "unit_cost"):
+        return money(float(str(value)), "")
     return number(value) if isinstance(value, int | float) else str(value)
 
 
@@ -243,7 +245,7 @@ def _future(product: str, log: Transactions, close: date) -> Iterator[Block]:
     table = rows.drop(columns=["product_id", "low_95", "high_95"])
     yield Block(
         "Next weeks",
-        f"{number(round(rows['mean'].sum(), 1))} pieces are expected in four weeks",
+        f"{number(round(rows['mean'].sum()))} pieces are expected in four weeks",
         f"Stage: {stage.get('stage', 'unknown')} ({stage.get('evidence', 'no history')}). Low to high holds four of five outcomes.",
         table=Table(table),
     )
