@@ -158,12 +158,12 @@ class BGCNBD(RegularModel):
     k_log_likelihoods_ : ndarray
         Log-likelihood at each k tried, 1, 2, …; of the one k, if it was given.
     params_, standard_errors_ : dict of float
-        ``r``, ``alpha`` (a time), ``a``, ``b``, and their standard errors at k_. The mean gap is about k·alpha / r.
+        ``r``, ``alpha`` (a time), ``a``, ``b``, and their standard errors at ``k_``. The mean gap is about k·alpha / r.
     covariance_ : ndarray of shape (4, 4)
         In the order of ``params_``; inverse Hessian in the logarithms, by the delta method.
     log_likelihood_, aic_ : float
         Of all customers and gaps, in the table's unit of time, nothing dropped: comparable with `BGNBD`. k is not
-        counted in aic_.
+        counted in ``aic_``.
     n_customers_ : int
     feature_names_in_ : ndarray of str
         The columns an answer needs: sum_log_gap is not among them.

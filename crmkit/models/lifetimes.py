@@ -169,7 +169,7 @@ def to_lifetimes(model: Model) -> Fitter:
     Returns
     -------
     BetaGeoFitter, ModifiedBetaGeoFitter, ParetoNBDFitter, BetaGeoBetaBinomFitter or GammaGammaFitter
-        With params_, variance_matrix_, standard_errors_, confidence_intervals_ and predict; without data.
+        With ``params_``, ``variance_matrix_``, ``standard_errors_``, ``confidence_intervals_`` and predict; without data.
 
     Raises
     ------

@@ -34,7 +34,7 @@ _SOFT = 1e-2
 class CustomerClusters(TransformerMixin, ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Clusters of customers by k-means or a Gaussian mixture, on logarithms, that keep their names for years.
 
-    Measures are put on a frozen scale: sign(x) · ln(1 + |x| / unit), unit the tenth percentile of what is not 0, then
+    Measures are put on a frozen scale: ``sign(x) · ln(1 + |x| / unit)``, unit the tenth percentile of what is not 0, then
     mean 0 and standard deviation 1 in the fitted table. Clusters are numbered from the highest mean value down, so
     number 0 and its name are always the best; `refit` keeps scale, number and names, whatever order a new run finds.
 

@@ -59,7 +59,7 @@ class ValueTiers(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         One name per tier, best first. Default: the letters "A", "B", "C", "D", ….
     hysteresis : float, default=0.10
         Used when ``transform`` is given earlier tiers. A tier is entered above its threshold t and left only at or
-        below t − hysteresis · |t|; 0 ≤ hysteresis < 1. Promotion is never delayed.
+        below ``t − hysteresis · |t|``; 0 ≤ hysteresis < 1. Promotion is never delayed.
     of : {"customers", "value"}
         What the shares divide.
     thresholds : sequence of float, optional
