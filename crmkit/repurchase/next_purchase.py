@@ -168,7 +168,7 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         horizon: int = 14,
     ) -> Path:
         """The table of `predict` as a Parquet file, written a part of the customers at a time: a log of any size needs as much
-        memory as one of two million lines.
+        memory as one of a million lines. One that is in memory already, after a fit of it say, is written as it is there.
 
         Parameters
         ----------
