@@ -1,5 +1,6 @@
 """The front door of crmkit: every public name, and the file that it comes from; ``__init__.py`` reads this."""
 
+from crmkit.campaigns.early_notice import early_notice as early_notice
 from crmkit.campaigns.effect import CampaignEffect as CampaignEffect
 from crmkit.campaigns.effect import campaign_effect as campaign_effect
 from crmkit.campaigns.given_away import given_away as given_away
@@ -99,7 +100,9 @@ from crmkit.products.life_cycles import life_cycle as life_cycle
 from crmkit.products.replenishment import PurchasePlan as PurchasePlan
 from crmkit.products.replenishment import purchase_plan as purchase_plan
 from crmkit.products.replenishment_check import simulate_purchases as simulate_purchases
+from crmkit.products.trial_repeat import trial_repeat as trial_repeat
 from crmkit.reports.customer_sheet import customer_sheet as customer_sheet
+from crmkit.reports.customer_sheet import print_sheets as print_sheets
 from crmkit.reports.disclosure import DisclosureRules as DisclosureRules
 from crmkit.reports.lists.html import write_html_lists as write_html_lists
 from crmkit.reports.lists.mailing import write_offers as write_offers
@@ -113,8 +116,11 @@ from crmkit.repurchase.next_purchase import NextPurchase as NextPurchase
 from crmkit.repurchase.next_purchase import load_next_purchase as load_next_purchase
 from crmkit.segments.brand_usage import BrandUsage as BrandUsage
 from crmkit.segments.brand_usage import own_brand_change as own_brand_change
+from crmkit.segments.cash_discount import CashDiscount as CashDiscount
+from crmkit.segments.cash_discount import cash_discount as cash_discount
 from crmkit.segments.clusters import CustomerClusters as CustomerClusters
 from crmkit.segments.contact_lists import contact_lists as contact_lists
+from crmkit.segments.household_traits import HouseholdTraits as HouseholdTraits
 from crmkit.segments.life_stages import LifeStages as LifeStages
 from crmkit.segments.migration import migration as migration
 from crmkit.segments.relationships import RelationshipLevel as RelationshipLevel
@@ -131,6 +137,7 @@ from crmkit.summaries.costs import allocate_costs as allocate_costs
 from crmkit.summaries.customers import btyd_summary as btyd_summary
 from crmkit.summaries.customers import customer_purchases as customer_purchases
 from crmkit.summaries.customers import holdout_summary as holdout_summary
+from crmkit.summaries.customers import purchases_of as purchases_of
 from crmkit.summaries.customers import rfm_table as rfm_table
 from crmkit.summaries.deal_dependence import deal_dependence as deal_dependence
 from crmkit.summaries.items import purchase_gaps as purchase_gaps
@@ -139,9 +146,16 @@ from crmkit.summaries.management import management_pack as management_pack
 from crmkit.summaries.points_balances import PointsLiability as PointsLiability
 from crmkit.summaries.points_balances import points_balances as points_balances
 from crmkit.summaries.points_balances import points_liability as points_liability
+from crmkit.summaries.revenue_tree import customer_flows as customer_flows
+from crmkit.summaries.revenue_tree import potential as potential
+from crmkit.summaries.revenue_tree import revenue_tree as revenue_tree
 from crmkit.summaries.sales import sales_summary as sales_summary
 from crmkit.summaries.service import satisfaction_index as satisfaction_index
 from crmkit.summaries.service import service_signals as service_signals
+from crmkit.summaries.service_cases import handling_satisfaction as handling_satisfaction
+from crmkit.summaries.service_cases import overdue_complaints as overdue_complaints
+from crmkit.summaries.service_cases import recovery_outcome as recovery_outcome
+from crmkit.summaries.service_cases import service_gap as service_gap
 from crmkit.transactions.delivery_folder import FolderLoad as FolderLoad
 from crmkit.transactions.delivery_folder import Incoming as Incoming
 from crmkit.transactions.delivery_folder import load_folder as load_folder

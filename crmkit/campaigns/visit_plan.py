@@ -58,9 +58,9 @@ class VisitResult:
     def __str__(self) -> str:
         people, days = self.visits["field_person"].nunique(), self.visits["day"].nunique()
         return (
-            f"{len(self.visits):,} visits by {people:,} field persons on {days:,} days; expected gain "
-            f"{self.visits['expected_gain'].sum():,.2f}; upper bound of the assignment {self.bound:,.2f} (optimality gap "
-            f"{self.gap:.2%}); {len(self.control):,} customers held back as control"
+            f"{len(self.visits):,} visits by {people:,} field persons on {days:,} days, with an expected gain of "
+            f"{self.visits['expected_gain'].sum():,.2f}; less the cost of travel the assignment gains {self.objective:,.2f}, and none "
+            f"more than {self.bound:,.2f} (optimality gap {self.gap:.2%}); {len(self.control):,} customers held back as control"
         )
 
 

@@ -39,6 +39,11 @@ SERVICE_RULES = (
     ),
     Rule("score is not between 0 and 10", "score < 0 or score > 10", "Rescale the answers to 0 to 10."),
     Rule("resolved_at is before recorded_at", "resolved_at < recorded_at"),
+    Rule(
+        "due is before recorded_at", "due < cast(recorded_at as date)", "State the day by which it is to be resolved."
+    ),
+    Rule("handling is not between 0 and 10", "handling < 0 or handling > 10", "Rescale the answers to 0 to 10."),
+    Rule("expected is not between 0 and 10", "expected < 0 or expected > 10", "Rescale the answers to 0 to 10."),
 )
 
 REDEMPTION_RULES = (

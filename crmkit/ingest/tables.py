@@ -256,7 +256,9 @@ class PointsEntries(ContractTable):
 class ServiceRecords(ContractTable):
     """What members told the service desk: record_id, customer_id, recorded_at, kind, topic, score, resolved_at.
 
-    ``kind`` is complaint, survey (an answer, with its ``score`` from 0 to 10) or recovery (what was done about it).
+    ``kind`` is complaint, survey (an answer, with its ``score`` from 0 to 10, and ``expected``, what was expected, where that is
+    asked) or recovery (what was done about it). A complaint may name who is ``responsible``, the ``store``, the day it is ``due``, and
+    how satisfied the customer was with its ``handling`` (0 to 10).
 
     Examples
     --------

@@ -138,7 +138,7 @@ def sent(
 def sheet(
     customer_id: Annotated[str, typer.Argument(metavar="ID", help="The customer.")],
     run: Annotated[Path, typer.Option("--run", help="The run's output folder.")] = Path("out"),
-    out: Annotated[Path, typer.Option("--out", help="The page to write: .html, or .xlsx.")] = Path("sheet.html"),
+    out: Annotated[Path, typer.Option("--out", help="The page to write: .html, .pdf or .xlsx.")] = Path("sheet.html"),
 ) -> None:
     """Write one page about one customer: purchases, what was dropped, next needs, value, risk, offers, what to say.
 

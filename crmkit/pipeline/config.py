@@ -27,14 +27,18 @@ from crmkit.ingest.schemas import (
     STOCK,
     VISITS,
 )
+from crmkit.pipeline.member_settings import Trials
 from crmkit.pipeline.settings import (
     Backtests,
     BrandUsageGroups,
     Bundles,
     Campaign,
+    CashDiscount,
     Churn,
     Clusters,
     Cohorts,
+    Desk,
+    EarlyNotice,
     Engine,
     Forecast,
     LifeCycle,
@@ -42,12 +46,14 @@ from crmkit.pipeline.settings import (
     Management,
     Offers,
     Points,
+    Potential,
     Privacy,
     PurchasePlanning,
     Relationships,
     Repurchase,
     Scorecard,
     Section,
+    Sheets,
     StoreFolder,
     Suppliers,
     TargetGroup,
@@ -121,6 +127,7 @@ class Config(Section):
     costs: CostSource | None = None
     redemptions: RedemptionSource | None = None
     value: Value = Value()
+    desk: Desk = Desk()
     churn: Churn = Churn()
     cohorts: Cohorts = Cohorts()
     privacy: Privacy = Privacy()
@@ -146,6 +153,11 @@ class Config(Section):
     win_back: WinBack | None = None
     points: Points | None = None
     visits: Visits | None = None
+    trials: Trials | None = None
+    early_notice: EarlyNotice | None = None
+    cash_discount: CashDiscount | None = None
+    potential: Potential | None = None
+    sheets: Sheets | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -322,6 +322,47 @@ class Visits(Section):
     most: Count = Field(1000, ge=1)
 
 
+class Sheets(Section):
+    """Pages about customers, as PDF: those to be visited first, then the most value at risk; at most ``most``.
+
+    ``where`` is an SQL condition over the columns of customers.parquet.
+    """
+
+    most: Count = Field(1000, ge=1)
+    where: str | None = None
+
+
+class Potential(Section):
+    """What customers could spend beside those who come as often; see `potential`."""
+
+    by: Item = "category"
+    window: Days = 365
+    bands: Count = Field(5, ge=1)
+
+
+class Desk(Section):
+    """The service desk: ``deadline`` days for a complaint without a day of its own; who has fewer than ``least`` answers is not shown."""
+
+    deadline: Days = 14
+    least: Count = Field(10, ge=2)
+
+
+class EarlyNotice(Section):
+    """Notice of specials that begin within ``days``, to the ``capacity`` customers likeliest to want each; see `early_notice`."""
+
+    capacity: Count = Field(500, ge=1)
+    control: Number = Field(0.10, ge=0, lt=1)
+    days: Days = 28
+
+
+class CashDiscount(Section):
+    """A discount for paying cash, for members who meet all conditions (words = SQL over customers.parquet); see `cash_discount`."""
+
+    conditions: Annotated[dict[str, str], Field(min_length=1)]
+    rate: Number = Field(0.02, gt=0, lt=1)
+    days: Days = 90
+
+
 class Engine(Section):
     """Where the run's tables are: ``"duckdb"``, on this machine, or ``"spark"``, in the session that is active or started.
 

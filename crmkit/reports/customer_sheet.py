@@ -1,42 +1,29 @@
-"""One page about one customer, to be read before a visit or a call."""
+"""One page about one customer, to be read before a visit or a call; of one, or of thousands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import date
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pandas as pd
 
 from crmkit._checks import require_columns
 from crmkit._days import as_day
-from crmkit.displays import BLUE, Display
-from crmkit.exceptions import ContractError
-from crmkit.reports.block import Block, Table
-from crmkit.reports.formats import money
+from crmkit.exceptions import ConfigError, ContractError
 from crmkit.reports.report import Report
-from crmkit.summaries.customers import customer_purchases
+from crmkit.reports.sheet_content import cards, sheet_blocks
+from crmkit.reports.sheet_pages import write_sheet_pages
+from crmkit.summaries.customers import purchases_of
 from crmkit.transactions.log import Transactions
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+__all__ = ["customer_sheet", "print_sheets"]
 
-__all__ = ["MonthsDisplay", "customer_sheet"]
-
-_LIKELY, _STOPPED, _OFTEN, _SHOWN = 0.5, 0.5, 3, 8
-_RISKY, _NEAREST = 0.5, 3
-
-
-class MonthsDisplay(Display):
-    """What a customer spent in each month; table: month, spend."""
-
-    title = "Spend by month"
-
-    def _draw(self, ax: Axes) -> None:
-        ax.bar(range(len(self.table)), self.table["spend"], color=BLUE)
-        ax.set_xticks(range(len(self.table)), [f"{day:%b %y}" for day in self.table["month"]], rotation=45, ha="right")
-        ax.axhline(0, linewidth=0.8, color="black")
+_NEAREST = 3
+_AT_ONCE = 500
+TABLES = ("sent", "redemptions", "points", "rewards", "service", "identity", "premises", "visits", "visited")
+"""Further tables that a page can show."""
 
 
 def customer_sheet(
@@ -48,6 +35,7 @@ def customer_sheet(
     *,
     as_of: str | date | None = None,
     currency: str = "",
+    **tables: pd.DataFrame | None,
 ) -> Report:
     """A page about one customer: what was bought, what was dropped, what comes next, value and risk, offers, what to say.
 
@@ -56,8 +44,8 @@ def customer_sheet(
     customer_id : str or number
     log : Transactions
     customers : DataFrame
-        One row per customer, as ``customers.parquet`` of a run or put together by hand: customer_id, and of value, tier,
-        tier_since, p_churn, value_at_risk, reason_1 … what there is.
+        One row per customer, as ``customers.parquet`` of a run or put together by hand: customer_id, and of value, value_low,
+        value_high, tier, tier_since, p_churn, value_at_risk, reason_1 … what there is.
     repurchases : DataFrame, optional
         From ``NextPurchase.predict``.
     offers : DataFrame, optional
@@ -65,11 +53,15 @@ def customer_sheet(
     as_of : date, optional
         By default the log's ``until``.
     currency : str, optional
+    **tables : DataFrame, optional
+        With customer_id: ``sent`` (offers that were sent: campaign, deal_id) and ``redemptions`` (those that were used), ``points``
+        (from `points_balances`), ``rewards``, ``service`` (from `ServiceRecords`), ``premises``, ``visits`` (planned) and
+        ``visited`` (their results); ``identity`` (from `Identities.table`).
 
     Returns
     -------
     Report
-        ``save("sheet.html")`` writes the page, ``save("sheet.xlsx")`` the same as a workbook.
+        ``save("sheet.html")`` writes the page, ``save("sheet.xlsx")`` the same as a workbook; `print_sheets` prints one page of A4.
 
     Raises
     ------
@@ -86,19 +78,135 @@ def customer_sheet(
     'Customer 000007'
     """
     row, close = _row_of(customers, str(customer_id)), as_day(log.until if as_of is None else as_of)
-    bought = customer_purchases(log, customer_id, close)
-    due = _of(repurchases, row["customer_id"])
+    bought = purchases_of(log, [str(row["customer_id"])], close)
+    return _page(row, bought, _given(repurchases, offers, tables), close, currency)
+
+
+def print_sheets(
+    customer_ids: Sequence[object] | pd.Series,
+    log: Transactions,
+    customers: pd.DataFrame,
+    folder: str | Path,
+    repurchases: pd.DataFrame | None = None,
+    offers: pd.DataFrame | None = None,
+    *,
+    as_of: str | date | None = None,
+    currency: str = "",
+    font: str | Path | None = None,
+    per_file: int = _AT_ONCE,
+    **tables: pd.DataFrame | None,
+) -> pd.DataFrame:
+    """The pages of many customers as PDF (A4), ``per_file`` to a file; only these are held at a time.
+
+    Parameters
+    ----------
+    customer_ids : sequence
+        In the order of the pages.
+    log, customers, repurchases, offers, as_of, currency, **tables
+        As for `customer_sheet`.
+    folder : path
+        Files are called ``sheets_0001.pdf`` and so on: no customer's number is in a name.
+    font : path, optional
+        TrueType or OpenType; by default one that has Latin, Greek and Cyrillic.
+    per_file : int, default 500
+
+    Returns
+    -------
+    DataFrame
+        customer_id, file, page: where each customer's page is.
+
+    Raises
+    ------
+    ContractError
+        Some of the customers are not in the table.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from crmkit import rfm_table
+    >>> from crmkit.testing import generated_log
+    >>> log = generated_log(n_customers=5)
+    >>> print_sheets(["000003", "000001"], log, rfm_table(log), tempfile.mkdtemp())
+      customer_id             file  page
+    0      000003  sheets_0001.pdf     1
+    1      000001  sheets_0001.pdf     2
+    """
+    require_columns(customers, ["customer_id"])
+    ids, close = [str(one) for one in customer_ids], as_day(log.until if as_of is None else as_of)
+    rows = customers.assign(customer_id=customers["customer_id"].astype("str")).set_index("customer_id", drop=False)
+    if unknown := len(set(ids) - set(rows.index)):
+        raise ContractError(f"{unknown:,} of {len(ids):,} customers are not among the {len(rows):,} of the table.")
+    given, found = _given(repurchases, offers, tables), list[pd.DataFrame]()
+    for n, begin in enumerate(range(0, len(ids), per_file), start=1):
+        part, file = ids[begin : begin + per_file], Path(folder) / f"sheets_{n:04d}.pdf"
+        lines = purchases_of(log, part, close)
+        bought = dict(iter(lines.groupby("customer_id")))
+        some = {name: _groups(table, part) for name, table in given.items()}
+        pages = (
+            _page(
+                rows.loc[[one]].iloc[0],
+                bought.get(one, lines.head(0)),
+                {name: of.get(one) for name, of in some.items()},
+                close,
+                currency,
+            )
+            for one in part
+        )
+        at = write_sheet_pages(file, pages, close, font)
+        found.append(pd.DataFrame({"customer_id": part, "file": file.name, "page": at}))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame({"customer_id": [], "file": [], "page": []})
+
+
+def _groups(table: pd.DataFrame, ids: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Rows of each of these customers."""
+    if not len(table):
+        return {}
+    key = table["customer_id"].astype("str")
+    known = table[key.isin(ids)]
+    return {str(one): rows.reset_index(drop=True) for one, rows in known.groupby(key[known.index], sort=False)}
+
+
+def _page(
+    row: pd.Series,
+    bought: pd.DataFrame,
+    tables: dict[str, pd.DataFrame] | dict[str, pd.DataFrame | None],
+    close: date,
+    currency: str,
+) -> Report:
+    own = {name: _of(table, row["customer_id"]) for name, table in tables.items()}
     page = Report(f"Customer {row['customer_id']}", as_of=close, currency=currency)
-    for value, label in _cards(row, bought, close, currency):
+    for value, label in cards(row, bought, close, currency):
         page.add_card(value, label)
-    item = _item_of(due)
-    page.blocks += [_advice(row, due, item, bought, close, currency)]
-    if len(bought):
-        page.blocks += [_months(bought, currency), _categories(bought, close, currency)]
-    if len(due):
-        page.blocks += [_needs(due, item, close), *_dropped(due, item, close)]
-    page.blocks += [*_standing(row, currency), *_offered(_of(offers, row["customer_id"]))]
+    page.blocks += sheet_blocks(row, bought, own["repurchases"], own, close, currency)
     return page
+
+
+def _given(
+    repurchases: pd.DataFrame | None, offers: pd.DataFrame | None, tables: dict[str, pd.DataFrame | None]
+) -> dict[str, pd.DataFrame]:
+    """All tables that a page can show, empty where one is not given; cards are those of the customer's unit."""
+    if unknown := sorted(set(tables) - set(TABLES)):
+        raise ConfigError(f"customer_sheet knows no tables {unknown}; it knows {list(TABLES)}.")
+    given = {"repurchases": repurchases, "offers": offers, **dict.fromkeys(TABLES), **tables}
+    found = {name: pd.DataFrame() if table is None else table for name, table in given.items()}
+    if len(found["identity"]):
+        found["identity"] = _cardholders(found["identity"])
+    return found
+
+
+def _cardholders(identity: pd.DataFrame) -> pd.DataFrame:
+    """Each card, member and unit as a customer, with the cards of the unit."""
+    names = pd.concat(
+        [identity[[level, "unit"]].set_axis(["customer_id", "unit"], axis=1) for level in ("card", "member")]
+        + [identity[["unit"]].assign(customer_id=identity["unit"])[["customer_id", "unit"]]]
+    ).drop_duplicates()
+    return names.merge(identity[["card", "member", "unit"]], on="unit")
+
+
+def _of(table: pd.DataFrame | None, customer_id: object) -> pd.DataFrame:
+    if table is None or not len(table):
+        return pd.DataFrame()
+    return table[table["customer_id"].astype("str") == str(customer_id)].reset_index(drop=True)
 
 
 def _row_of(customers: pd.DataFrame, customer_id: str) -> pd.Series:
@@ -115,125 +223,3 @@ def _row_of(customers: pd.DataFrame, customer_id: str) -> pd.Series:
         f"There is no customer {customer_id!r} among {len(customers):,}."
         + (f" The nearest ids: {', '.join(list(dict.fromkeys(near))[:_NEAREST])}." if near else "")
     )
-
-
-def _of(table: pd.DataFrame | None, customer_id: object) -> pd.DataFrame:
-    return pd.DataFrame() if table is None else table[table["customer_id"] == customer_id].reset_index(drop=True)
-
-
-def _item_of(due: pd.DataFrame) -> str:
-    return str(due.columns[1]) if len(due) else ""
-
-
-def _cards(row: pd.Series, bought: pd.DataFrame, close: date, currency: str) -> Iterator[tuple[str, str]]:
-    if "tier" in row:
-        yield str(row["tier"]), "tier" + (f" since {row['tier_since']:%d %b %Y}" if "tier_since" in row else "")
-    if "value" in row:
-        yield money(row["value"], currency), "expected value"
-    if "p_churn" in row:
-        yield f"{row['p_churn']:.0%}", "risk of churn"
-    visits = bought.loc[bought["items"] > 0, "day"]
-    if len(visits):
-        yield f"{(pd.Timestamp(close) - visits.max()).days:,}", "days since the last purchase"
-
-
-def _months(bought: pd.DataFrame, currency: str) -> Block:
-    months = bought.assign(month=bought["day"].dt.to_period("M").dt.start_time).groupby("month")
-    table = months.agg(spend=("amount", "sum"), days=("day", "nunique"), items=("items", "sum"))
-    every = pd.date_range(table.index.min(), table.index.max(), freq="MS", name="month")
-    table = table.reindex(every, fill_value=0).reset_index()
-    receipts = bought.groupby(["day", "receipt"])["amount"].sum().reset_index()
-    top = receipts.sort_values("amount", ascending=False, kind="stable").iloc[0]
-    return Block(
-        "Purchases",
-        f"{money(bought['amount'].sum(), currency)} on {bought.loc[bought['items'] > 0, 'day'].nunique():,} days since {bought['day'].min():%d %b %Y}",
-        f"The largest purchase was {money(top['amount'], currency)} on {top['day']:%d %b %Y}.",
-        MonthsDisplay(table),
-        Table(table.tail(12)),
-        (Table(table, f"All {len(table)} months"),) if len(table) > 12 else (),
-    )
-
-
-def _categories(bought: pd.DataFrame, close: date, currency: str) -> Block:
-    known = bought[bought["category"].notna()]
-    if not len(known):
-        return Block("Categories", "The lines of this customer have no categories")
-    table = known.groupby("category").agg(spend=("amount", "sum"), days=("day", "nunique"), last_bought=("day", "max"))
-    table["share_of_spend"] = table["spend"] / table["spend"].sum()
-    table = table.sort_values(["spend"], ascending=False, kind="stable").reset_index()
-    top = table.iloc[0]
-    return Block(
-        "Categories",
-        f"{top['category']} is {top['share_of_spend']:.0%} of the money",
-        f"{len(table)} categories in all.",
-        table=Table(table.head(_SHOWN)),
-        more=(Table(table, f"All {len(table)}"),) if len(table) > _SHOWN else (),
-    )
-
-
-def _needs(due: pd.DataFrame, item: str, close: date) -> Block:
-    next_ones = due.sort_values(["p_purchase", item], ascending=[False, True], kind="stable").head(_SHOWN)
-    by = [close + timedelta(days=int(day)) if day == day else None for day in next_ones["day_50"]]
-    table = next_ones[[item, "p_purchase"]].assign(
-        half_have_bought_by=pd.to_datetime(pd.Series(by, index=next_ones.index))
-    )
-    likely = int((due["p_purchase"] >= _LIKELY).sum())
-    ahead = int(due["horizon"].iloc[0])
-    return Block(
-        "Next needs",
-        f"More likely than not to be bought in the next {ahead} days: {likely} of {len(due)} items",
-        "The probability is that of these days; by the date, half of such customers have bought.",
-        table=Table(table.assign(why=next_ones["reason"])),
-    )
-
-
-def _lost(due: pd.DataFrame) -> pd.DataFrame:
-    lost = due[(due["p_stopped"] >= _STOPPED) & (due["n_purchases"] >= _OFTEN)]
-    return lost.sort_values("spend", ascending=False, kind="stable")
-
-
-def _dropped(due: pd.DataFrame, item: str, close: date) -> Iterator[Block]:
-    lost = _lost(due)
-    if len(lost):
-        yield Block(
-            "Dropped",
-            f"Probably given up, of what was bought {_OFTEN} times or more: {len(lost)}",
-            "With the probability that the customer has given the item up.",
-            table=Table(lost[[item, "p_stopped", "n_purchases", "spend", "reason"]].head(_SHOWN)),
-        )
-
-
-def _standing(row: pd.Series, currency: str) -> Iterator[Block]:
-    if "p_churn" not in row:
-        return
-    reasons = [
-        row[name] for name in ("reason_1", "reason_2", "reason_3") if isinstance(row.get(name), str) and row[name]
-    ]
-    at_risk = f" {money(row['value_at_risk'], currency)} is at risk." if "value_at_risk" in row else ""
-    yield Block(
-        "Risk",
-        f"The probability that this customer will not come within the churn horizon is {row['p_churn']:.0%}",
-        f"Why: {'; '.join(reasons) or 'no reason stands out'}.{at_risk}",
-    )
-
-
-def _offered(offers: pd.DataFrame) -> Iterator[Block]:
-    if len(offers):
-        shown = [name for name in ("position", "title", "deal_id", "ends", "p_redeem") if name in offers]
-        yield Block("Offers", f"{len(offers)} offers are planned", table=Table(offers[shown]))
-
-
-def _advice(row: pd.Series, due: pd.DataFrame, item: str, bought: pd.DataFrame, close: date, currency: str) -> Block:
-    """What to talk about: risk first, then what was given up, then what is due."""
-    said = []
-    if row.get("open_complaints", 0) > 0:
-        said.append("There is an open complaint: settle it before anything is offered.")
-    if row.get("p_churn", 0) >= _RISKY:
-        said.append(f"May be leaving: {row.get('reason_1', 'away for unusually long')}. Ask what has changed.")
-    if len(due):
-        said += [f"Used to buy {name}, and has probably stopped: ask why." for name in _lost(due)[item].head(2)]
-        ready = due.sort_values(["p_purchase", item], ascending=[False, True], kind="stable").head(3)
-        said.append(f"Due next: {', '.join(map(str, ready[item]))}.")
-    if not said:
-        said.append("Nothing stands out." if len(bought) else "Has bought nothing yet.")
-    return Block("What to say", said[0], notes=tuple(said[1:]))

@@ -71,10 +71,10 @@ def cohorts(log: Transactions, period: str = "month", as_of: str | date | None =
         values = {"as_of": close, "period": period}
         found = engine.summary("summaries/cohorts", values, days=engine.parquet(log.days))
         cells = engine.frame(f"select * from {engine.register(found)} order by cohort, period")
-    last = _number_of(_EPOCH + timedelta(days=close + 1), period) - 1
+    last = number_of(_EPOCH + timedelta(days=close + 1), period) - 1
     whole = cells[cells["cohort"] + cells["period"] <= last]
     table = _every_cell(whole, last)
-    table["cohort"] = _first_days(table["cohort"].to_numpy(), period)
+    table["cohort"] = first_days(table["cohort"].to_numpy(), period)
     sizes = table.loc[table["period"] == 0].set_index("cohort")["active"]
     table.insert(2, "customers", table["cohort"].map(sizes).astype("int64"))
     return table
@@ -94,7 +94,7 @@ def _every_cell(cells: pd.DataFrame, last: int) -> pd.DataFrame:
     return table.fillna({"active": 0, "revenue": 0.0}).astype({"active": "int64", "revenue": "float64"})
 
 
-def _number_of(day: date, period: str) -> int:
+def number_of(day: date, period: str) -> int:
     """Weeks, months or quarters are numbered as in the SQL text."""
     if period == "week":
         return ((day - _EPOCH).days + 3) // 7
@@ -102,7 +102,7 @@ def _number_of(day: date, period: str) -> int:
     return months if period == "month" else months // 3
 
 
-def _first_days(numbers: Ints, period: str) -> pd.DatetimeIndex:
+def first_days(numbers: Ints, period: str) -> pd.DatetimeIndex:
     if period == "week":
         return pd.DatetimeIndex(np.asarray(7 * numbers - 3, dtype="datetime64[D]").astype("datetime64[us]"))
     months = numbers if period == "month" else 3 * numbers

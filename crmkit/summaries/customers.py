@@ -6,7 +6,7 @@ Tables are pandas; for a log that is `on_spark` they are Spark DataFrames, compu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,15 @@ from crmkit.transactions.log import Transactions, check_log
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["btyd_summary", "customer_purchases", "holdout_summary", "recent_spend", "rfm_table", "weekly_spend"]
+__all__ = [
+    "btyd_summary",
+    "customer_purchases",
+    "holdout_summary",
+    "purchases_of",
+    "recent_spend",
+    "rfm_table",
+    "weekly_spend",
+]
 
 
 def rfm_table(log: Transactions, as_of: str | date | None = None) -> pd.DataFrame:
@@ -102,6 +110,30 @@ def customer_purchases(log: Transactions, customer_id: object, as_of: str | date
     with engine_for(log) as engine:
         values = {"customer_id": str(customer_id), "as_of": log.close_of(as_of)}
         return engine.frame(sql_text("summaries/customer_purchases", lines=engine.parquet(log.lines)), values)
+
+
+def purchases_of(log: Transactions, customer_ids: Sequence[str], as_of: str | date | None = None) -> pd.DataFrame:
+    """What some customers bought and took back, up to the close of ``as_of``: one look at the log for all of them.
+
+    Returns
+    -------
+    DataFrame
+        customer_id, and the columns of `customer_purchases` with discount. A pandas table, of a log that is `on_spark` too.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> till = pd.DataFrame({"customer_id": ["a", "b"], "purchased_at": "2017-01-01", "amount": [10, 20], "discount": [1, 0]})
+    >>> purchases_of(Transactions.from_extract(till, until="2017-01-10"), ["a"])[["customer_id", "amount", "discount"]]
+      customer_id  amount  discount
+    0           a    10.0       1.0
+    """
+    import pandas as pd
+
+    with engine_for(log) as engine:
+        ids = engine.register(pd.DataFrame({"customer_id": pd.Series(list(customer_ids), dtype="str")}))
+        text = sql_text("summaries/purchases_of", lines=engine.parquet(log.lines), members=ids)
+        return engine.frame(text, {"as_of": log.close_of(as_of)})
 
 
 def holdout_summary(log: Transactions, split: str | date, until: str | date | None = None) -> pd.DataFrame:

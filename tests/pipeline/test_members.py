@@ -29,6 +29,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     redeemed = "".join(f"{card},2017-05-0{n + 1},redeemed,3\n" for n, card in enumerate(cards[:8]))
     wrong = f"{cards[0]},2017-05-01,redeemed,-3\n"
     (folder / "points.csv").write_text(f"customer_id,day,kind,points\n{redeemed}{wrong}", encoding="utf-8")
+    told = f"1,{cards[30]},complaint,2017-05-01,Kim,2017-05-08,4\n2,{cards[31]},complaint,2017-07-10,Kim,2017-08-08,\n"
+    (folder / "desk.csv").write_text(
+        f"record_id,customer_id,kind,recorded_at,responsible,due,handling\n{told}", encoding="utf-8"
+    )
     (folder / "staff.csv").write_text("field_person,visits\nKim,3\nLee,4\n", encoding="utf-8")
     told = f"Kim,2017-07-03,{cards[20]},1,90\nKim,2017-07-03,nobody,1,5\n"
     (folder / "visits.csv").write_text(f"field_person,day,customer_id,met,sold\n{told}", encoding="utf-8")
@@ -47,6 +51,10 @@ def test_two_nights_by_card_member_and_unit_add_up_the_same(home: Path, tmp_path
         "points": {"per": 10, "expires": 90},
         "points_entries": {"files": "points.csv"},
         "visits": {"minute": 0.01},
+        "sheets": {"most": 15},
+        "potential": {},
+        "service": {"files": "desk.csv"},
+        "cash_discount": {"conditions": {"spends 5 a week": "weekly_spend >= 5"}},
         "field_staff": {"files": "staff.csv"},
         "visit_results": {"files": "visits.csv"},
     }
@@ -67,12 +75,17 @@ def test_two_nights_by_card_member_and_unit_add_up_the_same(home: Path, tmp_path
         plan = done.tables["visits"]
         assert list(plan.columns[:5]) == ["field_person", "day", "position", "customer_id", "expected_gain"]
         assert plan["customer_id"].is_unique
+        assert done.tables["overdue"]["record_id"].tolist() == ["1"]
+        index = done.tables["sheet_index"]
+        assert len(index) == 15
+        assert index["customer_id"].head(len(plan)).tolist() == plan["customer_id"].head(15).tolist()
+        assert [file.name for file in (done.folder / "sheets").iterdir()] == ["sheets_0001.pdf"]
         assert "customer_id is not among the customers" in told
     assert len(set(spent.values())) == len(set(stood.values())) == 1
     again = ck.run(config(level="unit", **tables), tmp_path / "unit", home=home)
     assert again.repeated
     later = ck.run(config(level="unit", title="Second", **tables), tmp_path / "unit", home=home)
     page = (later.folder / "report.html").read_text(encoding="utf-8")
-    for topic in ("Identity", "Points", "Visits"):
+    for topic in ("Identity", "Points", "Visits", "Revenue", "Potential", "Overdue complaints", "Cash discount"):
         assert f">{topic}<" in page
     pd.testing.assert_frame_equal(later.tables["identity"], again.tables["identity"])

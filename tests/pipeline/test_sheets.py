@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pypdfium2
 import pytest
 from typer.testing import CliRunner
 
@@ -29,6 +30,15 @@ def test_the_page_is_written_where_it_is_asked_for(out: Path, tmp_path: Path) ->
     assert said.exit_code == 0, said.output
     assert "Customer 000007" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_as_pdf_it_is_one_page(out: Path, tmp_path: Path) -> None:
+    write_sheet("000007", out, tmp_path / "page.pdf")
+    pages = pypdfium2.PdfDocument(tmp_path / "page.pdf")
+    assert len(pages) == 1
+    text = pages[0].get_textpage().get_text_range()
+    assert "Customer 000007" in text
+    assert "value, " in text, "with its interval"
 
 
 def test_what_cannot_be_shown_is_said(out: Path, tmp_path: Path) -> None:

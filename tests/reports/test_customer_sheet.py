@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
+import pypdfium2
 import pytest
 
 import crmkit as ck
@@ -71,6 +74,8 @@ def test_the_page_says_what_was_bought_dropped_and_due(log: ck.Transactions) -> 
     assert blocks["Categories"].title == "Tea is 89% of the money"
     assert blocks["Next needs"].title == "More likely than not to be bought in the next 14 days: 1 of 2 items"
     assert blocks["Dropped"].title.endswith(": 1")
+    assert blocks["Dropped"].table is not None
+    assert blocks["Dropped"].table.frame["last_bought"].tolist() == [pd.Timestamp("2017-01-02")], "since when"
     assert blocks["Risk"].sentence.startswith("Why: no purchase for 11 days")
     assert blocks["What to say"].title.startswith("May be leaving: no purchase for 11 days")
     html = page.html()
@@ -96,3 +101,74 @@ def test_ids_of_any_type_are_found_and_an_unknown_one_is_answered(log: ck.Transa
 def test_a_customer_without_purchases_has_a_page(log: ck.Transactions) -> None:
     page = ck.customer_sheet("1008", log, CUSTOMERS[["customer_id", "tier"]])
     assert [block.title for block in page.blocks] == ["Has bought nothing yet."]
+
+
+def more_tables() -> dict[str, pd.DataFrame]:
+    return {
+        "sent": pd.DataFrame({"customer_id": "007", "campaign": ["c1", "c1"], "deal_id": ["d1", "d2"]}),
+        "redemptions": pd.DataFrame({"customer_id": ["007"], "campaign": ["c1"], "deal_id": ["d2"]}),
+        "points": pd.DataFrame({"customer_id": ["007", "8"], "opening": 0, "earned": 240, "closing": [240, 7]}),
+        "service": pd.DataFrame(
+            {
+                "customer_id": ["007"],
+                "kind": ["complaint"],
+                "recorded_at": pd.to_datetime(["2017-03-02"]),
+                "topic": ["delivery"],
+                "resolved_at": [pd.NaT],
+            }
+        ),
+        "identity": pd.DataFrame({"card": ["007", "8"], "member": ["007", "8"], "unit": "U1"}),
+        "premises": pd.DataFrame(
+            {"customer_id": ["007"], "area": ["north"], "type": ["restaurant"], "opens": 9, "closes": 18}
+        ),
+        "visits": pd.DataFrame(
+            {"customer_id": ["007"], "field_person": "Kim", "day": pd.to_datetime(["2017-04-03"]), "begins": "09:15"}
+        ),
+        "visited": pd.DataFrame(
+            {
+                "customer_id": ["007"],
+                "field_person": "Lee",
+                "day": pd.to_datetime(["2017-02-03"]),
+                "met": [1],
+                "sold": [30.0],
+            }
+        ),
+    }
+
+
+def test_what_else_is_known_stands_on_the_page(log: ck.Transactions) -> None:
+    told = CUSTOMERS.assign(value_low=300.0, value_high=2500.0)
+    page = ck.customer_sheet("007", log, told, DUE, currency="EUR", **more_tables())
+    blocks = {block.topic: block for block in page.blocks}
+    assert ("EUR 1,234", "value, 300.00 to 2,500") in [(value, label) for value, label in page.cards]
+    assert blocks["Offers so far"].title == "1 of 2 offers were used"
+    assert blocks["Points"].title == "240 points stand"
+    assert blocks["Complaints"].title == "Complaints: 1, not resolved: 1"
+    assert blocks["Customer"].title == "Unit U1: 2 cards of 2 members"
+    assert blocks["Customer"].sentence == "type: restaurant; area: north; open 9 to 18"
+    assert blocks["Visits"].title == "Kim visits on 03 Apr 2017, 09:15"
+    assert blocks["Amounts"].sentence.endswith("No receipt holds a discount.")
+    assert "Has 240 points to spend." in blocks["What to say"].notes
+    with pytest.raises(ck.ConfigError, match=r"knows no tables \['pionts'\]"):
+        ck.customer_sheet("007", log, CUSTOMERS, pionts=CUSTOMERS)
+
+
+def test_many_pages_are_those_of_one_by_one_and_no_number_is_in_a_file_name(
+    log: ck.Transactions, tmp_path: Path
+) -> None:
+    index = ck.print_sheets(["8", "007", "1008"], log, CUSTOMERS, tmp_path, DUE, per_file=2, **more_tables())
+    assert index.values.tolist() == [
+        ["8", "sheets_0001.pdf", 1],
+        ["007", "sheets_0001.pdf", 2],
+        ["1008", "sheets_0002.pdf", 1],
+    ]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["sheets_0001.pdf", "sheets_0002.pdf"]
+    pages = pypdfium2.PdfDocument(tmp_path / "sheets_0001.pdf")
+    first, text = (page.get_textpage().get_text_range() for page in pages)
+    assert "Customer 8" in first
+    assert "240 points" not in first
+    assert "240 points stand" in text
+    assert "Kim visits on" in text
+    assert [round(one) for one in pages[1].get_size()] == [595, 842]
+    with pytest.raises(ContractError, match="1 of 2 customers are not among the 3"):
+        ck.print_sheets(["8", "x"], log, CUSTOMERS, tmp_path)

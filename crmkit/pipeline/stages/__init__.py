@@ -9,7 +9,7 @@ from crmkit.pipeline.stages.campaigns import (
     record_campaigns,
     redemption_rates,
 )
-from crmkit.pipeline.stages.cohorts import cohorts, forecast_total, look_back
+from crmkit.pipeline.stages.cohorts import cohorts, forecast_total, look_back, potential, revenue
 from crmkit.pipeline.stages.customers import (
     choose_value_model,
     customer_blocks,
@@ -27,14 +27,16 @@ from crmkit.pipeline.stages.identity import identify, read_cards, read_merges, s
 from crmkit.pipeline.stages.lists import find_usual_products, print_lists, write_till_file
 from crmkit.pipeline.stages.load import check_delivery, draw_members, load, suspect_cards
 from crmkit.pipeline.stages.management import management
+from crmkit.pipeline.stages.members import cash_discount, early_notice
 from crmkit.pipeline.stages.offers import plan_offers, remember_offers, share_of_deals, usage_for_deals
 from crmkit.pipeline.stages.points import keep_points, read_points
-from crmkit.pipeline.stages.products import bundles, forecast, life_cycles, purchase_plan
+from crmkit.pipeline.stages.products import bundles, follow_trials, forecast, life_cycles, purchase_plan
 from crmkit.pipeline.stages.reports import report, sales
 from crmkit.pipeline.stages.repurchase import fit_repurchase, repurchase_block, score_repurchases
 from crmkit.pipeline.stages.scorecard import scorecard
 from crmkit.pipeline.stages.segments import brand_usage, clusters, relationships, target_groups
-from crmkit.pipeline.stages.service import recovery_list, service_signals
+from crmkit.pipeline.stages.service import recovery_list, service_cases, service_signals
+from crmkit.pipeline.stages.sheets import print_sheets
 from crmkit.pipeline.stages.sources import (
     read_costs,
     read_deals,
@@ -84,6 +86,7 @@ STAGES = [
     score_churn,
     service_signals,
     depend_on_deals,
+    service_cases,
     customers,
     read_visits,
     plan_visits,
@@ -94,12 +97,15 @@ STAGES = [
     fit_repurchase,
     score_repurchases,
     repurchase_block,
+    early_notice,
+    cash_discount,
     brand_usage,
     relationships,
     target_groups,
     clusters,
     life_cycles,
     bundles,
+    follow_trials,
     forecast,
     purchase_plan,
     management,
@@ -116,8 +122,11 @@ STAGES = [
     write_till_file,
     find_usual_products,
     print_lists,
+    print_sheets,
     sales,
     cohorts,
+    revenue,
+    potential,
     backtest_value,
     backtest_churn,
     backtest_repurchase,

@@ -11,17 +11,22 @@ from crmkit.engine.tables import n_rows, some_rows, total
 from crmkit.evaluation.value import past_totals as find_past_totals
 from crmkit.models import CustomerLifetimeValue
 from crmkit.models.cohort_value import PastTotals
+from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
 from crmkit.pipeline.stages.customers import unfitted
 from crmkit.reports.blocks.cohorts import cohorts as cohort_block
 from crmkit.reports.blocks.cohorts import second_purchase as second_block
+from crmkit.reports.blocks.revenue import potential as potential_block
+from crmkit.reports.blocks.revenue import revenue as revenue_block
 from crmkit.reports.blocks.tiers import value_total
 from crmkit.summaries.cohorts import cohorts as table_of
 from crmkit.summaries.cohorts import second_purchase
+from crmkit.summaries.revenue_tree import customer_flows, revenue_tree
+from crmkit.summaries.revenue_tree import potential as find_potential
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
-    from crmkit.pipeline.settings import Cohorts, Value
+    from crmkit.pipeline.settings import Cohorts, Potential, Value
 
 
 _FOLLOWED = 50_000
@@ -34,6 +39,24 @@ def cohorts(log: Transactions, *, cohorts: Cohorts, currency: str) -> dict[str, 
     table, waits = table_of(log, cohorts.period), second_purchase(log)
     told = [cohort_block(table, cohorts.period, currency=currency), second_block(waits, currency=currency)]
     return {"cohorts": table, "second_purchases": waits, "cohort_blocks": told}
+
+
+@stage("revenue_tree", "customer_flows", "revenue_block")
+def revenue(log: Transactions, *, cohorts: Cohorts, currency: str) -> dict[str, object]:
+    """Where a change of revenue comes from, and which customers came and went."""
+    tree, flows = revenue_tree(log, cohorts.period), customer_flows(log, cohorts.period)
+    told = revenue_block(tree, flows, cohorts.period, currency=currency)
+    return {"revenue_tree": tree, "customer_flows": flows, "revenue_block": told}
+
+
+@stage("potential", "potential_block", here=True)
+def potential(log: Transactions, *, potential: Potential, currency: str) -> dict[str, object]:
+    """What customers could spend, beside those who come as often."""
+    if potential.by not in log.items:
+        note(f"[potential] needs {potential.by} of the lines, or of the products; they have {list(log.items)}.")
+        return {}
+    found = find_potential(log, potential.by, potential.window, potential.bands)
+    return {"potential": found, "potential_block": potential_block(found, currency=currency)}
 
 
 @stage("past_totals", max_age="backtests.max_age", ages=["judged"], may_fail=True)

@@ -15,13 +15,16 @@ from crmkit.products.basket_affinity import bought_together
 from crmkit.products.forecast import forecast as forecast_of
 from crmkit.products.forecast_accuracy import forecast_accuracy
 from crmkit.products.replenishment import purchase_plan as plan_of
+from crmkit.products.trial_repeat import trial_repeat
 from crmkit.reports.blocks.bundles import bundles as bundle_block
 from crmkit.reports.blocks.forecast import forecast as forecast_block
 from crmkit.reports.blocks.life_cycles import life_cycles as life_cycle_block
 from crmkit.reports.blocks.purchase_plan import purchase_plan as plan_block
+from crmkit.reports.blocks.trials import trials as trial_block
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:
+    from crmkit.pipeline.member_settings import Trials
     from crmkit.pipeline.settings import Bundles, Forecast, LifeCycle, PurchasePlanning
 
 
@@ -93,3 +96,13 @@ def _needs(repurchases: pd.DataFrame | None) -> pd.DataFrame | None:
     expected = repurchases.groupby("product_id")["p_purchase"].sum()
     days = int(repurchases["horizon"].iloc[0])
     return pd.DataFrame({"product_id": expected.index, "expected": expected.to_numpy(), "days": days})
+
+
+@stage("trials", "trial_block", may_fail=True, here=True)
+def follow_trials(log: Transactions, *, trials: Trials) -> dict[str, object]:
+    """Who tries new products, and who buys them again."""
+    if not {"product_id", "category"} <= set(log.items):
+        note("[trials] needs product_id and category of the lines, or of the products.")
+        return {}
+    found = trial_repeat(log, trials.where, trials.horizon, trials.least)
+    return {"trials": found, "trial_block": trial_block(found, trials.horizon)}

@@ -15,10 +15,13 @@ from crmkit.summaries.sales import weekly_sales
 from crmkit.transactions.log import Transactions
 
 ORDER = (
+    "overdue_block",
     "sales_block",
+    "revenue_block",
     "card_block",
     "identity_block",
     "cohort_blocks",
+    "potential_block",
     "value_total_block",
     "tier_blocks",
     "tier_change_block",
@@ -31,6 +34,7 @@ ORDER = (
     "points_block",
     "visit_block",
     "service_block",
+    "handling_block",
     "repurchase_block",
     "repurchase_check",
     "scorecard_block",

@@ -51,7 +51,7 @@ def identity(
             if same
             else "Money does not add up alike at each level.",
             *(
-                [f"{number(standing)} merges of members stand; {len(merges) - standing:,} were undone."]
+                [f"Merges of members that stand: {number(standing)}; undone: {len(merges) - standing:,}."]
                 if merges is not None
                 else []
             ),

@@ -31,7 +31,7 @@ class PointsDisplay(Display):
         ax.set_xticks(at, [f"{day:%b %y}" for day in self.table["month"]], rotation=45, ha="right")
         ax.axhline(0, linewidth=0.8, color="black")
         ax.yaxis.set_major_formatter(lambda points, _: f"{points:,.0f}")
-        ax.legend(frameon=False)
+        ax.legend(frameon=False, fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.22))
 
 
 def points(

@@ -1,0 +1,15 @@
+"""Further sections of the configuration, about members and new products."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from crmkit.pipeline.settings import Count, Days, Section
+
+
+class Trials(Section):
+    """New products that are followed: those of lines that meet ``where``; see `trial_repeat`."""
+
+    where: str = "brand_type = 'store'"
+    horizon: Days = 90
+    least: Count = Field(20, ge=1)
