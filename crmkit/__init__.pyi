@@ -43,6 +43,7 @@ from crmkit.exceptions import ConfigError as ConfigError
 from crmkit.exceptions import ContractError as ContractError
 from crmkit.exceptions import CrmkitError as CrmkitError
 from crmkit.exceptions import CrmkitWarning as CrmkitWarning
+from crmkit.exceptions import DeliveryWarning as DeliveryWarning
 from crmkit.exceptions import ExtractError as ExtractError
 from crmkit.exceptions import LeakError as LeakError
 from crmkit.exceptions import ModelError as ModelError
@@ -59,6 +60,7 @@ from crmkit.ingest.tables import Members as Members
 from crmkit.ingest.tables import PointsEntries as PointsEntries
 from crmkit.ingest.tables import Premises as Premises
 from crmkit.ingest.tables import Products as Products
+from crmkit.ingest.tables import Rates as Rates
 from crmkit.ingest.tables import Redemptions as Redemptions
 from crmkit.ingest.tables import ServiceRecords as ServiceRecords
 from crmkit.ingest.tables import Stock as Stock

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
@@ -14,7 +16,17 @@ from numpy.typing import ArrayLike
 from crmkit._types import Floats, Table
 from crmkit.exceptions import ContractError, CrmkitError
 
-__all__ = ["as_table", "as_text", "customer_index", "nearest", "numbers", "remember", "require", "require_columns"]
+__all__ = [
+    "as_table",
+    "as_text",
+    "customer_index",
+    "nearest",
+    "numbers",
+    "remember",
+    "require",
+    "require_columns",
+    "warn_user",
+]
 
 
 def require_columns(
@@ -128,3 +140,11 @@ def require(module: str, extra: str) -> ModuleType:
         return import_module(module)
     except ImportError as error:
         raise CrmkitError(f"{module} is needed here and is not installed: pip install 'crmkit[{extra}]'") from error
+
+
+def warn_user(message: str, category: type[Warning]) -> None:
+    """Warn at the line of the user's own code that led here, however deep it is."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("crmkit."):
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(message, category, stacklevel=depth)

@@ -16,6 +16,7 @@
         └── BusyError           another run is writing there
 
     CrmkitWarning        the answer is usable, and says what to know about it
+    └── DeliveryWarning      what was read may not be what was meant
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ __all__ = [
     "ContractError",
     "CrmkitError",
     "CrmkitWarning",
+    "DeliveryWarning",
     "ExtractError",
     "LeakError",
     "ModelError",
@@ -87,3 +89,7 @@ class BusyError(PublishError):
 
 class CrmkitWarning(UserWarning):
     """The answer is usable, and the message says what to know about it."""
+
+
+class DeliveryWarning(CrmkitWarning):
+    """What was read may not be what was meant: many invalid rows, an end long after the last line, one id with a tenth of all."""

@@ -48,7 +48,8 @@ class ColumnFormats:
     def is_quick(self, name: str, kind: str) -> bool:
         """Whether the values of a column may be written as the engine itself writes them."""
         if kind == "time":
-            return not (self.time_rules.time_format or self.time_rules.recorded_in or self.whole_days)
+            rules = self.time_rules
+            return not (rules.time_format or rules.recorded_in or rules.calendar or self.whole_days)
         return kind in ("money", "number") and self.numbers(name).mark == "."
 
 
@@ -61,6 +62,8 @@ def casts_of(
     """
     engine, contract = rows.engine, rows.contract
     raws = _raws(rows, formats)
+    if meaning.ids and "customer_id" in raws:
+        raws["customer_id"] = f"lower({raws['customer_id']})"
     given = [f"{_trimmed(rows, column)} as given_{name}" for name, column in rows.present.items()]
     given += [f"lower({engine.trimmed(engine.quoted(column))}) as {name}" for column, name in said.items()]
     deducted = rows.deducted(meaning.deduct)
@@ -191,12 +194,14 @@ def _has_no_hour(formats: ColumnFormats) -> str:
     return has_no_hour("raw_purchased_at", formats.time_rules.time_format, joined)
 
 
-def currency_rules(engine: SqlEngine, contract: Contract, present: Iterable[str], formats: ColumnFormats) -> list[Rule]:
-    """Rules for amounts in another currency than the one stated: a sign beside them, or a column, says so."""
+def currency_rules(
+    engine: SqlEngine, contract: Contract, present: Iterable[str], formats: ColumnFormats, has_rates: bool
+) -> list[Rule]:
+    """Rules for amounts in another currency than the one stated: a sign beside them, or a column without rates, says so."""
     present = list(present)
     money = [name for name in present if contract.columns[name] == "money" and formats.numbers(name).currency]
     stated = formats.reading.currency
-    if stated and "currency" in present:
+    if stated and "currency" in present and not has_rates:
         known = ", ".join(literal(code.lower()) for code in (stated, *SIGNS.get(stated, ())))
         return [
             another_currency("amount", f"lower(raw_currency) not in ({known})"),

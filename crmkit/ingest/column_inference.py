@@ -30,7 +30,7 @@ from crmkit.ingest.times import AMBIGUOUS, fitting_formats
 from crmkit.ingest.worksheets import cell_text
 
 __all__ = ["Guess", "guessed"]
-CLOCK = ("time_zone", "recorded_in", "time_format", "trading_day_cutoff")
+CLOCK = ("time_zone", "recorded_in", "time_format", "trading_day_cutoff", "calendar")
 _SAMPLE = 20_000
 _TITLES = 12
 NEVER = "9998-12-31"

@@ -80,6 +80,8 @@ def _plain_casts(
     texts = {name: f"nullif({engine.quoted(given)}, '')" for name, given in rows.present.items()}
     slow_times = [name for name in rows.of_kinds("time") if name not in read]
     texts |= {name: raw_text(rows, name, texts[name]) for name in slow_times}
+    if meaning.ids and "customer_id" in texts:
+        texts["customer_id"] = f"lower({texts['customer_id']})"
     raws = [f"{texts.get(name, empty_text())} as raw_{name}" for name in kinds]
     raws += [f"lower(nullif({engine.quoted(given)}, '')) as {name}" for given, name in said.items()]
     quick = "".join(f", {quickly} as quick_{name}" for name, (quickly, _) in read.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from crmkit.engine.texts import literal
 from crmkit.exceptions import ConfigError
@@ -35,6 +36,8 @@ class RowMeaning:
         Contract columns whose unreadable values may be rejected though they share a notation.
     deduct : sequence of str
         Columns of the extract whose money is taken off the amount of the row that they stand on.
+    ids : str, optional
+        ``"casefold"``: customer ids that differ by capitals alone are one.
     """
 
     rules: Mapping[str, str] = field(default_factory=dict)
@@ -44,12 +47,20 @@ class RowMeaning:
     order_columns: Sequence[str] = ()
     reject_unreadable: Sequence[str] = ()
     deduct: Sequence[str] = ()
+    ids: str | None = None
 
     def __post_init__(self) -> None:
+        if self.ids not in (None, "casefold"):
+            raise ConfigError(f"ids={self.ids!r} is not known. Write 'casefold', or leave it out.")
         own_rules(self.rules)
         for column, words in self.leave_out.items():
             check_words(f"leave_out[{column!r}]", words)
         _check_kinds(self.kinds)
+
+    @property
+    def rate_table(self) -> Any:
+        """Rates of currencies, a table; none where amounts are in one."""
+        return None
 
     @property
     def asked(self) -> list[str]:

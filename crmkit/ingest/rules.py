@@ -152,7 +152,7 @@ def _of_time(name: str) -> tuple[Rule, ...]:
             f"{name} is in a year of another calendar",
             f"({name} >= timestamp '2400-01-01 00:00:00' and {name} < timestamp '2700-01-01 00:00:00') or "
             f"({name} >= timestamp '1300-01-01 00:00:00' and {name} < timestamp '1500-01-01 00:00:00')",
-            "2568 is 2025 of Thailand's calendar, 1404 is 2025 or 2026 of Iran's: convert the days before they are delivered.",
+            "2568 is 2025 of Thailand's calendar, 1404 is 2025 or 2026 of Iran's: state calendar='thai' or calendar='jalali'.",
         ),
         Rule(
             f"{name} is a placeholder date",
@@ -278,4 +278,8 @@ REPEATED_LINE = Rule(
     "line_id repeats with other content",
     advice="Number the lines of each order. A corrected day is loaded with Store.correct.",
 )
-WITHOUT_CONDITION = (*TORN.values(), FIELDS, REPEATED_LINE)
+NO_RATE = Rule(
+    "currency has no rate on this day",
+    advice="Add a rate of its currency for this day or before it, or leave such rows out.",
+)
+WITHOUT_CONDITION = (*TORN.values(), FIELDS, REPEATED_LINE, NO_RATE)

@@ -13,6 +13,7 @@ from crmkit.ingest.table_rules import (
     PREMISES_RULES,
     PRICE_RULES,
     PRODUCT_RULES,
+    RATE_RULES,
     REDEMPTION_RULES,
     SERVICE_RULES,
     STAFF_RULES,
@@ -30,6 +31,7 @@ __all__ = [
     "PREMISES",
     "PRICES",
     "PRODUCTS",
+    "RATES",
     "REDEMPTIONS",
     "SALES",
     "SERVICE",
@@ -106,6 +108,13 @@ STOCK = Contract(
     },
     required=("product_id", "supplier", "stock", "lead_time"),
     rules=STOCK_RULES,
+)
+
+RATES = Contract(
+    name="rates",
+    columns={"currency": "text", "day": "date", "rate": "text"},
+    required=("currency", "day", "rate"),
+    rules=RATE_RULES,
 )
 
 MEMBERS = Contract(

@@ -31,6 +31,14 @@ STOCK_RULES = (
     Rule("vat_rate is not between 0 and 1", "vat_rate < 0 or vat_rate > 1", "State it as a share: 0.19."),
 )
 
+RATE_RULES = (
+    Rule(
+        "rate is not a number above 0",
+        "try_cast(rate as double) is null or not try_cast(rate as double) > 0",
+        "Write what one of the currency is worth in that of the log, as in 0.0067.",
+    ),
+)
+
 SERVICE_RULES = (
     Rule(
         "kind is neither complaint, survey nor recovery",

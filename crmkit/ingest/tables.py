@@ -25,6 +25,7 @@ from crmkit.ingest.schemas import (
     PREMISES,
     PRICES,
     PRODUCTS,
+    RATES,
     REDEMPTIONS,
     SERVICE,
     STAFF,
@@ -46,6 +47,7 @@ __all__ = [
     "Premises",
     "Prices",
     "Products",
+    "Rates",
     "Redemptions",
     "ServiceRecords",
     "Stock",
@@ -189,6 +191,32 @@ class Stock(ContractTable):
     """
 
     contract = STOCK
+
+
+class Rates(ContractTable):
+    """What currencies are worth in that of the log: currency, day, rate; a rate holds until the next one's day.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> bank = pd.DataFrame({"currency": ["JPY", "EUR"], "day": "2026-01-01", "rate": ["0.0067", "-1"]})
+    >>> Rates.split_extract(bank)[1]["reason"].tolist()
+    ['rate is not a number above 0']
+    """
+
+    contract = RATES
+    keyed = False
+
+    @classmethod
+    def split_extract(cls, extract: Extract | object, **columns: str | Sequence[str]) -> tuple[Self, pd.DataFrame]:
+        """The rates of valid rows, each with the days for which it holds, and the rejected rows."""
+        table, rejected = super().split_extract(extract, **columns)
+        frame = table.frame.assign(currency=table.frame["currency"].str.upper())
+        if (twice := frame.duplicated(["currency", "day"])).any():
+            first = frame[twice].iloc[0]
+            raise ContractError(f"rates: {first['currency']} has two rates on {first['day']}. Deliver one a day.")
+        frame = frame.sort_values(["currency", "day"], ignore_index=True)
+        return cls(frame.assign(until=frame.groupby("currency")["day"].shift(-1))), rejected
 
 
 class Members(ContractTable):

@@ -14,6 +14,7 @@ from crmkit.engine.base import SqlEngine
 from crmkit.engine.duckdb import check_format
 from crmkit.engine.texts import check_zone, is_usual_time, literal, states_offset
 from crmkit.exceptions import ConfigError, ContractError
+from crmkit.ingest.calendars import check_calendar, common_year
 from crmkit.ingest.numbers import MINUS, western
 
 __all__ = [
@@ -92,6 +93,7 @@ def wall_clock(engine: SqlEngine, raw: str, rules: TimeRules, joined: bool, whol
     A day without a time of day stays the day it says, whatever zones are stated.
     """
     time_format = rules.time_format
+    raw = common_year(engine, raw, rules.calendar) if rules.calendar else raw
     if joined and time_format and not states_hour(time_format):
         with_hour = _wall_clock(engine, raw, rules, f"{time_format} {CLOCK_FORMAT}")
         return f"coalesce({with_hour}, {_day_only(engine, raw, time_format)})"
@@ -238,14 +240,18 @@ class TimeRules:
     given; ``time_format`` is a ``strptime`` format for times that are not written year first, or ``"excel"`` for the day
     numbers of a spreadsheet. Purchases before
     ``trading_day_cutoff`` ("05:00") belong to the day before, and a clock that counts on after midnight (25:10) is read.
+    ``calendar`` says whose years are written: ``"thai"``, ``"roc"``, ``"japanese"`` or ``"jalali"``.
     """
 
     time_zone: str | None = None
     recorded_in: str | None = None
     time_format: str | None = None
     trading_day_cutoff: str | None = None
+    calendar: str | None = None
 
     def __post_init__(self) -> None:
+        if self.calendar is not None:
+            check_calendar(self.calendar)
         for zone in (self.time_zone, self.recorded_in):
             if zone is not None:
                 check_zone(zone)

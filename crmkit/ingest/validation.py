@@ -26,6 +26,7 @@ from crmkit.ingest.open_formats import formats_of
 from crmkit.ingest.parts import Part
 from crmkit.ingest.plain_rows import typed_rows
 from crmkit.ingest.positions import Positions, positions_of
+from crmkit.ingest.rates import converted
 from crmkit.ingest.row_meaning import NOTHING_STATED, RowMeaning
 from crmkit.ingest.rules import FIELDS, TORN, WITHOUT_CONDITION, Rule
 from crmkit.ingest.staged_rows import StagedRows, check_stated, stage_rows
@@ -102,6 +103,8 @@ def validate_part(
     typed = typed_rows(staged, formats, meaning, said, looked_for, keep)
     if contract.non_members:
         refuse_shared_notation(staged, typed, meaning)
+    if meaning.rate_table is not None and "currency" in present:
+        typed = converted(engine, typed, contract, meaning.rate_table, part.reading.currency)
     rewritten = ids_rewritten(staged)
     engine.drop(staged.table)
     sums = engine.arrow(f"select count(*) as n, coalesce(sum(amount), 0) as total from {typed}")
@@ -166,7 +169,7 @@ def _rules(
     _check_rules(engine, contract, row_rules[len(row_rules) - len(meaning.rules) :])
     return [
         *meaning.left_out_rules(said),
-        *currency_rules(engine, contract, rows.columns, formats),
+        *currency_rules(engine, contract, rows.columns, formats, meaning.rate_table is not None),
         *contract.rules_for(rows.columns),
         *unreadable_deductions(rows.deducted(meaning.deduct)),
         *rules,

@@ -5,6 +5,7 @@ Everything here is a guess or a trial. A guess is marked as one, and nothing is 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -14,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from crmkit.engine.duckdb import DuckDBEngine
-from crmkit.exceptions import CrmkitError, NoInputError, RefusedError
+from crmkit.exceptions import CrmkitError, DeliveryWarning, NoInputError, RefusedError
 from crmkit.ingest.column_inference import CLOCK, NEVER, Guess, check_header, guessed, selected, unless_sales
 from crmkit.ingest.contracts import Contract
 from crmkit.ingest.extracts import Extract, read_extract
@@ -236,7 +237,9 @@ def _tried(report: LoadReport) -> LoadReport:
     if report.guess.table != "transactions":
         return _counted(report, report.extract)
     options: dict[str, Any] = {**report.guess.time_rules, **report.guess.row_options, **report.guess.columns}
-    log, rejections = Transactions.split_extract(report.extract, until=NEVER, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeliveryWarning)  # there is no until yet, and the counts are printed
+        log, rejections = Transactions.split_extract(report.extract, until=NEVER, **options)
     days = pd.concat(pd.read_parquet(file, columns=["day"]) for file in log.lines)["day"]
     if not len(days):
         return replace(report, rejections=rejections)

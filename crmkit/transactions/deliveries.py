@@ -47,7 +47,8 @@ def collect_lines(
     validated = _validated_parts(engine, source, columns, time_rules, meaning, last, progress)
     resent = resent_files([part.sha256 for part in validated], known)
     sound = _sound(validated, resent)
-    _refuse_mixed_currencies(engine, source, columns, sound)
+    if meaning.rates is None:
+        _refuse_mixed_currencies(engine, source, columns, sound)
     repeated = repeated_keys(engine, sound, earlier(sound) if earlier else None, any_without_store)
     if earlier is None and len(validated) - len(resent) > 1:
         again = engine.stage(receipts_in_two_files(engine, sound))
@@ -98,7 +99,7 @@ def _refuse_mixed_currencies(engine: SqlEngine, source: Extract, columns: Names,
         told = ", ".join(f"{code} {total:,.2f} in {n:,} rows" for code, n, total in found.itertuples(index=False))
         raise ContractError(
             f"The amounts are in {len(found)} currencies: {told}. They cannot be added. State one with "
-            f"currency={found['currency'][0]!r} (rows in others are then rejected), or convert them before."
+            f"currency={found['currency'][0]!r} (rows in others are then rejected), or give rates=Rates.from_extract(…)."
         )
 
 
@@ -121,19 +122,58 @@ def filled_items(engine: SqlEngine, lines: str) -> tuple[str, ...]:
 
 
 def doubts(engine: SqlEngine, collected: CollectedLines) -> list[str]:
-    """What to tell of the ids of a delivery: those that were rewritten, and those that may be one member's."""
+    """What to tell of a delivery: ids that were rewritten or may be one member's, and orders that stand in two files."""
     said = [
         f"{part.name}: customer ids written in full width or with invisible characters, taken as the plain ids: "
         f"{part.ids_rewritten:,}."
         for part in collected.validated
         if part.ids_rewritten
     ]
-    if len(collected.validated) > 1 and (n := _ids_without_zeros(engine, collected.lines)):
+    if n := _ids_in_capitals(engine, collected.lines):
+        said.append(
+            f"Customer ids that differ from others by capitals alone: {n:,}. If they are the same members, state ids='casefold'."
+        )
+    if len(collected.validated) < 2:
+        return said
+    if n := _ids_without_zeros(engine, collected.lines):
         said.append(
             f"Customer ids of one file that differ from those of another by leading zeros alone: {n:,}. Zeros are lost where ids are "
             "kept as numbers; if they are the same members, deliver ids as text everywhere."
         )
-    return said
+    return said + _orders_in_two_files(engine, collected.lines)
+
+
+def _ids_in_capitals(engine: SqlEngine, lines: str) -> int:
+    """How many ids with capitals are another's without; most files have none."""
+    capitals = engine.stage(f"select distinct customer_id from {lines} where customer_id <> lower(customer_id)")
+    if not count_rows(engine, capitals):
+        return 0
+    every = f"(select distinct customer_id from {lines} where customer_id is not null) as e"
+    twice = f"""select count(*) as n from (select lower(customer_id) as id from {every} group by lower(customer_id)
+        having count(*) > 1) as twice"""
+    return int(engine.frame(twice)["n"][0])
+
+
+def _orders_in_two_files(engine: SqlEngine, lines: str) -> list[str]:
+    """A sentence where orders without line_ids stand in two files with different lines, so that both are counted."""
+    receipt = "order_id, coalesce(store, ''), coalesce(customer_id, ''), day"
+    kept = f"(select * from {lines} where order_id is not null and line_id is null) as kept"
+    found = engine.frame(
+        f"""select count(*) as n, coalesce(sum(later), 0) as later from (
+            select sum(total) - max(case when place = 1 then total else 0 end) as later from (
+                select *, row_number() over (partition by {receipt} order by file) as place,
+                    count(*) over (partition by {receipt}) as n_files
+                from (select file, order_id, store, customer_id, day, sum(amount) as total from {kept}
+                    group by file, order_id, store, customer_id, day) as receipts
+            ) as placed where n_files > 1 group by {receipt}
+        ) as orders"""
+    ).iloc[0]
+    if not found["n"]:
+        return []
+    return [
+        f"Orders that stand in two files with different lines: {found['n']:,}. All of their lines are counted; those of the later "
+        f"files bear {found['later']:,.2f}. If the files overlap, deliver line_id, or each order in one file only."
+    ]
 
 
 def _ids_without_zeros(engine: SqlEngine, lines: str) -> int:

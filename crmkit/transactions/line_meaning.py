@@ -11,7 +11,7 @@ from crmkit.ingest.row_meaning import RowMeaning, check_words
 from crmkit.ingest.times import TimeRules
 
 if TYPE_CHECKING:
-    from crmkit.ingest.tables import Products
+    from crmkit.ingest.tables import Products, Rates
 
 __all__ = ["LineMeaning", "stated"]
 
@@ -29,10 +29,17 @@ class LineMeaning(RowMeaning):
         What is sold.
     classes : mapping of str to patterns, optional
         Lines that are money, not goods, by product_id or category.
+    rates : Rates, optional
+        What other currencies are worth in that of the log.
     """
 
     products: Products | None = None
     classes: Mapping[str, Sequence[str]] | None = None
+    rates: Rates | None = None
+
+    @property
+    def rate_table(self) -> Any:
+        return None if self.rates is None else self.rates.frame
 
     def __post_init__(self) -> None:
         super().__post_init__()

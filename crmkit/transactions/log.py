@@ -7,7 +7,6 @@ pickled and reopened, and a source that changes later does not change it.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -15,19 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crmkit._atomic import full_disk_told
+from crmkit._checks import warn_user
 from crmkit._days import as_day, day_number
 from crmkit._folders import temporary_folder
 from crmkit.engine.choose import engine_for, engine_of, no_log
-from crmkit.exceptions import ContractError, CrmkitWarning, LeakError
+from crmkit.exceptions import ContractError, CrmkitWarning, DeliveryWarning, LeakError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.times import TimeRules
 from crmkit.transactions.deliveries import collect_lines, doubts, filled_items
 from crmkit.transactions.line_meaning import LineMeaning
+from crmkit.transactions.plausibility import implausible
 from crmkit.transactions.rejections import Rejections, reconcile
 from crmkit.transactions.returns import match_returns
 
 if TYPE_CHECKING:
-    from crmkit.ingest.tables import Products
+    from crmkit.ingest.tables import Products, Rates
 
 __all__ = ["Transactions"]
 
@@ -123,6 +124,7 @@ class Transactions:
         recorded_in: str | None = None,
         time_format: str | None = None,
         trading_day_cutoff: str | None = None,
+        calendar: str | None = None,
         products: Products | None = None,
         non_members: Sequence[str] = (),
         classes: Mapping[str, Sequence[str]] | None = None,
@@ -132,6 +134,8 @@ class Transactions:
         order_columns: Sequence[str] = (),
         reject_unreadable: Sequence[str] = (),
         deduct: Sequence[str] = (),
+        ids: str | None = None,
+        rates: Rates | None = None,
         folder: str | Path | None = None,
         progress: Callable[[str], None] | None = None,
         **columns: str | Sequence[str],
@@ -151,6 +155,9 @@ class Transactions:
             a spreadsheet.
         trading_day_cutoff : str, optional
             ``"05:00"``: purchases before it belong to the day before; clocks that count on after midnight are read.
+        calendar : str, optional
+            Whose years are written: ``"thai"`` (2568 is 2025), ``"roc"`` (114), ``"japanese"`` (R7 or 令和7年), ``"jalali"``
+            (1404/01/01 is 2025-03-21).
         products : Products, optional
             Adds category, brand, brand_type, manufacturer and department by product_id; the line's own are kept where the
             product is not in the table.
@@ -180,6 +187,11 @@ class Transactions:
         deduct : sequence of str
             Columns of the extract whose money is taken off the row that they stand on, whatever its sign: a refund, or a
             discount that the amount still holds.
+        ids : str, optional
+            ``"casefold"``: customer ids that differ by capitals alone are one.
+        rates : Rates, optional
+            What each currency of the column ``currency`` is worth, by day, in that of the log (``currency=`` of
+            `read_extract`, which needs no rate). A row without a rate is rejected.
         folder : path, optional
             Where lines, trips and days are kept. By default a private folder that is removed when Python ends. On a
             cluster every machine must see it.
@@ -237,7 +249,7 @@ class Transactions:
         3 rows read; used 1; duplicate 0; rejected 2: 1 where customer_id is missing, 1 where purchased_at is not a time
         """
         source = extract if isinstance(extract, Extract) else read_extract(extract)
-        time_rules = TimeRules(time_zone, recorded_in, time_format, trading_day_cutoff)
+        time_rules = TimeRules(time_zone, recorded_in, time_format, trading_day_cutoff, calendar)
         meaning = LineMeaning(
             rules or {},
             non_members,
@@ -246,8 +258,10 @@ class Transactions:
             order_columns,
             reject_unreadable,
             deduct,
+            ids,
             products=products,
             classes=classes,
+            rates=rates,
         )
         last = as_day(until)
         home = Path(folder) if folder is not None else temporary_folder("log")
@@ -259,9 +273,12 @@ class Transactions:
             stored = engine.parquet(home / "lines.parquet")
             rejections = reconcile(engine, received, stored, home / "rejected.parquet")
             said = [*doubts(engine, received), *rejections.empty_files]
+            odd = implausible(engine, rejections, stored, engine.parquet(home / "trips.parquet"), last)
             items = filled_items(engine, stored)
         for message in said:
-            warnings.warn(message, CrmkitWarning, stacklevel=2)
+            warn_user(message, CrmkitWarning)
+        for message in odd:
+            warn_user(message, DeliveryWarning)
         return cls(home, last, items, engine.on_spark), rejections
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["layout", "layouts", "note_of", "recognised", "settings_for", "settings_of"]
 
-_CLOCK = ("time_zone", "recorded_in", "time_format", "trading_day_cutoff")
+_CLOCK = ("time_zone", "recorded_in", "time_format", "trading_day_cutoff", "calendar")
 _ROWS = ("leave_out", "kinds", "order_columns", "deduct")
 _NEEDED = ("customer_id", "purchased_at", "amount")
 _MOSTLY = 0.7

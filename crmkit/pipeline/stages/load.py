@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -12,6 +13,7 @@ import pandas as pd
 
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.engine.tables import n_rows
+from crmkit.exceptions import DeliveryWarning
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.tables import Products
 from crmkit.pipeline.notes import note
@@ -59,7 +61,9 @@ def load(
     } | transactions.line_options()
     if store_folder is None:
         more: dict[str, Any] = {"folder": folder / "log", "progress": progress}
-        log, rejections = Transactions.split_extract(transactions_files, until=until, **more, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeliveryWarning)  # the run judges it by its own thresholds
+            log, rejections = Transactions.split_extract(transactions_files, until=until, **more, **options)
         log = _without_the_forgotten(log, forgotten, folder)
     else:
         log, rejections = _through_store(store_folder, transactions_files, until, folder, store, options, forgotten)

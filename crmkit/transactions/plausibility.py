@@ -1,0 +1,62 @@
+"""What is implausible about a log as a whole, told once where it is made."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from crmkit._days import day_number
+from crmkit.engine.base import SqlEngine
+from crmkit.transactions.rejections import Rejections
+
+__all__ = ["implausible"]
+
+_FEW_ROWS, _FEW_MEMBERS = 1000, 30
+_SHARE = 0.1
+_QUIET = 7
+
+
+def implausible(engine: SqlEngine, found: Rejections, lines: str, trips: str, until: date) -> list[str]:
+    """A sentence for each: many invalid rows, an end long after the last line, one member with a tenth of all receipts.
+
+    Small tables are tried out, and told nothing.
+    """
+    if found.rows_read < _FEW_ROWS:
+        return []
+    return [*_invalid(found), *_late_end(engine, lines, until), *_one_member(engine, trips)]
+
+
+def _invalid(found: Rejections) -> list[str]:
+    share = found.rows_invalid / found.rows_read
+    if share <= _SHARE:
+        return []
+    reason = found.invalid["reason"].iloc[0]
+    return [
+        f"{found.rows_invalid:,} of {found.rows_read:,} rows are invalid ({share:.0%}), most of them since {reason}. "
+        "See rejections.counts and rejections.rows."
+    ]
+
+
+def _late_end(engine: SqlEngine, lines: str, until: date) -> list[str]:
+    days = engine.frame(f"select distinct day from {lines} order by day")["day"]
+    if len(days) < 2:
+        return []
+    since, longest = day_number(until) - int(days.iloc[-1]), int(days.diff().max())
+    if since <= max(2 * longest, _QUIET):
+        return []
+    last = until - timedelta(days=since)
+    return [
+        f"The latest transaction is dated {last}, but until is {until}: everything takes it that nobody has bought in the {since} days "
+        f"since. Before, at most {longest} days lay between two days with a transaction. Deliver what is missing, or state "
+        f"until='{last}'."
+    ]
+
+
+def _one_member(engine: SqlEngine, trips: str) -> list[str]:
+    counts = f"(select customer_id, count(*) as n from {trips} group by customer_id) as counts"
+    found = engine.frame(f"select count(*) as members, max(n) as most, sum(n) as total from {counts}").iloc[0]
+    if found["members"] < _FEW_MEMBERS or found["most"] <= _SHARE * float(found["total"]):
+        return []
+    return [
+        f"One customer id has {float(found['most']) / float(found['total']):.0%} of all receipts, and may be no member's. "
+        "suspect_cards names it; state such ids under non_members."
+    ]
