@@ -201,7 +201,7 @@ def currency_rules(
     present = list(present)
     money = [name for name in present if contract.columns[name] == "money" and formats.numbers(name).currency]
     stated = formats.reading.currency
-    if stated and "currency" in present and not has_rates:
+    if stated and {"currency", "amount"} <= set(present) and not has_rates:
         known = ", ".join(literal(code.lower()) for code in (stated, *SIGNS.get(stated, ())))
         return [
             another_currency("amount", f"lower(raw_currency) not in ({known})"),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from crmkit.engine.texts import literal
 from crmkit.exceptions import ConfigError
 from crmkit.ingest.rules import LEFT_OUT, Rule, listed_cards, own_rules
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["NOTHING_STATED", "RowMeaning", "check_words"]
 
@@ -58,7 +61,7 @@ class RowMeaning:
         _check_kinds(self.kinds)
 
     @property
-    def rate_table(self) -> Any:
+    def rate_table(self) -> pd.DataFrame | None:
         """Rates of currencies, a table; none where amounts are in one."""
         return None
 

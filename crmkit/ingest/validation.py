@@ -20,13 +20,13 @@ from crmkit.engine.texts import literal
 from crmkit.exceptions import ConfigError, ContractError, ExtractError, SourceChangedError
 from crmkit.ingest.casts import ColumnFormats, currency_rules, empty_columns, ids_rewritten, unreadable_deductions
 from crmkit.ingest.contracts import Contract, Names, pieces_of
+from crmkit.ingest.conversion import converted
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.notations import refuse_shared_notation
 from crmkit.ingest.open_formats import formats_of
 from crmkit.ingest.parts import Part
 from crmkit.ingest.plain_rows import typed_rows
 from crmkit.ingest.positions import Positions, positions_of
-from crmkit.ingest.rates import converted
 from crmkit.ingest.row_meaning import NOTHING_STATED, RowMeaning
 from crmkit.ingest.rules import FIELDS, TORN, WITHOUT_CONDITION, Rule
 from crmkit.ingest.staged_rows import StagedRows, check_stated, stage_rows

@@ -21,6 +21,7 @@ from crmkit.ingest.schemas import (
     POINTS,
     PREMISES,
     PRICES,
+    RATES,
     REDEMPTIONS,
     SERVICE,
     STAFF,
@@ -72,6 +73,7 @@ from crmkit.pipeline.table_sources import (
     PremisesSource,
     PriceSource,
     ProductSource,
+    RateSource,
     RedemptionSource,
     SalesSource,
     ServiceSource,
@@ -94,6 +96,7 @@ _OTHERS = {
     "redemptions": REDEMPTIONS,
     "prices": PRICES,
     "stock": STOCK,
+    "rates": RATES,
     "cards": CARDS,
     "merges": MERGES,
     "points_entries": POINTS,
@@ -123,6 +126,7 @@ class Config(Section):
     tips: TipSource | None = None
     prices: PriceSource | None = None
     stock: StockSource | None = None
+    rates: RateSource | None = None
     service: ServiceSource | None = None
     costs: CostSource | None = None
     redemptions: RedemptionSource | None = None

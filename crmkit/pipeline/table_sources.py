@@ -197,6 +197,12 @@ class PriceSource(TableSource):
     about = "prices"
 
 
+class RateSource(TableSource):
+    """Files of what currencies are worth, by day."""
+
+    about = "rates"
+
+
 class ServiceSource(TableSource):
     """Files of complaints, surveys and recoveries."""
 

@@ -11,6 +11,8 @@ from crmkit.ingest.row_meaning import RowMeaning, check_words
 from crmkit.ingest.times import TimeRules
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from crmkit.ingest.tables import Products, Rates
 
 __all__ = ["LineMeaning", "stated"]
@@ -38,7 +40,7 @@ class LineMeaning(RowMeaning):
     rates: Rates | None = None
 
     @property
-    def rate_table(self) -> Any:
+    def rate_table(self) -> pd.DataFrame | None:
         return None if self.rates is None else self.rates.frame
 
     def __post_init__(self) -> None:

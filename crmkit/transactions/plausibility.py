@@ -26,12 +26,13 @@ def implausible(engine: SqlEngine, found: Rejections, lines: str, trips: str, un
 
 
 def _invalid(found: Rejections) -> list[str]:
-    share = found.rows_invalid / found.rows_read
+    n_invalid, n_read = found.rows_invalid, found.rows_read
+    share = n_invalid / n_read
     if share <= _SHARE:
         return []
     reason = found.invalid["reason"].iloc[0]
     return [
-        f"{found.rows_invalid:,} of {found.rows_read:,} rows are invalid ({share:.0%}), most of them since {reason}. "
+        f"{n_invalid:,} of {n_read:,} rows are invalid ({share:.0%}), most of them since {reason}. "
         "See rejections.counts and rejections.rows."
     ]
 
@@ -54,9 +55,10 @@ def _late_end(engine: SqlEngine, lines: str, until: date) -> list[str]:
 def _one_member(engine: SqlEngine, trips: str) -> list[str]:
     counts = f"(select customer_id, count(*) as n from {trips} group by customer_id) as counts"
     found = engine.frame(f"select count(*) as members, max(n) as most, sum(n) as total from {counts}").iloc[0]
-    if found["members"] < _FEW_MEMBERS or found["most"] <= _SHARE * float(found["total"]):
+    share = float(found["most"]) / float(found["total"]) if found["members"] >= _FEW_MEMBERS else 0.0
+    if share <= _SHARE:
         return []
     return [
-        f"One customer id has {float(found['most']) / float(found['total']):.0%} of all receipts, and may be no member's. "
+        f"One customer id has {share:.0%} of all receipts, and may be no member's. "
         "suspect_cards names it; state such ids under non_members."
     ]

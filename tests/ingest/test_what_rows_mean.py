@@ -244,6 +244,7 @@ def test_an_order_that_stands_in_two_files_is_loaded_once(tmp_path: Path) -> Non
     assert (found.rows_used, found.rows_duplicate, found.amount_duplicate) == (5, 1, 30)
 
 
+@pytest.mark.filterwarnings("ignore::crmkit.exceptions.CrmkitWarning")
 @pytest.mark.parametrize(
     "other",
     ["3,C1,2025-01-31,31.00\n", "3,C2,2025-01-31,30.00\n", "3,C1,2025-02-01,30.00\n", "3,C1,2025-01-31,30.00\n" * 2],
@@ -253,6 +254,7 @@ def test_an_order_with_other_lines_is_kept(tmp_path: Path, other: str) -> None:
     assert split(files)[1].rows_duplicate == 0
 
 
+@pytest.mark.filterwarnings("ignore::crmkit.exceptions.CrmkitWarning")
 def test_equal_lines_of_one_file_are_all_kept(tmp_path: Path) -> None:
     files = [written(tmp_path, HEAD + "3,C1,2025-01-31,30.00\n" * 2, "a.csv"), written(tmp_path, JANUARY, "b.csv")]
     assert split(files)[1].rows_duplicate == 0
@@ -308,12 +310,14 @@ def check_sums(tables: list[pd.DataFrame]) -> tuple[Any, ...]:
     return found.totals, found.counts[["reason", "rows"]].astype("str").values.tolist()
 
 
+@pytest.mark.filterwarnings("ignore::crmkit.exceptions.CrmkitWarning")
 @given(st.lists(st.lists(ROW, min_size=1, max_size=12), min_size=1, max_size=3))
 @settings(max_examples=25, deadline=None)
 def test_rows_and_money_add_up_whatever_is_stated(parts: list[list[tuple[str, ...]]]) -> None:
     check_sums([pd.DataFrame(rows, columns=NAMES) for rows in parts])
 
 
+@pytest.mark.filterwarnings("ignore::crmkit.exceptions.CrmkitWarning")
 def test_rows_and_money_add_up_on_spark_as_here(spark: Any) -> None:
     rows = [
         ("a", "2025-01-01", "1.50", "o1", "closed", "sale", "0.50", "EUR"),

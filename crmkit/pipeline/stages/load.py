@@ -15,7 +15,7 @@ from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.engine.tables import n_rows
 from crmkit.exceptions import DeliveryWarning
 from crmkit.ingest.extracts import Extract
-from crmkit.ingest.tables import Products
+from crmkit.ingest.tables import Products, Rates
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import check_categories, check_last_days, check_rejected
 from crmkit.pipeline.stage import stage
@@ -42,6 +42,7 @@ def load(
     transactions_files: Extract,
     until: date,
     products: pd.DataFrame | None = None,
+    rates: pd.DataFrame | None = None,
     store_folder: Path | None = None,
     forgotten: Tombstones | None = None,
     *,
@@ -57,7 +58,8 @@ def load(
     machine, a table of Spark where it is; the log is summarised by the run's engine.
     """
     options: dict[str, Any] = {
-        "products": None if products is None else Products(products)
+        "products": None if products is None else Products(products),
+        "rates": None if rates is None else Rates(rates),
     } | transactions.line_options()
     if store_folder is None:
         more: dict[str, Any] = {"folder": folder / "log", "progress": progress}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from crmkit.engine.frames import is_spark
 from crmkit.ingest.extracts import Extract
-from crmkit.ingest.tables import Costs, Members, Prices, Products, Redemptions, ServiceRecords, Stock, Tips
+from crmkit.ingest.tables import Costs, Members, Prices, Products, Rates, Redemptions, ServiceRecords, Stock, Tips
 from crmkit.offers.deals import Deals
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         MemberSource,
         PriceSource,
         ProductSource,
+        RateSource,
         RedemptionSource,
         ServiceSource,
         StockSource,
@@ -90,6 +91,12 @@ def read_prices(
 def read_stock(stock_files: Extract, *, stock: StockSource) -> dict[str, object]:
     """What is there, and how more of it comes."""
     return {"stock": Stock.from_extract(stock_files, **stock.columns).frame}
+
+
+@stage("rates")
+def read_rates(rates_files: Extract, *, rates: RateSource) -> dict[str, object]:
+    """What currencies are worth, by day."""
+    return {"rates": Rates.from_extract(rates_files, **rates.columns).frame}
 
 
 @stage("service")
