@@ -85,6 +85,7 @@ from crmkit.models.scoring import customer_cells as customer_cells
 from crmkit.models.scoring import fit_customers as fit_customers
 from crmkit.models.scoring import score_customers as score_customers
 from crmkit.models.scoring import score_file as score_file
+from crmkit.offers.bundle_deals import bundle_deals as bundle_deals
 from crmkit.offers.codes import with_codes as with_codes
 from crmkit.offers.control_group import control_group as control_group
 from crmkit.offers.deals import Deals as Deals
