@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 
-import numpy as np
 import pandas as pd
 
 from crmkit._checks import require_columns
@@ -76,8 +75,7 @@ def bundle_deals(
     if not chosen:
         raise ConfigError(f"No pair is bought together beyond chance with at most {sure:.0%} of false discoveries.")
     rows = pd.DataFrame(chosen, columns=["category", "bundle_with"])
-    titles = [f"{value:.2f} off {a} with {b}" for a, b in chosen]
-    terms = {"kind": "bundle", "value": value, "budget": budget, "starts": str(starts), "ends": str(ends)}
-    paid = {"funder": funder, "funder_share": funder_share}
-    ids = [f"B{place:02d}" for place in np.arange(1, len(chosen) + 1)]
-    return Deals.from_extract(rows.assign(deal_id=ids, title=titles, **terms, **paid))
+    ids = [f"B{place:02d}" for place in range(1, len(chosen) + 1)]
+    rows = rows.assign(deal_id=ids, title=[f"{value:.2f} off {a} with {b}" for a, b in chosen], kind="bundle")
+    rows = rows.assign(value=value, budget=budget, funder=funder, funder_share=funder_share)
+    return Deals.from_extract(rows.assign(starts=str(starts), ends=str(ends)))
