@@ -163,9 +163,9 @@ from crmkit.transactions.delivery_folder import FolderLoad as FolderLoad
 from crmkit.transactions.delivery_folder import Incoming as Incoming
 from crmkit.transactions.delivery_folder import load_folder as load_folder
 from crmkit.transactions.identities import Identities as Identities
-from crmkit.transactions.identities import at_level as at_level
-from crmkit.transactions.identities import level_totals as level_totals
-from crmkit.transactions.identities import near_identical as near_identical
+from crmkit.transactions.levels import at_level as at_level
+from crmkit.transactions.levels import level_totals as level_totals
+from crmkit.transactions.levels import near_identical as near_identical
 from crmkit.transactions.log import Transactions as Transactions
 from crmkit.transactions.points_ledger import PointsBonus as PointsBonus
 from crmkit.transactions.points_ledger import PointsLedger as PointsLedger

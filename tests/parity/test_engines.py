@@ -26,7 +26,7 @@ from crmkit.summaries.customers import weekly_spend
 from crmkit.summaries.items import item_bought, item_state
 from crmkit.summaries.sales import sales_summary, weekly_sales
 from crmkit.summaries.snapshots import STATE, WINDOW, snapshots
-from crmkit.transactions.identities import at_level, level_totals
+from crmkit.transactions.levels import at_level, level_totals
 from crmkit.transactions.returns import spent_days
 
 N_LINES, UNTIL, SPLIT = 1_000_000, "2025-12-31", "2025-06-30"

@@ -22,7 +22,7 @@ from crmkit import (
     read_extract,
     reconcile_points,
 )
-from crmkit.transactions.identities import relabelled
+from crmkit.transactions.levels import relabelled
 
 UNTIL, EXPIRES = "2017-12-31", 60
 

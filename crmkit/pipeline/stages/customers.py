@@ -31,7 +31,7 @@ from crmkit.segments.labels import fitted_tiers, labelled
 from crmkit.segments.tiers import ValueTiers
 from crmkit.summaries.customers import btyd_summary, rfm_table, weekly_spend
 from crmkit.summaries.deal_dependence import deal_dependence
-from crmkit.transactions.identities import Level, members_at
+from crmkit.transactions.levels import Level, members_at
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from crmkit.reports.blocks.identity import card_share as card_block
 from crmkit.reports.blocks.identity import identity as identity_block
 from crmkit.summaries.card_share import card_share
 from crmkit.transactions.erasure import Tombstones
-from crmkit.transactions.identities import Identities, Level, level_totals, near_identical
+from crmkit.transactions.identities import Identities
+from crmkit.transactions.levels import Level, level_totals, near_identical
 from crmkit.transactions.log import Transactions
 
 if TYPE_CHECKING:

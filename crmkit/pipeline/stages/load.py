@@ -23,7 +23,7 @@ from crmkit.reports.blocks.deliveries import data_quality
 from crmkit.summaries.sales import n_later
 from crmkit.transactions.delivery_folder import load_files
 from crmkit.transactions.erasure import Tombstones, customers_in, without_customers
-from crmkit.transactions.identities import Level, at_level
+from crmkit.transactions.levels import Level, at_level
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.member_sample import of_some_members
 from crmkit.transactions.rejections import Rejections

@@ -16,7 +16,7 @@ from crmkit.pipeline.stages.sources import remembered
 from crmkit.reports.blocks.points import points as points_block
 from crmkit.summaries.points_balances import points_balances, points_liability
 from crmkit.transactions.erasure import Tombstones
-from crmkit.transactions.identities import Level, relabelled
+from crmkit.transactions.levels import Level, relabelled
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.points_ledger import GAINS, KINDS, PointsBonus, PointsLedger, PricePromise, reconcile_points
 

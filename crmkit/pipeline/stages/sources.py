@@ -12,7 +12,7 @@ from crmkit.offers.deals import Deals
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
 from crmkit.transactions.erasure import Tombstones
-from crmkit.transactions.identities import Level, relabelled
+from crmkit.transactions.levels import Level, relabelled
 
 if TYPE_CHECKING:
     import pandas as pd
