@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from types import ModuleType
@@ -21,12 +21,15 @@ __all__ = [
     "as_text",
     "customer_index",
     "nearest",
+    "no_customer",
     "numbers",
     "remember",
     "require",
     "require_columns",
     "warn_user",
 ]
+
+_NEAREST = 3
 
 
 def require_columns(
@@ -140,6 +143,18 @@ def require(module: str, extra: str) -> ModuleType:
         return import_module(module)
     except ImportError as error:
         raise CrmkitError(f"{module} is needed here and is not installed: pip install 'crmkit[{extra}]'") from error
+
+
+def no_customer(customer_id: str, ids: Sequence[str]) -> ContractError:
+    """That a customer is not there, with the nearest ids: those that end alike, as without leading zeros, come first.
+
+    >>> print(no_customer("7", ["0007", "0012"]))
+    There is no customer '7' among 2. The nearest ids: 0007.
+    """
+    ending = [one for one in ids if one.endswith(customer_id.lstrip("0") or "0")]
+    near = [*ending[:_NEAREST], *get_close_matches(customer_id, ids, n=_NEAREST)]
+    told = f" The nearest ids: {', '.join(list(dict.fromkeys(near))[:_NEAREST])}." if near else ""
+    return ContractError(f"There is no customer {customer_id!r} among {len(ids):,}.{told}")
 
 
 def warn_user(message: str, category: type[Warning]) -> None:

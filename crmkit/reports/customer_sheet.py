@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 
 import pandas as pd
 
-from crmkit._checks import require_columns
+from crmkit._checks import no_customer, require_columns
 from crmkit._days import as_day
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.reports.report import Report
@@ -20,7 +19,6 @@ from crmkit.transactions.log import Transactions
 
 __all__ = ["customer_sheet", "print_sheets"]
 
-_NEAREST = 3
 _AT_ONCE = 500
 TABLES = ("sent", "redemptions", "points", "rewards", "service", "identity", "premises", "visits", "visited")
 """Further tables that a page can show."""
@@ -217,9 +215,4 @@ def _row_of(customers: pd.DataFrame, customer_id: str) -> pd.Series:
     found = customers[ids == customer_id]
     if len(found):
         return found.iloc[0]
-    ending = ids[ids.str.endswith(customer_id.lstrip("0") or "0")].tolist()
-    near = [*ending[:_NEAREST], *get_close_matches(customer_id, ids.tolist(), n=_NEAREST)]
-    raise ContractError(
-        f"There is no customer {customer_id!r} among {len(customers):,}."
-        + (f" The nearest ids: {', '.join(list(dict.fromkeys(near))[:_NEAREST])}." if near else "")
-    )
+    raise no_customer(customer_id, ids.tolist())

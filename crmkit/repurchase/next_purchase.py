@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from crmkit._atomic import replacing
+from crmkit._checks import no_customer
 from crmkit._types import Floats
 from crmkit.engine.frames import to_pandas
 from crmkit.exceptions import ContractError, ModelError
@@ -224,17 +225,20 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ContractError
-            The log knows neither the customer nor the item.
+            The log has no purchase of the customer (the nearest ids are named).
         """
         check_is_fitted(self, "estimator_")
         _check_horizon(horizon)
+        customer_id, item = str(customer_id), str(item)
         days = purchase_days(log, self.item, customer_id, item, as_of)
         state = item_state(log, self.levels, as_of, self.exclude)
         member = to_pandas(state[state["customer_id"] == customer_id]).reset_index(drop=True)
+        if member.empty:
+            raise no_customer(customer_id, to_pandas(state[["customer_id"]].drop_duplicates())["customer_id"].tolist())
         mine = member[member["item"] == item].reset_index(drop=True)
         close = _date(log, as_of)
         if mine.empty:
-            p = self._first_purchase(member, customer_id, item, horizon)
+            p = self._first_purchase(member, item, horizon)
             return Explanation(
                 customer_id, item, close, horizon, p, "never bought", days, pd.DataFrame(), pd.DataFrame()
             )
@@ -302,17 +306,10 @@ class NextPurchase(BaseEstimator):  # type: ignore[misc]
             horizon=horizon,
         )
 
-    def _first_purchase(self, member: pd.DataFrame, customer_id: str, item: str, horizon: int) -> float:
-        known = member, self.new_items_[self.new_items_["item"] == item]
-        if known[0].empty and known[1].empty:
-            raise ContractError(
-                f"Neither the customer nor the item is known: customer_id={customer_id!r} and {self.item}={item!r} have no "
-                "purchase up to as_of. Take both from the columns of predict(log)."
-            )
-        rate = self.estimator_.shares.trips_
-        trips = rate["shape"] / rate["rate"] if known[0].empty else trip_rates(known[0].iloc[:1])[0]
-        per_trip = self.new_items_["per_trip"].mean() if known[1].empty else known[1]["per_trip"].iloc[0]
-        return float(-np.expm1(-horizon * trips * per_trip))
+    def _first_purchase(self, member: pd.DataFrame, item: str, horizon: int) -> float:
+        known = self.new_items_[self.new_items_["item"] == item]
+        per_trip = self.new_items_["per_trip"].mean() if known.empty else known["per_trip"].iloc[0]
+        return float(-np.expm1(-horizon * trip_rates(member.iloc[:1])[0] * per_trip))
 
 
 def load_next_purchase(path: str | os.PathLike[str]) -> NextPurchase:

@@ -249,10 +249,15 @@ def test_a_pair_never_bought_is_answered_from_what_others_buy_first(model: NextP
     told = model.explain(log, customer, item)
     assert 0 < told.p_purchase < 0.5
     assert told.expectation == "never bought"
-    assert 0 < model.explain(log, "a stranger", item).p_purchase < 0.5
     assert 0 < model.explain(log, customer, "an item nobody ever bought").p_purchase < 0.5
-    with pytest.raises(ContractError, match="Neither the customer nor the item is known"):
-        model.explain(log, "a stranger", "an item nobody ever bought")
+
+
+def test_an_unknown_customer_is_refused_and_the_nearest_are_named(model: NextPurchase, log: Transactions) -> None:
+    due = model.predict(log).iloc[0]
+    with pytest.raises(ContractError, match=rf"no customer .* The nearest ids: .*{due['customer_id']}"):
+        model.explain(log, int(due["customer_id"]), due["category"])  # type: ignore[arg-type]
+    with pytest.raises(ContractError, match="There is no customer 'a stranger' among"):
+        model.explain(log, "a stranger", due["category"])
 
 
 def test_a_list_has_the_likeliest_repeats_and_room_for_what_is_new(model: NextPurchase, log: Transactions) -> None:
