@@ -185,7 +185,9 @@ def _cells(
         total = protected(spend.assign(row="all_goods"), rules).set_index("row").to_dict("index")["all"]
         yield ("total", name, "all", "sales", float(total["sales"]))
         yield ("total", name, "all", "buyers", float(total["buyers"]))
-        category = protected_counts({"category_buyers": counts["category_buyers"]}, rules)
+        buyers = counts["continuing"] + counts["returned_or_new"]
+        others = counts["category_buyers"] - buyers  # who bought of others only must be enough too
+        category = protected_counts({"category_buyers": counts["category_buyers"], "others": others}, rules)
         yield ("total", name, "all", "category_buyers", category["category_buyers"])
         for table, kinds in _GROUPS.items():
             shown = protected_counts({kind: counts[kind] for kind in kinds}, rules)
@@ -335,9 +337,15 @@ def _totals(wide: pd.DataFrame, currency: str) -> Block:
     if not len(known):
         return Block("Sales", "There were too few buyers in every period to report sales", table=Table(table))
     last = known.iloc[-1]
+    told = last["category_buyers"] == last["category_buyers"]
+    share = (
+        f"{last['share_of_category_buyers']:.0%} of the {number(last['category_buyers'])} buyers of these categories bought your goods."
+        if told
+        else ""
+    )
     return Block(
         "Sales",
         f"{money(last['sales'], currency)} to {number(last['buyers'])} buyers in the period from {last['period']:%d %b %Y} on",
-        f"{last['share_of_category_buyers']:.0%} of the {number(last['category_buyers'])} buyers of these categories bought your goods.",
+        share,
         table=Table(table),
     )

@@ -85,6 +85,16 @@ def test_no_member_and_no_rival_is_named(log: Transactions, members: pd.DataFram
     assert "Else" not in text
 
 
+def test_buyers_of_the_category_are_not_told_where_hardly_any_bought_of_others_only(till: pd.DataFrame) -> None:
+    own = till.assign(manufacturer=till["manufacturer"].where(~till["customer_id"].isin(["C1", "C2"]), "Others"))
+    own["manufacturer"] = own["manufacturer"].where(own["customer_id"].isin(["C1", "C2"]), "Acme")
+    report = supplier_report("Acme", Transactions.from_extract(own, until="2017-12-21"))
+    found = report.cells[report.cells["table"] == "total"].pivot(index="period", columns="measure", values="value")
+    assert found["category_buyers"].isna().all(), "less the buyers that would tell of two"
+    assert (found["buyers"] > 300).all()
+    assert report.page.blocks[0].sentence == ""
+
+
 def test_deals_are_told_where_enough_redeemed_and_enough_did_not(log: Transactions) -> None:
     deals = pd.DataFrame(
         {"deal_id": ["D1", "D2", "D3"], "title": "1.00 off", "starts": "2017-05-01", "sent": [200, 200, 12],
