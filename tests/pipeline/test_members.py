@@ -69,6 +69,8 @@ def test_two_nights_by_card_member_and_unit_add_up_the_same(home: Path, tmp_path
         assert totals["sales"].round(2).nunique() == totals["card_days"].nunique() == 1
         told = " ".join(done.notes)
         stood[level] = tuple(done.tables["points_balances"].drop(columns="customer_id").sum())
+        assert (done.tables["points_check"]["state"] == "agrees").all()
+        assert len(done.tables["rejected_visits"]) == 1
         assert "points.csv line 10: points is below 0" in told
         assert "1 rows of merges are invalid" in told
         assert "merges.csv line 3: member is merged already" in told

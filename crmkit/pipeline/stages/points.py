@@ -56,7 +56,7 @@ def keep_points(
     of_level = relabelled(ledger, identity, level)
     month = as_of.replace(day=1)
     balances = points_balances(of_level, month, as_of)
-    check = None if stated_points is None else reconcile_points(ledger, stated_points, as_of)
+    check = None if stated_points is None else _beside(ledger, stated_points, as_of)
     liability = points_liability(ledger, as_of, points.worth, points.expires)
     if n := int((balances["closing"] < 0).sum()):
         note(
@@ -75,6 +75,11 @@ def keep_points(
         "points_liability": {"told": str(liability), "points": liability.points, "money": round(liability.money, 2)},
         "points_block": points_block(_months(ledger), balances, str(liability), check, currency=currency),
     }
+
+
+def _beside(ledger: pd.DataFrame, stated: pd.DataFrame, as_of: date) -> pd.DataFrame:
+    """The other ledger beside ours, of the kinds of entries that it has."""
+    return reconcile_points(ledger[ledger["kind"].isin(stated["kind"])], stated, as_of)
 
 
 def _programme(points: Points) -> PointsLedger:

@@ -16,6 +16,7 @@ from crmkit.pipeline.stage import stage
 from crmkit.pipeline.stages.sources import remembered
 from crmkit.reports.blocks.visits import visits as visit_block
 from crmkit.transactions.erasure import Tombstones
+from crmkit.transactions.levels import Level, relabelled
 
 if TYPE_CHECKING:
     from crmkit.pipeline.settings import Visits
@@ -32,13 +33,19 @@ def read_field_staff(field_staff_files: Extract, *, field_staff: StaffSource) ->
 
 @stage("places", "rejected_premises")
 def read_premises(
-    premises_files: Extract, forgotten: Tombstones | None = None, *, premises: PremisesSource
+    premises_files: Extract,
+    identity: pd.DataFrame | None = None,
+    forgotten: Tombstones | None = None,
+    *,
+    premises: PremisesSource,
+    level: Level,
 ) -> dict[str, object]:
     """Where customers are."""
     table, invalid = Premises.split_extract(premises_files, **premises.columns)
     good, bad = split_premises(remembered(table.frame, forgotten))
     rejected = _together(invalid, bad, "premises")
-    return {"places": good, "rejected_premises": rejected}
+    places = relabelled(good, identity, level).drop_duplicates("customer_id", ignore_index=True)
+    return {"places": places, "rejected_premises": rejected}
 
 
 @stage("visited", "rejected_visits")
@@ -46,13 +53,16 @@ def read_visits(
     visit_results_files: Extract,
     customers: pd.DataFrame,
     as_of: date,
+    identity: pd.DataFrame | None = None,
     forgotten: Tombstones | None = None,
     *,
     visit_results: VisitSource,
+    level: Level,
 ) -> dict[str, object]:
     """What came of visits."""
     table, invalid = VisitRecords.split_extract(visit_results_files, **visit_results.columns)
-    good, bad = split_visits(remembered(table.frame, forgotten), customers, as_of)
+    told = relabelled(remembered(table.frame, forgotten), identity, level)
+    good, bad = split_visits(told, customers, as_of)
     return {"visited": good, "rejected_visits": _together(invalid, bad, "visits")}
 
 
