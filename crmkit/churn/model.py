@@ -20,8 +20,8 @@ from crmkit.churn.base_rates import base_rates, year_ago_in_words
 from crmkit.churn.estimators import ChurnLogistic
 from crmkit.churn.flags import changed_thresholds, proposed_thresholds
 from crmkit.churn.scores import ChurnScores, estimator_log_odds, first_to_win_back
-from crmkit.churn.selection import BOOSTERS, RARE, choose, fit_candidates, warn_of_leaks
-from crmkit.churn.training import BTYD, WARM_UP, TrainingTable, fitted_btyd, service_effects
+from crmkit.churn.selection import BOOSTERS, RARE, choose, fit_candidates, fit_partial, warn_of_leaks
+from crmkit.churn.training import BTYD, TrainingTable, fitted_btyd, service_effects, too_small
 from crmkit.engine.frames import is_spark
 from crmkit.engine.tables import n_rows
 from crmkit.exceptions import ContractError, ModelError
@@ -35,7 +35,7 @@ from crmkit.transactions.log import Transactions
 __all__ = ["ChurnModel", "load_churn_model"]
 
 
-SMALL, MOST = 200, 50_000
+MOST = 50_000
 
 _COLUMNS = "customer_id string, p_churn double, value_at_risk double, reason_1 string, reason_2 string, reason_3 string"
 _WIN_BACK = (
@@ -159,7 +159,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "thresholds_"):
             self.thresholds_ = proposed_thresholds(state, self.horizon)
         self._start_from_btyd()
-        if why := _too_small(n, shop, top, self.horizon):
+        if why := too_small(n, shop, top, self.horizon):
             self.note_ = f"BG/NBD was used: {why}."
             return self
         known = shop if n <= MOST else shop.some(MOST / n)
@@ -200,7 +200,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
             self.effects_ = self.estimator_.estimators_[0].effects()
         if self.service_:
             self.service_effects_ = service_effects(rows, past.features)
-        self.partial_ = _partial(rows, past.features)
+        self.partial_ = fit_partial(rows, past.features)
         z = estimator_log_odds(self, rows, rows[past.features])
         self.base_rates_ = base_rates(z, rows["label"], rows["day"], past.date)
         self.note_ += year_ago_in_words(self.base_rates_, past.date(past.top))
@@ -374,26 +374,6 @@ def _predictions(history: CustomerHistory, model: ChurnModel, day: int, service:
 
 def _to_win_back(history: CustomerHistory, model: ChurnModel, day: int, service: ServiceRecords | None) -> pd.DataFrame:
     return ChurnScores(model, history.state(day), Snapshots.date(day), service).win_back()
-
-
-def _too_small(n: int, shop: Snapshots, top: int, horizon: int) -> str:
-    """Reason for falling back to the buy-till-you-die model, or an empty string."""
-    if n < SMALL:
-        return f"{n:,} customers are too few for a regression (at least {SMALL} are needed)"
-    days = top - (shop.log.first_day() or top)
-    if days < horizon + WARM_UP:
-        return (
-            f"{days} days of history are too few for an origin with {WARM_UP} days before and {horizon} days after it"
-        )
-    return ""
-
-
-def _partial(rows: pd.DataFrame, features: list[str]) -> ChurnLogistic | None:
-    """P(less than half of before), of those who came."""
-    came = rows[rows["fell"].notna()]
-    if not RARE <= came["fell"].sum() <= len(came) - RARE:
-        return None
-    return ChurnLogistic(anchor=None).fit(came[features], came["fell"], groups=came["customer_id"])
 
 
 def load_churn_model(path: str | os.PathLike[str]) -> ChurnModel:

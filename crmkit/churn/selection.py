@@ -17,7 +17,7 @@ from crmkit.churn.training import BTYD, STEP, TrainingTable
 from crmkit.evaluation import metrics
 from crmkit.exceptions import CrmkitWarning
 
-__all__ = ["BOOSTERS", "Choice", "choose", "fit_candidates", "warn_of_leaks"]
+__all__ = ["BOOSTERS", "Choice", "choose", "fit_candidates", "fit_partial", "warn_of_leaks"]
 BOOSTERS = {"scikit-learn": BoostedTrees, "lightgbm": LightGBMTrees}
 MIDDLE, RARE = 500, 20
 LEAK_AUC, LEAK_FEATURE = 0.97, 0.95
@@ -158,3 +158,11 @@ def warn_of_leaks(choice: pd.DataFrame, test: pd.DataFrame) -> None:
             CrmkitWarning,
             stacklevel=4,
         )
+
+
+def fit_partial(rows: pd.DataFrame, features: list[str]) -> ChurnLogistic | None:
+    """P(less than half of before), of those who came."""
+    came = rows[rows["fell"].notna()]
+    if not RARE <= came["fell"].sum() <= len(came) - RARE:
+        return None
+    return ChurnLogistic(anchor=None).fit(came[features], came["fell"], groups=came["customer_id"])

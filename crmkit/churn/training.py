@@ -27,11 +27,21 @@ from crmkit.models.scoring import fit_customers
 from crmkit.summaries.service import service_signals
 from crmkit.summaries.snapshots import STATE, CustomerHistory, Snapshots
 
-__all__ = ["BTYD", "SERVICE_TERMS", "TrainingTable", "features_at", "fitted_btyd", "service_effects", "signals"]
+__all__ = [
+    "BTYD",
+    "SERVICE_TERMS",
+    "TrainingTable",
+    "features_at",
+    "fitted_btyd",
+    "service_effects",
+    "signals",
+    "too_small",
+]
 
 
 BTYD: dict[str, type[PurchaseModel]] = {model.label: model for model in (BGNBD, MBGNBD, ParetoNBD)}
 STEP, DEPTH, WARM_UP, YEAR = 14, 9, 28, 364
+SMALL = 200
 SERVICE_TERMS = ("open_complaints", "recovered", "satisfaction")
 
 
@@ -186,3 +196,15 @@ def service_effects(rows: pd.DataFrame, features: list[str]) -> pd.DataFrame:
     model = ChurnLogistic(strength=1.0).fit(rows[features], rows["label"], groups=rows["customer_id"])
     effects = model.effects()
     return effects[effects["term"].isin(SERVICE_TERMS)].reset_index(drop=True)
+
+
+def too_small(n: int, shop: Snapshots, top: int, horizon: int) -> str:
+    """Reason for falling back to the buy-till-you-die model, or an empty string."""
+    if n < SMALL:
+        return f"{n:,} customers are too few for a regression (at least {SMALL} are needed)"
+    days = top - (shop.log.first_day() or top)
+    if days < horizon + WARM_UP:
+        return (
+            f"{days} days of history are too few for an origin with {WARM_UP} days before and {horizon} days after it"
+        )
+    return ""
