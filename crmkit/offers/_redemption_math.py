@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import betaln, ndtri
 
 from crmkit._types import Floats, Numbers
 
@@ -39,13 +39,14 @@ def shrunk_share(own: Floats, total: Floats, overall: Floats, weight: float = 2.
 
 
 def shrunk_rate(
-    redeemed: Floats, qualified: Floats, prior: float = 0.2, prior_weight: float = 100.0, weight: float = 1.0
+    redeemed: Floats, qualified: Floats, prior: float = 0.2, prior_weight: float = 100.0, weight: float | None = None
 ) -> tuple[Floats, float, float]:
     """Each member's probability of redeeming a coupon in hand at a purchase that qualifies for it.
 
     A beta-binomial hierarchy: the mean of all members has a stated prior, worth ``prior_weight`` qualifying purchases, and
     each member's own rate is shrunk towards it with a weight of ``weight`` purchases. A small weight is a prior with most
-    of its mass near 0: most members never redeem. At a qualifying purchase in about a quarter of the offers a prior of .2
+    of its mass near 0: most members never redeem. Without a stated weight it is the one under which the counts are most
+    probable, with a log-normal prior around 1. At a qualifying purchase in about a quarter of the offers a prior of .2
     is a redemption of 5 % of the coupons handed out, the middle of the published 2 to 8 %.
 
     Returns
@@ -58,12 +59,26 @@ def shrunk_rate(
 
     >>> rate, mean, _ = shrunk_rate(np.array([0.0, 3.0]), np.array([5.0, 5.0]))
     >>> rate.round(3).tolist(), round(mean, 3)
-    ([0.035, 0.535], 0.209)
+    ([0.04, 0.525], 0.209)
     """
     hits, trials = prior * prior_weight + redeemed.sum(), prior_weight + qualified.sum()
     mean = float(hits / trials)
     sd = math.sqrt(mean * (1 - mean) / (trials + 1))
-    return (redeemed + weight * mean) / (qualified + weight), mean, sd / mean if mean > 0 else 0.0
+    own = _weight_of(redeemed, qualified, mean) if weight is None else weight
+    return (redeemed + own * mean) / (qualified + own), mean, sd / mean if mean > 0 else 0.0
+
+
+_WEIGHTS = np.exp2(np.arange(-2, 5.25, 0.25))
+
+
+def _weight_of(redeemed: Floats, qualified: Floats, mean: float) -> float:
+    """The most probable weight of the beta-binomial with this mean, its logarithm having a standard normal prior."""
+    if not 0 < mean < 1 or not len(redeemed):
+        return 1.0
+    cells, n = np.unique(np.stack([redeemed, qualified]), axis=1, return_counts=True)
+    a, b = mean * _WEIGHTS[:, None], (1 - mean) * _WEIGHTS[:, None]
+    likelihood = ((betaln(a + cells[0], b + cells[1] - cells[0]) - betaln(a, b)) * n).sum(axis=1)
+    return float(_WEIGHTS[np.argmax(likelihood - np.log(_WEIGHTS) ** 2 / 2)])
 
 
 def raised(p: Floats, log_odds: Floats) -> Floats:

@@ -55,6 +55,7 @@ class Shop:
     control: float = 0.10
     offers: pd.DataFrame = field(default_factory=pd.DataFrame)
     out_of_plan: list[set[str]] = field(default_factory=list)
+    effects: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def until(self) -> date:
@@ -136,6 +137,7 @@ def crmkit_run(shop: Shop, deals: pd.DataFrame, left: pd.Series) -> pd.DataFrame
     campaign = str(shop.until + timedelta(days=1))
     app(["sent", campaign, "--out", str(out)], standalone_mode=False)
     shop.out_of_plan.append(set(result.tables["control"]["customer_id"]))
+    shop.effects = result.tables.get("campaign_effects", shop.effects)
     return result.tables["offers"][["customer_id", "deal_id", "worth", "p_redeem", "is_trial"]]
 
 
@@ -222,11 +224,13 @@ class Course:
     coupons: pd.DataFrame
     fortnights: pd.DataFrame
     out_of_plan: list[set[str]]
+    spend: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    effects: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def run(policy: Callable[..., pd.DataFrame], shop: Shop, fortnights: int) -> Course:
     """The course of a policy."""
-    profits, foreseen, coupons, rows = [], [], [], []
+    profits, foreseen, coupons, rows, spend = [], [], [], [], []
     bought = set(zip(shop.lines["customer_id"], shop.lines["category"], shop.lines["brand"], strict=True))
     deals, spent = deals_of(shop.chain, -1), pd.Series(dtype=float)
     for fortnight in range(fortnights):
@@ -252,6 +256,9 @@ def run(policy: Callable[..., pd.DataFrame], shop: Shop, fortnights: int) -> Cou
         keys = pd.MultiIndex.from_frame(used[["customer_id", "deal_id"]])
         redeemed = pd.MultiIndex.from_frame(sent[["customer_id", "deal_id"]]).isin(keys)
         coupons.append(sent.assign(fortnight=fortnight, redeemed=redeemed, never=never))
+        spend.append(
+            lines.groupby("customer_id")["amount"].sum().reindex(shop.chain.members, fill_value=0.0).to_numpy()
+        )
         lines = lines.drop(columns="margin")
         shop.lines = pd.concat([shop.lines, lines], ignore_index=True)
         bought |= set(zip(lines["customer_id"], lines["category"], lines["brand"], strict=True))
@@ -264,6 +271,8 @@ def run(policy: Callable[..., pd.DataFrame], shop: Shop, fortnights: int) -> Cou
         pd.concat(coupons, ignore_index=True),
         pd.DataFrame(rows),
         shop.out_of_plan,
+        np.array(spend),
+        shop.effects,
     )
     course.fortnights.attrs["overrun"] = (int((_overrun(ended, spent) > 1e-9).sum()), len(ended))
     return course
@@ -357,6 +366,19 @@ def _quiet() -> Iterator[None]:
         os.dup2(kept, 1)
 
 
+def effects_held(course: Course, base: Course) -> str:
+    """How many of the measured campaigns' intervals hold what the lists did: spend over that without lists, by the same luck."""
+    more, ids, held = course.spend - base.spend, np.arange(course.spend.shape[1]), 0
+    for at, (low, high) in enumerate(course.effects[["low", "high"]].itertuples(index=False)):
+        out = np.isin(np.array([f"{number:06d}" for number in ids]), list(course.out_of_plan[at]))
+        held += bool(low <= more[at][~out].mean() - more[at][out].mean() <= high)
+    lift, expected = course.effects["lift"].sum(), course.effects["expected_lift"].sum()
+    return (
+        f"effects of campaigns: the 95% interval holds what the lists did in {held} of {len(course.effects)}; purchases of the "
+        f"deals' goods added: expected {expected:,.0f}, measured {lift:,.0f} (se {np.sqrt((course.effects['lift_se'] ** 2).sum()):,.0f})"
+    )
+
+
 def calibration(coupons: pd.DataFrame) -> pd.DataFrame:
     """Coupons by decile of their chance of redemption: how many, expected and redeemed."""
     ranked = coupons["p_redeem"].rank(method="first")
@@ -399,6 +421,8 @@ def main() -> None:
     print(pd.DataFrame(rows).set_index("policy").T.to_string(float_format=lambda x: f"{x:,.3f}"))
     if deciles is not None:
         print(deciles.to_string(index=False, float_format=lambda x: f"{x:.4f}"))
+    if "crmkit" in courses and len(courses["crmkit"].effects):
+        print(effects_held(courses["crmkit"], courses["no lists"]))
 
 
 if __name__ == "__main__":

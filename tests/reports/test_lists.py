@@ -192,6 +192,13 @@ def test_a_page_says_whose_it_is_without_the_whole_card_number(tmp_path: Path) -
     assert "00001609" not in text
 
 
+def test_a_list_says_probably_only_of_what_is_bought_with_seven_in_ten(tmp_path: Path) -> None:
+    known = due(2, day_10=1.0, day_50=6.2, day_90=17.4, p_purchase=[0.75, 0.65])
+    text = text_of(print_lists(offers(), deals(), known, tmp_path, **FORTNIGHT))
+    assert text.count("probably by 12 January") == 1
+    assert text.count("perhaps in the next two weeks") == 1
+
+
 def test_a_page_says_when_an_item_is_needed_as_exactly_as_it_is_known(tmp_path: Path) -> None:
     known = due(
         4,
@@ -202,7 +209,7 @@ def test_a_page_says_when_an_item_is_needed_as_exactly_as_it_is_known(tmp_path: 
     )
     text = text_of(print_lists(offers(), deals(), known, tmp_path, **FORTNIGHT))
     assert "likely 3–9 January" in text
-    assert "probably by 7 January" in text
+    assert "probably by 14 January" in text
     assert text.count("perhaps in the next two weeks") == 2
 
 

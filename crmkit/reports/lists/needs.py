@@ -18,6 +18,9 @@ __all__ = ["Need", "item_column", "needs_of", "when"]
 
 _TIMES = ["day_10", "day_50", "day_90"]
 
+PROBABLE = 0.7
+"""Chance of a purchase within the days of the list from which a list says "probably"."""
+
 
 class Need(NamedTuple):
     """An item on a list: what it is (``item`` as in the offers, ``name`` as printed), what it costs, and when."""
@@ -62,10 +65,10 @@ def needs_of(
         ["customer_id", "p_purchase", "item"], ascending=[True, False, True]
     )
     found: dict[str, list[Need]] = {}
-    columns = told.reindex(columns=["customer_id", "item", "name", "price", "current", *_TIMES])
-    for member, one, name, price, current, *days in columns.itertuples(index=False):
+    columns = told.reindex(columns=["customer_id", "item", "name", "price", "current", "p_purchase", *_TIMES])
+    for member, one, name, price, current, p, *days in columns.itertuples(index=False):
         said = _price(price, current is True, currency, wording)
-        need = Need(one, label(str(name)), said, when(*map(float, days), *window, wording))
+        need = Need(one, label(str(name)), said, when(*map(float, days), *window, wording, p >= PROBABLE))
         found.setdefault(member, []).append(need)
     return found
 
@@ -86,14 +89,21 @@ def _price(price: float, current: bool, currency: str, wording: Wording) -> str:
 
 
 @cache
-def when(low: float, middle: float, high: float, first: date, last: date, wording: Wording) -> str:
+def when(
+    low: float, middle: float, high: float, first: date, last: date, wording: Wording, probable: bool = True
+) -> str:
     """When an item is needed, as a stretch of days: never more exact than it is known.
+
+    "Probably by" a day is the day half-way from the median to the time by which nine in ten have bought, where the item is
+    bought in these days with a probability of .7 (``probable``).
 
     >>> window = date(2018, 1, 1), date(2018, 1, 14), Wording("en")
     >>> when(2.4, 5.0, 8.1, *window)  # bought by the 9th with 90 %
     'likely 3–9 January'
-    >>> when(1.0, 6.2, 40.0, *window)  # more likely than not by the 7th
-    'probably by 7 January'
+    >>> when(1.0, 6.2, 17.4, *window)  # by the 12th with about 70 %
+    'probably by 12 January'
+    >>> when(1.0, 6.2, 17.4, *window, False)  # bought in these days with less than 70 %
+    'perhaps in the next two weeks'
     >>> when(4.0, 30.0, float("nan"), *window)
     'perhaps in the next two weeks'
     """
@@ -106,8 +116,9 @@ def when(low: float, middle: float, high: float, first: date, last: date, wordin
         if on(low) < on(high):
             return wording.text("likely", span=wording.span(on(low), on(high)))
         return wording.text("around", day=wording.day(on(high)))
-    if middle <= days:
-        return wording.text("by", day=wording.day(on(middle)))
+    if middle <= days and probable:
+        mostly = middle + (high - middle) / 2 if high > middle else days
+        return wording.text("by", day=wording.day(on(min(mostly, days))))
     return wording.text(f"perhaps_{days}") if days in (7, 14) else wording.text("perhaps", days=days)
 
 

@@ -243,15 +243,20 @@ def _heading(canvas: Canvas, y: float, text: str) -> float:
     return y + 5.5
 
 
+_NAME_SIZES = (10.5, 9.5, 8.5)
+"""A long name is set smaller before it is cut."""
+
+
 def _need(canvas: Canvas, x: float, y: float, need: Need) -> None:
     canvas.frame(x, y + 1.2, 4, 4)
     room = _COLUMN - 7
+    size = next((size for size in _NAME_SIZES if canvas.width(need.name, REGULAR, size) <= room), _NAME_SIZES[-1])
+    canvas.write(x + 6.5, y + 3.8, canvas.fit(need.name, room, REGULAR, size), REGULAR, size)
     price = canvas.fit(need.price, room * 0.45, REGULAR, 8.5) if need.price else ""
-    name_room = room - (canvas.width(price, REGULAR, 8.5) + 2 if price else 0)
-    canvas.write(x + 6.5, y + 3.8, canvas.fit(need.name, name_room, REGULAR, 10.5), REGULAR, 10.5)
+    rest = room - (canvas.width(price, REGULAR, 8.5) + 2 if price else 0)
     if price:
-        canvas.write_to(x + _COLUMN - 0.5, y + 3.8, price, REGULAR, 8.5, INK)
-    canvas.write(x + 6.5, y + 7.4, canvas.fit(need.when, room, REGULAR, 8), REGULAR, 8, GREY)
+        canvas.write_to(x + _COLUMN - 0.5, y + 7.4, price, REGULAR, 8.5, INK)
+    canvas.write(x + 6.5, y + 7.4, canvas.fit(need.when, rest, REGULAR, 8), REGULAR, 8, GREY)
 
 
 def _coupon(canvas: Canvas, x: float, y: float, card: Card, width: float, lists: ListContent) -> None:
