@@ -21,6 +21,8 @@ from crmkit.campaigns.sample_size import HoldoutSize as HoldoutSize
 from crmkit.campaigns.sample_size import holdout_size as holdout_size
 from crmkit.campaigns.visit_plan import VisitPlan as VisitPlan
 from crmkit.campaigns.visit_plan import VisitResult as VisitResult
+from crmkit.campaigns.won_back import WonBack as WonBack
+from crmkit.campaigns.won_back import won_back as won_back
 from crmkit.churn.backtest import ChurnBacktest as ChurnBacktest
 from crmkit.churn.model import ChurnModel as ChurnModel
 from crmkit.churn.model import load_churn_model as load_churn_model

@@ -261,9 +261,16 @@ class Clusters(Section):
 
 
 class WinBack(Section):
-    """Customers to win back: at most ``n``, the most value at risk first."""
+    """Customers to win back: at most ``n``, the most value at risk first.
+
+    A share ``control`` of them is held back, the same customers for a month, so that the list ``horizon`` days on can be
+    compared with them; ``contact_cost`` is what each contact costs.
+    """
 
     n: Count | None = Field(None, ge=1)
+    control: Number = Field(0.20, ge=0, lt=1)
+    horizon: Days = 30
+    contact_cost: Money = 0.0
 
 
 class Bonus(Section):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from crmkit.campaigns.won_back import won_back
 from crmkit.churn.model import ChurnModel
 from crmkit.engine.tables import filled, first_rows, joined, n_rows, total
 from crmkit.evaluation.selection import choose_model, default_candidates
@@ -17,7 +18,8 @@ from crmkit.ingest.tables import ServiceRecords
 from crmkit.models import CustomerLifetimeValue, GammaGamma
 from crmkit.models.purchase_model import PurchaseModel
 from crmkit.models.scoring import fit_customers, score_customers
-from crmkit.pipeline.history import Previous
+from crmkit.offers.control_group import control_group
+from crmkit.pipeline.history import Previous, Published
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import check_members
 from crmkit.pipeline.stage import stage
@@ -25,6 +27,7 @@ from crmkit.reports.blocks.backtests import choice as choice_block
 from crmkit.reports.blocks.churn import churn as churn_block
 from crmkit.reports.blocks.segments import life_stages, segments
 from crmkit.reports.blocks.service import win_back as win_back_block
+from crmkit.reports.blocks.service import won_back as won_back_block
 from crmkit.reports.blocks.tiers import concentration, tiers
 from crmkit.reports.blocks.tiers import tier_changes as tier_change_block
 from crmkit.segments.labels import fitted_tiers, labelled
@@ -123,7 +126,28 @@ def win_back(
 ) -> dict[str, object]:
     """Customers who are cooling, at risk, frozen or lost, the most value at risk first."""
     found = churn_model.win_back(log, service=_records(service), n=win_back.n)
+    held_back = control_group(found["customer_id"], win_back.control, f"win-back {log.until:%Y-%m}")["customer_id"]
+    found = found.assign(held_back=found["customer_id"].isin(held_back))
     return {"win_back": found, "win_back_block": win_back_block(found, currency=currency)}
+
+
+@stage("win_back_effect", "win_back_effect_block", may_fail=True, here=True)
+def measure_win_back(log: Transactions, earlier_runs: Sequence[Published], *, win_back: WinBack) -> dict[str, object]:
+    """Who of the newest list whose days are over came back, against those held back from it."""
+    over = [
+        run for run in earlier_runs if run.day + timedelta(days=win_back.horizon) <= log.until and run.has("win_back")
+    ]
+    if not over:
+        return {}
+    run = max(over, key=lambda one: one.day)
+    listed = run.table("win_back")
+    if "held_back" not in listed or listed["held_back"].sum() < 2 or (~listed["held_back"]).sum() < 2:
+        return {}
+    found = won_back(log, listed, run.day, win_back.horizon, float(win_back.contact_cost))
+    return {
+        "win_back_effect": found.table.assign(list_of=str(run.day)),
+        "win_back_effect_block": won_back_block(found, run.day),
+    }
 
 
 @stage("deal_dependence", here=True)

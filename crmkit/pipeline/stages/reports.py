@@ -31,6 +31,7 @@ ORDER = (
     "churn_block",
     "churn_checks",
     "win_back_block",
+    "win_back_effect_block",
     "points_block",
     "visit_block",
     "service_block",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pandas as pd
 
+from crmkit.campaigns.won_back import WonBack
 from crmkit.engine.tables import grouped, n_rows, total
 from crmkit.reports.block import Block, Table
 from crmkit.reports.formats import money, number
 
-__all__ = ["handling", "overdue", "service", "win_back"]
+__all__ = ["handling", "overdue", "service", "win_back", "won_back"]
 
 _SHOWN = 20
 
@@ -102,3 +105,8 @@ def handling(
         more=(*tables[1:], *([Table(gap, "Perception and expectation")] if len(gap) else [])),
         notes=tuple(notes),
     )
+
+
+def won_back(found: WonBack, day: date, *, currency: str = "") -> Block:
+    """What a win-back list achieved; from `won_back`."""
+    return Block("Win-back", f"What the win-back list of {day} achieved", str(found))
