@@ -126,8 +126,9 @@ def win_back(
 ) -> dict[str, object]:
     """Customers who are cooling, at risk, frozen or lost, the most value at risk first."""
     found = churn_model.win_back(log, service=_records(service), n=win_back.n)
-    held_back = control_group(found["customer_id"], win_back.control, f"win-back {log.until:%Y-%m}")["customer_id"]
-    found = found.assign(held_back=found["customer_id"].isin(held_back))
+    if isinstance(found, pd.DataFrame):
+        held_back = control_group(found["customer_id"], win_back.control, f"win-back {log.until:%Y-%m}")["customer_id"]
+        found = found.assign(held_back=found["customer_id"].isin(held_back))
     return {"win_back": found, "win_back_block": win_back_block(found, currency=currency)}
 
 
