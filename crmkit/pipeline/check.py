@@ -23,6 +23,7 @@ from crmkit.ingest.layouts import layouts, note_of, settings_of
 from crmkit.ingest.parts import Part
 from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.schemas import CONTRACTS, SALES
+from crmkit.ingest.tables import Rates
 from crmkit.ingest.times import TimeRules
 from crmkit.ingest.validation import validate_part
 from crmkit.pipeline.config import Config
@@ -168,6 +169,7 @@ def check_files(
     *,
     table: str | None = None,
     query: str | None = None,
+    home: Path | None = None,
 ) -> LoadReport:
     """Read files on trial and say what was found.
 
@@ -181,6 +183,8 @@ def check_files(
         A ready layout instead.
     table, query : str, optional
         What to read from a database, one of the two.
+    home : Path, optional
+        Where the paths of the configuration start.
 
     Returns
     -------
@@ -198,23 +202,26 @@ def check_files(
     >>> report.guess.settings
     {'decimal': ',', 'time_format': '%d.%m.%Y'}
     """
+    rates = None
     if config is not None:
         stated = config.transactions
         settings = stated.read_options(config.currency) | stated.model_dump(include=set(CLOCK), exclude_none=True)
         rows = stated.model_dump(include=set(RowMeaning.__dataclass_fields__), exclude_defaults=True)
         guess = Guess("transactions", dict(stated.columns), settings | rows)
+        rates = config.rates
     elif layout is not None:
         ready = settings_of(layout, "transactions")
         guess = Guess("transactions", dict(ready.pop("columns")), ready, layout=layout)
     else:
         guess = Guess("transactions", {}, {})
     guess.settings.update(selected(table, query))
+    worth = Rates.from_extract(read_extract(rates.source(home or Path())), **rates.columns) if rates else None
     report = LoadReport(tuple(files), guess)
     try:
         if config is None and layout is None:
             report = replace(report, guess=guessed(files, table=table, query=query))
         report = replace(report, extract=_read(files, report.guess))
-        return _tried(report)
+        return _tried(report, worth)
     except NoInputError:
         raise
     except CrmkitError as error:
@@ -230,7 +237,7 @@ def _read(files: Sequence[str], guess: Guess) -> Extract:
     return extract
 
 
-def _tried(report: LoadReport) -> LoadReport:
+def _tried(report: LoadReport, rates: Rates | None) -> LoadReport:
     """The report with what loading into a folder that is thrown away gave."""
     if report.guess.missing or report.extract is None:
         return report
@@ -239,7 +246,7 @@ def _tried(report: LoadReport) -> LoadReport:
     options: dict[str, Any] = {**report.guess.time_rules, **report.guess.row_options, **report.guess.columns}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeliveryWarning)  # there is no until yet, and the counts are printed
-        log, rejections = Transactions.split_extract(report.extract, until=NEVER, **options)
+        log, rejections = Transactions.split_extract(report.extract, until=NEVER, rates=rates, **options)
     days = pd.concat(pd.read_parquet(file, columns=["day"]) for file in log.lines)["day"]
     if not len(days):
         return replace(report, rejections=rejections)

@@ -186,7 +186,8 @@ def check(
     from crmkit.pipeline.check import check_files
     from crmkit.pipeline.config import read_config
 
-    report = check_files(files, read_config(config) if config else None, layout, table=table, query=query)
+    stated, home = (read_config(config), config.parent) if config else (None, None)
+    report = check_files(files, stated, layout, table=table, query=query, home=home)
     say(str(report))
     if not report.is_loadable:
         raise typer.Exit(65)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from crmkit.ingest.extracts import read_extract
+from crmkit.pipeline.check import check_files
 from crmkit.pipeline.config import read_config
 from crmkit.pipeline.stages import STAGES
 
@@ -37,3 +38,6 @@ def test_amounts_are_converted_by_the_rates_of_the_configuration(tmp_path: Path)
         engine=config.engine, folder=tmp_path, progress=str,
     )  # fmt: skip
     assert found["received"].amount_used == Decimal("16.7")
+    told = check_files([str(tmp_path / "orders.csv")], config, home=tmp_path)
+    assert told.rejections is not None
+    assert told.rejections.amount_used == Decimal("16.7")
