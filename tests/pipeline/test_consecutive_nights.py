@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import shutil
 import subprocess
 import sys
@@ -153,9 +154,9 @@ KILLED = """
 import json, os, signal, sys
 from pathlib import Path
 from crmkit.pipeline import nightly, records
-from crmkit.pipeline.stages import STAGES
+from crmkit.pipeline.stages import STAGES  # loaded once, before the forks
 
-home, out, config = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
+home, out, config, names = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3]), sys.argv[4].split()
 
 def die_in(name):
     # outputs are written, the record is not: the latest moment at which a stage has not ended
@@ -177,35 +178,32 @@ def attempt(name):
             os._exit(1)
     os._exit(0)
 
-for step in [*STAGES, None]:
-    print(step.name if step else "", attempt(step.name if step else ""), flush=True)
+for name in [*names, ""]:
+    print(name, attempt(name), flush=True)
 """
 
 
 @pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a POSIX signal")
 def test_killed_inside_each_stage_once_the_next_run_goes_on_there(tmp_path: Path) -> None:
-    import json
-
     deliver(shop_in(tmp_path), tmp_path, LAST)
-    config = CONFIG | {"until": str(LAST)}
+    whole = night(tmp_path, tmp_path / "whole", LAST)
+    names = [one["stage"] for one in whole.manifest["stages"] if one["action"] == "run"]
     script = tmp_path / "killed.py"
     script.write_text(textwrap.dedent(KILLED))
-    command = [sys.executable, str(script), str(tmp_path), str(tmp_path / "out"), json.dumps(config)]
+    config = json.dumps(CONFIG | {"until": str(LAST)})
+    command = [sys.executable, str(script), str(tmp_path), str(tmp_path / "out"), config, " ".join(names)]
     said = subprocess.run(command, capture_output=True, text=True, check=True)
     ended = [line.split() for line in said.stdout.splitlines()]
-    assert ended[-1] == ["0"], said.stderr
-    died = [name for name, signal in ended[:-1] if signal == "9"]
+    assert ended == [*([name, "9"] for name in names), ["0"]], said.stderr
     began: dict[str, list[str]] = {}
     for line in (tmp_path / "ran").read_text().splitlines():
-        name, _, stage = line.rpartition(" ")
-        began.setdefault(name, []).append(stage)
-    assert len(died) > 40
-    for before, now in itertools.pairwise(died):
-        assert began[now][0] == before  # where the run before was killed
-        assert began[now][-1] == now
-    assert began[""] == [died[-1]]
-    night(tmp_path, tmp_path / "whole", LAST)
+        name, _, step = line.rpartition(" ")
+        began.setdefault(name, []).append(step)
+    assert len(names) > 40
+    # a run begins where the one before was killed, and gets one further
+    for before, now in itertools.pairwise([*names, ""]):
+        assert began[now] == [before, *([now] if now else [])]
     assert differing(tmp_path / "out", tmp_path / "whole") == []
 
 
@@ -288,6 +286,17 @@ def test_a_setting_redoes_the_stages_that_read_it_and_nothing_before_them(publis
 @pytest.mark.parametrize("section", RHYTHMS)
 def test_how_often_is_no_reason_to_redo(published: Path, section: str) -> None:
     assert set(decided(published, {section: CONFIG.get(section, {}) | RHYTHMS[section]})) == {"kept", "skipped"}
+
+
+def test_an_output_folder_can_be_moved(published: Path, tmp_path: Path) -> None:
+    shutil.copytree(published / "out", tmp_path / "out", symlinks=True)
+    records = [file.read_text() for file in (tmp_path / "out" / "runs").rglob(".*.json")]
+    assert len(records) > 40
+    assert not [text for text in records if str(published) in text]
+    moved = plan(CONFIG | {"until": str(LAST), "title": "Moved"}, tmp_path / "out", home=published)
+    found = {one.stage.name: one for one in moved}
+    assert (found["load"].action, found["report"].action) == ("kept", "run")
+    assert found["load"].folder.is_relative_to((tmp_path / "out").resolve())
 
 
 def test_what_is_changed_here_is_read_by_a_stage() -> None:

@@ -297,6 +297,23 @@ def test_the_same_run_again_does_nothing_and_a_fresh_one_gives_the_same_bytes(pu
     assert json.loads((published / "CURRENT" / "run.json").read_text())["outputs"] == before
 
 
+def test_a_plan_is_printed_and_single_stages_are_redone(published: Path, delivery: Path) -> None:
+    config, before = delivery / "crmkit.toml", (published / "CURRENT").resolve()
+    told = crmkit("run", config, "--out", published, "--dry-run", "--json", "--from", "plan-offers")
+    plan = {row["stage"]: (row["action"], row["why"]) for row in json.loads(told.stdout)}
+    assert plan["plan-offers"] == ("run", "asked for")
+    assert plan["load"] == ("kept", "nothing changed")
+    assert (published / "CURRENT").resolve() == before
+    assert "plan-offers" in crmkit("run", config, "--out", published, "--dry-run").stdout
+    redone = crmkit("run", config, "--out", published, "--only", "cohorts", "--quiet", "--json")
+    assert (redone.returncode, redone.stderr) == (0, "")
+    stages = json.loads(redone.stdout)["stages"]
+    assert [one["stage"] for one in stages if one["action"] == "run"] == ["cohorts"]
+    assert {"seconds", "processor", "peak_mb"} <= set(stages[0])
+    unknown = crmkit("run", config, "--out", published, "--only", "cohort")
+    assert (unknown.returncode, "There is no stage 'cohort'" in unknown.stderr) == (78, True)
+
+
 def test_as_of_uses_nothing_that_came_later(delivery: Path, tmp_path: Path) -> None:
     early = tmp_path / "early"
     early.mkdir()
