@@ -146,6 +146,16 @@ def test_the_latest_day_is_that_of_the_store_and_of_the_new_files(shop: Path, mo
     assert read == ["till-10.csv"]
 
 
+def test_a_day_without_sales_is_a_day(shop: Path) -> None:
+    """A shop that is closed delivers a header, or nothing."""
+    store = {"store": {"folder": "warehouse"}}
+    night(shop, "out", "2017-09-07", **store)
+    (shop / "till-10.csv").write_text("customer_id,purchased_at,amount\n")
+    for day in ("2017-09-08", "2017-09-09"):
+        closed = night(shop, "out", day, **store)
+        assert (closed.manifest["as_of"], closed.manifest["read"]["rows"]) == (day, 0)
+
+
 def test_a_night_without_new_files_reads_nothing_and_goes_on(shop: Path) -> None:
     store = {"store": {"folder": "warehouse"}}
     night(shop, "out", "2017-09-07", **store)
