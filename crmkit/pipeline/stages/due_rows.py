@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from crmkit.engine.duckdb import DuckDBEngine
 
-__all__ = ["due_of", "item_timed", "items_due"]
+__all__ = ["due_of", "in_order", "item_timed", "items_due"]
 
 
 def item_timed(repurchases: Path) -> str:
@@ -25,6 +25,15 @@ def items_due(repurchases: Path) -> pd.DataFrame:
     with DuckDBEngine() as engine:
         name = engine.quoted(item)
         return engine.frame(f"select distinct {name} from {engine.parquet(repurchases)} order by {name}")
+
+
+def in_order(repurchases: Path, folder: Path) -> Path:
+    """The same ordered by member and item, as a plan reads them; they are written in the order in which they are scored."""
+    ordered = folder / "ordered.parquet"
+    with DuckDBEngine() as engine:
+        name = engine.quoted(item_timed(repurchases))
+        engine.save(f"select * from {engine.parquet(repurchases)} order by customer_id, {name}", ordered)
+    return ordered
 
 
 def due_of(

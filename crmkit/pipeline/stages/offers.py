@@ -23,7 +23,7 @@ from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import why_none
 from crmkit.pipeline.stage import stage
 from crmkit.pipeline.stages.campaigns import outstanding, sent_offers
-from crmkit.pipeline.stages.due_rows import due_of, item_timed, items_due
+from crmkit.pipeline.stages.due_rows import due_of, in_order, item_timed, items_due
 from crmkit.reports.blocks.offers import offers as offer_block
 from crmkit.reports.lists.mailing import write_offers
 from crmkit.segments.brand_usage import BrandUsage
@@ -147,7 +147,7 @@ def plan_offers(
     model = _model(shares, redemption_rates, redemption_habits or {}, scale, deals_left, offers, campaign)
     known = offers if "value" in customers else offers.model_copy(update={"worth_by_value": 0.0})
     plan = OfferPlan(measured, tips=tips, key=name, **_terms(known, deals_left)).solve(
-        repurchases, customers, deal_usage, received_offers, model
+        in_order(repurchases, folder), customers, deal_usage, received_offers, model
     )
     _write(with_codes(plan.offers, name).assign(response_scale=scale), deals_left, folder)
     if not len(plan.offers):
