@@ -45,7 +45,8 @@ def test_a_store_is_given_new_files_alone_and_gives_the_same_tables(shop: Path) 
     later.mkdir()
     for name in ("till-08.csv", "till-09.csv"):
         (shop / name).rename(later / name)
-    store = {"store": {"folder": "warehouse"}}
+    model = {"value": {"model": "BG/NBD"}}  # which is chosen anew less often than it is fitted
+    store = {"store": {"folder": "warehouse"}, **model}
     first = night(shop, "kept", "2017-07-31", "score-repurchases", **store)
     assert first.manifest["read"]["rows"] > 0
     for file in later.iterdir():
@@ -54,7 +55,7 @@ def test_a_store_is_given_new_files_alone_and_gives_the_same_tables(shop: Path) 
     loads = Store(shop / "warehouse").loads
     assert [len(files) for files in loads["files"]] == [7, 2]
     assert second.manifest["read"]["rows"] == loads["rows_read"].iloc[-1]
-    plain = night(shop, "plain", "2017-09-07", "score-repurchases")
+    plain = night(shop, "plain", "2017-09-07", "score-repurchases", **model)
     pd.testing.assert_frame_equal(second.tables["repurchases"], plain.tables["repurchases"])
     scores = ["customer_id", "frequency", "T", "total_spend", "value", "p_churn"]
     pd.testing.assert_frame_equal(second.tables["customers"][scores], plain.tables["customers"][scores])
