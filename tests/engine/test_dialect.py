@@ -86,6 +86,7 @@ QUERIES = [
     "select g, median(x) as a from {v} group by g having count(*) > 1 order by g",
     "select g, x, row_number() over (partition by g order by x nulls last, k desc) as n from {v} order by k",
     "select k, x - lag(x) over (partition by g order by k) as step from {v} order by k",
+    "select k, lead(x) over (partition by g order by k) as x_after from {v} order by k",
     """select k, cast(sum(case when x > 0 then 1 else 0 end) over (partition by g, x > 0 order by k
         rows between unbounded preceding and current row) as bigint) as n from {v} order by k""",
     "select k, max(x) over (partition by g) > 0 as b, first_value(x) over (partition by g order by k) as f from {v} order by k",

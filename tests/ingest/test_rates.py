@@ -105,6 +105,7 @@ def test_rows_and_money_add_up_with_rates(
     assert totals == adds_up(frame, options, folder / "other")
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::crmkit.exceptions.CrmkitWarning")
 def test_rates_on_spark_as_here(spark: Any, tmp_path: Path) -> None:
     days, currencies, amounts = (

@@ -176,6 +176,7 @@ def read(table: object, folder: Path) -> tuple[Transactions, Rejections]:
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_table_is_read_where_it_is(till: pa.Table, there: Other, tmp_path: Path) -> None:
     near, one = read(till, tmp_path / "near")
     far, other = read(there.table(till), tmp_path / "far")

@@ -84,11 +84,16 @@ def test_columns_are_guessed_from_their_names(till: Till, header: str, row: str,
     assert (guess.table, guess.missing) == ("transactions", [])
 
 
+_NEVER_GUESSED = {"area", "street", "unit", "vip_since"}
+"""Columns of members that mean something only where they are stated."""
+
+
 @pytest.mark.parametrize("contract", [DEALS, MEMBERS, PRODUCTS, TIPS], ids=lambda contract: contract.name)
 def test_a_table_under_its_own_names_is_known_whole(till: Till, contract: Contract) -> None:
     guess = guessed([str(till(",".join(contract.columns).encode() + b"\n"))])
     assert guess.table == contract.name
-    assert guess.columns == {name: name for name in contract.columns}
+    told_by_words = set(contract.columns) - _NEVER_GUESSED
+    assert guess.columns == {name: name for name in contract.columns if name in told_by_words}
 
 
 @pytest.mark.parametrize(

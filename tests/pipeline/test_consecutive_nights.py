@@ -133,6 +133,7 @@ PAST = ("tier_changes", "scorecard", "campaign", "cluster")
 """What begins with these is of the past."""
 
 
+@pytest.mark.long
 def test_the_last_night_fitted_again_is_one_run_from_nothing(tmp_path: Path) -> None:
     sales = shop_in(tmp_path)
     rhythm: dict[str, Any] = {name: {"refit_every": 1} for name in ("value", "churn")}
@@ -272,6 +273,7 @@ def decided(home: Path, changed: dict[str, Any]) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("section", CHANGED)
 def test_a_setting_redoes_the_stages_that_read_it_and_nothing_before_them(published: Path, section: str) -> None:
     found = decided(published, {section: CONFIG.get(section, {}) | CHANGED[section]})

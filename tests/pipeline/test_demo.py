@@ -53,7 +53,7 @@ def test_the_report_is_one_small_page_with_every_section(current: Path) -> None:
     ]
     headings = re.findall("<h2>(.*?)</h2>", page, re.DOTALL)
     assert not [title for title in titles if not any(title in heading for heading in headings)]
-    assert page.count("<svg") == 11
+    assert page.count("<svg") == 13
     assert (current / "report.xlsx").read_bytes().startswith(b"PK")
 
 

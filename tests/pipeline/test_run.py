@@ -217,7 +217,9 @@ def test_other_terms_or_other_customers_start_anew(horizon: int, customer: str, 
     today = date(2017, 12, 31)
     terms = {"value": Value(horizon=horizon)}
     with pytest.warns(CrmkitWarning, match=re.escape(note)):
-        made = customer_rows(summary, values, risks, today, None, before, thresholds=Thresholds(), **terms)
+        made = customer_rows(
+            summary, values, risks, today, None, before, thresholds=Thresholds(), level="card", **terms
+        )
     with pytest.warns(CrmkitWarning, match=re.escape(note)):
         assert changed_tiers(made["customers"], before, currency="", **terms) == {}
     assert made["customers"]["tier"].tolist() == ValueTiers().fit_transform(values["value"]).tolist()

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,6 +109,7 @@ def lines_where_records_start(content: bytes) -> list[int]:
     return starts[1:]
 
 
+@pytest.mark.filterwarnings("ignore:.*has column names and no row:crmkit.exceptions.CrmkitWarning")
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.builds(as_csv, bodies, ends, st.booleans()), min_size=1, max_size=3), st.booleans())
 def test_rows_and_cents_add_up_for_any_delivery(contents: list[bytes], resend: bool) -> None:

@@ -127,6 +127,7 @@ def test_what_cannot_be_reported_is_said(till: pd.DataFrame, log: Transactions) 
     assert nothing.title == "There were too few buyers in every period to report sales"
 
 
+@pytest.mark.long
 def test_the_command_writes_it_and_releases_it_again_as_it_was(
     till: pd.DataFrame, members: pd.DataFrame, tmp_path: Path
 ) -> None:

@@ -108,6 +108,7 @@ def wait_for(pattern: str, log: Path, processes: list[subprocess.Popen[bytes]], 
     pytest.fail(f"{pattern!r} was not seen: {log.read_text(encoding='utf-8', errors='replace')[-2000:]}")
 
 
+@pytest.mark.long
 def test_a_cluster_gives_what_one_machine_gives(cluster: str, tmp_path: Path) -> None:
     sales = generated_sales(n_customers=3000, days=400)
     log = Transactions.from_extract(sales.assign(customer_id="c" + sales["customer_id"]), until="2018-02-04")
