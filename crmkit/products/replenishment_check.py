@@ -59,8 +59,8 @@ def simulate_purchases(
     >>> days = pd.date_range("2017-01-02", periods=210)
     >>> till = pd.DataFrame({"customer_id": "a", "purchased_at": days, "amount": 1.0, "quantity": 2, "product_id": "milk"})
     >>> found = simulate_purchases(Transactions.from_extract(till, until="2017-07-30"), weeks=8)
-    >>> found.loc[0, ["plan", "fill_rate"]].tolist()
-    ['(R, S) at 95%', 1.0]
+    >>> found["plan"][0], float(found["fill_rate"][0])
+    ('(R, S) at 95%', 1.0)
     """
     series = series_of(log, "product_id", "week", as_of=as_of)
     periods = series.history.shape[1]

@@ -102,9 +102,9 @@ def product_sheet(
     Examples
     --------
     >>> from crmkit.testing import generated_log
-    >>> page = product_sheet("5", generated_log(n_customers=300))
+    >>> page = product_sheet("56", generated_log(n_customers=300))
     >>> page.title
-    'Product 5'
+    'Product 56'
     """
     check_item(log, "product_id")
     known, product = known or ProductTables(), str(product_id)

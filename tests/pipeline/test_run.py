@@ -208,7 +208,7 @@ def test_the_run_before_is_never_of_the_same_day_or_a_later_one(published: Path)
 def test_other_terms_or_other_customers_start_anew(horizon: int, customer: str, note: str) -> None:
     summary = pd.DataFrame(
         {"customer_id": ["a", "b"], "days_since_last": [1, 5], "n_purchases": [4, 1], "total_spend": 9.0}
-    )
+    ).assign(frequency=[3, 0], recency=[20, 0], T=[21, 5])
     values = pd.DataFrame({"customer_id": ["a", "b"], "value": [50, 45]})
     known = summary.merge(values).assign(customer_id=[customer, "y"], r_score=5, f_score=5, m_score=5)
     known = known.assign(segment="champions", tier="A", tier_since=pd.Timestamp("2017-05-31"))
