@@ -33,6 +33,8 @@ BOUNDED = {
     "customer_cells": "whole days of the calendar; money to the cent beyond 200,000 customers",
     "state": "origins of at most 50,000 customers, to learn from",
     "check_last_days": "days of the calendar",
+    "_late_end": "days of the calendar",
+    "life_cycle": "runs of each item",
     "brand_usage": "nine groups of each item",
     "panel": "at most a million pairs of past days, to learn from",
     "some_rows": "at most 200,000 customers, to learn clusters from and to draw futures of",
