@@ -28,7 +28,7 @@ from crmkit.ingest.schemas import (
     STOCK,
     VISITS,
 )
-from crmkit.pipeline.member_settings import Trials
+from crmkit.pipeline.member_settings import Privacy, Trials
 from crmkit.pipeline.settings import (
     Backtests,
     BrandUsageGroups,
@@ -48,7 +48,6 @@ from crmkit.pipeline.settings import (
     Offers,
     Points,
     Potential,
-    Privacy,
     PurchasePlanning,
     Relationships,
     Repurchase,

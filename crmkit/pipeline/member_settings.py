@@ -13,3 +13,9 @@ class Trials(Section):
     where: str = "brand_type = 'store'"
     horizon: Days = 90
     least: Count = Field(20, ge=1)
+
+
+class Privacy(Section):
+    """Where the marks of those who were forgotten are kept: a folder that is closed to others, beside the configuration."""
+
+    folder: str = "privacy"

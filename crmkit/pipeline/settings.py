@@ -41,12 +41,6 @@ class Value(Section):
         return shares
 
 
-class Privacy(Section):
-    """Where the marks of those who were forgotten are kept: a folder that is closed to others, beside the configuration."""
-
-    folder: str = "privacy"
-
-
 class Cohorts(Section):
     """By which periods customers are followed from their first purchase on."""
 
