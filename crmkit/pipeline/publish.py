@@ -14,7 +14,7 @@ from crmkit.exceptions import ExtractError, PublishError
 from crmkit.pipeline.history import manifest_of
 from crmkit.pipeline.records import records_of
 
-__all__ = ["check_current", "finish", "is_whole", "newest_day", "next_name", "point_current", "remove_logs", "sweep"]
+__all__ = ["check_current", "finish", "is_whole", "newest_day", "next_name", "point_current", "sweep"]
 
 
 def is_whole(folder: Path) -> bool:
@@ -103,8 +103,3 @@ def sweep(out: Path, *kept: Path) -> None:
     for home in (out / "work").glob("*"):
         if not any(folder.is_relative_to(home.resolve()) for folder in wanted):
             shutil.rmtree(home, ignore_errors=True)
-
-
-def remove_logs(out: Path) -> None:
-    """Remove all private folders of runs; the next run makes what it needs of them anew."""
-    shutil.rmtree(out / "work", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The store from the command line: ``crmkit load``, ``crmkit store check|compact|history|rebuild|erase``."""
+"""The store from the command line: ``crmkit load``, ``crmkit store check|compact|history|rebuild``."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ def load_new_files(config: Path) -> tuple[FolderLoad, list[str]]:
     """Load what is new of the configured transactions; returns what became of each file, and what to note."""
     from crmkit.pipeline.config import read_config
     from crmkit.transactions.delivery_folder import load_folder
+    from crmkit.transactions.erasure import Tombstones, erase_again
 
     settings, home = read_config(config), config.resolve().parent
     sales = settings.transactions
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", CrmkitWarning)
+        store = _store_of(settings, config)
         done = load_folder(
-            _store_of(settings, config),
+            store,
             sales.source(home),
             until=_until(settings, home),
             incoming=settings.store.incoming,
@@ -42,6 +44,8 @@ def load_new_files(config: Path) -> tuple[FolderLoad, list[str]]:
             products=_products(settings, home),
             **sales.line_options(),
         )
+    if done.loads:
+        erase_again(store, Tombstones.read(home / settings.privacy.folder))
     return done, [str(one.message) for one in caught if issubclass(one.category, CrmkitWarning)]
 
 
@@ -124,30 +128,3 @@ def rebuild(where: Where) -> None:
     say(str(report))
     if not report.is_whole:
         raise typer.Exit(65)
-
-
-Ids = Annotated[
-    Path, typer.Option("--ids", exists=True, dir_okay=False, help="Text file with one customer id on each line.")
-]
-Out = Annotated[
-    Path, typer.Option("--out", help="Folder that runs are published under; the logs they work on are removed.")
-]
-
-
-@app.command()
-def erase(where: Where, ids: Ids, out: Out = Path("out")) -> None:
-    """Take customers out of the store, and remove the logs that runs have taken of it; the next run takes a new one.
-
-    Example: crmkit store erase crmkit.toml --ids asked-to-go.txt
-    """
-    from crmkit._folders import owned
-    from crmkit.pipeline.publish import remove_logs
-
-    asked = [line.strip() for line in ids.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    n_lines = _store(where).erase(asked)
-    if out.is_dir():
-        with owned(out, "run"):
-            remove_logs(out)
-    say(f"{n_lines:,} lines named one of the {len(asked):,} customers, and are now a non-member's.")
-    if (out / "runs").is_dir():
-        say(f"Published runs in {out / 'runs'} are as they were: run again, and remove those before.")

@@ -16,12 +16,12 @@ import pyarrow as pa
 
 from crmkit._atomic import replacing
 from crmkit.engine.choose import engine_for
-from crmkit.engine.texts import sql_text
 from crmkit.exceptions import ConfigError, ExtractError
+from crmkit.transactions.levels import with_names
 from crmkit.transactions.log import Transactions
-from crmkit.transactions.returns import spent_days
+from crmkit.transactions.store import Store
 
-__all__ = ["KEY", "Tombstones", "customers_in", "without_customers"]
+__all__ = ["KEY", "Tombstones", "customers_in", "erase_again", "without_customers"]
 
 KEY = "CRMKIT_PRIVACY_KEY"
 """The environment's variable that holds the key; without it one is drawn and kept beside the marks."""
@@ -145,15 +145,13 @@ def without_customers(log: Transactions, ids: Iterable[str], folder: Path) -> Tr
     folder.mkdir(parents=True, exist_ok=True)
     gone = pa.table({"card": pa.array(sorted(set(ids)), pa.string())})
     with engine_for(log) as engine:
-        lines, names = engine.parquet(log.lines), engine.register(gone)
-        columns = ", ".join(
-            "case when n.card is null then l.customer_id end as customer_id" if name == "customer_id" else f"l.{name}"
-            for name in engine.types(lines)
-        )
-        engine.save(
-            sql_text("transactions/without", columns=columns, lines=lines, names=names), folder / "lines.parquet"
-        )
-        stored = engine.parquet(folder / "lines.parquet")
-        engine.save(sql_text("transactions/trips", lines=stored), folder / "trips.parquet")
-        engine.save(spent_days(sql_text("transactions/spent", lines=stored)), folder / "days.parquet")
-    return replace(log, folder=folder, line_files=(), trip_files=())
+        names = engine.register(gone)
+        return with_names(engine, log, "without", names, "case when n.card is null then l.customer_id end", folder)
+
+
+def erase_again(store: Store, stones: Tombstones) -> int:
+    """Erase from a store who was forgotten and has been delivered again; returns how many customers."""
+    again = customers_in(store.transactions(), stones) if stones.marks else []
+    if again:
+        store.erase(again)
+    return len(again)

@@ -10,6 +10,7 @@ from typing import Literal
 import pandas as pd
 
 from crmkit._folders import temporary_folder
+from crmkit.engine.base import SqlEngine
 from crmkit.engine.choose import engine_for
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import ConfigError, ContractError
@@ -17,7 +18,7 @@ from crmkit.transactions.identities import Identities
 from crmkit.transactions.log import Transactions, check_log
 from crmkit.transactions.returns import spent_days
 
-__all__ = ["LEVELS", "Level", "at_level", "level_totals", "members_at", "near_identical", "relabelled"]
+__all__ = ["LEVELS", "Level", "at_level", "level_totals", "members_at", "near_identical", "relabelled", "with_names"]
 
 Level = Literal["card", "member", "unit"]
 LEVELS = ("card", "member", "unit")
@@ -71,16 +72,19 @@ def at_level(
     with engine_for(log) as engine:
         lines, names = engine.parquet(log.lines), engine.register(_names(table, level))
         _check_strangers(engine.frame(_STRANGERS.format(lines=lines, names=names)), level)
-        columns = ", ".join(
-            "coalesce(n.name, l.customer_id) as customer_id" if name == "customer_id" else f"l.{name}"
-            for name in engine.types(lines)
-        )
-        engine.save(
-            sql_text("transactions/relabelled", columns=columns, lines=lines, names=names), home / "lines.parquet"
-        )
-        stored = engine.parquet(home / "lines.parquet")
-        engine.save(sql_text("transactions/trips", lines=stored), home / "trips.parquet")
-        engine.save(spent_days(sql_text("transactions/spent", lines=stored)), home / "days.parquet")
+        return with_names(engine, log, "relabelled", names, "coalesce(n.name, l.customer_id)", home)
+
+
+def with_names(engine: SqlEngine, log: Transactions, text: str, names: str, customer: str, home: Path) -> Transactions:
+    """The log whose lines are called by another name, an expression of ``l`` (lines) and ``n`` (names); trips and days of it anew."""
+    lines = engine.parquet(log.lines)
+    columns = ", ".join(
+        f"{customer} as {name}" if name == "customer_id" else f"l.{name}" for name in engine.types(lines)
+    )
+    engine.save(sql_text(f"transactions/{text}", columns=columns, lines=lines, names=names), home / "lines.parquet")
+    stored = engine.parquet(home / "lines.parquet")
+    engine.save(sql_text("transactions/trips", lines=stored), home / "trips.parquet")
+    engine.save(spent_days(sql_text("transactions/spent", lines=stored)), home / "days.parquet")
     return replace(log, folder=home, line_files=(), trip_files=())
 
 

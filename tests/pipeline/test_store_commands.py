@@ -96,11 +96,18 @@ def test_who_is_erased_is_in_no_file_of_the_store_nor_in_a_log_that_a_run_took(s
         "what is removed must be there first"
     )
     (shop / "gone.txt").write_text("canary-77\n\n")
-    code, text = crmkit(shop, "store", "erase", "crmkit.toml", "--ids", "gone.txt", "--out", "out")
-    assert (code, text.splitlines()) == (0, ["2 lines named one of the 1 customers, and are now a non-member's."])
+    named = ("--file", "gone.txt", "--config", "crmkit.toml", "--out", "out")
+    code, text = crmkit(shop, "forget", *named)
+    assert code == 0
+    assert "Store: 2 lines lost their name" in text
     left = [path.name for path in shop.rglob("*") if path.is_file() and b"canary-77" in path.read_bytes()]
     assert sorted(left) == ["a.csv", "b.csv", "gone.txt"]
-    assert not (shop / "out" / "work").exists()
+    assert not list((shop / "out" / "work").glob("*"))
+    (shop / "in" / "c.csv").write_text(HEAD + "canary-77,2017-03-03,1,c,1\n")
+    (shop / "in" / "c.csv.done").touch()
+    assert crmkit(shop, "load", "crmkit.toml")[0] == 0
+    left = [path.name for path in shop.rglob("*") if path.is_file() and b"canary-77" in path.read_bytes()]
+    assert sorted(left) == ["a.csv", "b.csv", "c.csv", "gone.txt"]
     assert crmkit(shop, "store", "check", "crmkit.toml")[0] == 0
 
 

@@ -22,7 +22,7 @@ from crmkit.pipeline.stage import stage
 from crmkit.reports.blocks.deliveries import data_quality
 from crmkit.summaries.sales import n_later
 from crmkit.transactions.delivery_folder import load_files
-from crmkit.transactions.erasure import Tombstones, customers_in, without_customers
+from crmkit.transactions.erasure import Tombstones, customers_in, erase_again, without_customers
 from crmkit.transactions.levels import Level, at_level
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.member_sample import of_some_members
@@ -114,9 +114,8 @@ def _through_store(
     else:
         nothing = pd.DataFrame({"customer_id": [], "purchased_at": [], "amount": []}, dtype="str")
         _, rejections = Transactions.split_extract(nothing, until=until, folder=folder / "nothing")
-    if forgotten and (again := customers_in(store.transactions(), forgotten)):
-        store.erase(again)
-        note(f"{len(again):,} customers who were forgotten were delivered again, and erased from the store again.")
+    if forgotten and (again := erase_again(store, forgotten)):
+        note(f"{again:,} customers who were forgotten were delivered again, and erased from the store again.")
     log = store.transactions(folder=folder / "log")
     return replace(log, until=until), rejections  # which is observed though nothing may have been sold on the last days
 
