@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -16,7 +17,7 @@ from crmkit.exceptions import CrmkitError, PublishError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["full_disk_told", "is_full_disk", "replacing", "sync", "to_disk", "write_csv"]
+__all__ = ["full_disk_told", "is_full_disk", "numbered", "replacing", "replacing_all", "sync", "to_disk", "write_csv"]
 
 _FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
@@ -43,6 +44,46 @@ def replacing(path: Path) -> Iterator[Path]:
         raise PublishError(f"{path} cannot be written ({error}). What was there before is untouched.") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_all(path: Path) -> Iterator[Callable[[], Path]]:
+    """Files to write one after the other, each at the path of another call; all of them are there at the end, or none.
+
+    One takes the place of ``path``; several stand beside it, numbered: ``lists_0001.pdf``, ``lists_0002.pdf``. What an
+    earlier time wrote under these names and this time did not is gone.
+
+    Raises
+    ------
+    PublishError
+        One cannot be written; what stood there before still stands there.
+    """
+    parts: list[Path] = []
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".", suffix=".part", dir=path.parent) as scratch:
+
+            def another() -> Path:
+                parts.append(Path(scratch) / f"{len(parts):04d}")
+                return parts[-1]
+
+            yield another
+            for part in parts:
+                part.chmod(0o640)
+                sync(part)
+            earlier = {path, *path.parent.glob(f"{path.stem}_[0-9][0-9][0-9][0-9]{path.suffix}")}
+            places = numbered(path, len(parts))
+            for part, place in zip(parts, places, strict=True):
+                part.replace(place)
+            for file in earlier.difference(places):
+                file.unlink(missing_ok=True)
+    except OSError as error:
+        raise PublishError(f"{path} cannot be written ({error}). What was there before is untouched.") from error
+
+
+def numbered(path: Path, n: int) -> tuple[Path, ...]:
+    """Where so many files stand: the path itself for one, numbered beside it for several."""
+    return (path,) if n == 1 else tuple(path.with_name(f"{path.stem}_{k:04d}{path.suffix}") for k in range(1, n + 1))
 
 
 def write_csv(frame: pd.DataFrame, path: Path, for_spreadsheets: bool = False) -> None:

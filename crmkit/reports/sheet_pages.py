@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from crmkit._atomic import replacing
 from crmkit.reports.block import Block, Table
 from crmkit.reports.formats import in_html, kind_of, label
 from crmkit.reports.lists.pdf_canvas import BOLD, GREEN, GREY, INK, REGULAR, Canvas
@@ -63,7 +64,9 @@ def write_sheet_pages(file: Path, pages: Iterable[Page], day: date, font: str | 
         canvas.page()
         at.append(canvas.pages)
         _draw(canvas, report)
-    canvas.publish(file)
+    with replacing(file) as part:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        canvas.write_file(part)
     return at
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,16 @@ def state_in_parts(home: Path, copies: int) -> int:
 
     with purchase_history(log_in(home, copies), "category") as history:
         return sum(map(len, history.each_answer(None, lambda pairs: pairs)))
+
+
+def further_day(home: Path, copies: int) -> int:
+    """The state of another day, of purchases that are there already."""
+    from crmkit.summaries.purchase_history import purchase_history
+
+    with purchase_history(log_in(home, copies), "category") as history:
+        history.state(UNTIL)
+        start_clock()
+        return len(history.state(UNTIL - timedelta(days=28)))
 
 
 def fit(home: Path, copies: int) -> int:
@@ -221,6 +231,7 @@ PIECES: Mapping[str, tuple[Callable[[Path, int], int], str, float | None, bool]]
     "checked-load": (checked_load, "checked load of the CSV file", None, False),
     "state": (state, "state of all pairs at a day", 1 / 3, False),
     "state-in-parts": (state_in_parts, "the same, a part of the households at a time", None, True),
+    "further-day": (further_day, "state of all pairs at one more day", None, False),
     "fit": (fit, "`NextPurchase.fit`", 1 / 4, False),
     "predict": (predict, "`NextPurchase.predict` after the fit", 1 / 3.5, False),
     "write": (write, "`NextPurchase.write_predictions`, by a saved model", None, True),

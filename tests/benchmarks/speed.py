@@ -74,7 +74,7 @@ def row_of(name: str, home: Path, copies: int, base: Path | None) -> dict[str, A
     return row
 
 
-NOT_IN_BASE = ("write", "state-in-parts", "purchase-model")
+NOT_IN_BASE = ("write", "state-in-parts", "further-day", "purchase-model")
 
 
 def any_threads(home: Path) -> dict[str, Any]:

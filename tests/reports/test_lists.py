@@ -54,7 +54,7 @@ def pages(path: Path) -> list[pypdfium2.PdfPage]:
 
 
 def text_of(printed: PrintedLists, page: int = 0) -> str:
-    return pages(printed.path)[page].get_textpage().get_text_range()
+    return pages(printed.paths[0])[page].get_textpage().get_text_range()
 
 
 def scan(page: pypdfium2.PdfPage) -> list[str]:
@@ -78,7 +78,7 @@ def overlap(one: tuple[float, float, float, float], other: tuple[float, float, f
 
 def test_a_barcode_is_its_nominal_bars(tmp_path: Path) -> None:
     printed = print_lists(offers(2), deals(2), due(1), tmp_path, **FORTNIGHT)
-    content = PdfReader(printed.path).pages[0].get_contents()
+    content = PdfReader(printed.paths[0]).pages[0].get_contents()
     assert content is not None
     paths = [line for line in content.get_data().decode("latin1").splitlines() if line.count(" re") > 1]
     assert len(paths) == 2
@@ -94,7 +94,7 @@ def test_a_barcode_is_its_nominal_bars(tmp_path: Path) -> None:
 def test_every_barcode_of_a_full_page_is_read_back_at_150_dpi(tmp_path: Path) -> None:
     printed = print_lists(offers(10), deals(10), due(8), tmp_path, **FORTNIGHT)
     assert printed.pages == 1
-    assert sorted(scan(pages(printed.path)[0])) == sorted(codes(10))
+    assert sorted(scan(pages(printed.paths[0])[0])) == sorted(codes(10))
 
 
 @pytest.mark.parametrize(
@@ -103,12 +103,12 @@ def test_every_barcode_of_a_full_page_is_read_back_at_150_dpi(tmp_path: Path) ->
 )
 def test_each_kind_of_barcode_is_read_back(tmp_path: Path, given: str, read: str) -> None:
     printed = print_lists(offers(), deals(barcode=given), due(), tmp_path, **FORTNIGHT)
-    assert [code.zfill(13) for code in scan(pages(printed.path)[0])] == [read.zfill(13)]
+    assert [code.zfill(13) for code in scan(pages(printed.paths[0])[0])] == [read.zfill(13)]
 
 
 def test_a_deal_without_a_barcode_says_what_to_do(tmp_path: Path) -> None:
     printed = print_lists(offers(), deals(barcode=[None]), due(), tmp_path, **FORTNIGHT)
-    assert scan(pages(printed.path)[0]) == []
+    assert scan(pages(printed.paths[0])[0]) == []
     assert "show your card" in text_of(printed)
 
 
@@ -133,8 +133,8 @@ def test_long_gs1_codes_are_read_back_from_full_pages(tmp_path: Path, long: str)
     given = [LONG[long](i) for i in range(10)]
     running = deals(10, barcode=given, barcode_type="gs1", price=2.5, title="Any fresh milk of the region, all sizes")
     printed = print_lists(offers(10), running, due(8), tmp_path, **FORTNIGHT)
-    assert sorted(code for page in pages(printed.path) for code in scan(page)) == sorted(given)
-    for page in pages(printed.path):
+    assert sorted(code for page in pages(printed.paths[0]) for code in scan(page)) == sorted(given)
+    for page in pages(printed.paths[0]):
         boxes = text_boxes(page)
         assert not [pair for i, one in enumerate(boxes) for other in boxes[:i] if overlap(*(pair := (one, other)))]
     html = write_html_lists(offers(10), running, due(8), tmp_path, **FORTNIGHT).read_text(encoding="utf-8")
@@ -147,7 +147,7 @@ def test_code_128_is_read_back_from_a_full_page(tmp_path: Path, stem: str) -> No
     given = [f"{stem}{i}" for i in range(10)]
     running = deals(10, barcode=given, barcode_type="code 128", price=2.5, title="Any fresh milk of the region")
     printed = print_lists(offers(10), running, due(8), tmp_path, **FORTNIGHT)
-    assert sorted(found for page in pages(printed.path) for found in scan(page)) == given
+    assert sorted(found for page in pages(printed.paths[0]) for found in scan(page)) == given
 
 
 def test_a_barcode_of_a_list_that_is_none_or_too_wide_is_refused(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_broad_cards_stand_among_others_in_the_order_of_slots(tmp_path: Path) ->
     broad = LONG["item, day, batch"](1)
     running = deals(3, barcode=[codes(1)[0], broad, codes(2)[1]], barcode_type=["ean", "gs1", "ean"], title=list("ABC"))
     printed = print_lists(offers(3), running, due(), tmp_path, **FORTNIGHT)
-    assert scan(pages(printed.path)[0]) == [codes(1)[0], broad, codes(2)[1]]
+    assert scan(pages(printed.paths[0])[0]) == [codes(1)[0], broad, codes(2)[1]]
 
 
 def test_a_barcode_too_wide_for_the_page_is_refused(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_gs1_code_that_is_none_is_refused_with_its_deal(tmp_path: Path) -> Non
 
 def test_a_list_has_a_barcode_of_its_own(tmp_path: Path) -> None:
     printed = print_lists(offers(), deals(), due(), tmp_path, codes={"007700001609": "L-2018-0042"}, **FORTNIGHT)
-    assert sorted(scan(pages(printed.path)[0])) == sorted([*codes(1), "L-2018-0042"])
+    assert sorted(scan(pages(printed.paths[0])[0])) == sorted([*codes(1), "L-2018-0042"])
 
 
 # -- the page ----------------------------------------------------------------------------------------------------
@@ -292,8 +292,8 @@ def test_nothing_overlaps_or_leaves_the_page(tmp_path: Path) -> None:
         offers(14), deals(14, title=title), long, tmp_path, names=names, title=title, top_due=9, **FORTNIGHT
     )
     assert printed.pages == 2
-    assert sorted(code for page in pages(printed.path) for code in scan(page)) == codes(14)
-    for page in pages(printed.path):
+    assert sorted(code for page in pages(printed.paths[0]) for code in scan(page)) == codes(14)
+    for page in pages(printed.paths[0]):
         boxes = text_boxes(page)
         assert all(left >= 0 and bottom >= 0 and right <= 595.3 and top <= 841.9 for left, bottom, right, top in boxes)
         assert not [pair for i, one in enumerate(boxes) for other in boxes[:i] if overlap(*(pair := (one, other)))]
@@ -308,7 +308,7 @@ def test_nothing_overlaps_or_leaves_the_page(tmp_path: Path) -> None:
 def test_text_that_means_something_elsewhere_is_printed_as_it_is(tmp_path: Path, title: str) -> None:
     printed = print_lists(offers(), deals(title=title), due(category=title), tmp_path, **FORTNIGHT)
     assert text_of(printed).count(title) == 2
-    assert len(pages(printed.path)) == 1
+    assert len(pages(printed.paths[0])) == 1
 
 
 def test_characters_that_control_a_device_or_turn_the_writing_are_left_out(tmp_path: Path) -> None:
@@ -380,7 +380,7 @@ def test_eastern_names_are_on_paper_and_on_the_page(tmp_path: Path, eastern: Pat
     text = text_of(printed)
     assert f"For {name}" in text
     assert text.count(item) == 3
-    assert scan(pages(printed.path)[0]) == codes(1)
+    assert scan(pages(printed.paths[0])[0]) == codes(1)
     page = write_html_lists(offers(), deals(title=item), due(category=item), tmp_path, **terms).read_text(
         encoding="utf-8"
     )
@@ -420,7 +420,23 @@ def test_the_same_input_gives_the_same_bytes_in_any_order_of_rows(tmp_path: Path
     members = ("00770003", "00770001")
     first = print_lists(offers(3, members), deals(3), due(5), tmp_path / "a", **FORTNIGHT)
     other = print_lists(offers(3, members)[::-1], deals(3), due(5)[::-1], tmp_path / "b", **FORTNIGHT)
-    assert first.path.read_bytes() == other.path.read_bytes()
+    assert first.paths[0].read_bytes() == other.paths[0].read_bytes()
+
+
+def test_many_lists_are_several_files_that_say_the_same(tmp_path: Path) -> None:
+    members = ("1003", "1001", "1002")
+    needs = pd.concat([due(3, member) for member in members])
+    tips = pd.DataFrame({"customer_id": members, "title": [f"Soup of {m}" for m in members], "slot": 1})
+    whole = print_lists(offers(2, members), deals(2), needs, tmp_path, tips=tips, **FORTNIGHT)
+    parts = print_lists(offers(2, members), deals(2), needs, tmp_path, tips=tips, per_file=2, **FORTNIGHT)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lists_0001.pdf", "lists_0002.pdf"]
+    assert (parts.members, parts.pages, parts.beside_needs) == (whole.members, whole.pages, whole.beside_needs)
+    said = [page.get_textpage().get_text_range() for path in parts.paths for page in pages(path)]
+    assert ["Soup of 1001" in said[0], "Soup of 1002" in said[1], "Soup of 1003" in said[2]] == [True] * 3
+    assert str(parts).startswith("3 lists on 3 pages in lists_0001.pdf … lists_0002.pdf")
+    again = print_lists(offers(2, members), deals(2), needs, tmp_path, tips=tips, **FORTNIGHT)
+    assert [path.name for path in tmp_path.iterdir()] == ["lists.pdf"]
+    assert [page.get_textpage().get_text_range() for page in pages(again.paths[0])] == said
 
 
 def test_no_offers_is_a_file_that_says_so(tmp_path: Path) -> None:
@@ -430,7 +446,7 @@ def test_no_offers_is_a_file_that_says_so(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_leaves_the_earlier_lists_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = print_lists(offers(), deals(), due(), tmp_path, **FORTNIGHT).path.read_bytes()
+    before = print_lists(offers(), deals(), due(), tmp_path, **FORTNIGHT).paths[0].read_bytes()
 
     def full(*_: object) -> None:
         raise OSError("no space left")

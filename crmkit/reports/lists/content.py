@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import NamedTuple, Self, TypedDict, Unpack
@@ -20,7 +20,7 @@ from crmkit.reports.lists.needs import Need, applies, item_column, needs_of
 from crmkit.reports.lists.texts import clean, ending_of
 from crmkit.reports.lists.wording import Wording, wording_of
 
-__all__ = ["ListContent", "ListOptions", "Page", "stated_window"]
+__all__ = ["ListContent", "ListOptions", "Page", "stated_window", "warn_of_endings"]
 
 
 class Page(NamedTuple):
@@ -35,6 +35,7 @@ class Page(NamedTuple):
     others: list[CardKey]
     trials: list[CardKey]
     tips: list[str]
+    without_ending: bool = False
 
 
 class ListOptions(TypedDict, total=False):
@@ -73,7 +74,6 @@ class ListContent:
         currency = clean(options.get("currency", ""))
         placed = _placed(offers, deals, due, options.get("usual"))
         members = pd.unique(placed["customer_id"])
-        _warn_of_endings(members)
         needs = needs_of(
             due[due["customer_id"].isin(members)], placed.loc[placed["need"], ["customer_id", "item"]],
             options.get("usual"), top=options.get("top_due", 8), least=options.get("least_need", 0.0), window=window,
@@ -85,11 +85,19 @@ class ListContent:
         return cls(title, wording.window(*window), window[0], pages, cards, wording)
 
     @property
-    def beside_needs(self) -> float:
-        """Share of the printed coupons that stand beside a printed need."""
-        beside = sum(key is not None for page in self.pages for _, key in page.needs)
-        printed = beside + sum(len(page.others) + len(page.trials) for page in self.pages)
-        return beside / printed if printed else 0.0
+    def beside_needs(self) -> int:
+        """How many printed coupons stand beside a printed need."""
+        return sum(key is not None for page in self.pages for _, key in page.needs)
+
+    @property
+    def coupons(self) -> int:
+        """How many coupons are printed."""
+        return self.beside_needs + sum(len(page.others) + len(page.trials) for page in self.pages)
+
+    @property
+    def unshown(self) -> int:
+        """Of how many lists the end of the card number is not shown, for its characters."""
+        return sum(page.without_ending for page in self.pages)
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """Every text that comes from outside or is in the language of the lists, and where it stands."""
@@ -194,7 +202,8 @@ def _pages(placed: pd.DataFrame, needs: Mapping[str, list[Need]], options: ListO
         code, symbology = _own_code(codes.get(member, ""), own.get(member, ""), member)
         beside, rest, trials = _sorted(deals, needs.get(member, []))
         whose = clean(names.get(member, "")), ending_of(member), code, symbology
-        pages.append(Page(*whose, beside, rest, trials, [clean(tip) for tip in ideas.get(member, [])]))
+        tips, shown = [clean(tip) for tip in ideas.get(member, [])], len(str(member)) < 2 or bool(whose[1])
+        pages.append(Page(*whose, beside, rest, trials, tips, not shown))
     return pages
 
 
@@ -226,13 +235,13 @@ def _ideas(tips: pd.DataFrame | None) -> Mapping[str, list[str]]:
     return found
 
 
-def _warn_of_endings(members: Iterable[object]) -> None:
-    n_left_out = sum(len(str(member)) > 1 and not ending_of(member) for member in members)
-    if n_left_out:
+def warn_of_endings(unshown: int) -> None:
+    """Tell that some lists do not show the end of the card number."""
+    if unshown:
         warnings.warn(
-            f"{n_left_out:,} lists do not show the end of the card number, because it has characters that fonts may lack.",
+            f"{unshown:,} lists do not show the end of the card number, because it has characters that fonts may lack.",
             CrmkitWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from crmkit._atomic import replacing
 from crmkit.offers.barcodes import bars_of
 from crmkit.offers.deals import Deals
-from crmkit.reports.lists.content import ListContent, ListOptions
+from crmkit.reports.lists.content import ListContent, ListOptions, warn_of_endings
 from crmkit.reports.lists.fonts import subset_of
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def write_html_lists(
     from markupsafe import Markup
 
     lists = ListContent.of(offers, deals, due, **options)
+    warn_of_endings(lists.unshown)
     environment = Environment(
         loader=PackageLoader("crmkit.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )

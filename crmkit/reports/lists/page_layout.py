@@ -1,14 +1,14 @@
 """Printed lists: one page a member, with what they may need soon and the deals chosen for them, barcodes included.
 
-Nothing is printed before every character of it is known to be in the font, and nothing stands in the folder before all
-of it is printed.
+No file is printed before every character of it is known to be in the font, and nothing stands in the folder before all
+of them are printed.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
@@ -17,14 +17,16 @@ from typing import TypeVar, Unpack
 
 import pandas as pd
 
+from crmkit._atomic import numbered, replacing_all
 from crmkit.offers.barcodes import bars_of
 from crmkit.offers.deals import Deals
 from crmkit.reports.lists.cards import Card
-from crmkit.reports.lists.content import ListContent, ListOptions, Page
+from crmkit.reports.lists.content import ListContent, ListOptions, Page, stated_window, warn_of_endings
 from crmkit.reports.lists.needs import Need
+from crmkit.reports.lists.parts import ListPart, parts_of
 from crmkit.reports.lists.pdf_canvas import BOLD, GREEN, GREY, INK, RED, REGULAR, WHITE, Canvas, Rectangles
 
-__all__ = ["PrintedLists", "print_lists"]
+__all__ = ["PrintedLists", "print_lists", "print_parts"]
 
 # millimetres on A4
 _LEFT, _RIGHT, _BOTTOM = 14.0, 196.0, 283.0
@@ -40,7 +42,7 @@ class PrintedLists:
     """Where the lists are, the share of coupons that stand beside a printed need, and how fast they came; prints as one
     sentence."""
 
-    path: Path
+    paths: tuple[Path, ...]
     members: int
     pages: int
     beside_needs: float
@@ -52,7 +54,8 @@ class PrintedLists:
         return 60 * self.pages / self.seconds
 
     def __str__(self) -> str:
-        return f"{self.members:,} lists on {self.pages:,} pages in {self.path.name}, {self.pages_a_minute:,.0f} pages a minute"
+        where = " … ".join(dict.fromkeys((self.paths[0].name, self.paths[-1].name)))
+        return f"{self.members:,} lists on {self.pages:,} pages in {where}, {self.pages_a_minute:,.0f} pages a minute"
 
 
 def print_lists(
@@ -62,12 +65,13 @@ def print_lists(
     folder: str | Path,
     *,
     font: str | Path | None = None,
+    per_file: int = 2_000,
     progress: Callable[[str], None] | None = None,
     **options: Unpack[ListOptions],
 ) -> PrintedLists:
     """Print ``folder/lists.pdf``: a page for every member who has an offer, in the order of their ids.
 
-    The same input gives the same bytes. A member's page shows the last characters of the card number only.
+    More than ``per_file`` lists are several files, ``lists_0001.pdf`` and so on, of which one at a time is in memory. The same input gives the same bytes. A member's page shows the last characters of the card number only.
 
     Parameters
     ----------
@@ -103,8 +107,10 @@ def print_lists(
         A code of three letters, so that money is written as it is in the language ("₩1,500"); or a sign that stands before it.
     font : path, optional
         A .ttf, .otf or .ttc file, for characters that DejaVu Sans lacks (Chinese, Japanese, Korean, …).
+    per_file : int
+        As many lists stand in one file.
     progress : callable, optional
-        Is told every thousand pages.
+        Is told of every file.
 
     Raises
     ------
@@ -126,23 +132,50 @@ def print_lists(
     >>> due = pd.DataFrame({"customer_id": ["00770001"], "category": ["Milk"], "p_purchase": [0.8]})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     printed = print_lists(offers, deals, due, folder, as_of="2017-12-31", horizon=14)
-    >>> printed.path.name, printed.pages
+    >>> printed.paths[0].name, printed.pages
     ('lists.pdf', 1)
     """
+    first, last = stated_window(due, options.get("as_of"), options.get("horizon"))
+    window: ListOptions = {"as_of": first - timedelta(days=1), "horizon": (last - first).days + 1}
+    parts = parts_of(offers, due, per_file, {**options, **window})
+    return print_parts(parts, deals, folder, font=font, progress=progress)
+
+
+def print_parts(
+    parts: Iterable[ListPart],
+    deals: Deals,
+    folder: str | Path,
+    *,
+    font: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> PrintedLists:
+    """The same for members who come part by part: a file for each part, one of them in memory at a time."""
     began = time.perf_counter()
-    lists = ListContent.of(offers, deals, due, **options)
+    path = Path(folder) / "lists.pdf"
+    members, pages, coupons, beside, unshown, files = 0, 0, 0, 0, 0, 0
+    with replacing_all(path) as another:
+        for offers, due, options in parts:
+            lists = ListContent.of(offers, deals, due, **options)
+            canvas = _drawn(lists, font)
+            canvas.write_file(another())
+            files, members, pages = files + 1, members + len(lists.pages), pages + canvas.pages * bool(lists.pages)
+            coupons, beside, unshown = coupons + lists.coupons, beside + lists.beside_needs, unshown + lists.unshown
+            if progress:
+                progress(f"{members:,} lists printed")
+    warn_of_endings(unshown)
+    share = beside / coupons if coupons else 0.0
+    return PrintedLists(numbered(path, files), members, pages, share, time.perf_counter() - began)
+
+
+def _drawn(lists: ListContent, font: str | Path | None) -> Canvas:
     canvas = Canvas(font, lists.first_day - timedelta(days=1))
     canvas.check(lists.texts())
-    for number, page in enumerate(lists.pages, 1):
+    for page in lists.pages:
         _draw(canvas, page, lists)
-        if progress and number % 1000 == 0:
-            progress(f"{number:,} of {len(lists.pages):,} lists printed")
     if not lists.pages:
         canvas.page()
         canvas.write(_LEFT, 30, lists.wording.text("empty", window=lists.window))
-    path = canvas.publish(Path(folder) / "lists.pdf")
-    n = len(lists.pages)
-    return PrintedLists(path, n, canvas.pages if n else 0, lists.beside_needs, time.perf_counter() - began)
+    return canvas
 
 
 # -- how it looks ------------------------------------------------------------------------------------------------

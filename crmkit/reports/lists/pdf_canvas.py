@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from crmkit._atomic import replacing
 from crmkit.exceptions import ConfigError
 from crmkit.reports.lists.fonts import check_characters, faces, unreadable
 
@@ -19,7 +18,7 @@ Rectangles = tuple[tuple[float, float, float, float], ...]
 
 GREEN, INK, GREY, WHITE, RED = (0, 94, 66), (28, 32, 30), (105, 112, 108), (255, 255, 255), (190, 30, 45)
 REGULAR, BOLD = "", "B"
-_MOST_PATHS = 2000
+_MOST_PATHS, _MOST_TEXTS = 2000, 20_000
 
 _IDEOGRAPH = "\u2e80-\u2fff\u3005-\ua4cf\uf900-\ufaff\uff66-\uff9f"
 _UNITS = re.compile(rf"\s*(?:[{_IDEOGRAPH}][、。，．！？：）」』]*|[^\s{_IDEOGRAPH}]+)")
@@ -42,8 +41,7 @@ class Canvas:
         self._face = regular
         self._embed(REGULAR, regular)
         self._embed(BOLD, bold)
-        self._face_now: tuple[str, float] | None = None
-        self._colour: Colour | None = None
+        self._encoded: dict[tuple[str, str], str] = {}
         self._paths: dict[tuple[float, float, Rectangles], str] = {}
         self._widths: dict[tuple[str, str], float] = {}
         self._wrapped: dict[str, list[str]] = {}
@@ -69,6 +67,9 @@ class Canvas:
 
     def page(self) -> None:
         self._pdf.add_page()
+        for style in (REGULAR, BOLD):  # a page names the fonts that it uses
+            self._pdf.set_font("list", style, 10)
+            self._pdf.text(0, 0, "")
 
     def block(self, x: float, y: float, width: float, height: float, colour: Colour) -> None:
         self._pdf.set_fill_color(*colour)
@@ -106,16 +107,17 @@ class Canvas:
         size: float = 10,
         colour: Colour = INK,
     ) -> None:
-        self._font(style, size)
-        if colour != self._colour:
-            self._pdf.set_text_color(*colour)
-            self._colour = colour
-        self._pdf.text(x, y, text)
-
-    def _font(self, style: str, size: float) -> None:
-        if (style, size) != self._face_now:
-            self._pdf.set_font("list", style, size)
-            self._face_now = style, size
+        if len(self._encoded) > _MOST_TEXTS:
+            self._encoded.clear()
+        font: Any = self._pdf.fonts[f"list{style}"]
+        if (text, style) not in self._encoded:
+            self._encoded[text, style] = font.encode_text(text)
+        red, green, blue = (f"{part / 255:.4g}" for part in colour)
+        k, top = self._pdf.k, self._pdf.h
+        self._pdf._out(
+            f"q {red} {green} {blue} rg BT /F{font.i} {size:.2f} Tf {x * k:.2f} {(top - y) * k:.2f} Td "
+            f"{self._encoded[text, style]} ET Q"
+        )
 
     def write_to(self, x: float, y: float, text: str, style: str, size: float, colour: Colour) -> None:
         """Text that ends at ``x``."""
@@ -124,7 +126,7 @@ class Canvas:
     def width(self, text: str, style: str, size: float) -> float:
         """Width of a text in millimetres."""
         if (text, style) not in self._widths:
-            self._font(style, 100)
+            self._pdf.set_font("list", style, 100)
             self._widths[text, style] = self._pdf.get_string_width(text) / 100
         return self._widths[text, style] * size
 
@@ -152,9 +154,6 @@ class Canvas:
             rest = rest[n:]
         return broken + ([self.fit("".join(rest).strip(), room, REGULAR, size)] if rest else [])
 
-    def publish(self, path: Path) -> Path:
-        """Write the file beside its place, then put it there."""
-        with replacing(path) as part:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._pdf.output(str(part))
-        return path
+    def write_file(self, path: Path) -> None:
+        """Write the document to a file."""
+        self._pdf.output(str(path))
