@@ -93,3 +93,11 @@ def lines_of() -> Callable[..., pd.DataFrame]:
         )
 
     return generate
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file stay on one worker, so that what they share is made once; those of an engine have a group of theirs."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
