@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import pandas as pd
 
 from crmkit.displays import Display
 
-__all__ = ["Block", "Table"]
+__all__ = ["Block", "Table", "anchor_of"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,12 @@ class Block:
         What the numbers rest on.
     verdict : str
         How far they can be trusted; stands at the head of the report too.
+    judged : str
+        The verdict in a few words, "no better than the simple rule" say.
+    see : tuple of str
+        Topic of the block that says more of each note; the page links to it.
+    chapter : str
+        Under which heading of the report it stands.
     """
 
     topic: str
@@ -51,9 +58,26 @@ class Block:
     more: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
     verdict: str = ""
+    judged: str = ""
+    see: tuple[str, ...] = ()
+    chapter: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """Its topic as the page's address of it: small letters, digits and hyphens."""
+        return anchor_of(self.topic)
 
     @property
     def tables(self) -> tuple[Table, ...]:
         """Every table that has rows."""
         found = (self.table, *self.more) if self.table else self.more
         return tuple(table for table in found if len(table.frame))
+
+
+def anchor_of(topic: str) -> str:
+    """A topic as an address within the page.
+
+    >>> anchor_of("Customers at risk of churn")
+    'customers-at-risk-of-churn'
+    """
+    return re.sub(r"[^\w]+", "-", topic.casefold()).strip("-") or "block"

@@ -9,10 +9,31 @@ import pandas as pd
 __all__ = ["EXCEL", "in_html", "kind_of", "label", "money", "number"]
 
 _SHARES = ("share", "p_", "mean_p_", "median_p")
+_SHARES_TOO = ("growth", "bias_of_total_value", "bias_of_total", "deal_share_change", "coverage")
+
+_DIGITS = {"whole": 0, "number": 2, "small": 3}
+"""Digits after the point, all through a column."""
 
 _LABELS = {
     "auc": "AUC",
     "base_rate": "base rate",
+    "bias_of_total": "bias of the total",
+    "by_basket": "by items taken",
+    "by_customers": "by number of customers",
+    "by_frequency": "by visits",
+    "by_price": "by prices",
+    "mae": "mean error, money",
+    "rmse": "RMSE, money",
+    "rmse_ratio": "RMSE / RMSE of predicting 0",
+    "capture": "money captured",
+    "deal_share": "bought on a deal",
+    "deal_share_change": "change in half a year",
+    "share_rising": "customers with whom it rises",
+    "n_purchases": "purchase days",
+    "value_at_risk": "money at risk",
+    "p_churn": "risk",
+    "reason_1": "reason",
+    "flag": "state",
     "bias_of_total_value": "bias of the total",
     "brier": "Brier score",
     "correlation_purchases": "correlation, purchases",
@@ -45,12 +66,21 @@ def label(name: object) -> str:
     return _LABELS.get(str(name), str(name).replace("_", " "))
 
 
-EXCEL = {"text": "@", "date": "yyyy-mm-dd", "share": "0.0%", "whole": "#,##0", "number": "#,##0.00", "small": "0.000"}
+EXCEL = {
+    "text": "@",
+    "date": "yyyy-mm-dd",
+    "month": "mmm yyyy",
+    "share": "0.0%",
+    "whole": "#,##0",
+    "number": "#,##0.00",
+    "small": "0.000",
+}
 """Kind of a column → number format of a spreadsheet."""
+_PERIODS = ("period", "cohort", "month")
 
 
 def kind_of(column: pd.Series) -> str:
-    """What a column holds: text (ids too), date, share, whole (numbers), number, or small (between -1 and 1).
+    """What a column holds: text (ids too), date, month, share, whole (numbers), number, or small (between -1 and 1).
 
     >>> kind_of(pd.Series([7], name="customer_id")), kind_of(pd.Series([0.25], name="share_of_value"))
     ('text', 'share')
@@ -59,12 +89,12 @@ def kind_of(column: pd.Series) -> str:
     if name.endswith("_id") or pd.api.types.is_bool_dtype(column) or not _is_number_or_day(column):
         return "text"
     if pd.api.types.is_datetime64_any_dtype(column):
-        return "date"
-    if name == "growth" or name.startswith(_SHARES) or "_share_of_" in name or name == "bias_of_total_value":
+        return "month" if name in _PERIODS and len(column) > 1 and (column.dropna().dt.day == 1).all() else "date"
+    if name in _SHARES_TOO or name.startswith(_SHARES) or "_share_of_" in name or name.endswith("_share"):
         return "share"
     if pd.api.types.is_integer_dtype(column):
         return "whole"
-    return "small" if column.abs().max() <= 1 else "number"
+    return "small" if 0 < column.abs().max() <= 1 else "number"
 
 
 def _is_number_or_day(column: pd.Series) -> bool:
@@ -75,7 +105,7 @@ def in_html(kind: str, value: Any) -> str:
     """A cell of the page.
 
     >>> in_html("share", 0.256), in_html("number", 1234.5), in_html("number", 7.887), in_html("text", None)
-    ('25.6%', '1,234', '7.89', '–')
+    ('25.6%', '1,234.50', '7.89', '–')
     """
     if pd.isna(value):
         return "–"
@@ -83,21 +113,25 @@ def in_html(kind: str, value: Any) -> str:
         return f"{value:.1%}"
     if kind == "date":
         return f"{value:%d %b %Y}"
+    if kind == "month":
+        return f"{value:%b %Y}"
     if kind == "text":
         return str(value)
-    return money(value, "") if kind == "number" and value != round(value) else number(value)
+    if kind in _DIGITS and abs(value) != float("inf"):
+        return f"{value:,.{_DIGITS[kind]}f}"
+    return number(value)
 
 
 def number(value: SupportsFloat) -> str:
     """A number as one reads it: more digits where it is small.
 
-    >>> number(2), number(0.1234), number(12.345), number(123456.7)
-    ('2', '0.123', '12.35', '123,457')
+    >>> number(2), number(0.1234), number(4.38), number(12.345), number(123456.7)
+    ('2', '0.123', '4.38', '12.35', '123,457')
     """
     found = float(value)
     if abs(found) >= 1000 or found == round(found):
         return f"{found:,.0f}"
-    return f"{found:,.2f}" if abs(found) >= 10 else f"{found:,.3f}"
+    return f"{found:,.2f}" if abs(found) >= 1 else f"{found:,.3f}"
 
 
 def money(value: SupportsFloat, currency: str) -> str:

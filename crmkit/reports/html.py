@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from crmkit import __version__
 from crmkit.displays import Display
-from crmkit.reports.block import Block, Table
+from crmkit.reports.block import Block, Table, anchor_of
 from crmkit.reports.formats import in_html, kind_of, label
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["page"]
 
 
-_BESIDE = 5
-"""A table of more columns stands below its figure, not beside it."""
-_MOST = 150
+_BESIDE = 7
+"""A wider table stands below its figure, not beside it; a column of text counts for two."""
+_MOST = 60
 """So many rows of a table stand on the page; the workbook has them all."""
 
 
@@ -35,7 +35,12 @@ class _Cells:
 
 
 def page(
-    title: str, subtitle: str, cards: Sequence[tuple[str, str]], blocks: Sequence[Block], first: Sequence[str] = ()
+    title: str,
+    subtitle: str,
+    cards: Sequence[tuple[str, str]],
+    blocks: Sequence[Block],
+    first: Sequence[str] = (),
+    lead: Sequence[Block] = (),
 ) -> str:
     """The page; equal content gives equal text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -43,25 +48,67 @@ def page(
     environment = Environment(
         loader=PackageLoader("crmkit.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    anchors = _anchors([*lead, *blocks])
+    shown = [_block(block, anchor, anchors) for block, anchor in zip([*lead, *blocks], anchors, strict=True)]
+    chapters = list(dict.fromkeys(block.chapter for block in blocks if block.chapter))
     return environment.get_template("report.html.j2").render(
         title=title, subtitle=subtitle, first=list(first), cards=cards, version=__version__,
-        verdicts=[block.verdict for block in blocks if block.verdict],
-        blocks=[_block(block) for block in blocks],
+        verdicts=[
+            (block.topic, one["anchor"], block.judged, block.verdict)
+            for block, one in sorted(zip(blocks, shown[len(lead):], strict=True), key=_published_first) if block.verdict
+        ],
+        chapters=[(chapter, f"part-{anchor_of(chapter)}") for chapter in chapters],
+        lead=[one | {"first": True} for one in shown[: len(lead)]],
+        blocks=_opened(shown[len(lead):]),
     )  # fmt: skip
 
 
-def _block(block: Block) -> dict[str, object]:
+def _published_first(pair: tuple[Block, dict[str, object]]) -> bool:
+    """What was published and came true or not says most."""
+    return pair[0].topic != "Track record"
+
+
+def _anchors(blocks: Sequence[Block]) -> list[str]:
+    """An address of each block that no other has: the first of a topic has the topic's own."""
+    found, taken = list[str](), dict[str, int]()
+    for block in blocks:
+        n = taken[block.anchor] = taken.get(block.anchor, 0) + 1
+        found.append(block.anchor if n == 1 else f"{block.anchor}-{n}")
+    return found
+
+
+def _opened(blocks: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Blocks that begin a chapter know its address."""
+    before, found = "", []
+    for one in blocks:
+        opens = f"part-{anchor_of(str(one['chapter']))}" if one["chapter"] and one["chapter"] != before else ""
+        found.append(one | {"opens": opens})
+        before = str(one["chapter"])
+    return found
+
+
+def _block(block: Block, anchor: str, anchors: Sequence[str]) -> dict[str, object]:
+    see = [anchor_of(topic) for topic in block.see]
+    linked = [one if one in anchors else "" for one in see] + [""] * (len(block.notes) - len(see))
     return {
         "topic": block.topic if block.topic != block.title else "",
+        "anchor": anchor,
+        "chapter": block.chapter,
         "title": block.title,
         "sentence": block.sentence,
         "figure": _svg(block.display) if block.display else None,
-        "label": block.display.title if block.display else "",
+        "label": f"{block.title}. {block.display.title}" if block.display else "",
         "table": _cells(block.table) if block.table and len(block.table.frame) else None,
-        "beside": bool(block.display and block.table and len(block.table.frame.columns) <= _BESIDE),
+        "beside": bool(block.display and block.table and _width(block.table) <= _BESIDE),
         "more": [_cells(table) for table in block.more if len(table.frame)],
-        "notes": block.notes,
+        "notes": list(zip(block.notes, linked, strict=True)),
+        "first": False,
     }
+
+
+def _width(table: Table) -> int:
+    kinds = [kind_of(table.frame[name]) for name in table.frame.columns]
+    return len(kinds) + kinds.count("text")
 
 
 def _cells(table: Table) -> _Cells:
@@ -85,7 +132,7 @@ def _svg(display: Display) -> Markup:
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"svg.hashsalt": "crmkit", "text.parse_math": False}):
+    with matplotlib.rc_context({"svg.hashsalt": "crmkit", "svg.fonttype": "none", "text.parse_math": False}):
         figure = Figure(figsize=(4.8, 3.1), layout="constrained")
         display.plot(figure.add_subplot())
         out = io.StringIO()

@@ -50,6 +50,8 @@ class Report:
         Key figures and what they are.
     first : list of str
         Sentences that stand before everything else: what was demanded and cannot be had.
+    lead : list of Block
+        The first screen: what changed and what to do, before how far the numbers can be trusted.
 
     Examples
     --------
@@ -67,6 +69,7 @@ class Report:
     cards: list[tuple[str, str]] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     first: list[str] = field(default_factory=list)
+    lead: list[Block] = field(default_factory=list)
 
     def add(self, name: str, *tables: Any, **options: object) -> Self:
         """Add a block by its name.
@@ -159,7 +162,7 @@ class Report:
 
     def html(self) -> str:
         """The page: one file that needs no network."""
-        return page(self.title, self.subtitle, self.cards, self.blocks, self.first)
+        return page(self.title, self.subtitle, self.cards, self.blocks, self.first, self.lead)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the report as a page (``.html``), a workbook (``.xlsx``) or for print (``.pdf``), made from the same blocks.
@@ -173,12 +176,12 @@ class Report:
         PublishError
             The file cannot be written.
         """
-        file = Path(path)
+        file, blocks = Path(path), [*self.lead, *self.blocks]
         if file.suffix == ".xlsx":
             subtitle = " ".join([*self.first, self.subtitle])
-            return write_workbook(file, self.title, subtitle, self.cards, self.blocks, self.as_of)
+            return write_workbook(file, self.title, subtitle, self.cards, blocks, self.as_of)
         if file.suffix == ".pdf":
-            return write_pdf(file, self.title, self.subtitle, self.cards, self.blocks, self.as_of)
+            return write_pdf(file, self.title, self.subtitle, self.cards, blocks, self.as_of)
         if file.suffix != ".html":
             raise ConfigError(f"A report is saved as .html, .xlsx or .pdf, not as {file.name!r}.")
         with replacing(file) as part:

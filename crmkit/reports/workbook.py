@@ -117,7 +117,7 @@ class _Sheets:
     def _write(self, sheet: Worksheet, row: int, column: int, kind: str, value: Any) -> None:
         if pd.isna(value):
             return
-        if kind == "date":
+        if kind in ("date", "month"):
             sheet.write_datetime(row, column, value.tz_localize(None).to_pydatetime(), self._cell[kind])
         elif kind == "text" or abs(value) == float("inf"):
             sheet.write_string(row, column, str(value), self._cell["text"])

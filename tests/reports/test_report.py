@@ -123,12 +123,12 @@ def test_the_lorenz_curve_stands_beside_the_tiers_with_its_numbers(customers: pd
 def test_changes_of_tier_are_counted_by_cause_and_name_nobody(customers: pd.DataFrame) -> None:
     later = customers.assign(customer_id=list("abce"), tier=list("AACB"), value=[91.0, 50.0, 1.0, 9.0])
     (block,) = Report("June").add_changes(migration(customers, later), date(2017, 5, 31)).blocks
-    assert block.sentence.startswith("Since 31 May 2017, of 5 customers 1 moved up, 1 moved down, 1 are new, 1 stayed")
+    assert block.sentence.startswith("Since 31 May 2017, of 5 customers 1 moved up, 1 moved down, 1 came new, 1 stayed")
     assert {tuple(row) for row in cells_of(block.table)} == {
-        ("down", "value fell", "1", "-2"),
-        ("up", "value rose", "1", "44"),
-        ("new", "first seen since", "1", "9"),
-        ("lapsed", "no longer in the table", "1", "-1"),
+        ("down", "value fell", "1", "-2.00"),
+        ("up", "value rose", "1", "44.00"),
+        ("new", "first seen since", "1", "9.00"),
+        ("lapsed", "no longer in the table", "1", "-1.00"),
     }
     assert block.display
     assert block.more[0].caption == "Tier migration"
@@ -317,9 +317,9 @@ def test_of_a_long_table_the_page_shows_the_first_rows_and_says_so(tmp_path: Pat
     report = Report("Long")
     report.blocks.append(Block("Things", "Many things", more=(Table(rows, "All of them"),)))
     page = report.save(tmp_path / "long.html").read_text(encoding="utf-8")
-    assert "thing 149<" in page
-    assert "thing 150<" not in page
-    assert "The first 150 of 1,000 rows; the workbook has them all." in page
+    assert "thing 59<" in page
+    assert "thing 60<" not in page
+    assert "The first 60 of 1,000 rows; the workbook has them all." in page
     assert len(pd.read_excel(report.save(tmp_path / "long.xlsx"), sheet_name=None, engine="calamine")) >= 2
 
 

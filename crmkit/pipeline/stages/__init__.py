@@ -50,6 +50,7 @@ from crmkit.pipeline.stages.sources import (
     read_stock,
     read_tips,
 )
+from crmkit.pipeline.stages.summary import list_tasks, tell_changes
 from crmkit.pipeline.stages.visits import plan_visits, read_field_staff, read_premises, read_visits
 
 __all__ = ["STAGES"]
@@ -134,5 +135,7 @@ STAGES = [
     backtest_value,
     backtest_churn,
     backtest_repurchase,
+    tell_changes,
+    list_tasks,
     report,
 ]

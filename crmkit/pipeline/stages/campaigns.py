@@ -46,10 +46,10 @@ OFFERED = [
 def recognise_redemptions(
     log: Transactions, campaign_record: Sequence[Recorded], *, campaign: Campaign
 ) -> dict[str, object]:
-    """Redemptions that stand in the sales lines, where no file reports them."""
-    return (
-        {"recognised_redemptions": redeemed_in_lines(log, sent_offers(campaign_record))} if campaign.from_lines else {}
-    )
+    """Redemptions that stand in the sales lines, where no file reports them and a campaign was sent."""
+    if not campaign.from_lines or not any(one.is_sent for one in campaign_record):
+        return {}
+    return {"recognised_redemptions": redeemed_in_lines(log, sent_offers(campaign_record))}
 
 
 @stage("redemptions", "unmatched_redemptions", "redemptions_read", may_fail=True, here=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,38 +15,26 @@ from crmkit.reports.report import Report
 from crmkit.summaries.sales import weekly_sales
 from crmkit.transactions.log import Transactions
 
-ORDER = (
-    "overdue_block",
-    "sales_block",
-    "revenue_block",
-    "card_block",
-    "identity_block",
-    "cohort_blocks",
-    "potential_block",
-    "value_total_block",
-    "tier_blocks",
-    "tier_change_block",
-    "value_check",
-    "value_choice_block",
-    "segment_blocks",
-    "churn_block",
-    "churn_checks",
-    "win_back_block",
-    "win_back_effect_block",
-    "points_block",
-    "visit_block",
-    "service_block",
-    "handling_block",
-    "repurchase_block",
-    "repurchase_check",
-    "scorecard_block",
-    "campaign_block",
-    "deal_block",
-    "offer_block",
-    "list_block",
-)
-"""What comes first; blocks that are not named here follow, and data quality is the last."""
-LAST = ("delivery_block",)
+LEAD = ("change_block", "task_block")
+"""The first screen, before how far to believe it."""
+CHAPTERS = {
+    "The shop": ("management_block", "sales_block", "revenue_block", "card_block", "forecast_block", "purchase_plan_block"),
+    "New customers": ("cohort_blocks",),
+    "Value and tiers": ("value_total_block", "tier_blocks", "tier_change_block", "potential_block"),
+    "Segments": ("segment_blocks", "cluster_block", "relationship_block", "target_group_block"),
+    "Customers at risk": (
+        "churn_block", "win_back_block", "win_back_effect_block", "overdue_block", "service_block", "handling_block", "visit_block",
+    ),
+    "What members need next": ("repurchase_block", "early_notice_block"),
+    "Offers and campaigns": (
+        "offer_block", "list_block", "campaign_block", "deal_block", "points_block", "cash_discount_block",
+    ),
+    "Goods": ("usage_block", "life_cycle_block", "bundle_block", "trial_block"),
+    "More": (),
+    "How the models did": ("scorecard_block", "value_check", "value_choice_block", "churn_checks", "repurchase_check"),
+    "Data": ("identity_block", "delivery_block"),
+}  # fmt: skip
+"""Headings of the page in their order, and what stands under each; blocks that no heading names stand under More."""
 
 
 @stage("sales_by_week", "sales_block")
@@ -75,9 +64,9 @@ def report(
     if plan is not None:
         page.add_card(plan["members"], "members with a list")
         page.first += [str(plan["shortage"])] if plan.get("shortage") else []
-    for name in ordered(blocks):
-        found = blocks[name]
-        page.blocks += found if isinstance(found, list) else [found]
+    page.lead = _named(blocks, LEAD, "")
+    for chapter, names in chapters(blocks).items():
+        page.blocks += _named(blocks, names, chapter)
     if read["after_as_of"]:
         later = f"Ignored: {read['after_as_of']:,} accepted rows are dated after the as-of date {as_of}."
         page.add_note("Notes", later)
@@ -86,10 +75,23 @@ def report(
     return {"report": page.save(folder / "report.html"), "workbook": _workbook(page, folder)}
 
 
-def ordered(names: Mapping[str, object]) -> list[str]:
-    """Names of blocks in the order of the page."""
-    known = [name for name in ORDER if name in names]
-    return [*known, *(name for name in names if name not in (*ORDER, *LAST)), *(name for name in LAST if name in names)]
+def chapters(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names of blocks by heading, in the order of the page.
+
+    >>> chapters(["delivery_block", "mine", "sales_block", "change_block"])
+    {'The shop': ['sales_block'], 'More': ['mine'], 'Data': ['delivery_block']}
+    """
+    there, placed = list(names), {*LEAD, *(name for found in CHAPTERS.values() for name in found)}
+    order = CHAPTERS | {"More": tuple(name for name in there if name not in placed)}
+    found = {chapter: [name for name in wanted if name in there] for chapter, wanted in order.items()}
+    return {chapter: wanted for chapter, wanted in found.items() if wanted}
+
+
+def _named(blocks: Mapping[str, Block | list[Block]], names: Iterable[str], chapter: str) -> list[Block]:
+    """Blocks by the names of what stages made, under a heading."""
+    found = [blocks[name] for name in names if name in blocks]
+    each = [one for some in found for one in (some if isinstance(some, list) else [some])]
+    return [replace(one, chapter=chapter) for one in each]
 
 
 def _workbook(page: Report, folder: Path) -> Path | None:

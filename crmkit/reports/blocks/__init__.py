@@ -8,6 +8,7 @@ from crmkit.reports.block import Block
 from crmkit.reports.blocks.backtests import backtest, churn_targeting
 from crmkit.reports.blocks.bundles import bundles
 from crmkit.reports.blocks.campaigns import campaign
+from crmkit.reports.blocks.changes import changes, tasks
 from crmkit.reports.blocks.churn import churn
 from crmkit.reports.blocks.cohorts import cohorts, second_purchase
 from crmkit.reports.blocks.deal_dependence import deal_dependence
@@ -41,6 +42,6 @@ BLOCKS: dict[str, Callable[..., Block]] = {
         churn_targeting, data_quality, scorecard, brand_usage, relationships, target_groups, clusters, life_cycles,
         service, win_back, cohorts, second_purchase, value_total, bundles, identity, card_share,
         forecast, points, visits, management, deal_dependence, purchase_plan, revenue, potential, cash_discount,
-        early_notice, handling, overdue, trials,
+        early_notice, handling, overdue, trials, changes, tasks,
     )
 }  # fmt: skip

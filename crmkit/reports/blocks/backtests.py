@@ -10,8 +10,9 @@ from crmkit.evaluation.selection import ModelChoice
 from crmkit.reports.block import Block, Table
 from crmkit.reports.formats import label
 
-__all__ = ["backtest", "choice", "churn_targeting"]
+__all__ = ["backtest", "choice", "churn_targeting", "judged"]
 
+_MODELS = {"BG/NBD", "MBG/NBD", "Pareto/NBD", "NBD", "BG/BB", "BG/CNBD-k", "MBG/CNBD-k", "Poisson-Gamma", "MPG"}
 _MANY = 4  # more models than these are told by the scores that decide
 _DECIDING = (
     *("rmse_value", "mae_value", "bias_of_total_value", "top_decile_share_of_value"),
@@ -29,7 +30,19 @@ def backtest(check: Backtest, *, currency: str = "") -> Block:
         Table(_scores(check.mean)),
         (Table(check.display.table, "Data of the figure"), Table(check.scores, "Every origin")),
         verdict=check.verdict,
+        judged=judged(check),
     )
+
+
+def judged(check: Backtest) -> str:
+    """The verdict in a few words: whether the model is better than the best of what it is compared with."""
+    mean, model, rival = check.mean[check.metric], str(check.mean.index[0]), check.rival
+    named = f"the model {rival}" if rival in _MODELS else f"the simple rule “{rival}”"
+    if check.difference and check.difference.low <= 0 <= check.difference.high:
+        return f"{check.subject}: no better than {named}, beyond chance."
+    if mean[model] < mean[rival]:
+        return f"{check.subject}: better than the best alternative, {named}."
+    return f"{check.subject}: worse than {named}; go by that."
 
 
 def choice(found: ModelChoice, used: str, *, currency: str = "") -> Block:

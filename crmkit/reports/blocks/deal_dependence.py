@@ -22,7 +22,7 @@ def deal_dependence(customers: pd.DataFrame, lost: pd.DataFrame | None = None, *
         title = f"{known['deal_share'].mean():.0%} of a customer's purchases are made on a deal, on average"
         told = [
             f"{number(int(mostly.sum()))} of {number(len(known))} customers buy more than half on a deal.",
-            f"With {number(int(rising.sum()))} the share has risen by more than {_RISING:.0%} points in half a year.",
+            f"Of {number(int(rising.sum()))} the share rose by more than {_RISING * 100:.0f} percentage points in half a year.",
         ]
         by = known["tier"] if "tier" in known else pd.Series("all", index=known.index)
         groups = known.assign(rising=rising).groupby(by.rename("tier"))

@@ -9,7 +9,7 @@ from crmkit.reports.formats import money, number
 
 __all__ = ["forecast"]
 
-_SHOWN = 12
+_SHOWN, _MOSTLY = 12, 0.5
 
 
 def forecast(
@@ -26,11 +26,24 @@ def forecast(
     return Block(
         "Sales forecast",
         f"{whole} are expected in the {len(starts)} periods from {starts.iloc[0]:%d %b %Y} on",
-        "For the first period, with an interval that holds four of five outcomes (low to high); all periods are in forecast.parquet.",
+        f"{_mostly(totals)}For the first period, with an interval that holds four of five outcomes (low to high); all periods are in forecast.parquet.",
         table=Table(wide),
         more=(Table(table, f"All {len(table)} rows"),),
         verdict="" if accuracy is None else _verdict(accuracy),
+        judged="" if accuracy is None else _judged(accuracy),
     )
+
+
+def _mostly(totals: pd.Series[float]) -> str:
+    """An item that is most of the whole hides the others."""
+    share = totals.iloc[0] / totals.sum() if totals.sum() > 0 else 0.0
+    return f"{share:.0%} of this is {totals.index[0]}. " if share > _MOSTLY else ""
+
+
+def _judged(accuracy: pd.DataFrame) -> str:
+    by_method = accuracy.set_index("method")["weighted_mase"]
+    better = by_method["forecast"] < by_method.iloc[-1]
+    return f"Sales forecast: {'better than' if better else 'no better than'} the simple rule “{by_method.index[-1]}”."
 
 
 def _verdict(accuracy: pd.DataFrame) -> str:

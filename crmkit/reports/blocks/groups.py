@@ -60,5 +60,5 @@ def clusters(profiles: pd.DataFrame, *, currency: str = "") -> Block:
         "the value",
         f"{len(profiles)} clusters, which keep their scale and their names from run to run.",
         table=Table(profiles.drop(columns="words")),
-        notes=tuple(profiles["words"]),
+        notes=tuple(one.replace("_", " ") for one in profiles["words"]),
     )

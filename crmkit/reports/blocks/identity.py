@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CardShareDisplay", "card_share", "identity"]
 
-_SHOWN = 12
+_SHOWN, _ALL = 12, 0.9995
 
 
 class CardShareDisplay(Display):
@@ -64,6 +64,8 @@ def card_share(months: pd.DataFrame, places: pd.DataFrame, *, currency: str = ""
     share = months["card_sales"].sum() / months["sales"].sum()
     first, last = months["share"].iloc[0], months["share"].iloc[-1]
     moved = f", {first:.0%} in the first month and {last:.0%} in the last" if np.isfinite([first, last]).all() else ""
+    if share > _ALL:
+        return Block("Card use", f"{share:.0%} of sales are with a member's card", table=Table(months.tail(1)))
     groups = []
     for name in ("store", "hour"):
         found = places.dropna(subset=[name]).groupby(name)[["sales", "card_sales"]].sum().reset_index()

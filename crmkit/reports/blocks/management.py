@@ -24,7 +24,7 @@ _PARTS = {"store": "Stores", "class": "Customer classes", "area": "Areas", "stre
 class MonthsBesideDisplay(Display):
     """Sales by month beside the year before; table: period, partial, sales, sales_year_ago."""
 
-    title = "Sales by month (pale: part of one), and a year before"
+    title = "Sales by month (pale: the month is not over)"
 
     def _draw(self, ax: Axes) -> None:
         places = range(len(self.table))
@@ -114,6 +114,8 @@ def _narrow(table: pd.DataFrame) -> pd.DataFrame:
         columns=[name for name in map(str, table) if name.endswith("_year_ago") and name != "sales_year_ago"]
     )
     shown = shown.rename(columns={"change": "growth"})
+    unknown = [name for name in ("sales_year_ago", "growth") if name in shown and shown[name].isna().all()]
+    shown = shown.drop(columns=unknown)
     if not table["partial"].any():
         return shown.drop(columns="partial")
     return shown.assign(partial=["in part" if part else "" for part in table["partial"]])

@@ -50,16 +50,17 @@ def revenue(tree: pd.DataFrame, flows: pd.DataFrame, period: str = "month", *, c
         return Block("Revenue", f"Fewer than two {period}s have been observed to their end", table=Table(tree))
     last = tree.iloc[-1]
     most = max(_FACTORS, key=lambda name: abs(float(last[name])))
+    when = f"{last['period']:%B %Y}" if period == "month" else f"the {period} from {last['period']:%d %B %Y}"
     verb = "grew" if last["change"] >= 0 else "fell"
-    parts = "; ".join(f"{told} {last[name]:+,.2f}" for name, told in _FACTORS.items())
+    parts = ", ".join(f"{told} {last[name]:+,.2f}" for name, told in _FACTORS.items())
     now = flows[flows["period"] == last["period"]].set_index("status")
     counts = ", ".join(
         f"{number(now.loc[status, 'customers'])} {status}" for status in now.index if status != "returns only"
     )
     return Block(
         "Revenue",
-        f"Revenue {verb} by {money(abs(last['change']), currency)} in the last {period}, most of all by {_FACTORS[most]}",
-        f"Customers x receipts per customer x lines per receipt x revenue per line; what each explains adds up to the cent: {parts}. "
+        f"Revenue {verb} by {money(abs(last['change']), currency)} in {when}, most of all by {_FACTORS[most]}",
+        f"Revenue is customers × receipts per customer × lines per receipt × revenue per line. Of the change, each explains: {parts}. "
         f"Customers: {counts}.",
         FlowsDisplay(flows),
         Table(tree.tail(_SHOWN)[["period", "revenue", "change", *_FACTORS]]),

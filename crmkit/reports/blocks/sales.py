@@ -43,14 +43,28 @@ def sales(weeks: pd.DataFrame, *, currency: str = "") -> Block:
     if not len(weeks):
         return Block("Sales", "Nothing has been sold to a member yet")
     full = weeks[weeks["days"] == _WHOLE]
+    spent = f"Members spent {money(weeks['sales'].sum(), currency)} in {len(weeks)} weeks"
+    if not len(full):
+        return Block("Sales", spent, "No week is observed in full yet.", SalesDisplay(weeks), Table(_marked(weeks)))
+    last, usual = full.iloc[-1], full["sales"].median()
     return Block(
         "Sales",
-        f"Members spent {money(weeks['sales'].sum(), currency)} in {len(weeks)} weeks",
-        f"The median full week brought {money(full['sales'].median(), currency)} from "
-        f"{number(full['customers'].median())} members."
-        if len(full)
-        else "No week is observed in full yet.",
+        f"The last full week, from {last['week']:%d %B %Y}, brought {money(last['sales'], currency)} from members, "
+        f"{last['sales'] / usual - 1:+.0%} on the median week"
+        if usual > 0
+        else spent,
+        f"{spent}. The median full week brought {money(usual, currency)} from {number(full['customers'].median())} members.",
         SalesDisplay(weeks),
-        Table(weeks.tail(_WEEKS)),
+        Table(_marked(weeks.tail(_WEEKS))),
         (Table(weeks, f"All {len(weeks)} weeks"),),
+    )
+
+
+def _marked(weeks: pd.DataFrame) -> pd.DataFrame:
+    """Weeks that are observed in part are marked; where there is none, the days are not shown."""
+    part, shown = weeks["days"] < _WHOLE, weeks.drop(columns="days")
+    return (
+        shown.assign(observed=[f"{n} days" if few else "" for n, few in zip(weeks["days"], part, strict=True)])
+        if part.any()
+        else shown
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from crmkit.evaluation.displays import TrackRecordDisplay
@@ -39,4 +41,20 @@ def scorecard(record: pd.DataFrame, *, currency: str = "") -> Block:
         Table(newest[_SHOWN]),
         (Table(record[_SHOWN], f"All {len(record)} days"),) if len(record) > len(newest) else (),
         notes=tuple(told(record)),
+        verdict=" ".join(_briefly(newest)),
+        judged=f"What earlier runs predicted: {better} of {len(newest)} kinds came nearer to the truth than the simple rule.",
     )
+
+
+def _briefly(newest: pd.DataFrame) -> list[str]:
+    """Expected and observed of each kind, for the head of the report."""
+    found, rows = [], newest.itertuples()
+    row: Any
+    for row in rows:
+        called = "" if pd.isna(row.called) else f"; of {row.called:,} called likely {row.came_true:,} came true"
+        better = "better than" if row.score < row.baseline_score else "no better than"
+        found.append(
+            f"{row.question}, published for {row.day:%d %b %Y}: {row.expected:,.0f} expected, {row.observed:,.0f} came{called}; "
+            f"{better} the simple rule."
+        )
+    return found

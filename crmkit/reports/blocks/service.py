@@ -7,13 +7,14 @@ from datetime import date
 import pandas as pd
 
 from crmkit.campaigns.won_back import WonBack
-from crmkit.engine.tables import grouped, n_rows, total
+from crmkit.engine.tables import first_rows, grouped, n_rows, total
 from crmkit.reports.block import Block, Table
 from crmkit.reports.formats import money, number
 
 __all__ = ["handling", "overdue", "service", "win_back", "won_back"]
 
-_SHOWN = 20
+_SHOWN, _FIRST = 20, 10
+_OF_LIST = ("customer_id", "flag", "p_churn", "value_at_risk", "reason_1", "held_back")
 
 
 def service(signals: pd.DataFrame, *, currency: str = "") -> Block:
@@ -27,12 +28,10 @@ def service(signals: pd.DataFrame, *, currency: str = "") -> Block:
             ["with an open complaint", "with a complaint, open or not", "who answered a survey"], name="who"
         ),
     )
-    mean = signals["satisfaction"].mean()
-    said = "" if pd.isna(mean) else f"The mean satisfaction index is {mean:.2f}. "
     return Block(
         "Service",
         f"{number(waiting)} customers have an open complaint",
-        f"{said}They get no promotion and are listed in recovery.parquet, the most at risk first.",
+        "They get no promotion and are listed in recovery.parquet, the most at risk first.",
         table=Table(table.reset_index()),
     )
 
@@ -40,11 +39,14 @@ def service(signals: pd.DataFrame, *, currency: str = "") -> Block:
 def win_back(customers: pd.DataFrame, *, currency: str = "") -> Block:
     """Customers who are cooling, at risk, frozen or lost; from ``ChurnModel.win_back``."""
     table = grouped(customers, "flag", customers=("customer_id", "size"), value_at_risk=("value_at_risk", "sum"))
+    shown = [name for name in _OF_LIST if name in customers.columns]
     return Block(
         "Win-back",
         f"{number(n_rows(customers))} customers to win back hold {money(total(customers, 'value_at_risk'), currency)} at risk",
-        "They are listed in win_back.parquet with their reasons, the most value at risk first.",
-        table=Table(table.sort_values("value_at_risk", ascending=False, ignore_index=True)),
+        "All are listed in win_back.parquet with their reasons, the most money at risk first. Those held back are not contacted, so "
+        "that what contacts achieve can be measured.",
+        table=Table(first_rows(customers, _FIRST)[shown], "The first of the list"),
+        more=(Table(table.sort_values("value_at_risk", ascending=False, ignore_index=True), "By state"),),
     )
 
 

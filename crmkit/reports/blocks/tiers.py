@@ -16,7 +16,7 @@ from crmkit.segments.migration import Migration
 
 __all__ = ["concentration", "tier_changes", "tiers", "value_total"]
 
-_MOVED = {"up": "moved up", "down": "moved down", "new": "are new", "same": "stayed where they were"}
+_MOVED = {"up": "moved up", "down": "moved down", "new": "came new", "same": "stayed where they were"}
 
 
 def tiers(customers: pd.DataFrame, *, currency: str = "") -> Block:
