@@ -94,9 +94,14 @@ def write_csv(frame: pd.DataFrame, path: Path, for_spreadsheets: bool = False) -
     """
     with replacing(path) as part:
         if for_spreadsheets:
-            frame.apply(_without_formulas).to_csv(part, index=False, lineterminator="\n", encoding="utf-8-sig")
+            without_formulas(frame).to_csv(part, index=False, lineterminator="\n", encoding="utf-8-sig")
         else:
             frame.to_csv(part, index=False, lineterminator="\n")
+
+
+def without_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table in which a text that a spreadsheet would take for a formula has an apostrophe before it."""
+    return frame.apply(_without_formulas) if len(frame) else frame
 
 
 def _without_formulas(column: pd.Series) -> pd.Series:

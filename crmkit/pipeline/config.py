@@ -29,6 +29,7 @@ from crmkit.ingest.schemas import (
     VISITS,
 )
 from crmkit.pipeline.member_settings import Privacy, Trials
+from crmkit.pipeline.output_settings import Output, ReportContents
 from crmkit.pipeline.settings import (
     Backtests,
     BrandUsageGroups,
@@ -161,6 +162,8 @@ class Config(Section):
     cash_discount: CashDiscount | None = None
     potential: Potential | None = None
     sheets: Sheets | None = None
+    report: ReportContents = ReportContents()
+    output: Output = Output()
 
     @model_validator(mode="before")
     @classmethod

@@ -36,6 +36,7 @@ from crmkit.pipeline.runner import Progress, Runner
 from crmkit.pipeline.sources import SOURCES, Delivery, campaign_sources, earlier_runs, history_sources
 from crmkit.pipeline.stage import Stage, check_order
 from crmkit.pipeline.stages_to_run import Decider, Decision, Wishes
+from crmkit.pipeline.table_formats import write_formats
 
 __all__ = ["plan", "run"]
 
@@ -204,6 +205,7 @@ class _Night:
         part.mkdir(mode=0o700, exist_ok=True)
         with full_disk_told(part.parent, _KEPT), engine_limits(**self.config.engine.model_dump(exclude={"kind"})):
             runner.run()
+            runner.notes += write_formats(part, self.config.output.formats)
         if self.delivery.files() != self.inputs:
             raise SourceChangedError("A file changed while it was read. Run again when the delivery is complete.")
         self.delivery.hashes.save()

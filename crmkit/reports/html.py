@@ -41,6 +41,7 @@ def page(
     blocks: Sequence[Block],
     first: Sequence[str] = (),
     lead: Sequence[Block] = (),
+    trust: Sequence[Block] | None = None,
 ) -> str:
     """The page; equal content gives equal text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -54,8 +55,8 @@ def page(
     return environment.get_template("report.html.j2").render(
         title=title, subtitle=subtitle, first=list(first), cards=cards, version=__version__,
         verdicts=[
-            (block.topic, one["anchor"], block.judged, block.verdict)
-            for block, one in sorted(zip(blocks, shown[len(lead):], strict=True), key=_published_first) if block.verdict
+            (block.anchor if block.anchor in anchors else "", block.judged, block.verdict)
+            for block in sorted(blocks if trust is None else trust, key=_published_first) if block.verdict
         ],
         chapters=[(chapter, f"part-{anchor_of(chapter)}") for chapter in chapters],
         lead=[one | {"first": True} for one in shown[: len(lead)]],
@@ -63,9 +64,9 @@ def page(
     )  # fmt: skip
 
 
-def _published_first(pair: tuple[Block, dict[str, object]]) -> bool:
+def _published_first(block: Block) -> bool:
     """What was published and came true or not says most."""
-    return pair[0].topic != "Track record"
+    return block.topic != "Track record"
 
 
 def _anchors(blocks: Sequence[Block]) -> list[str]:

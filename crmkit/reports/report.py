@@ -52,6 +52,8 @@ class Report:
         Sentences that stand before everything else: what was demanded and cannot be had.
     lead : list of Block
         The first screen: what changed and what to do, before how far the numbers can be trusted.
+    trust : list of Block, optional
+        Whose verdicts are told; by default those of ``blocks``.
 
     Examples
     --------
@@ -70,6 +72,7 @@ class Report:
     blocks: list[Block] = field(default_factory=list)
     first: list[str] = field(default_factory=list)
     lead: list[Block] = field(default_factory=list)
+    trust: list[Block] | None = None
 
     def add(self, name: str, *tables: Any, **options: object) -> Self:
         """Add a block by its name.
@@ -152,7 +155,11 @@ class Report:
     @property
     def verdicts(self) -> list[str]:
         """How far the models can be trusted, a sentence each."""
-        return [block.verdict for block in self.blocks if block.verdict]
+        return [block.verdict for block in self._judged if block.verdict]
+
+    @property
+    def _judged(self) -> list[Block]:
+        return self.blocks if self.trust is None else self.trust
 
     @property
     def subtitle(self) -> str:
@@ -162,7 +169,7 @@ class Report:
 
     def html(self) -> str:
         """The page: one file that needs no network."""
-        return page(self.title, self.subtitle, self.cards, self.blocks, self.first, self.lead)
+        return page(self.title, self.subtitle, self.cards, self.blocks, self.first, self.lead, self._judged)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the report as a page (``.html``), a workbook (``.xlsx``) or for print (``.pdf``), made from the same blocks.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from io import BytesIO
 from pathlib import Path
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from xlsxwriter.workbook import Workbook
     from xlsxwriter.worksheet import Worksheet
 
-__all__ = ["write_workbook"]
+__all__ = ["MOST_ROWS", "write_table", "write_workbook"]
 
-_MOST_ROWS, _LONGEST, _HEAD = 1_048_576 - 4, 31, 3
+MOST_ROWS = 1_048_576 - 4
+"""Rows of a sheet, heads aside."""
+_LONGEST, _HEAD = 31, 3
+_PLAIN = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
 _WIDEST, _NARROWEST, _LOOKED_AT = 60, 8, 500
 _EXPLANATION = (
     "Each sheet holds one table: its message and sentence on top, then the columns, which can be filtered.",
@@ -49,8 +52,7 @@ def write_workbook(
     import xlsxwriter
 
     content = BytesIO()
-    plain = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
-    with xlsxwriter.Workbook(content, plain) as book:
+    with xlsxwriter.Workbook(content, _PLAIN | {"in_memory": True}) as book:
         day = as_of or date(2000, 1, 1)
         book.set_properties({"title": title, "created": datetime(day.year, day.month, day.day)})
         sheets = _Sheets(book)
@@ -60,6 +62,24 @@ def write_workbook(
                 sheets.add(block, table)
     with replacing(path) as part:
         part.write_bytes(content.getvalue())
+    return path
+
+
+def write_table(path: Path, name: str, parts: Iterable[pd.DataFrame]) -> Path:
+    """Write one table as a workbook, a part at a time: column names as they are, ids as text, nothing a formula.
+
+    Raises
+    ------
+    PublishError
+        The file cannot be written; an earlier one is untouched.
+    """
+    import xlsxwriter
+
+    with replacing(path) as file:
+        options = _PLAIN | {"constant_memory": True, "tmpdir": str(path.parent)}
+        with xlsxwriter.Workbook(str(file), options) as book:
+            book.set_properties({"title": name, "created": datetime(2000, 1, 1)})
+            _Sheets(book).stream(name, parts)
     return path
 
 
@@ -93,7 +113,7 @@ class _Sheets:
 
     def add(self, block: Block, table: Table) -> None:
         """A sheet of one table."""
-        frame = table.frame.head(_MOST_ROWS - _HEAD)
+        frame = table.frame.head(MOST_ROWS - _HEAD)
         cut = (
             f" Only the first {len(frame):,} of {len(table.frame):,} rows fit." if len(frame) < len(table.frame) else ""
         )
@@ -113,6 +133,22 @@ class _Sheets:
         sheet.set_paper(9)
         sheet.fit_to_pages(1, 0)
         sheet.repeat_rows(_HEAD)
+
+    def stream(self, name: str, parts: Iterable[pd.DataFrame]) -> None:
+        """A sheet of a table that comes in parts."""
+        sheet, row, kinds = self._sheet(name), 0, dict[str, str]()
+        for part in parts:
+            if not kinds:
+                kinds = {str(column): kind_of(part[column]) for column in part.columns}
+                for place, column in enumerate(part.columns):
+                    sheet.set_column(place, place, _width(str(column), part[column]), None)
+                    sheet.write_string(0, place, str(column), self._head)
+            for values in part.itertuples(index=False):
+                row += 1
+                for place, (kind, value) in enumerate(zip(kinds.values(), values, strict=True)):
+                    self._write(sheet, row, place, kind, value)
+        sheet.freeze_panes(1, 0)
+        sheet.autofilter(0, 0, row, max(len(kinds) - 1, 0))
 
     def _write(self, sheet: Worksheet, row: int, column: int, kind: str, value: Any) -> None:
         if pd.isna(value):

@@ -36,6 +36,8 @@ files = "deals.csv"
 model = "BG/NBD"
 [repurchase]
 by = "category"
+[output]
+formats = ["csv", "xlsx"]
 """
 
 

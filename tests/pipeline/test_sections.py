@@ -115,7 +115,7 @@ def test_a_changed_section_redoes_its_stages_and_those_after_them_alone(shop: Pa
         done = night(shop, out, day, **(SECTIONS | changed))
         return {one["stage"] for one in done.manifest["stages"] if one["action"] == "run"}
 
-    assert redone(win_back={"n": 10}) == {"win-back", "measure-win-back"}
+    assert redone(win_back={"n": 10}) == {"win-back", "measure-win-back", "list-tasks"}
     assert redone(life_cycle={"min_items": 6}) == {"life-cycles"}
     assert redone(clusters={"n_clusters": 2}) == {"clusters"}
     assert redone(relationships={"margin": 0.5}) == {"relationships"}

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from difflib import get_close_matches
 from pathlib import Path
 
 from crmkit.engine.frames import to_pandas
+from crmkit.pipeline.notes import note
+from crmkit.pipeline.output_settings import ReportContents
 from crmkit.pipeline.stage import stage
-from crmkit.reports.block import Block
+from crmkit.reports.block import Block, anchor_of
 from crmkit.reports.blocks.sales import sales as sales_block
 from crmkit.reports.report import Report
 from crmkit.summaries.sales import weekly_sales
@@ -55,6 +58,7 @@ def report(
     *,
     title: str,
     currency: str,
+    report: ReportContents,
     folder: Path,
 ) -> dict[str, object]:
     """One page, and one workbook, for whoever decides."""
@@ -72,6 +76,8 @@ def report(
         page.add_note("Notes", later)
     if notes:
         page.add_note("Notes", *notes)
+    if report.blocks is not None:
+        _choose(page, report.blocks)
     return {"report": page.save(folder / "report.html"), "workbook": _workbook(page, folder)}
 
 
@@ -92,6 +98,22 @@ def _named(blocks: Mapping[str, Block | list[Block]], names: Iterable[str], chap
     found = [blocks[name] for name in names if name in blocks]
     each = [one for some in found for one in (some if isinstance(some, list) else [some])]
     return [replace(one, chapter=chapter) for one in each]
+
+
+def _choose(page: Report, wanted: Sequence[str]) -> None:
+    """Only the blocks of these topics, in this order; what is said of the models stays."""
+    there = [*page.lead, *page.blocks]
+    topics = {one.anchor: one.topic for one in there}
+    for name in wanted:
+        if anchor_of(name) not in topics:
+            near = get_close_matches(anchor_of(name), topics, n=1)
+            hint = f" Did you mean {topics[near[0]]!r}?" if near else ""
+            note(
+                f"[report] blocks: this run has no block {name!r}.{hint} It has {', '.join(dict.fromkeys(topics.values()))}."
+            )
+    chosen = [replace(one, chapter="") for name in wanted for one in there if one.anchor == anchor_of(name)]
+    page.trust = [one for one in page.blocks if one.verdict]
+    page.lead, page.blocks = [], chosen
 
 
 def _workbook(page: Report, folder: Path) -> Path | None:
