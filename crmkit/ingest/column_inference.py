@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-import tomllib
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import pandas as pd
 
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ContractError, CrmkitError
+from crmkit.ingest.column_names import is_sure, known_words, knows, named
 from crmkit.ingest.contracts import pieces_of
 from crmkit.ingest.databases import is_url
 from crmkit.ingest.extracts import Extract, read_extract
@@ -26,7 +23,8 @@ from crmkit.ingest.parts import NO_HEADER, Reading, are_values
 from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.sale_words import telling_columns
 from crmkit.ingest.schemas import CONTRACTS
-from crmkit.ingest.times import AMBIGUOUS, fitting_formats
+from crmkit.ingest.times import AMBIGUOUS, TimeRules, fitting_formats
+from crmkit.ingest.tried_guesses import Trial, read_shares, tried_money
 from crmkit.ingest.worksheets import cell_text
 
 __all__ = ["Guess", "guessed"]
@@ -44,8 +42,8 @@ _LIKELY = 0.8
 class Guess:
     """What a delivery seems to be: its table, its columns, how it is written, and what its rows mean.
 
-    ``doubts`` says why to confirm a setting; ``layout`` is the one whose columns these are; ``telling`` says which columns
-    are not read and seem to say that rows are no sales.
+    ``doubts`` says why to confirm a setting or a column; ``layout`` is the one whose columns these are; ``telling`` says which
+    columns are not read and seem to say that rows are no sales, or which were taken for one and cannot be read.
     """
 
     table: str
@@ -101,13 +99,63 @@ def guessed(files: Sequence[str], *, table: str | None = None, query: str | None
     settings |= selected(table, query)
     extract = read_extract(files[0] if len(files) == 1 else list(files), **settings)
     head = extract.head(_SAMPLE)
-    guess = _of_layout(extract, settings, doubts) or Guess(*_guessed_columns(extract.columns), settings, doubts)
+    guess = _of_layout(extract, settings, doubts) or _tried(extract, head, settings, doubts)
     check_header(guess, extract)
-    _guess_numbers(guess, head)
-    _guess_times(guess, head)
+    if guess.layout:
+        _guess_notation(guess, head)
     if guess.table == "transactions":
         guess.telling.extend(telling_columns(head, [name for name in extract.columns if name not in guess.read]))
     return guess
+
+
+def _guess_notation(guess: Guess, head: pd.DataFrame) -> None:
+    _guess_numbers(guess, head)
+    _guess_times(guess, head)
+
+
+_ATTEMPTS = 12
+
+
+def _tried(extract: Extract, head: pd.DataFrame, settings: dict[str, Any], doubts: dict[str, str]) -> Guess:
+    """Columns guessed by name, those that cannot be read left for the next, and the money tried on quantity × price."""
+    refused: dict[tuple[str, str], str] = {}
+    for _ in range(_ATTEMPTS):
+        table, columns = _guessed_columns(extract.columns, refused)
+        guess = Guess(table, columns, dict(settings), dict(doubts))
+        check_header(guess, extract)
+        _guess_notation(guess, head)
+        found = read_shares(head, CONTRACTS[table], columns, Reading(**guess.reading), TimeRules(**_clock(guess)))
+        refused |= found.refused
+        if not found.refused:
+            break
+    guess.doubts.update(found.doubts)
+    if guess.table == "transactions":
+        _apply(guess, tried_money(head, guess.columns, Reading(**guess.reading)))
+    for name, given in guess.columns.items():
+        if not is_sure(str(given), guess.table, name) and name not in guess.doubts:
+            guess.doubts[name] = "guessed by a part of its name"
+    guess.telling.extend(
+        f"{given} was not taken for {name}: {told}."
+        for (name, given), told in refused.items()
+        if given not in guess.delivered.values()
+    )
+    return guess
+
+
+def _clock(guess: Guess) -> dict[str, str]:
+    """How times are written; their zone is asked for later."""
+    return {name: value for name, value in guess.time_rules.items() if name in ("time_format", "calendar")} | (
+        {"time_zone": "UTC"} if "%z" in guess.settings.get("time_format", "") else {}
+    )
+
+
+def _apply(guess: Guess, found: Trial) -> None:
+    for name, given in found.renamed.items():
+        if given is None:
+            guess.columns.pop(name, None)
+        else:
+            guess.columns[name] = given
+    guess.doubts.update(found.doubts)
 
 
 def _of_layout(extract: Extract, settings: dict[str, Any], doubts: dict[str, str]) -> Guess | None:
@@ -127,7 +175,7 @@ def _guessed_text(files: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]
     if any(is_url(file) for file in files):
         return settings, doubts
     for path, _ in [found for file in files for found in matching(file)]:
-        likely = likely_encoding(path, _knows)
+        likely = likely_encoding(path, knows)
         if likely and "encoding" not in settings:
             settings["encoding"] = likely
             doubts["encoding"] = f"{path.name} is not UTF-8 and looks like this"
@@ -152,84 +200,18 @@ def _titles(extract: Extract, settings: Mapping[str, Any]) -> int:
     return counts.index(most) if most > 2 else 0
 
 
-@cache
-def _words() -> dict[str, dict[str, list[str]]]:
-    return tomllib.loads(resources.files("crmkit").joinpath("ingest", "words.toml").read_text(encoding="utf-8"))
-
-
-def _knows(header: str) -> bool:
-    """Whether a line holds a known name of a column."""
-    known = {word for table in _words().values() for words in table.values() for word in words}
-    return any(_plain(name) in known for name in re.split("[,;\t|]", header))
-
-
-def _plain(name: str) -> str:
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold()))
-
-
-def _guessed_columns(delivered: Sequence[str]) -> tuple[str, dict[str, str]]:
+def _guessed_columns(delivered: Sequence[str], refused: Collection[tuple[str, str]]) -> tuple[str, dict[str, Any]]:
     """The table that the columns seem to be of, and contract column → delivered column."""
-    found = {table: _named(delivered, words) for table, words in _words().items()}
+    found: dict[str, dict[str, Any]] = {table: dict(named(delivered, table, refused)) for table in known_words()}
     for table in ("deals", "tips", "transactions", "products", "members"):
         if not Guess(table, found[table]).missing:
             return table, found[table]
     return "transactions", found["transactions"]
 
 
-def _named(delivered: Sequence[str], words: Mapping[str, list[str]]) -> dict[str, str]:
-    """The surest pairs first: a name that is a word, then one that begins or ends with it, the longest word first."""
-    plain = {given: _plain(given) for given in delivered}
-    ranked = sorted(
-        (unsure, name, given)
-        for name, known in words.items()
-        for rank, word in enumerate(known)
-        for given in delivered
-        if (unsure := _unsure(plain[given], word, rank)) is not None and not (unsure[0] and _repels(given, word))
-    )
-    columns: dict[str, str] = {}
-    for _, name, given in ranked:
-        if name not in columns and given not in columns.values():
-            columns[name] = given
-    return {name: columns[name] for name in words if name in columns}
-
-
-def _unsure(name: str, word: str, rank: int) -> tuple[int, int, int] | None:
-    if name == word:
-        return (0, 0, rank)
-    long_enough = len(word) >= 4 or not word.isascii()
-    if long_enough and (name.startswith(word) or name.endswith(word)):
-        return (1, -len(word), rank)
-    return None
-
-
-_REPELLING = frozenset(
-    [
-        "refund",
-        "refunds",
-        "refunded",
-        "tax",
-        "taxes",
-        "vat",
-        "fee",
-        "fees",
-        "shipping",
-        "type",
-        "reason",
-        "name",
-        "status",
-    ]
-)
-
-
-def _repels(given: str, word: str) -> bool:
-    """Whether a name that is partly a known word holds another that says it is something else: Refunded Amount, Order type."""
-    others = set(re.split(r"[\W_]+", unicodedata.normalize("NFKC", given).casefold())) & _REPELLING
-    return any(other not in word for other in others)
-
-
 def unless_sales(guess: Guess, delivered: Sequence[str]) -> list[str]:
     """What sales would need besides, where another table's guess leaves a column of purchase times unused."""
-    sales = _named(delivered, _words()["transactions"])
+    sales: dict[str, Any] = dict(named(delivered, "transactions"))
     is_open = guess.table != "transactions" and {"customer_id", "purchased_at"} <= sales.keys()
     unused = is_open and sales["purchased_at"] not in guess.columns.values()
     return Guess("transactions", sales).missing if unused else []

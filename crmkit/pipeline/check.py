@@ -113,13 +113,18 @@ class LoadReport:
             return ""
         meaning = self.guess.read
         wide = max(map(len, self.extract.columns))
-        lines = [f"  {given:<{wide}}  {meaning.get(given, '-')}" for given in self.extract.columns]
+        lines = [f"  {given:<{wide}}  {meaning.get(given, '-')}{self._doubt(given)}" for given in self.extract.columns]
         if self.guess.missing:
             lines.append(f"  Not found: {', '.join(self.guess.missing)}. Name the columns in the configuration.")
         if instead := unless_sales(self.guess, self.extract.columns):
             lines.append(f"  If these are sales, write [transactions] and name the column of: {', '.join(instead)}.")
         lines += [f"  Not read: {sentence}" for sentence in self.guess.telling]
         return "\n".join(["Columns and what they were recognised as", *lines])
+
+    def _doubt(self, given: str) -> str:
+        """Why the meaning of a column is to be confirmed."""
+        names = [name for name, column in self.guess.delivered.items() if column == given and name in self.guess.doubts]
+        return f" ?  {self.guess.doubts[names[0]]}" if names else ""
 
     def _loaded(self) -> str:
         if self.invalid is not None:
