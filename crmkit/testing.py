@@ -160,12 +160,14 @@ class SimulatedChain:
             customer_id, deal_id, redeemed_at, amount, order_id.
         """
         worth, deal = self._in_hand(coupons)
-        lines, used = [], []
+        bought = []
         for _ in range(days):
-            bought, taken = self._one_day(worth, deal)
-            lines.append(bought)
-            used.append(taken)
-        return pd.concat(lines, ignore_index=True), pd.concat(used, ignore_index=True)
+            who, what, brand, packs, used = self._bought(np.random.default_rng([self.seed, 2, self.day]), worth)
+            bought.append((np.full(len(who), self.day), who, what, brand, packs, used))
+            spent = used > 0
+            worth[who[spent], what[spent], brand[spent]] = 0
+            self.day += 1
+        return self._written(*(np.concatenate(column) for column in zip(*bought, strict=True)), deal)
 
     def expected_effects(
         self, layers: list[Floats], days: int, replicas: int, members: Ints, first: int = 0
@@ -190,19 +192,24 @@ class SimulatedChain:
             For each layer: margin (before the coupon is paid) in expectation and its standard error, arrays of shape
             (n_members, n_categories), and redemptions, shape (n_members, n_categories, n_brands).
         """
-        shape, pack = (self.n_members, self.n_categories), _KEPT_FROM_BUYING * self._earned_a_pack()[members]
-        sums = [(np.zeros(shape), np.zeros(shape), np.zeros((*shape, self.n_brands))) for _ in layers]
-        few = self._of(members)
-        for replica in range(first, first + replicas):
-            without, _, before = few._course(np.zeros_like(layers[0][members]), days, replica)
-            for worth, (gain, square, redeemed) in zip(layers, sums, strict=True):
-                margin, used, stock = few._course(worth[members].copy(), days, replica)
-                more = margin - without - (stock - before) * pack
-                gain[members] += more
-                square[members] += more**2
-                redeemed[members] += used
-        found = [(gain / replicas, square / replicas, redeemed / replicas) for gain, square, redeemed in sums]
-        return [(gain, np.sqrt(np.maximum(square - gain**2, 0) / replicas), used) for gain, square, used in found]
+        many = self._of(np.tile(members, replicas))
+        pack = _KEPT_FROM_BUYING * many._earned_a_pack()
+        nothing = np.zeros((many.n_members, self.n_categories, self.n_brands))
+        without, _, before = many._course(nothing, days, first)
+        found = []
+        for worth in layers:
+            margin, used, stock = many._course(np.tile(worth[members], (replicas, 1, 1)), days, first)
+            more = (margin - without - (stock - before) * pack).reshape(replicas, len(members), self.n_categories)
+            redeemed = used.reshape(replicas, len(members), self.n_categories, self.n_brands).mean(axis=0)
+            figures = (more.mean(axis=0), more.std(axis=0) / np.sqrt(replicas), redeemed)
+            found.append(tuple(self._spread(members, figure) for figure in figures))
+        return found
+
+    def _spread(self, members: Ints, figures: Floats) -> Floats:
+        """Figures of some members among all; the others have 0."""
+        table = np.zeros((self.n_members, *figures.shape[1:]))
+        table[members] = figures
+        return table
 
     def state_of(self, member: Ints, category: Ints, brand: Ints, worth: Floats) -> Floats:
         """What decides the effect of a coupon, one row each: habits of the household, its stock, and the choice of the brand."""
@@ -274,25 +281,17 @@ class SimulatedChain:
             worth[at], deal[at] = coupons["worth"].to_numpy(float), coupons["deal_id"].to_numpy(object)
         return worth, deal
 
-    def _one_day(self, worth: Floats, deal: NDArray[np.object_]) -> tuple[pd.DataFrame, pd.DataFrame]:
-        rng = np.random.default_rng([self.seed, 2, self.day])
-        who, what, brand, packs, used = self._bought(rng, worth)
-        found = self._written(who, what, brand, packs, used, deal)
-        spent = used > 0
-        worth[who[spent], what[spent], brand[spent]] = 0
-        self.day += 1
-        return found
-
     def _bought(self, rng: np.random.Generator, worth: Floats) -> tuple[Ints, Ints, Ints, Ints, Floats]:
         """A day's purchases: member, category, brand, packs and what a coupon took off."""
         use = self._pass_a_night(rng)
-        off = worth * self._seen(rng)
-        which = self._preferred(rng, off)
-        buys = self._wanted(rng, use, np.take_along_axis(off / self.price, which[:, :, None], axis=2)[:, :, 0])
-        who, what = np.nonzero(buys)
-        brand = which[who, what]
-        used = off[who, what, brand]
-        ahead = (used > 0) & (rng.random(self.n_members)[who] < self._ahead[who])
+        there = self._on_trip(rng)
+        off = worth[there] * self._seen(rng, there)
+        which = self._preferred(rng, there, off)
+        reduced = np.take_along_axis(off / self.price, which[:, :, None], axis=2)[:, :, 0]
+        row, what = np.nonzero(self._wanted(rng, there, use[there], reduced))
+        who, brand = there[row], which[row, what]
+        used = off[row, what, brand]
+        ahead = (used > 0) & (rng.random(len(there))[row] < self._ahead[who])
         packs = 1 + (use[who, what] * self._pace[who] > 1) + ahead
         self._stock[who, what] += packs
         self._habit[who, what] *= 0.75
@@ -308,40 +307,46 @@ class SimulatedChain:
         self._since_trip += 1
         return use
 
-    def _seen(self, rng: np.random.Generator) -> Bools:
-        """Where a coupon in hand is taken along and not overlooked."""
-        carried = rng.random(self.n_members) < self.carries
-        noticed = rng.random(self._stock.shape) < self._notices[:, None]
-        return (carried[:, None] & noticed)[:, :, None]
-
-    def _wanted(self, rng: np.random.Generator, use: Floats, reduced: Floats) -> Bools:
-        """Which categories are bought: on a trip, where little is left, or more is but what would be taken is reduced."""
+    def _on_trip(self, rng: np.random.Generator) -> Ints:
+        """Who shops today; coupons have no part in it."""
         weekend = 1.5 if self.day % 7 >= 5 else 0.8
         trip = rng.random(self.n_members) < weekend * np.minimum(self._since_trip / self._pace, 2.5) / self._pace
         self._since_trip[trip] = 0
-        days_left = np.divide(self._stock, use, out=np.full(use.shape, 99.0), where=use > 0)
-        attracted = reduced * self._sensitive[:, :, 0] ** 0.5
-        ready = np.exp(-((days_left / (6 + 14 * attracted)) ** 1.5))
-        return trip[:, None] & (rng.random(use.shape) < np.where(use > 0, 0.9 * ready, 0.002))
+        return np.flatnonzero(trip)
 
-    def _preferred(self, rng: np.random.Generator, off: Floats) -> Ints:
+    def _seen(self, rng: np.random.Generator, there: Ints) -> Bools:
+        """Where a coupon in hand is taken along and not overlooked."""
+        carried = rng.random(len(there)) < self.carries[there]
+        noticed = rng.random((len(there), self.n_categories)) < self._notices[there, None]
+        return (carried[:, None] & noticed)[:, :, None]
+
+    def _wanted(self, rng: np.random.Generator, there: Ints, use: Floats, reduced: Floats) -> Bools:
+        """Which categories are bought on a trip: where little is left, or more is but what would be taken is reduced."""
+        days_left = np.divide(self._stock[there], use, out=np.full(use.shape, 99.0), where=use > 0)
+        attracted = reduced * self._sensitive[there, :, 0] ** 0.5
+        ready = np.exp(-((days_left / (6 + 14 * attracted)) ** 1.5))
+        return rng.random(use.shape) < np.where(use > 0, 0.9 * ready, 0.002)
+
+    def _preferred(self, rng: np.random.Generator, there: Ints, off: Floats) -> Ints:
         """The brand that each would take: by taste, habit and price."""
         relative = (self.price - off) / self.price.mean(axis=1, keepdims=True)
         luck = rng.gumbel(size=off.shape)
-        best: Ints = (self._taste + 1.2 * self._habit - self._sensitive * relative + 0.9 * luck).argmax(axis=2)
+        liking = self._taste[there] + 1.2 * self._habit[there]
+        best: Ints = (liking - self._sensitive[there] * relative + 0.9 * luck).argmax(axis=2)
         return best
 
     def _written(
-        self, who: Ints, what: Ints, brand: Ints, packs: Ints, used: Floats, deal: NDArray[np.object_]
+        self, day: Ints, who: Ints, what: Ints, brand: Ints, packs: Ints, used: Floats, deal: NDArray[np.object_]
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The day's lines and redemptions, as tills deliver them."""
-        when = pd.Timestamp("2017-01-02 17:00") + pd.Timedelta(days=self.day)
+        """Lines and redemptions, as tills deliver them."""
         paid = packs * self.price[what, brand]
-        receipt = np.array([f"{self.day:04d}-{number:06d}" for number in range(self.n_members)])[who]
+        receipts = [f"{one:04d}-{member:06d}" for one, member in zip(day, who, strict=True)]
         lines = pd.DataFrame(
             {
-                "customer_id": self.members[who], "purchased_at": when, "amount": np.round(paid - used, 2),
-                "order_id": receipt, "line_id": what.astype(str), "product_id": (what * self.n_brands + brand).astype(str),
+                "customer_id": self.members[who],
+                "purchased_at": pd.Timestamp("2017-01-02 17:00") + pd.to_timedelta(day, unit="D"),
+                "amount": np.round(paid - used, 2), "order_id": receipts, "line_id": what.astype(str),
+                "product_id": (what * self.n_brands + brand).astype(str),
                 "category": np.array([f"Category {number:02d}" for number in range(self.n_categories)])[what],
                 "brand": np.array([f"Brand {number:02d}" for number in range(self.n_brands)])[brand],
                 "brand_type": np.where(brand == 0, "store", "national"), "quantity": packs,

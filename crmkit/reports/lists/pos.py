@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +91,16 @@ def write_pos_offers(offers: pd.DataFrame, deals: Deals, folder: str | Path) -> 
 
 
 def _document(table: pd.DataFrame) -> dict[str, object]:
+    """The same by list, in the order in which the lists come first."""
     about = ["deal", "items", "kind", "from", "to", "limit"]
     deals = table[about].drop_duplicates("deal").sort_values("deal").astype({"limit": object})
+    keys = ["card", "list_code"]
+    place = table.groupby(keys, sort=False).ngroup()
+    table = table.iloc[place.argsort(kind="stable")].reset_index(drop=True)
+    coupons = table[["deal", "code", "value"]].to_dict("records")
+    ends = [*table.index[table[keys].ne(table[keys].shift()).any(axis=1)], len(table)]
     lists = [
-        {"card": card, "list_code": code, "coupons": rows[["deal", "code", "value"]].to_dict("records")}
-        for (card, code), rows in table.groupby(["card", "list_code"], sort=False)
+        {"card": table["card"].iat[first], "list_code": table["list_code"].iat[first], "coupons": coupons[first:last]}
+        for first, last in pairwise(ends)
     ]
     return {"deals": deals.where(deals.notna(), None).to_dict("records"), "lists": lists}
