@@ -105,6 +105,7 @@ def expected_redemption(
     brand_response: float = 0.8,
     pantry: float = 0.3,
     more_bought: float = 0.1,
+    kept: Numbers = 0.0,
 ) -> Redemption:
     """What an offer is expected to do, where redeeming is not taken for granted.
 
@@ -115,10 +116,11 @@ def expected_redemption(
         p'       = odds(p) exp(category_response share d / .25)
         share'   = odds(share) exp(brand_response d / .25)
         p_redeem = rate (p share' + p' - p)
-        gain     = rate ((1 - pantry) (p' - p) spend margin + p (share' - share) spend (margin - other_margin))
+        gain     = rate ((1 - pantry) (p' - p) spend margin
+                         + p (share' - share) spend (margin - other_margin) (1 + kept))
                    + p_redeem (more_bought spend margin - depth (1 - funder_share))
 
-    Purchases that the deal adds are partly taken from later ones (pantry loading). Whoever redeems buys more of it at once,
+    A purchase that is moved to the deal's goods can move later ones: ``kept`` of them, over a year. Purchases that the deal adds are partly taken from later ones (pantry loading). Whoever redeems buys more of it at once,
     also those who were certain to buy: ``more_bought`` is the part of that which later purchases do not lose.
 
     Parameters
@@ -141,6 +143,8 @@ def expected_redemption(
         Share of the added purchases that are taken from later ones: a prior too.
     more_bought : float
         Purchases that a redemption adds by a larger quantity, net of what later ones lose: a prior too.
+    kept : float or array of float
+        Later purchases of the category that are moved to the deal's goods by one that the deal moved.
 
     Returns
     -------
@@ -156,7 +160,7 @@ def expected_redemption(
     with_coupon = p * share_raised + p_raised - p
     p_redeem = rate * with_coupon
     added = (1 - pantry) * (p_raised - p) * spend * margin
-    switched = p * (share_raised - share) * spend * (margin - other_margin)
+    switched = p * (share_raised - share) * spend * (margin - other_margin) * (1 + kept)
     gain = rate * (added + switched) + p_redeem * (more_bought * spend * margin - depth * (1 - funder_share))
     return Redemption(p * share, p * share + rate * (with_coupon - p * share), p_redeem, gain)
 

@@ -281,9 +281,11 @@ def candidates_of(
         converts = pd.notna(catalogue.brand_group)[deal]
         allowed &= redemption.allowed(p, share, bought) | converts
         need &= bought
+        kept = redemption.kept(member, deal, len(catalogue.deal_id))
         figures = redemption.figures(
             member, share, p, spend, depth, catalogue.funder_share[deal], catalogue.margin[deal],
             redemption.margins(member, deal, len(catalogue.deal_id), catalogue.other_margin), catalogue.contact_cost,
+            bought, np.where(catalogue.brand_type[deal] == "store", kept, 0.0),
         )  # fmt: skip
     else:
         figures = expected_gain(

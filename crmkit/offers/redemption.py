@@ -28,7 +28,8 @@ class RedemptionModel:
     ----------
     shares : DataFrame
         customer_id, deal_id, share, own_days, as ``deal_shares(log, deals)`` gives them; a member and deal that is not in
-        it never bought in the deal's category, and is not offered it. With other_margin (see `other_margins`) it is known
+        it never bought in the deal's category, and is not offered it. With yearly (purchases of the category expected in a
+        year) a deal that converts gains over a year. With other_margin (see `other_margins`) it is known
         what the member's other purchases there earn, otherwise they earn the plan's margin.
     rates : DataFrame, optional
         customer_id, rate: ``redemption_rates(…).members``; other members have the rate ``mean``.
@@ -48,6 +49,11 @@ class RedemptionModel:
         No offer is made where the category is less probably bought, or the deal's goods are a smaller share of it.
     trials : bool
         Whether goods that a member never bought may be offered, marked as trial offers.
+    trial_rate : float
+        Redemptions of trial offers as a multiple of what the shares and the members' rates foretell (`trial_rate`).
+    retention : float
+        Of the later purchases of whoever was moved to the store's brand, the share that stay with it over a year: a prior until
+        `switch_retention` has measured it.
     outstanding : Series of float, optional
         deal_id → the money that redemptions of offers sent earlier are still expected to take of its budget.
 
@@ -70,16 +76,18 @@ class RedemptionModel:
     least_p: float = 0.05
     least_share: float = 0.04
     trials: bool = False
+    trial_rate: float = 1.0
+    retention: float = 0.1
     outstanding: pd.Series | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        between = ("mean", "pantry", "least_p", "least_share")
+        between = ("mean", "pantry", "least_p", "least_share", "retention")
         faults = [
             *(f"{name}={getattr(self, name)!r} is not between 0 and 1" for name in between if not 0 <= getattr(self, name) <= 1),
             *([f"probability={self.probability!r} is not from 0.5 to below 1"] if not 0.5 <= self.probability < 1 else []),
             *(
                 f"{name}={getattr(self, name)!r} is not a finite number of at least 0"
-                for name in ("uncertainty", "category_response", "brand_response", "more_bought")
+                for name in ("uncertainty", "category_response", "brand_response", "more_bought", "trial_rate")
                 if not 0 <= getattr(self, name) < float("inf")
             ),
         ]  # fmt: skip
@@ -110,8 +118,15 @@ class RedemptionModel:
             f"with the coupon in mind a discount of 25 % multiplies the odds of buying the deal's goods within the category by "
             f"{np.exp(self.brand_response):.2f}, and {self.pantry:.0%} of the added purchases are taken from later ones",
             f"whoever redeems buys {self.more_bought:.0%} more at once, net of what later purchases lose",
+            *self._of_trials_and_switches(),
             f"each budget is kept with a probability of {self.probability:.0%}",
         ]
+
+
+    def _of_trials_and_switches(self) -> list[str]:
+        trial = [f"trial offers are redeemed {self.trial_rate:.2f} times as often as their goods' share foretells"]
+        switch = [f"{self.retention:.0%} of the later purchases of whoever is moved to the store's brand stay with it over a year"]
+        return trial * self.trials + switch * ("yearly" in self.shares)
 
 
 @dataclass(frozen=True)
@@ -124,6 +139,7 @@ class RedemptionHabits:
     share: Floats
     bought: Bools
     other_margin: Floats
+    yearly: Floats
 
     @classmethod
     def of(cls, model: RedemptionModel, members: pd.Index, deal_ids: pd.Index) -> RedemptionHabits:
@@ -145,6 +161,7 @@ class RedemptionHabits:
             model, rate, key[order].astype(np.int64), table["share"].to_numpy(float)[rows],
             table["own_days"].to_numpy(float)[rows] > 0,
             table["other_margin"].to_numpy(float)[rows] if "other_margin" in table else np.full(len(rows), np.nan),
+            table["yearly"].to_numpy(float)[rows] if "yearly" in table else np.zeros(len(rows)),
         )  # fmt: skip
 
     def of_pairs(self, member: Ints, deal: Ints, n_deals: int) -> tuple[Floats, Bools]:
@@ -161,6 +178,13 @@ class RedemptionHabits:
         at, known = self._places(member, deal, n_deals)
         return np.where(known & ~np.isnan(self.other_margin[at]), self.other_margin[at], otherwise)
 
+    def kept(self, member: Ints, deal: Ints, n_deals: int) -> Floats:
+        """Purchases in the year after a switch to the deal's goods that stay with them."""
+        if not len(self.key):
+            return np.zeros(len(member))
+        at, known = self._places(member, deal, n_deals)
+        return np.where(known, self.model.retention * self.yearly[at], 0.0)
+
     def _places(self, member: Ints, deal: Ints, n_deals: int) -> tuple[Ints, Bools]:
         wanted = member * n_deals + deal
         at = np.minimum(np.searchsorted(self.key, wanted), len(self.key) - 1)
@@ -168,13 +192,14 @@ class RedemptionHabits:
 
     def figures(
         self, member: Ints, share: Floats, p: Floats, spend: Floats, depth: Floats, funder_share: Floats, margin: Floats,
-        other_margin: Floats, contact_cost: float,
+        other_margin: Floats, contact_cost: float, bought: Bools, kept: Floats,
     ) -> Figures:  # fmt: skip
         """Gain and cost of offers; what one costs its budget is its expected redemption."""
         model = self.model
+        rate = np.minimum(self.rate[member] * np.where(bought, 1.0, model.trial_rate), 1.0)
         found = expected_redemption(
-            p, share, self.rate[member], spend, depth, funder_share, margin, other_margin, model.category_response,
-            model.brand_response, model.pantry, model.more_bought,
+            p, share, rate, spend, depth, funder_share, margin, other_margin, model.category_response,
+            model.brand_response, model.pantry, model.more_bought, kept,
         )  # fmt: skip
         return Figures(found.p_anyway, found.p_with_deal, found.p_redeem * depth, found.gain - contact_cost)
 

@@ -35,8 +35,9 @@ def deal_shares(log: Transactions, deals: Deals, as_of: str | date | None = None
     Returns
     -------
     DataFrame
-        customer_id, deal_id, category_days, own_days (0 where the member never bought what the deal is for), share; one
-        row per member and deal of a category that the member has bought. On Spark a Spark DataFrame.
+        customer_id, deal_id, category_days, own_days (0 where the member never bought what the deal is for), share, yearly
+        (purchase days of the category expected in a year); one row per member and deal of a category that the member has
+        bought. On Spark a Spark DataFrame.
 
     Raises
     ------
@@ -52,9 +53,9 @@ def deal_shares(log: Transactions, deals: Deals, as_of: str | date | None = None
     ...     "deal_id": ["D1"], "title": ["Mint"], "category": ["Tea"], "brand": ["Mint"], "funder": ["Maker"], "value": [1],
     ...     "budget": [10], "starts": ["2017-01-03"], "ends": ["2017-01-16"]}))
     >>> deal_shares(Transactions.from_extract(till, until="2017-01-02"), deals).round(2)
-      customer_id deal_id  category_days  own_days  share
-    0           a      D1            2.0       0.0   0.17
-    1           b      D1            1.0       1.0   0.56
+      customer_id deal_id  category_days  own_days  share  yearly
+    0           a      D1            2.0       0.0   0.17   27.50
+    1           b      D1            1.0       1.0   0.56   13.78
     """
     check_item(log, "category")
     narrowing = [column for column in NARROWING if deals.frame[column].notna().any()]

@@ -6,8 +6,8 @@ policy is measured by the margin that it brings over no lists, less the shop's p
 mostly luck (a coupon that moves a purchase shifts all that follow), so shares of perfect information are of the gain that the
 coupons sent had in expectation, simulated from the true state; what came is printed beside it with its standard error.
 
-crmkit is driven the public way: a configuration, delivered files, ``ck.run``, ``crmkit sent``, a file of redemptions. It
-keeps its control group. The perfect-information plan knows the chain: what each coupon would do is simulated from the true
+crmkit is driven the public way: a configuration, delivered files, ``ck.run``, ``crmkit sent``, a file of redemptions; of the
+run's stages those are left out that only print or look back. It keeps its control group. The perfect-information plan knows the chain: what each coupon would do is simulated from the true
 state, many times, and chosen within the budgets by a linear program.
 """
 
@@ -37,11 +37,18 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 import crmkit as ck
 from crmkit.pipeline.cli import app
+from crmkit.pipeline.stages import STAGES
 from crmkit.testing import SimulatedChain
 
 DAYS, BEFORE, SLOTS, NEW_DEALS = 14, 364, 8, 20
 FIRST = date(2017, 1, 2)
 REPLICAS = 60
+NOT_NEEDED = {
+    "report", "print-lists", "find-usual-products", "write-till-file", "forecast-total", "look-back", "backtest-value",
+    "backtest-churn", "backtest-repurchase", "cohorts", "revenue", "sales", "customer-blocks", "repurchase-block",
+    "tier-changes", "guard-against-deals", "win-back", "measure-win-back", "suspect-cards", "share-with-card",
+}  # fmt: skip
+"""Stages of the run that no plan depends on."""
 
 
 @dataclass
@@ -125,13 +132,13 @@ def crmkit_run(shop: Shop, deals: pd.DataFrame, left: pd.Series) -> pd.DataFrame
     deals.to_csv(home / "deals.csv", index=False)
     config = {
         "until": str(shop.until), "transactions": {"files": "till-*.csv"}, "deals": {"files": "deals.csv"},
-        "redemptions": {"files": "redemptions-*.csv"}, "campaign": {"every": DAYS, "starts": str(starts)},
+        "redemptions": {"files": "redemptions.csv"}, "campaign": {"every": DAYS, "starts": str(starts)},
         "store": {"folder": "store"}, "offers": {"slots": SLOTS, "margin": 0.27, "control": shop.control},
         "repurchase": {"by": "category", "horizon": DAYS, "refit_every": shop.refit},
         "backtests": {"max_age": 728}, "value": {"model": "BG/NBD", "refit_every": 182}, "churn": {"refit_every": 182},
         "thresholds": {"rejected_rows": {"stop": 0.01}},
     }  # fmt: skip
-    result = ck.run(config, out, home=home)
+    result = ck.run(config, out, home=home, stages=[one for one in STAGES if one.name not in NOT_NEEDED])
     if "offers" not in result.tables:
         raise SystemExit(f"no offers: {result.notes}")
     campaign = str(shop.until + timedelta(days=1))
@@ -301,9 +308,9 @@ def _overrun(deals: pd.DataFrame, spent: pd.Series) -> pd.Series:
 
 
 def _deliver(shop: Shop, lines: pd.DataFrame, till: pd.DataFrame) -> None:
-    number = len(list(shop.folder.glob("till-*.csv")))
+    number, back = len(list(shop.folder.glob("till-*.csv"))), shop.folder / "redemptions.csv"
     lines.to_csv(shop.folder / f"till-{number:03d}.csv", index=False)
-    till.to_csv(shop.folder / f"redemptions-{number:03d}.csv", index=False)
+    till.to_csv(back, index=False, mode="a", header=not back.exists())
 
 
 # -- What is printed --------------------------------------------------------------------------------------------------

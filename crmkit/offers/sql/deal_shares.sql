@@ -1,5 +1,6 @@
 -- values: as_of, weight, fade (days). One row per member and deal of a category that the member has bought: purchase
 -- days of the category and of the deal's goods, fading with age, and the share of the latter, shrunk towards that of all.
+-- yearly: purchase days of the category expected in a year, from the same fading days and how long the member has been known.
 -- Days count in millionths, as whole numbers, so that sums are the same in any order.
 with bought as (
     select customer_id, category, {columns}buy_day
@@ -13,6 +14,14 @@ days as (
         customer_id, category, buy_day,
         cast(round(1000000 * exp(-(:as_of - buy_day) / cast(:fade as double))) as bigint) as counted
     from bought
+),
+known as (
+    select
+        customer_id,
+        1 - cast(round(1000000 * exp(-greatest(:as_of - min(buy_day) + 1, 28) / cast(:fade as double))) as bigint) / 1000000.0
+            as weight_known
+    from bought
+    group by customer_id
 ),
 of_category as (
     select customer_id, category, sum(counted) as category_days
@@ -45,6 +54,9 @@ select
     cast(p.category_days as double) / 1000000 as category_days,
     cast(p.own_days as double) / 1000000 as own_days,
     (cast(p.own_days as double) / 1000000 + :weight * coalesce(o.overall_share, 0))
-        / (cast(p.category_days as double) / 1000000 + :weight) as share
-from pairs p join overall o on p.deal_id = o.deal_id
+        / (cast(p.category_days as double) / 1000000 + :weight) as share,
+    cast(p.category_days as double) / 1000000 * 365 / (cast(:fade as double) * cast(k.weight_known as double)) as yearly
+from pairs p
+join overall o on p.deal_id = o.deal_id
+join known k on p.customer_id = k.customer_id
 order by p.customer_id, p.deal_id

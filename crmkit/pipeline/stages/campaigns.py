@@ -11,6 +11,7 @@ import pandas as pd
 from crmkit.campaigns.contact_history import LastCampaign, spend_around
 from crmkit.campaigns.effect import campaign_effect
 from crmkit.campaigns.given_away import given_away
+from crmkit.campaigns.kept import switch_retention, trial_rate
 from crmkit.campaigns.lift import added_purchases
 from crmkit.campaigns.lift import response_scale as scale_of
 from crmkit.campaigns.pooling import control_sentence, pool_effects
@@ -109,19 +110,44 @@ def _money(table: pd.DataFrame) -> float:
 
 @stage("redemption_rates", "redemption_habits", may_fail=True, here=True)
 def redemption_rates(
-    log: Transactions, redemptions: pd.DataFrame, campaign_record: Sequence[Recorded]
+    log: Transactions, redemptions: pd.DataFrame, campaign_record: Sequence[Recorded], as_of: date
 ) -> dict[str, object]:
-    """Who redeems coupons at purchases that qualify for them, from all offers that were sent."""
+    """Who redeems coupons at purchases that qualify for them, from all offers that were sent, and what stays of it."""
     offers = sent_offers(campaign_record)
     keys = ["campaign", "customer_id", "deal_id"]
     redeemed = redemptions[keys].drop_duplicates()
     # a redemption is a purchase that qualified, though its line may not have been delivered
     qualified = pd.concat([qualifying_purchases(log, offers)[keys], redeemed]).drop_duplicates()
     found = rates_of(qualified, redeemed)
+    later, said = _kept(log, redemptions, offers, as_of)
     return {
         "redemption_rates": found.members,
-        "redemption_habits": {"mean": found.mean, "uncertainty": found.uncertainty, "told": str(found)},
+        "redemption_habits": {
+            "mean": found.mean,
+            "uncertainty": found.uncertainty,
+            "told": " ".join([f"{found}.", *said]),
+            **later,
+        },
     }
+
+
+def _kept(
+    log: Transactions, redemptions: pd.DataFrame, offers: pd.DataFrame, as_of: date
+) -> tuple[dict[str, float], list[str]]:
+    """What stays of switches to the store's brand, and how trial offers were taken up, where there was any; and it in words."""
+    keys = ["campaign", "customer_id", "deal_id"]
+    store = offers[offers["brand_type"].eq("store")] if "brand_type" in offers else offers.head(0)
+    switch = switch_retention(log, redemptions[[*keys, "redeemed_at"]].merge(store.drop_duplicates(keys), on=keys))
+    over = offers[pd.to_datetime(offers["ends"]) <= pd.Timestamp(as_of)]
+    found, said = dict[str, float](), list[str]()
+    if switch.purchases:
+        found["retention"] = switch.retention
+        said.append(str(switch))
+    if "is_trial" in over and over["is_trial"].any():
+        trial = trial_rate(over, redemptions)
+        found["trial_rate"] = trial.rate
+        said.append(str(trial))
+    return found, said
 
 
 @stage("campaigns", may_fail=True)
@@ -158,6 +184,7 @@ def measure_campaigns(
     campaign_record: Sequence[Recorded],
     as_of: date,
     previous_effects: tuple[pd.DataFrame, pd.DataFrame] | None = None,
+    redemption_habits: Mapping[str, str] | None = None,
     *,
     offers: Offers,
 ) -> dict[str, object]:
@@ -169,7 +196,7 @@ def measure_campaigns(
     names = {"repurchases": "campaign_needs"} | {name: name for name in ("offers", "planned", "control", "deals")}
     last = LastCampaign.of({name: over[-1].table(file) for name, file in names.items()}, log, offers.response)
     scale = scale_of(effects)
-    more = [*_sentences(effects), str(scale)]
+    more = [*_sentences(effects), str(scale), *([redemption_habits["told"]] if redemption_habits else [])]
     return {
         "campaign_effects": effects,
         "campaign_groups": groups,

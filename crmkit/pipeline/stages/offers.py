@@ -149,7 +149,8 @@ def plan_offers(
     plan = OfferPlan(measured, tips=tips, key=name, **_terms(known, deals_left)).solve(
         in_order(repurchases, folder), customers, deal_usage, received_offers, model
     )
-    _write(with_codes(plan.offers, name).assign(response_scale=scale), deals_left, folder)
+    recorded = with_codes(plan.offers, name).assign(response_scale=scale, trial_rate=model.trial_rate)
+    _write(recorded, deals_left, folder)
     if not len(plan.offers):
         note(
             f"No offer was made: {why_none(catalogue.active(*_window(campaign_due)).frame, items_due(repurchases), plan)}."
@@ -162,16 +163,20 @@ def plan_offers(
         "campaign_pairs": _pairs_of(plan, repurchases, deal_shares, deals_left),
         "campaign_plan": dict(campaign_due),
         "campaign_needs": _needs_of(plan, repurchases, deals_left),
-        "plan": {
-            "objective": plan.objective,
-            "gap": plan.gap,
-            "members": plan.n_served,
-            "need_share": plan.need_share,
-            "shortage": " ".join(plan.shortages),
-        },
+        "plan": _figures_of(plan),
         "list_terms": {"least_need": offers.least_need},
         "offer_tips": plan.tips,
         "offer_block": offer_block(plan, currency=currency),
+    }
+
+
+def _figures_of(plan: OfferResult) -> dict[str, object]:
+    return {
+        "objective": plan.objective,
+        "gap": plan.gap,
+        "members": plan.n_served,
+        "need_share": plan.need_share,
+        "shortage": " ".join(plan.shortages),
     }
 
 
@@ -195,6 +200,8 @@ def _model(
         category_response=RedemptionModel.category_response * scale,
         brand_response=RedemptionModel.brand_response * scale,
         trials=offers.trial_slots > 0,
+        trial_rate=habits.get("trial_rate", RedemptionModel.trial_rate),
+        retention=habits.get("retention", RedemptionModel.retention),
     )
 
 
