@@ -167,7 +167,8 @@ class SimulatedChain:
             spent = used > 0
             worth[who[spent], what[spent], brand[spent]] = 0
             self.day += 1
-        return self._written(*(np.concatenate(column) for column in zip(*bought, strict=True)), deal)
+        day, who, what, brand, packs, used = (np.concatenate(column) for column in zip(*bought, strict=True))
+        return self._written(day, who, what, brand, packs, used, deal)
 
     def expected_effects(
         self, layers: list[Floats], days: int, replicas: int, members: Ints, first: int = 0
@@ -201,8 +202,8 @@ class SimulatedChain:
             margin, used, stock = many._course(np.tile(worth[members], (replicas, 1, 1)), days, first)
             more = (margin - without - (stock - before) * pack).reshape(replicas, len(members), self.n_categories)
             redeemed = used.reshape(replicas, len(members), self.n_categories, self.n_brands).mean(axis=0)
-            figures = (more.mean(axis=0), more.std(axis=0) / np.sqrt(replicas), redeemed)
-            found.append(tuple(self._spread(members, figure) for figure in figures))
+            mean, se = more.mean(axis=0), more.std(axis=0) / np.sqrt(replicas)
+            found.append((self._spread(members, mean), self._spread(members, se), self._spread(members, redeemed)))
         return found
 
     def _spread(self, members: Ints, figures: Floats) -> Floats:

@@ -49,7 +49,11 @@ class SwitchRetention:
 
 
 def switch_retention(
-    log: Transactions, redeemed: pd.DataFrame, as_of: str | date | None = None, prior: float = 0.1, prior_weight: float = 50.0
+    log: Transactions,
+    redeemed: pd.DataFrame,
+    as_of: str | date | None = None,
+    prior: float = 0.1,
+    prior_weight: float = 50.0,
 ) -> SwitchRetention:
     """How much of a switch stays: purchases after a redemption against the member's own share before it.
 
@@ -102,7 +106,8 @@ def _around(log: Transactions, redeemed: pd.DataFrame, as_of: str | date | None)
         return pd.DataFrame({name: pd.Series(dtype=float) for name in names})
     narrowing = [name for name in NARROWING if name in log.items and name in redeemed and redeemed[name].notna().any()]
     table = redeemed[["customer_id", "category", *narrowing]].assign(
-        switch=np.arange(len(redeemed)), day=[day_number(as_day(day)) for day in pd.to_datetime(redeemed["redeemed_at"]).dt.date]
+        switch=np.arange(len(redeemed)),
+        day=[day_number(as_day(day)) for day in pd.to_datetime(redeemed["redeemed_at"]).dt.date],
     )
     with engine_for(log) as engine:
         found = engine.summary(
@@ -176,4 +181,6 @@ def trial_rate(offers: pd.DataFrame, redeemed: pd.DataFrame, prior_weight: float
     expected = float((trials["p_redeem"].astype(float) / known).sum())
     taken = redeemed[keys].drop_duplicates().merge(trials[keys].drop_duplicates(), on=keys)
     rate = (len(taken) + prior_weight) / (expected + prior_weight)
-    return TrialRate(rate, math.sqrt(len(taken) + prior_weight) / (expected + prior_weight), len(trials), len(taken), expected)
+    return TrialRate(
+        rate, math.sqrt(len(taken) + prior_weight) / (expected + prior_weight), len(trials), len(taken), expected
+    )

@@ -85,7 +85,7 @@ def record_plan(
 
 
 def mark_sent(
-    record: pd.DataFrame, campaign: str, offers: pd.DataFrame, mailed: Ids | None = None
+    record: pd.DataFrame, campaign: str, offers: pd.DataFrame, mailed: Ids | pd.DataFrame | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The record with this campaign sent, and the offers that were.
 
@@ -95,8 +95,9 @@ def mark_sent(
     campaign : str
     offers : DataFrame
         The campaign's planned offers.
-    mailed : sequence of ids, optional
-        Members who really got their list; all of them otherwise. Whoever is not among them was not offered anything.
+    mailed : sequence of ids or DataFrame, optional
+        Members who really got their list; all of them otherwise. Whoever is not among them was not offered anything. Of a
+        DataFrame the customer_id, and where it has a deal_id, only these offers.
 
     Raises
     ------
@@ -107,18 +108,25 @@ def mark_sent(
     state: Any = record.at[place, "state"]
     if state != PLANNED:
         raise ContractError(f"Campaign {campaign!r} is {state} already; a campaign is sent once.")
-    sent = offers
-    if mailed is not None:
-        ids = pd.Index(mailed).unique()
-        if unknown := int((~ids.isin(offers["customer_id"])).sum()):
-            raise ContractError(
-                f"{unknown:,} of {len(ids):,} mailed members have no offer in campaign {campaign!r}. Is it the file of another?"
-            )
-        sent = offers[offers["customer_id"].isin(ids)].reset_index(drop=True)
+    sent = offers if mailed is None else _really_sent(offers, mailed, campaign)
     changed = record.copy()
     for name, value in ({"state": SENT} | _expected(sent)).items():
         changed.at[place, name] = value
     return changed, sent
+
+
+def _really_sent(offers: pd.DataFrame, mailed: Ids | pd.DataFrame, campaign: str) -> pd.DataFrame:
+    """The offers of these members, or these offers alone."""
+    table = mailed if isinstance(mailed, pd.DataFrame) else pd.DataFrame({"customer_id": pd.Index(mailed)})
+    by_deal = "deal_id" in table
+    keys = ["customer_id", "deal_id"] if by_deal else ["customer_id"]
+    given, made = (pd.MultiIndex.from_frame(one[keys].drop_duplicates()) for one in (table, offers))
+    if unknown := int((~given.isin(made)).sum()):
+        what = "mailed offers are none" if by_deal else "mailed members have no offer"
+        raise ContractError(
+            f"{unknown:,} of {len(given):,} {what} in campaign {campaign!r}. Is it the file of another?"
+        )
+    return offers[pd.MultiIndex.from_frame(offers[keys]).isin(given)].reset_index(drop=True)
 
 
 def mark_measured(record: pd.DataFrame, campaign: str, matched: pd.DataFrame) -> pd.DataFrame:

@@ -122,10 +122,11 @@ class RedemptionModel:
             f"each budget is kept with a probability of {self.probability:.0%}",
         ]
 
-
     def _of_trials_and_switches(self) -> list[str]:
         trial = [f"trial offers are redeemed {self.trial_rate:.2f} times as often as their goods' share foretells"]
-        switch = [f"{self.retention:.0%} of the later purchases of whoever is moved to the store's brand stay with it over a year"]
+        switch = [
+            f"{self.retention:.0%} of the later purchases of whoever is moved to the store's brand stay with it over a year"
+        ]
         return trial * self.trials + switch * ("yearly" in self.shares)
 
 

@@ -172,7 +172,7 @@ class CampaignFolder:
             whole = pd.concat([record[~record["campaign"].isin(done["campaign"])], done])
             self._write(whole.sort_values(["first_day", "campaign"], ignore_index=True).astype(COLUMNS))
 
-    def send(self, name: str, mailed: pd.Series | None) -> tuple[int, int]:
+    def send(self, name: str, mailed: pd.DataFrame | None) -> tuple[int, int]:
         """Mark a campaign as sent; returns its members and offers that were."""
         record = self.record()
         offers = _offers_of(self.home / name) if self.has(name) else pd.DataFrame()
@@ -200,7 +200,7 @@ class CampaignFolder:
 
 
 def send(out: Path, name: str, file: Path | None = None) -> str:
-    """Mark a campaign as sent: to everybody in it, or to the customer_id of a file.
+    """Mark a campaign as sent: to everybody in it, or to the customer_id of a file, with a deal_id only these offers.
 
     Raises
     ------
@@ -257,14 +257,15 @@ def _offers_of(folder: Path) -> pd.DataFrame:
         ) from None
 
 
-def _mailed(file: Path) -> pd.Series:
-    """The customer_id of a CSV or Parquet file."""
+def _mailed(file: Path) -> pd.DataFrame:
+    """The customer_id, and deal_id where there is one, of a CSV or Parquet file."""
     if not file.is_file():
         raise NoInputError(f"There is no file {file}.")
     table = pd.read_parquet(file) if file.suffix == ".parquet" else pd.read_csv(file, dtype=str, encoding="utf-8-sig")
     if "customer_id" not in table:
         raise ContractError(f"{file.name} has no column customer_id; it has {list(table.columns)[:10]}.")
-    return table["customer_id"].dropna().astype(str)
+    there = [name for name in ("customer_id", "deal_id") if name in table]
+    return table[there].dropna().astype(str)
 
 
 def _linked(source: Path, target: Path) -> None:

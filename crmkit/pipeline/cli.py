@@ -121,7 +121,8 @@ def demo(out: Out = Path("out"), fresh: Fresh = False, as_json: Json = False, qu
 def sent(
     campaign: Annotated[str, typer.Argument(help="Its name: the first day of its lists, as in 2018-01-01.")],
     file: Annotated[
-        Path | None, typer.Option("--file", help="CSV or Parquet with the customer_id of each member who got a list.")
+        Path | None,
+        typer.Option("--file", help="CSV or Parquet: customer_id of who got a list, with a deal_id only these offers."),
     ] = None,
     out: Out = Path("out"),
 ) -> None:

@@ -1,11 +1,12 @@
-"""The loop over a real year: ``python tests/benchmarks/loop_journey.py FOLDER --households 600 --fortnights 22``.
+"""The loop over a real year: ``python tests/benchmarks/loop_journey.py FOLDER --households 600 --fortnights 26``.
 
 FOLDER holds the Complete Journey as Parquet. Its coupons are the deals (for a maker's goods in the category that most of
 the coupon's products are in, a quarter off, paid by the maker), on the days of their campaigns. Every fortnight ``ck.run``
-plans lists, they are marked as sent, and the coupons that were redeemed in that year come back as redemptions. A redemption
-counts where a list offered the coupon; whether the chance of it was foreseen is judged by offers to households that had been
-given the coupon then, on the days of the list. In campaigns of type A a household got some of the coupons only, and which
-ones is not known, so these are judged apart.
+plans lists. Of these the offers are marked as sent which the household had really been given then (``crmkit sent --file``
+with customer_id and deal_id), and the coupons that were redeemed in that year come back as redemptions, so that rates are
+learned from coupons that were in a hand. In campaigns of types B and C a household got every coupon. In those of type A it got
+16 of about two hundred, and which is not known: these offers are never marked as sent, and are judged apart, what is expected
+of them times the share of the coupons that a household had.
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ import sys
 import tempfile
 import time
 import warnings
+from contextlib import redirect_stdout
 from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from loop import NOT_NEEDED
 
 import crmkit as ck
 from crmkit.pipeline.cli import app
+from crmkit.pipeline.stages import STAGES
 
-DAYS, SLOTS, FIRST = 14, 8, date(2017, 2, 27)
+DAYS, SLOTS, FIRST, OF_TYPE_A = 14, 8, date(2017, 1, 2), 16
 
 
 def deals_of(data: Path, products: pd.DataFrame, prices: pd.Series) -> pd.DataFrame:
@@ -70,15 +74,54 @@ def deliver(data: Path, home: Path, n_households: int) -> pd.DataFrame:
     return had.assign(kind=had["campaign_id"].astype(int).map(kinds))
 
 
-def judged(offers: pd.DataFrame, given: pd.DataFrame, redeemed: pd.DataFrame) -> pd.DataFrame:
-    """Offers to households that had been given the coupon: expected and real redemptions, by type of campaign."""
-    offers = offers.assign(campaign_id=offers["deal_id"].str.partition("-")[0])
-    had = offers.merge(given.rename(columns={"household_id": "customer_id"}), on=["customer_id", "campaign_id"])
-    keys = ["campaign", "customer_id", "deal_id"]
-    real = pd.MultiIndex.from_frame(had[keys]).isin(pd.MultiIndex.from_frame(redeemed[keys]))
-    table = had.assign(real=real, kind=np.where(had["kind"] == "Type A", "A", "B and C")).groupby("kind")
-    found = table.agg(offers=("real", "size"), expected=("p_redeem", "sum"), redeemed=("real", "sum"))
-    return found.assign(ratio=found["expected"] / found["redeemed"])
+def with_truth(offers: pd.DataFrame, given: pd.DataFrame, deals: pd.DataFrame, home: Path) -> pd.DataFrame:
+    """Offers with the kind of their campaign where the household had been given it, and whether the coupon was then redeemed
+    on the days of the list."""
+    campaign_id = offers["deal_id"].str.partition("-")[0]
+    had = given.rename(columns={"household_id": "customer_id"})
+    table = offers.assign(campaign_id=campaign_id).merge(had, how="left", on=["customer_id", "campaign_id"])
+    back = pd.read_csv(
+        home / "redemptions.csv", dtype={"customer_id": str, "deal_id": str}, parse_dates=["redeemed_at"]
+    )
+    used = table.reset_index()[["index", "customer_id", "deal_id", "first"]].merge(back, on=["customer_id", "deal_id"])
+    within = (used["redeemed_at"] >= used["first"]) & (used["redeemed_at"] < used["first"] + pd.Timedelta(days=DAYS))
+    n_coupons = deals["deal_id"].str.partition("-")[0].value_counts()
+    in_hand = (OF_TYPE_A / table["campaign_id"].map(n_coupons)).clip(upper=1)
+    return table.assign(
+        real=table.index.isin(used.loc[within, "index"]), in_hand=in_hand.where(table["kind"] == "Type A", 1.0)
+    )
+
+
+def judged(offers: pd.DataFrame) -> pd.DataFrame:
+    """Offers to households that had been given the campaign: expected and real redemptions, by type and half of the year."""
+    had = offers.dropna(subset=["kind"]).assign(
+        type=lambda t: np.where(t["kind"] == "Type A", "A", "B and C"), expected=lambda t: t["p_redeem"] * t["in_hand"],
+        half=lambda t: np.where(t["first"] < "2017-07-03", "first", "second"),
+    )  # fmt: skip
+    groups = [had.groupby("type"), had.groupby(["type", "half"])]
+    tables = [
+        one.agg(offers=("real", "size"), expected=("expected", "sum"), redeemed=("real", "sum")) for one in groups
+    ]
+    found = pd.concat([table.reset_index() for table in tables]).fillna({"half": "both"}).sort_values(["type", "half"])
+    return found.assign(ratio=found["expected"] / found["redeemed"])[
+        ["type", "half", "offers", "expected", "redeemed", "ratio"]
+    ]
+
+
+def never_bought(offers: pd.DataFrame, home: Path) -> pd.Series:
+    """Offers of a maker's goods in a category in which the household had bought none of them before the list."""
+    products = pd.read_parquet(home / "products.parquet")
+    lines = pd.read_parquet(home / "lines.parquet", columns=["household_id", "product_id", "transaction_timestamp"])
+    goods = lines.merge(products, on="product_id").astype({"household_id": str})
+    first = (
+        goods.groupby(["household_id", "category", "brand"])["transaction_timestamp"]
+        .min()
+        .rename("since")
+        .reset_index()
+    )
+    keys = {"household_id": "customer_id", "category": "item"}
+    table = offers.merge(first.rename(columns=keys), how="left", on=["customer_id", "item", "brand"])
+    return ~(table["since"].dt.tz_localize(None) < table["first"] + pd.Timedelta(hours=12))
 
 
 def reconciled(done: ck.RunResult) -> pd.DataFrame:
@@ -97,7 +140,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--households", type=int, default=600)
-    parser.add_argument("--fortnights", type=int, default=22)
+    parser.add_argument("--fortnights", type=int, default=26)
+    parser.add_argument("--first", type=date.fromisoformat, default=FIRST, help="first day of the first list")
     parser.add_argument("--refit", type=int, default=84)
     options = parser.parse_args()
     warnings.simplefilter("ignore", ck.CrmkitWarning)
@@ -110,37 +154,55 @@ def main() -> None:
             "columns": {"customer_id": "household_id", "purchased_at": "transaction_timestamp", "amount": "sales_value",
                         "order_id": "basket_id"},
         },
-        "redemptions": {"files": "redemptions.csv"}, "campaign": {"every": DAYS, "starts": str(FIRST)},
+        "redemptions": {"files": "redemptions.csv"}, "campaign": {"every": DAYS, "starts": str(options.first)},
         "repurchase": {"by": "category", "horizon": DAYS, "refit_every": options.refit,
                        "exclude": ["COUPON/MISC ITEMS", "FUEL", "MISC. TRANS.", "MISCELLANEOUS"]},
-        "offers": {"slots": SLOTS}, "backtests": {"max_age": 400}, "value": {"refit_every": 182},
+        "offers": {"slots": SLOTS}, "backtests": {"max_age": 400}, "value": {"model": "BG/NBD", "refit_every": 182},
         "churn": {"refit_every": 182}, "thresholds": {"vanished_categories": {"warn": None}},
     }  # fmt: skip
+    deals = pd.read_csv(home / "deals.csv", dtype={"deal_id": str, "brand": str})
+    stages = [one for one in STAGES if one.name not in NOT_NEEDED]
     rows, parts = [], []
     for fortnight in range(options.fortnights):
-        first, began = FIRST + timedelta(days=fortnight * DAYS), time.perf_counter()
-        done = ck.run(config, out, home=home, as_of=first - timedelta(days=1))
-        if "offers" not in done.tables:
+        first = options.first + timedelta(days=fortnight * DAYS)
+        began, worked = time.perf_counter(), time.process_time()
+        try:
+            done = ck.run(config, out, home=home, as_of=first - timedelta(days=1), stages=stages)
+        except ck.CrmkitError as fault:
+            print(f"{first}: {str(fault)[:200]}", file=sys.stderr)
             continue
-        offers, needs = done.tables["offers"], done.tables["repurchases"]
-        stdout, sys.stdout = sys.stdout, sys.stderr
-        app(["sent", str(first), "--out", str(out)], standalone_mode=False)
-        sys.stdout = stdout
-        due = needs.merge(offers, left_on=["customer_id", "category"], right_on=["customer_id", "item"])
+        row = {"first day": first, "seconds": time.perf_counter() - began, "processor": time.process_time() - worked}
+        print(row, file=sys.stderr, flush=True)
+        offers = done.tables.get("offers", pd.DataFrame())
+        if not len(offers):
+            rows.append(row | {"offers": 0})
+            continue
+        offers = offers.merge(deals[["deal_id", "brand"]], on="deal_id").assign(first=pd.Timestamp(first))
+        offers = with_truth(offers, given, deals, home).assign(never=never_bought(offers, home).to_numpy())
+        sent = offers.loc[offers["kind"].isin(["Type B", "Type C"]), ["customer_id", "deal_id"]]
+        sent.to_csv(home / "mailed.csv", index=False)
+        with redirect_stdout(sys.stderr):
+            app(["sent", str(first), "--file", str(home / "mailed.csv"), "--out", str(out)], standalone_mode=False)
         rows.append(
-            {
-                "first day": first, "offers": len(offers), "members": offers["customer_id"].nunique(),
-                "beside a need": (due["p_purchase_x"] >= 0.3).mean(), "trials": offers["is_trial"].mean(),
-                "expected": offers["p_redeem"].sum(), "seconds": time.perf_counter() - began,
+            row | {
+                "offers": len(offers), "members": offers["customer_id"].nunique(), "beside a need": offers["need"].mean(),
+                "never bought": offers["never"].mean(), "of them trials": offers.loc[offers["never"], "is_trial"].mean(),
+                "sent": len(sent), "expected of sent": offers.loc[sent.index, "p_redeem"].sum(),
+                "redeemed of sent": int(offers.loc[sent.index, "real"].sum()),
             }
         )  # fmt: skip
         parts.append(offers)
-    last = FIRST + timedelta(days=options.fortnights * DAYS - 1)
-    end = ck.run(config, out, home=home, as_of=min(last, date(2017, 12, 31)))
-    redeemed = end.tables["redemptions"]
+    last = options.first + timedelta(days=options.fortnights * DAYS - 1)
+    end = ck.run(config, out, home=home, as_of=min(last, date(2017, 12, 31)), stages=stages)
     print(pd.DataFrame(rows).to_string(index=False, float_format=lambda x: f"{x:,.3f}"))
     print(reconciled(end).to_string(index=False))
-    print(judged(pd.concat(parts), given, redeemed).to_string(float_format=lambda x: f"{x:,.3f}"))
+    spent = end.tables["redemptions"].groupby("deal_id")["amount"].sum()
+    over = spent > deals.set_index("deal_id")["budget"].reindex(spent.index) + 0.005
+    whole = pd.concat(parts)
+    print(f"budgets overrun: {int(over.sum())} of {whole['deal_id'].nunique()} deals offered")
+    print(f"beside a need {whole['need'].mean():.3f}; never bought {whole['never'].mean():.3f}, of them trials "
+          f"{whole.loc[whole['never'], 'is_trial'].mean():.3f}")  # fmt: skip
+    print(judged(whole).to_string(index=False, float_format=lambda x: f"{x:,.3f}"))
 
 
 if __name__ == "__main__":

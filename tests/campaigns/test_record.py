@@ -42,6 +42,15 @@ def test_a_campaign_is_planned_sent_and_measured(tmp_path: Path) -> None:
     assert record.loc["two", ["redemptions", "redeemed"]].isna().all()
 
 
+def test_of_a_file_with_deals_only_these_offers_were_sent() -> None:
+    one = OFFERS[["customer_id", "deal_id"]].head(1)
+    record, sent = mark_sent(planned(), "one", OFFERS, mailed=one)
+    assert sent[["customer_id", "deal_id"]].equals(one)
+    assert record["offers"].tolist()[0] == 1
+    with pytest.raises(ContractError, match="1 of 2 mailed offers are none in campaign"):
+        mark_sent(planned(), "one", OFFERS, mailed=pd.concat([one, one.assign(deal_id="D99")]))
+
+
 def test_who_was_not_mailed_was_not_offered_anything() -> None:
     before = planned()
     record, sent = mark_sent(before, "one", OFFERS, mailed=["b", "b"])
