@@ -161,6 +161,7 @@ from crmkit.summaries.service_cases import handling_satisfaction as handling_sat
 from crmkit.summaries.service_cases import overdue_complaints as overdue_complaints
 from crmkit.summaries.service_cases import recovery_outcome as recovery_outcome
 from crmkit.summaries.service_cases import service_gap as service_gap
+from crmkit.summaries.stock import stock_report as stock_report
 from crmkit.transactions.delivery_folder import FolderLoad as FolderLoad
 from crmkit.transactions.delivery_folder import Incoming as Incoming
 from crmkit.transactions.delivery_folder import load_folder as load_folder

@@ -34,7 +34,8 @@ class PurchasePlan:
     ----------
     orders : DataFrame
         product_id, supplier, order_quantity, order_by, expected_demand (pieces until the delivery after next), service_level (the
-        probability that the stock and the order last until then), stock, on_order, cost.
+        probability that the stock and the order last until then), stock, expiring (pieces of it that will hardly be sold in
+        time), on_order, cost.
     unknown : DataFrame
         Rows of the stock whose product has not been sold: nothing is ordered of it.
     service_level : float
@@ -82,8 +83,8 @@ def purchase_plan(
     log : Transactions
         With product_id and quantity.
     stock : DataFrame
-        product_id, supplier, stock (pieces), lead_time (days), and where known on_order, min_order, pack_size, unit_cost and
-        shelf_life (days); as `Stock` checks it.
+        product_id, supplier, stock (pieces), lead_time (days), and where known on_order, min_order, pack_size, unit_cost,
+        shelf_life (days) and expires (the last day on which the stock on hand is sold); as `Stock` checks it.
     review : int
         Days until the next time orders are placed.
     service_level : float
@@ -111,7 +112,8 @@ def purchase_plan(
     The periodic review system (R, S): each ``review`` days the stock on hand and on order is raised to S, the quantile of the
     demand over lead time and review at the service level, which is that of the newsvendor (ibid., chapter 9) where the service
     level is the critical ratio. Sales stand for demand: what was asked for and not there is unknown. Orders are rounded up to
-    packs, raised to the least order, and never exceed what is sold within the shelf life.
+    packs, raised to the least order, and never exceed what is sold within the shelf life. Of a stock that expires before the
+    delivery after next only what is sold until then is counted.
 
     References
     ----------
@@ -138,8 +140,10 @@ def purchase_plan(
         series, series.items.get_indexer(pd.Index(supply["product_id"])), _span(supply, review)
     )
     mean, quantiles = _with_needs(mean, quantiles, supply, needs, review)
+    expiring = _expiring(supply, mean, review, day_of(series.day))
+    supply = supply.assign(stock=supply["stock"] - expiring)
     level, quantity = _within_budget(supply, mean, quantiles, review, service_level, budget)
-    orders = _orders(supply, mean, quantiles, quantity, review, day_of(series.day))
+    orders = _orders(supply, expiring, mean, quantiles, quantity, review, day_of(series.day))
     return PurchasePlan(orders, unknown, level)
 
 
@@ -196,6 +200,16 @@ def _with_needs(
     return mean + more, quantiles + more[:, None]
 
 
+def _expiring(supply: pd.DataFrame, mean: Floats, review: int, day: date) -> Floats:
+    """Pieces of the stock that expire before the delivery after next, and will hardly be sold by then."""
+    if "expires" not in supply:
+        return np.zeros(len(supply))
+    left = (pd.to_datetime(supply["expires"]) - pd.Timestamp(day)).dt.days.to_numpy(np.float64)
+    span, stock = _span(supply, review), supply["stock"].to_numpy(np.float64)
+    sold = np.ceil(np.maximum(left, 0) * mean / span - 1e-9)
+    return np.where(left < span, np.maximum(stock - sold, 0.0), 0.0)  # of what has no date nothing is lost
+
+
 def order_quantities(supply: pd.DataFrame, up_to: Floats, daily: Floats) -> Floats:
     """Packs that raise stock on hand and on order to a level; ``daily`` is the mean demand, which the shelf life bounds."""
     position = (supply["stock"] + supply["on_order"]).to_numpy(np.float64)
@@ -241,7 +255,13 @@ def _within_budget(
 
 
 def _orders(
-    supply: pd.DataFrame, mean: Floats, quantiles: Floats, quantity: Floats, review: int, day: date
+    supply: pd.DataFrame,
+    expiring: Floats,
+    mean: Floats,
+    quantiles: Floats,
+    quantity: Floats,
+    review: int,
+    day: date,
 ) -> pd.DataFrame:
     position = (supply["stock"] + supply["on_order"]).to_numpy(np.float64)
     span = _span(supply, review)
@@ -260,7 +280,8 @@ def _orders(
             "order_by": pd.Series(by, dtype="datetime64[us]").where(quantity > 0),
             "expected_demand": mean,
             "service_level": reached,
-            "stock": supply["stock"].astype("float64"),
+            "stock": supply["stock"].astype("float64") + expiring,
+            "expiring": expiring,
             "on_order": supply["on_order"].astype("float64"),
             "cost": quantity * supply["unit_cost"],
         }

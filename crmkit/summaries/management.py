@@ -15,6 +15,7 @@ from crmkit.engine.choose import engine_for
 from crmkit.engine.frames import to_pandas
 from crmkit.exceptions import CrmkitError
 from crmkit.summaries.card_share import card_share
+from crmkit.summaries.stock import stock_report
 from crmkit.transactions.log import Transactions, check_log
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class ManagementPack:
         sales_by_day, sales_by_week, sales_by_month, and by month sales_by_hour, sales_by_category, sales_by_store,
         sales_by_class, sales_by_area, sales_by_street, as far as the lines and members have these: the columns of
         `sales_summary`, with ``partial`` where not every day of the period was observed. like_for_like (stores that sold in
-        both periods), card_share, corrections (what the money of each month is: sales, returns, services) and
+        both periods), card_share, stock (`stock_report`, where a stock is given), corrections (what the money of each month is: sales, returns, services) and
         reconciliation (the sum of each table, that of the lines, and the difference, which is 0).
     missing : tuple of str
         What cannot be told, and what to deliver for it.
@@ -57,6 +58,7 @@ def management_pack(
     members: pd.DataFrame | None = None,
     as_of: str | date | None = None,
     classes: str = "tier",
+    stock: pd.DataFrame | None = None,
 ) -> ManagementPack:
     """Sales by day, week, month, hour, category, store, area and customer class, beside the same weekdays a year before.
 
@@ -71,6 +73,8 @@ def management_pack(
         By default the log's ``until``.
     classes : str
         Column of ``customers`` that says to which class a customer belongs.
+    stock : DataFrame, optional
+        What is there, for the `stock_report`.
 
     Returns
     -------
@@ -110,6 +114,12 @@ def management_pack(
         missing.append("The log holds no whole period a year before, so nothing is compared with it.")
     tables |= {"card_share": card_share(log, as_of=as_of), "corrections": corrections}
     tables["reconciliation"] = _reconciled(tables, 0.0 if np.isnan(total) else total)
+    if stock is None:
+        missing.append("No stock is delivered: no stock report. Name it in [stock].")
+    elif "product_id" not in log.items:
+        missing.append("No line has a product_id: no stock report.")
+    else:
+        tables["stock"] = stock_report(log, stock, as_of)
     return ManagementPack(tables, tuple(missing))
 
 

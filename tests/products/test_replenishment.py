@@ -58,6 +58,20 @@ def test_stock_orders_packs_minimum_and_shelf_life_count(log: Transactions) -> N
     assert plenty["order_by"].isna().all()
 
 
+def test_stock_that_expires_is_not_counted_on(log: Transactions) -> None:
+    plain = purchase_plan(log, stock_of(stock=100)).orders.set_index("product_id")
+    early = purchase_plan(log, stock_of(stock=100, expires=["2018-01-02"] + [None] * 29)).orders.set_index("product_id")
+    late = purchase_plan(log, stock_of(stock=100, expires="2018-01-13")).orders.set_index("product_id")
+    assert (plain["expiring"] == 0).all()
+    assert (late["expiring"] == 0).all(), "the delivery after next is there by then"
+    assert early.loc["p00", "expiring"] == 100 - np.ceil(3 * plain.loc["p00", "expected_demand"] / 14)
+    assert (early["expiring"].drop("p00") == 0).all()
+    assert early.loc["p00", "order_quantity"] > plain.loc["p00", "order_quantity"] == 0
+    assert early.loc["p00", "stock"] == 100
+    gone = purchase_plan(log, stock_of(stock=100, expires="2017-12-01")).orders
+    assert (gone["expiring"] == 100).all()
+
+
 def test_a_budget_lowers_the_service_level_of_all_alike(log: Transactions) -> None:
     full = purchase_plan(log, stock_of())
     half = purchase_plan(log, stock_of(), budget=0.9 * full.orders["cost"].sum())

@@ -97,14 +97,42 @@ def test_what_cannot_be_told_is_said() -> None:
         pd.DataFrame({"customer_id": ["a"], "purchased_at": ["2017-01-05"], "amount": [1.0]}), until="2017-01-31"
     )
     pack = management_pack(log)
-    assert len(pack.missing) == 6
+    assert len(pack.missing) == 7
     assert "No line has a store: no sales by store." in pack.missing
     assert "like_for_like" not in pack.tables
-    assert str(pack) == "6 tables, each of which ties to 1.00 of sales; missing: 6"
+    assert str(pack) == "6 tables, each of which ties to 1.00 of sales; missing: 7"
     with pytest.raises(ContractError, match="1 customer_id are repeated"):
         management_pack(log, pd.DataFrame({"customer_id": ["a", "a"], "tier": "A"}))
     with pytest.raises(ContractError, match="Columns not found: \\['tier'\\]"):
         management_pack(log, pd.DataFrame({"customer_id": ["a"]}))
+
+
+def test_the_stock_is_told_by_how_long_it_lasts() -> None:
+    days = pd.date_range("2017-01-01", "2017-06-30")
+    sold = {"milk": days, "tea": days, "jam": days[:30], "beer": days, "cream": days}
+    till = pd.concat([pd.DataFrame({"product_id": name, "purchased_at": on}) for name, on in sold.items()])
+    log = Transactions.from_extract(till.assign(customer_id="a", amount=2.0, quantity=2), until="2017-06-30")
+    stock = pd.DataFrame(
+        {
+            "product_id": ["milk", "tea", "jam", "new", "beer", "cream"],
+            "supplier": "Farm",
+            "stock": [0, 12, 5, 9, 40, 40],
+            "unit_cost": 1.5,
+            "expires": [None] * 5 + ["2017-07-05"],
+        }
+    )
+    told = management_pack(log, stock=stock).tables["stock"].set_index("product_id")
+    assert told["state"].to_dict() == {
+        "milk": "sold out", "tea": "short", "jam": "stands still", "new": "unknown product", "beer": "in stock",
+        "cream": "expires",
+    }  # fmt: skip
+    assert told.loc["tea", ["sold_28", "sold_84", "days_of_cover", "value"]].tolist() == [56.0, 168.0, 6.0, 18.0]
+    assert told.loc["jam", "last_sold"] == pd.Timestamp("2017-01-30")
+    pack = management_pack(log, stock=stock)
+    block = next(block for block in management_blocks(pack) if block.topic == "Stock")
+    assert block.title == "Of 6 products 1 are sold out and 1 last less than a week"
+    with pytest.raises(ContractError, match="1 rows repeat a product_id"):
+        management_pack(log, stock=pd.concat([stock, stock.head(1)]))
 
 
 def test_the_page_and_the_workbook_have_all_of_it(pack: ck.ManagementPack, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ def management(
     customers: pd.DataFrame,
     as_of: date,
     members: pd.DataFrame | None = None,
+    stock: pd.DataFrame | None = None,
     *,
     management: Management,
     title: str,
@@ -32,7 +33,7 @@ def management(
     folder: Path,
 ) -> dict[str, object]:
     """Sales by every period and part of the shop, beside the year before."""
-    pack = management_pack(log, customers, members, classes=management.classes)
+    pack = management_pack(log, customers, members, classes=management.classes, stock=stock)
     home = folder / "management"
     home.mkdir()
     for name, table in pack.tables.items():

@@ -84,6 +84,8 @@ def _details(pack: ManagementPack, currency: str) -> Iterator[Block]:
             yield _part(tables[f"sales_by_{name}"], name, topic, currency)
     if "sales_by_hour" in tables:
         yield _hours(tables["sales_by_hour"])
+    if "stock" in tables:
+        yield _stock(tables["stock"], currency)
     yield _cards(tables["card_share"])
     yield Block(
         "Returns and corrections",
@@ -96,6 +98,24 @@ def _details(pack: ManagementPack, currency: str) -> Iterator[Block]:
         "Reconciliation",
         "Every table ties to the lines to the cent",
         table=Table(tables["reconciliation"]),
+    )
+
+
+def _stock(stock: pd.DataFrame, currency: str) -> Block:
+    """What to look at first: sold out and short, by what sells most; then what stands still or expires."""
+    count = stock["state"].value_counts()
+    urgent = stock[stock["state"].isin(["sold out", "short"])].sort_values("sold_28", ascending=False, kind="stable")
+    idle = stock[stock["state"].isin(["stands still", "expires"])].sort_values("stock", ascending=False, kind="stable")
+    worth = f" In all the stock cost {money(stock['value'].sum(), currency)}." if stock["value"].notna().any() else ""
+    more = (Table(idle.head(_SHOWN), "What stands still or expires"), Table(stock, "All products"))
+    return Block(
+        "Stock",
+        f"Of {number(len(stock))} products {number(count.get('sold out', 0))} are sold out and "
+        f"{number(count.get('short', 0))} last less than a week",
+        f"{number(count.get('stands still', 0))} were not sold for 84 days, {number(count.get('expires', 0))} will expire before they "
+        f"are sold, {number(count.get('unknown product', 0))} were never sold.{worth}",
+        table=Table(urgent.head(_SHOWN)),
+        more=more if len(idle) else more[1:],
     )
 
 
