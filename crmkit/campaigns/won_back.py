@@ -13,7 +13,7 @@ from crmkit.campaigns.contact_history import spend_around
 from crmkit.campaigns.effect import campaign_effect
 from crmkit.transactions.log import Transactions
 
-__all__ = ["WonBack", "won_back"]
+__all__ = ["WonBack", "what_to_offer", "won_back"]
 
 
 @dataclass(frozen=True)
@@ -109,3 +109,41 @@ def won_back(
         back.planned, back.held_back, back.effect + back.mean, back.mean, back.effect, back.low, back.high,
         money.effect, money.low, money.high, cost_of_contact * back.planned,
     )  # fmt: skip
+
+
+def what_to_offer(listed: pd.DataFrame, shares: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
+    """The list with the deal that fits each customer best: on what was bought most often of all that has a deal.
+
+    Parameters
+    ----------
+    listed : DataFrame
+        customer_id.
+    shares : DataFrame
+        As `deal_shares` gives them, of the deals of the days to come.
+    deals : DataFrame
+        deal_id, title, category.
+
+    Returns
+    -------
+    DataFrame
+        ``listed`` with offer (its deal_id), offer_title and offer_category; missing where no deal is on anything the customer
+        ever bought.
+
+    Examples
+    --------
+    >>> listed = pd.DataFrame({"customer_id": ["a", "b"]})
+    >>> shares = pd.DataFrame({"customer_id": "a", "deal_id": ["D1", "D2"], "category_days": [5.0, 3.0], "own_days": [1.0, 3.0]})
+    >>> deals = pd.DataFrame({"deal_id": ["D1", "D2"], "title": ["1.00 off", "0.50 off"], "category": ["Tea", "Milk"]})
+    >>> what_to_offer(listed, shares, deals)
+      customer_id offer offer_title offer_category
+    0           a    D2    0.50 off           Milk
+    1           b  <NA>        <NA>           <NA>
+    """
+    require_columns(shares, ["customer_id", "deal_id", "category_days", "own_days"], "shares")
+    theirs = shares[shares["customer_id"].isin(listed["customer_id"])]
+    order = ["customer_id", "own_days", "category_days", "deal_id"]
+    best = theirs.sort_values(order, ascending=[True, False, False, True]).drop_duplicates("customer_id")
+    about = best[["customer_id", "deal_id"]].merge(deals[["deal_id", "title", "category"]], on="deal_id")
+    names = {"deal_id": "offer", "title": "offer_title", "category": "offer_category"}
+    found = listed.merge(about.rename(columns=names), how="left", on="customer_id")
+    return found.astype(dict.fromkeys(names.values(), "string"))

@@ -70,9 +70,9 @@ COST_RULES = (
 
 DEAL_RULES = (
     Rule(
-        "kind is neither amount, percent, points, bundle nor early notice",
-        "kind not in ('amount', 'percent', 'points', 'bundle', 'early notice')",
-        "Write one of the five words.",
+        "kind is neither amount, percent, points, bundle, early notice nor perk",
+        "kind not in ('amount', 'percent', 'points', 'bundle', 'early notice', 'perk')",
+        "Write one of the six words.",
     ),
     Rule(
         "kind is bundle and bundle_with is missing",
@@ -81,7 +81,7 @@ DEAL_RULES = (
     ),
     Rule(
         "value is not above 0",
-        "value < 0 or (value = 0 and coalesce(kind, 'amount') <> 'early notice')",
+        "value < 0 or (value = 0 and coalesce(kind, 'amount') not in ('early notice', 'perk'))",
         "State what the member gets.",
     ),
     Rule("value is above 100 percent", "kind = 'percent' and value > 100"),

@@ -36,6 +36,8 @@ BRAND_SHARE = {"national": 0.1, "switcher": 0.5, "store": 0.9}
 BRAND_SHARE_DAYS = 2.0
 """Purchase days that this weighs as much as where a member's own share is known: no member is beyond conversion."""
 
+_NO_MONEY = ["early notice", "perk"]
+
 _LEVELS = ("light", "medium", "heavy")
 
 
@@ -143,7 +145,7 @@ class Catalogue:
         on = items.get_indexer(deals[item])
         order = np.argsort(on, kind="stable")[(on < 0).sum() :]
         categories = pd.Index(sorted(set(deals["category"])), dtype=object)
-        unit = np.select([kind == "points", kind == "early notice"], [point_value, 0.0], 1.0)
+        unit = np.select([kind == "points", np.isin(kind, _NO_MONEY)], [point_value, 0.0], 1.0)
         base = deals["value"].to_numpy(float)
         values = [deals[f"value_{level}"].to_numpy(float) for level in _LEVELS]
         values[1] = np.where(np.isnan(values[1]), base, values[1])

@@ -22,7 +22,8 @@ class Deals(ContractTable):
     deal_id, title       what it is called
     category             whose buyers it is for; brand or product_id narrow it; brand_type says national or store
     kind                 amount (money off; so it is when missing), percent, points, bundle (money off when
-                         ``bundle_with``, another category or product, is bought too), early notice (no money)
+                         ``bundle_with``, another category or product, is bought too), early notice or perk (a service or a treat;
+                         both take no money off)
     value                how much, in the unit of its kind; value_light, value_medium, value_heavy where it depends on
                          how much of the category the member uses (never falling)
     brand_group          only for the users of this group (national, store, switcher): with brand_type ``store`` and

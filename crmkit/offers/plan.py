@@ -101,6 +101,9 @@ class OfferPlan(Terms):
     trial_slots : int, optional
         Offers of goods that the member never bought (trial offers) on a list, at most, the best by expected gain; where
         redemption is modelled.
+    perks_below : float
+        Members of whose purchases a smaller share than this was on a deal (their column deal_share) need no discount: money
+        that the shop itself pays is not offered to them, deals that take no money off (kind ``perk``) are. Not on Spark.
 
     References
     ----------
@@ -163,9 +166,9 @@ class OfferPlan(Terms):
         if is_spark(due):
             if redemption is not None:
                 raise ConfigError("Redemption is not modelled on Spark yet. Plan without redemption=, or in memory.")
-            if self.need_share > 0 or self.worth_by_value > 0:
+            if self.need_share > 0 or self.worth_by_value > 0 or self.perks_below > 0:
                 raise ConfigError(
-                    "need_share and worth_by_value are not planned on Spark yet. Plan with 0 for both, or in memory."
+                    "need_share, worth_by_value and perks_below are not planned on Spark yet. Plan with 0, or in memory."
                 )
             return solve_on_spark(self, due, customers, usage, received)
         problem = Problem.of(

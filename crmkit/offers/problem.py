@@ -117,12 +117,20 @@ class Problem:
         for batch in self._batches():
             found = candidates_of(batch, self.catalogue, self.habits, self.redemption)
             found = found.charged(self.other_charge).rewarded(self._reward(found))
+            found = found.where(~self._needless(found))
             useful = (found.figures.gain > 0) | reaching[found.deal] | (self.worth[found.member] > 0)
             found = found.where(useful & (found.figures.cost <= most[found.deal]) & (self.slots[found.member] > 0))
             if self.redemption is not None and self.terms.trial_slots is not None:
                 found = found.where(best_of(found, ~self._bought(found), self.terms.trial_slots))
             blocks += blocks_of(found, self.catalogue.place, self.slots, self.worth)
         return Market([attainable(block) for block in blocks], self.limits)
+
+    def _needless(self, found: Candidates) -> Bools:
+        """Money of the shop for members who buy without it."""
+        if self.terms.perks_below == 0:
+            return np.zeros(len(found.member), dtype=bool)
+        few = self.people["deal_share"].to_numpy(float) < self.terms.perks_below
+        return few[found.member] & (found.worth > 0) & (self.catalogue.funder_share[found.deal] < 1)
 
     def _reward(self, found: Candidates) -> Floats | None:
         """What the worth of these candidates is rewarded with: more with members of more value, less than nothing below the mean."""

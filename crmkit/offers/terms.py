@@ -48,6 +48,7 @@ class Terms:
     need_share: float = 0.0
     worth_by_value: float = 0.0
     trial_slots: int | None = None
+    perks_below: float = 0.0
 
     def __post_init__(self) -> None:
         amounts = {
@@ -66,6 +67,7 @@ class Terms:
             f"least_need={self.least_need!r} is not between 0 and 1": 0 <= self.least_need <= 1,
             f"trial_slots={self.trial_slots!r} is below 0": self.trial_slots is None or self.trial_slots >= 0,
             f"need_share={self.need_share!r} is not between 0 and 1": 0 <= self.need_share <= 1,
+            f"perks_below={self.perks_below!r} is not between 0 and 1": 0 <= self.perks_below <= 1,
             f"worth_by_value={self.worth_by_value!r} is not between 0 and below 1": 0 <= self.worth_by_value < 1,
             **{f"{name}={value!r} is below 0": value is None or value >= 0 for name, value in amounts.items()},
             **{
@@ -94,7 +96,7 @@ class Terms:
     def columns_of_members(self) -> list[str]:
         """Columns that the members' table must have beside customer_id."""
         needed = ["weekly_spend"] * (self.min_weekly_spend > 0) + ["tier"] * bool(self.min_worth)
-        needed += ["value"] * (self.worth_by_value > 0)
+        needed += ["value"] * (self.worth_by_value > 0) + ["deal_share"] * (self.perks_below > 0)
         return needed + ([self.control_by] if self.control_by else [])
 
     def wanted_reach(self) -> dict[str, int]:

@@ -84,7 +84,8 @@ class Offers(Section):
 
     Of the offers ``need_share`` are for needs (bought with at least ``least_need``), the worth of lists follows the members'
     value with a correlation of at least ``worth_by_value``, and one on a list may be a trial, where `OfferPlan` demands none
-    of these unless it is told to.
+    of these unless it is told to. Above 0 ``perks_below`` is the share of purchases on a deal under which a member gets
+    perks in place of the shop's own money.
     """
 
     slots: Count = Field(8, ge=1)
@@ -102,6 +103,7 @@ class Offers(Section):
     need_share: Number = Field(0.70, ge=0, le=1)
     worth_by_value: Number = Field(0.50, ge=0, lt=1)
     trial_slots: Count = Field(1, ge=0)
+    perks_below: Number = Field(0.0, ge=0, le=1)
 
 
 class Campaign(Section):

@@ -350,7 +350,7 @@ def test_wrong_terms_are_named() -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"kind": "gift"}, "kind is neither amount, percent, points, bundle nor early notice"),
+        ({"kind": "gift"}, "kind is neither amount, percent, points, bundle, early notice nor perk"),
         ({"kind": "bundle"}, "kind is bundle and bundle_with is missing"),
         ({"kind": "percent", "value": 101}, "value is above 100 percent"),
         ({"value": 0}, "value is not above 0"),

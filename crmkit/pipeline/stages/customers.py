@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from crmkit.campaigns.won_back import won_back
+from crmkit.campaigns.won_back import what_to_offer, won_back
 from crmkit.churn.model import ChurnModel
 from crmkit.engine.tables import filled, first_rows, joined, n_rows, total
 from crmkit.evaluation.selection import choose_model, default_candidates
@@ -122,13 +122,22 @@ def score_churn(log: Transactions, churn_model: ChurnModel, service: pd.DataFram
 
 @stage("win_back", "win_back_block")
 def win_back(
-    log: Transactions, churn_model: ChurnModel, service: pd.DataFrame | None = None, *, win_back: WinBack, currency: str
+    log: Transactions,
+    churn_model: ChurnModel,
+    service: pd.DataFrame | None = None,
+    deals: pd.DataFrame | None = None,
+    deal_shares: pd.DataFrame | None = None,
+    *,
+    win_back: WinBack,
+    currency: str,
 ) -> dict[str, object]:
-    """Customers who are cooling, at risk, frozen or lost, the most value at risk first."""
+    """Customers who are cooling, at risk, frozen or lost, the most value at risk first, and what to offer each."""
     found = churn_model.win_back(log, service=_records(service), n=win_back.n)
     if isinstance(found, pd.DataFrame):
         held_back = control_group(found["customer_id"], win_back.control, f"win-back {log.until:%Y-%m}")["customer_id"]
         found = found.assign(held_back=found["customer_id"].isin(held_back))
+        if deals is not None and deal_shares is not None:
+            found = what_to_offer(found, deal_shares, deals)
     return {"win_back": found, "win_back_block": win_back_block(found, currency=currency)}
 
 

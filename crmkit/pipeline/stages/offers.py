@@ -32,6 +32,8 @@ from crmkit.transactions.log import Transactions
 if TYPE_CHECKING:
     from crmkit.pipeline.settings import Campaign, Offers
 
+_OF_MEMBERS = {"worth_by_value": "value", "perks_below": "deal_share"}
+"""Terms that hang on a column of the members; without it they do not hold."""
 _BY_USAGE = ["brand_group", "value_light", "value_medium", "value_heavy"]
 
 
@@ -145,7 +147,8 @@ def plan_offers(
     scale = _scale(response_scale)
     shares = other_margins(_without(deal_shares, resting_offers), deals_left, offers.margin)
     model = _model(shares, redemption_rates, redemption_habits or {}, scale, deals_left, offers, campaign)
-    known = offers if "value" in customers else offers.model_copy(update={"worth_by_value": 0.0})
+    lacking = {name: 0.0 for name, column in _OF_MEMBERS.items() if column not in customers}
+    known = offers.model_copy(update=lacking)
     plan = OfferPlan(measured, tips=tips, key=name, **_terms(known, deals_left)).solve(
         in_order(repurchases, folder), customers, deal_usage, received_offers, model
     )

@@ -14,7 +14,7 @@ from crmkit.reports.formats import money, number
 __all__ = ["handling", "overdue", "service", "win_back", "won_back"]
 
 _SHOWN, _FIRST = 20, 10
-_OF_LIST = ("customer_id", "flag", "p_churn", "value_at_risk", "reason_1", "held_back")
+_OF_LIST = ("customer_id", "flag", "unusual_since", "value_at_risk", "reason_1", "offer_title", "held_back")
 
 
 def service(signals: pd.DataFrame, *, currency: str = "") -> Block:

@@ -129,7 +129,12 @@ def _saving(kind: str, value: float, currency: str, wording: Wording) -> str:
     ('$0.50 off', '20% off', '50 points')
     """
     number = f"{value:g}"
-    forms = {"percent": ("percent", number), "points": ("points", number), "early notice": ("early", number)}
+    forms = {
+        "percent": ("percent", number),
+        "points": ("points", number),
+        "early notice": ("early", number),
+        "perk": ("perk", number),
+    }
     if kind in forms:
         name, written = forms[kind]
         return wording.text(name, number=written)
