@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from crmkit.ingest.pseudonyms import Pseudonyms
+
 __all__ = ["Extract", "read_extract"]
 
 
 @dataclass(frozen=True)
 class Extract:
-    """What was delivered: its parts in order, not read yet, and how they are written.
+    """What was delivered: its parts in order, not read yet, how they are written, and what customers are called instead of their ids.
 
     Examples
     --------
@@ -42,6 +44,7 @@ class Extract:
 
     parts: tuple[Part, ...]
     reading: Reading = field(default_factory=Reading)
+    pseudonyms: Pseudonyms | None = field(default=None, repr=False)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -246,7 +246,13 @@ NON_MEMBERS = (
 LISTED = "customer_id is a non-member card (till, staff or test)"
 
 
-NON_MEMBER_REASONS = (*(rule.reason for rule in NON_MEMBERS), LISTED)
+FORGOTTEN = Rule(
+    "customer_id is of somebody who was forgotten",
+    advice=f"{_IN_SALES} Take them out of the delivery too: the tills, or whoever exports them, still have them.",
+)
+
+
+NON_MEMBER_REASONS = (*(rule.reason for rule in NON_MEMBERS), LISTED, FORGOTTEN.reason)
 """Reasons for which a row is rejected for members, and kept for sales."""
 
 
@@ -282,4 +288,4 @@ NO_RATE = Rule(
     "currency has no rate on this day",
     advice="Add a rate of its currency for this day or before it, or leave such rows out.",
 )
-WITHOUT_CONDITION = (*TORN.values(), FIELDS, REPEATED_LINE, NO_RATE)
+WITHOUT_CONDITION = (*TORN.values(), FIELDS, REPEATED_LINE, NO_RATE, FORGOTTEN)

@@ -27,6 +27,7 @@ from crmkit.ingest.open_formats import formats_of
 from crmkit.ingest.parts import Part
 from crmkit.ingest.plain_rows import typed_rows
 from crmkit.ingest.positions import Positions, positions_of
+from crmkit.ingest.pseudonyms import pseudonymised
 from crmkit.ingest.row_meaning import NOTHING_STATED, RowMeaning
 from crmkit.ingest.rules import FIELDS, TORN, WITHOUT_CONDITION, Rule
 from crmkit.ingest.staged_rows import StagedRows, check_stated, stage_rows
@@ -111,6 +112,8 @@ def validate_part(
     n_staged = sums["n"][0].as_py()
     broken = staged.broken
     places = positions_of(readable, content, broken["record"].to_numpy(dtype=np.int64) - 1, n_staged)
+    if extract.pseudonyms:
+        typed = pseudonymised(engine, typed, contract, list(present), extract.pseudonyms, keep)
     return ValidatedPart(
         part.name,
         typed,

@@ -16,6 +16,11 @@ class Trials(Section):
 
 
 class Privacy(Section):
-    """Where the marks of those who were forgotten are kept: a folder that is closed to others, beside the configuration."""
+    """Pseudonyms, and where the marks of those who were forgotten are kept: a folder that is closed to others, beside the
+    configuration. The table to re-identify is there too; the key is in a file elsewhere, or in the environment.
+    """
 
     folder: str = "privacy"
+    pseudonyms: bool = False
+    key_file: str | None = None
+    key_env: str = "CRMKIT_PSEUDONYM_KEY"

@@ -270,6 +270,7 @@ def _prepared(
         settings = settings.model_copy(update={"until": observed_until(settings, delivery)})
         day = _run_date(settings, as_of)
         runs, notes = earlier_runs(out, day)
+        _check_names(settings, runs)
         notes += delivery.notes
         folder = CampaignFolder(out)
         lost = folder.restore(runs)
@@ -280,6 +281,7 @@ def _prepared(
             str(day),
             inputs,
             delivery.forgotten.digest,
+            delivery.naming,
             package_digest(),
             versions(),
             runs[0].run if runs else None,
@@ -291,6 +293,16 @@ def _prepared(
         run_id = f"{day}-{digest_of([*parts, own])[:12]}"
         yield _Night(
             settings, out, day, delivery, inputs, runs, notes + lost, stages or _usual_stages(), run_id, recorded, due
+        )
+
+
+def _check_names(config: Config, runs: Sequence[Published]) -> None:
+    """Raise where earlier runs call customers otherwise: each would be a new one."""
+    before = runs[0].manifest["settings"].get("privacy", {}).get("pseudonyms", False) if runs else None
+    if before not in (None, config.privacy.pseudonyms):
+        raise ConfigError(
+            f"[privacy] pseudonyms is {str(config.privacy.pseudonyms).lower()}, and the run of {runs[0].day} was made otherwise: "
+            "every customer would be a new one. Publish into another folder: --out."
         )
 
 

@@ -23,13 +23,14 @@ from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ContractError, ExtractError, NoInputError
 from crmkit.pipeline.config import Config, read_config
 from crmkit.pipeline.history import manifest_of
+from crmkit.pipeline.pseudonym_keys import names_of, pseudonyms_of
 from crmkit.pipeline.records import records_of
 from crmkit.transactions.erasure import Tombstones
 from crmkit.transactions.store import Store
 
 __all__ = ["Receipt", "Removal", "forget", "held_of", "purge", "to_purge"]
 
-_PAGES = (".html", ".pdf", ".xlsx", ".txt")
+PAGES = (".html", ".pdf", ".xlsx", ".txt")
 """Made for readers, of tables that stay: they are removed with a member in them, and made again by the next run."""
 _OWN = re.compile(r"^(run\.json|\..*)$")
 _HALF_DONE = "What has been erased is gone, the rest is not: free some space and say it again."
@@ -96,14 +97,19 @@ def forget(ids: Sequence[str], config: Path, out: Path) -> Receipt:
         raise ContractError("Nobody is named. Give the customer_id of whoever is to be forgotten.")
     settings, home = read_config(config), config.resolve().parent
     marks = home / settings.privacy.folder
-    Tombstones.read(marks).with_ids(wanted).save(marks)
+    stones = Tombstones.read(marks)
+    known = pseudonyms_of(settings, home, stones)
+    names = names_of(wanted, settings, known)
+    stones.with_ids([*wanted, *names]).save(marks)
     lines = 0
     if settings.store.folder and (home / settings.store.folder).is_dir():
-        lines = Store(home / settings.store.folder, wait=settings.store.wait).erase(wanted)
+        lines = Store(home / settings.store.folder, wait=settings.store.wait).erase(names)
     touched = list[dict[str, object]]()
     if out.is_dir():
         with owned(out, "run"), full_disk_told(out, _HALF_DONE):
-            touched = list(_erased(out, wanted))
+            touched = list(_erased(out, names))
+    if known:
+        known.erase(names)
     return Receipt(len(wanted), lines, pd.DataFrame(touched, columns=["file", "action", "rows"]), _remaining(settings))
 
 
@@ -117,15 +123,25 @@ def _remaining(settings: Config) -> list[str]:
 
 def _erased(out: Path, ids: Sequence[str]) -> Iterator[dict[str, object]]:
     """Every file of the output folder that named one of them, and what became of it."""
-    for left in [*(out / "runs").glob("*.part"), *(out / "work").glob("*")]:
+    for left in left_work(out):
         shutil.rmtree(left)
         yield {"file": str(left.relative_to(out)), "action": "removed", "rows": 0}
-    campaigns = [folder for folder in (out / "campaigns").glob("*") if folder.is_dir()]
-    for folder in [*sorted((out / "runs").glob("*")), *sorted(campaigns)]:
+    for folder in cleaned_folders(out):
         changed = list(_cleaned(folder, ids))
         if changed:
-            _signed_again(folder, {str(one["file"]) for one in changed})
+            signed_again(folder, {str(one["file"]) for one in changed})
         yield from ({**one, "file": str((folder / str(one["file"])).relative_to(out))} for one in changed)
+
+
+def left_work(out: Path) -> list[Path]:
+    """What runs have begun and not published, and what they keep beside that."""
+    return [*(out / "runs").glob("*.part"), *(out / "work").glob("*")]
+
+
+def cleaned_folders(out: Path) -> list[Path]:
+    """Runs and campaigns: all that names customers."""
+    campaigns = [folder for folder in (out / "campaigns").glob("*") if folder.is_dir()]
+    return [*sorted((out / "runs").glob("*")), *sorted(campaigns)]
 
 
 def _cleaned(folder: Path, ids: Sequence[str]) -> Iterator[dict[str, object]]:
@@ -141,12 +157,12 @@ def _cleaned(folder: Path, ids: Sequence[str]) -> Iterator[dict[str, object]]:
     for file in files:
         if file.suffix in _WITH_ROWS:
             continue
-        if (was_there and file.suffix in _PAGES) or name.search(file.read_bytes()):
+        if (was_there and file.suffix in PAGES) or name.search(file.read_bytes()):
             file.unlink()
             yield {"file": str(file.relative_to(folder)), "action": "removed", "rows": 0}
 
 
-def _signed_again(folder: Path, changed: set[str]) -> None:
+def signed_again(folder: Path, changed: set[str]) -> None:
     """A run's manifest says what its files are now; a stage whose outputs changed has not ended, so it is done again."""
     for record in records_of(folder).values():
         if any(name in changed for one in record.outputs.values() for name in one.files):
@@ -167,7 +183,7 @@ def _rewrite(folder: Path, manifest: dict[str, object]) -> None:
 def _parquet_without(file: Path, ids: Sequence[str]) -> int:
     """Rewrite a table without rows that name one of them in any text; returns how many there were."""
     whole = pq.ParquetFile(file)
-    texts = _texts(whole)
+    texts = texts_of(whole)
     if not texts or not any(_named(group, texts, ids).true_count for group in whole.iter_batches(columns=texts)):
         return 0
     lost = 0
@@ -179,7 +195,7 @@ def _parquet_without(file: Path, ids: Sequence[str]) -> int:
     return lost
 
 
-def _texts(table: pq.ParquetFile) -> list[str]:
+def texts_of(table: pq.ParquetFile) -> list[str]:
     """Its columns that can name somebody."""
     kinds = (pa.types.is_string, pa.types.is_large_string)
     return [one.name for one in table.schema_arrow if any(is_text(one.type) for is_text in kinds)]
@@ -225,12 +241,14 @@ def held_of(customer_id: str, config: Path, out: Path) -> dict[str, dict[str, li
         Nothing is held.
     """
     settings, home = read_config(config), config.resolve().parent
+    known = pseudonyms_of(settings, home, Tombstones.read(home / settings.privacy.folder))
+    names = names_of([customer_id], settings, known)
     found = dict[str, dict[str, list[dict[str, object]]]]()
     if settings.store.folder and (home / settings.store.folder).is_dir():
-        found["store"] = _in_store(Store(home / settings.store.folder), customer_id)
+        found["store"] = _in_store(Store(home / settings.store.folder), names)
     for folder in [*sorted((out / "runs").glob("*")), *sorted((out / "campaigns").glob("*"))]:
         if folder.is_dir() and folder.suffix != ".part":
-            found[str(folder.relative_to(out))] = _in_folder(folder, customer_id)
+            found[str(folder.relative_to(out))] = _in_folder(folder, names)
     found = {
         place: held
         for place, tables in found.items()
@@ -241,25 +259,22 @@ def held_of(customer_id: str, config: Path, out: Path) -> dict[str, dict[str, li
     return found
 
 
-def _in_store(store: Store, customer_id: str) -> dict[str, list[dict[str, object]]]:
+def _in_store(store: Store, names: Sequence[str]) -> dict[str, list[dict[str, object]]]:
     found = {}
     with DuckDBEngine() as engine:
         for table in ("lines", "replaced"):
             if files := store.files(table):
-                rows = engine.arrow(
-                    f"select * from {engine.parquet(files)} where customer_id = :customer_id",
-                    {"customer_id": customer_id},
-                )
-                found[table] = rows.to_pylist()
+                theirs = f"customer_id in (select name from {engine.register(pa.table({'name': names}))})"
+                found[table] = engine.arrow(f"select * from {engine.parquet(files)} where {theirs}").to_pylist()
     return found
 
 
-def _in_folder(folder: Path, customer_id: str) -> dict[str, list[dict[str, object]]]:
+def _in_folder(folder: Path, names: Sequence[str]) -> dict[str, list[dict[str, object]]]:
     found = {}
     for file in sorted(folder.rglob("*.parquet")):
         whole = pq.ParquetFile(file)
-        texts = _texts(whole)
-        parts = [group.filter(_named(group, texts, [customer_id])) for group in whole.iter_batches()] if texts else []
+        texts = texts_of(whole)
+        parts = [group.filter(_named(group, texts, names)) for group in whole.iter_batches()] if texts else []
         found[str(file.relative_to(folder))] = [row for part in parts for row in part.to_pylist()]
     return found
 

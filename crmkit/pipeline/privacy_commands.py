@@ -78,4 +78,33 @@ def purge(
     say(f"{len(found):,} folders were removed.")
 
 
-COMMANDS = (forget, show, purge)
+def reveal(
+    pseudonyms: Annotated[list[str], typer.Argument(metavar="PSEUDONYM...", help="As lists and tables bear them.")],
+    config: Config = Path("crmkit.toml"),
+) -> None:
+    """Say whose pseudonyms these are. Needs the key and the table to re-identify, which is in [privacy] folder.
+
+    Example: crmkit reveal iolretc5ojmsi3yecbyqvhiu --config crmkit.toml
+    """
+    from crmkit.pipeline.pseudonym_keys import reveal as ids_of
+
+    found = ids_of(pseudonyms, config)
+    for one in pseudonyms:
+        say(f"{one}: {found.get(one.strip().lower(), 'nobody known')}")
+
+
+def rekey(
+    new_key: Annotated[Path, typer.Argument(metavar="FILE", help="The new key, 16 bytes or more.")],
+    config: Config = Path("crmkit.toml"),
+    out: Out = Path("out"),
+) -> None:
+    """Change the key of the pseudonyms: in the store, runs, campaigns, and the table to re-identify. Safe to repeat.
+
+    Example: crmkit rekey /etc/crmkit/new.key --config crmkit.toml --out out/
+    """
+    from crmkit.pipeline.key_change import change_key
+
+    say(str(change_key(new_key, config, out)))
+
+
+COMMANDS = (forget, show, purge, reveal, rekey)

@@ -13,10 +13,12 @@ from crmkit.engine.frames import is_spark
 from crmkit.engine.spark import content_hash, spark_table
 from crmkit.exceptions import ConfigError, ExtractError
 from crmkit.ingest.extracts import Extract, read_extract
+from crmkit.ingest.pseudonyms import Pseudonyms
 from crmkit.pipeline.artefacts import digest_of, document
 from crmkit.pipeline.campaign_folder import Recorded
 from crmkit.pipeline.config import Config
 from crmkit.pipeline.history import Previous, Published, chain
+from crmkit.pipeline.pseudonym_keys import pseudonyms_of
 from crmkit.pipeline.stage import Source
 from crmkit.pipeline.table_sources import TableSource
 from crmkit.transactions.erasure import Tombstones
@@ -89,6 +91,7 @@ class Delivery:
     store: Path | None
     hashes: FileHashes
     forgotten: Tombstones
+    pseudonyms: Pseudonyms | None = None
     waiting: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -106,7 +109,16 @@ class Delivery:
             elif name != "redemptions" or not _yet_to_come(table, home):
                 extracts[name] = _extract(table, home, config.currency)
         forgotten = Tombstones.read(home / config.privacy.folder)
-        return cls(extracts, _font(config, home), store, hashes, forgotten, waiting)
+        known = pseudonyms_of(config, home, forgotten)
+        if known:
+            known.verify()
+            extracts = {name: replace(one, pseudonyms=known) for name, one in extracts.items()}
+        return cls(extracts, _font(config, home), store, hashes, forgotten, known, waiting)
+
+    @property
+    def naming(self) -> list[str]:
+        """What customers are called, and who is called nothing any more; empty where they keep their ids."""
+        return [self.pseudonyms.check, self.forgotten.digest] if self.pseudonyms else []
 
     @property
     def notes(self) -> list[str]:
@@ -128,7 +140,9 @@ class Delivery:
         """The tables as inputs of stages: ``transactions_files`` and so on."""
         files = self.files()
         found = {
-            f"{name}_files": Source(digest_of([file for file in files if file["table"] == name]), _given(extract))
+            f"{name}_files": Source(
+                digest_of([*(file for file in files if file["table"] == name), *self.naming]), _given(extract)
+            )
             for name, extract in self.extracts.items()
         }
         if self.store:

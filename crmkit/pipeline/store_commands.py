@@ -27,11 +27,12 @@ Where = Annotated[Path, typer.Argument(help="Configuration file with a [store] f
 def load_new_files(config: Path) -> tuple[FolderLoad, list[str]]:
     """Load what is new of the configured transactions; returns what became of each file, and what to note."""
     from crmkit.pipeline.config import read_config
+    from crmkit.pipeline.pseudonym_keys import pseudonyms_of
     from crmkit.transactions.delivery_folder import load_folder
     from crmkit.transactions.erasure import Tombstones, erase_again
 
     settings, home = read_config(config), config.resolve().parent
-    sales = settings.transactions
+    sales, forgotten = settings.transactions, Tombstones.read(home / settings.privacy.folder)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", CrmkitWarning)
         store = _store_of(settings, config)
@@ -42,10 +43,11 @@ def load_new_files(config: Path) -> tuple[FolderLoad, list[str]]:
             incoming=settings.store.incoming,
             read=sales.read_options(settings.currency),
             products=_products(settings, home),
+            pseudonyms=pseudonyms_of(settings, home, forgotten),
             **sales.line_options(),
         )
     if done.loads:
-        erase_again(store, Tombstones.read(home / settings.privacy.folder))
+        erase_again(store, forgotten)
     return done, [str(one.message) for one in caught if issubclass(one.category, CrmkitWarning)]
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 from crmkit.exceptions import BusyError, CrmkitError, NoInputError, PublishError, StoreError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.parts import Part
+from crmkit.ingest.pseudonyms import Pseudonyms
 from crmkit.transactions.rejections import Rejections
 from crmkit.transactions.store import Store
 
@@ -131,6 +132,7 @@ def load_folder(
     until: str | date,
     incoming: Incoming | None = None,
     read: Mapping[str, Any] | None = None,
+    pseudonyms: Pseudonyms | None = None,
     **options: Any,
 ) -> FolderLoad:
     """Load the complete and new files of a folder: first all that add lines, then each that corrects, in the order of names.
@@ -143,6 +145,8 @@ def load_folder(
     incoming : Incoming, optional
     read : mapping, optional
         Options of `read_extract`.
+    pseudonyms : Pseudonyms, optional
+        What customers are called instead of their ids.
     **options
         As in `Store.load`.
 
@@ -158,6 +162,7 @@ def load_folder(
     """
     rules = incoming or Incoming()
     extract, waiting = rules.complete(source, read)
+    extract = replace(extract, pseudonyms=pseudonyms)
     done = load_files(store, extract, until=until, incoming=rules, **options)
     rows = pd.DataFrame([_row(name, "waiting", why) for name, why in waiting.items()], columns=_COLUMNS)
     return replace(done, files=pd.concat([rows, done.files], ignore_index=True) if waiting else done.files)

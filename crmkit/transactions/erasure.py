@@ -95,6 +95,9 @@ class Tombstones:
         """These and the marks of more customers."""
         return replace(self, marks=self.marks | {self.mark(one) for one in ids})
 
+    def __contains__(self, customer_id: object) -> bool:
+        return bool(self.marks) and self.mark(customer_id) in self.marks
+
     def among(self, ids: pd.Series[str]) -> pd.Series[bool]:
         """Which of some ids are forgotten; a missing one is nobody's."""
         if not self.marks:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -31,7 +31,17 @@ from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
 from crmkit.transactions.returns import match_returns, spent_days
 from crmkit.transactions.tables import DELIVERED, StoreState, StoreTables, as_delivered
-from crmkit.transactions.upkeep import StoreReport, check_store, compact_store, erase_customers, rebuild_store
+from crmkit.transactions.upkeep import (
+    StoreReport,
+    check_store,
+    compact_store,
+    erase_customers,
+    rebuild_store,
+    rename_customers,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["Store"]
 
@@ -249,6 +259,15 @@ class Store:
         full = full_disk_told(self.path, "Nobody has been erased. Free some space and try again.")
         with owned(self.path, "load", self.wait), full:
             return erase_customers(self._tables, customer_ids)
+
+    def rename(self, names: pa.Table) -> int:
+        """Give customers other names, one for each ``name`` its ``new``; old files are removed. Returns how many lines had one.
+
+        It may be repeated. Logs that were taken before cannot be read any more.
+        """
+        full = full_disk_told(self.path, "Nobody has another name. Free some space and try again.")
+        with owned(self.path, "load", self.wait), full:
+            return rename_customers(self._tables, names)
 
     def rebuild(self) -> StoreReport:
         """Rebuild every table from what is left of a damaged store.

@@ -28,7 +28,7 @@ from crmkit.transactions.tables import MERGED, Change, StoreState, StoreTables, 
 if TYPE_CHECKING:
     from crmkit.ingest.tables import Products
 
-__all__ = ["StoreReport", "check_store", "compact_store", "erase_customers", "rebuild_store"]
+__all__ = ["StoreReport", "check_store", "compact_store", "erase_customers", "rebuild_store", "rename_customers"]
 
 _READY = "ready"
 _DETACHED = ("lines", "replaced")
@@ -144,6 +144,30 @@ def erase_customers(tables: StoreTables, customer_ids: Iterable[object]) -> int:
         tables.publish(state, found, state.ledger.last)
     tables.vacuum(0)
     return int(n_lines)
+
+
+def rename_customers(tables: StoreTables, names: pa.Table) -> int:
+    """Give customers other names, ``name`` → ``new``, and remove all files that had the old ones; returns how many lines had one."""
+    state = tables.prepared()
+    tables.token = MERGED + tables.token
+    with DuckDBEngine() as engine:
+        named = engine.register(names)
+        theirs = f"t.customer_id in (select name from {named})"
+        changes, n_lines = dict[str, Change](), 0
+        for name in _WITH_CUSTOMERS:
+            table = tables.tables[name]
+            rows = engine.stage(f"select * from {tables.relation(engine, state, name)} t where {theirs}")
+            anew = f"select r.* replace (n.new as customer_id) from {rows} r join {named} n on n.name = r.customer_id"
+            if "pair" in table.columns:
+                anew = f"select * replace ({PAIR} as pair) from ({anew})"
+            days = spans(engine, rows) if table.by_month else None
+            changes[name] = tables.replaced(engine, name, state, engine.stage(anew), theirs, days)
+            if name == "lines":
+                n_lines = int(engine.frame(f"select count(*) as n from {rows}")["n"][0])
+    if any(changes.values()):
+        tables.publish(state, changes, state.ledger.last)
+    tables.vacuum(0)
+    return n_lines
 
 
 def _without(
