@@ -5,15 +5,19 @@ from __future__ import annotations
 import glob
 import os
 import re
+import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from crmkit._atomic import is_full_disk
+from crmkit._folders import temporary_folder
 from crmkit.engine.base import NO_VALUES, SqlEngine
 from crmkit.engine.frames import arrow_if_foreign, is_spark, listed, streamed
 from crmkit.engine.parts import PART, batch_rows, read_part, write_parts
@@ -33,6 +37,7 @@ from crmkit.engine.texts import (
 from crmkit.exceptions import ConfigError, ExtractError
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
     import pyarrow as pa
 
@@ -41,6 +46,8 @@ __all__ = ["DuckDBEngine", "engine_limits"]
 Setting = str | bool | int | float | list[str]
 
 _LIMITS: ContextVar[tuple[tuple[str, Setting], ...]] = ContextVar("crmkit_limits", default=())
+_SHARED: ContextVar[_Instance | None] = ContextVar("crmkit_instance", default=None)
+"""Opened by `engine_limits`: a session in it costs nothing, an instance of its own as much as many a query."""
 
 _PRIVATE: dict[str, Setting] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 """All that is used is in the package; nothing is fetched."""
@@ -73,20 +80,15 @@ class DuckDBEngine(SqlEngine):
     keys_at_once = 2**24  # more would have to fit in memory together
 
     def __init__(self, memory_limit: str | None = None) -> None:
-        import duckdb
-
         super().__init__()
-        settings = dict(_LIMITS.get())
-        if memory_limit is not None:
-            settings["memory_limit"] = memory_limit
-        settings |= _PRIVATE | {"temp_directory": str(self.scratch)}
-        if int(duckdb.__version__.partition(".")[0]) >= 2:
-            settings |= _ENCRYPTED
-        self._session = duckdb.connect(config=settings)
+        shared = _SHARED.get()
+        if memory_limit is None and shared is not None and shared.process == os.getpid():
+            self._session = shared.session.cursor()
+        else:
+            more: dict[str, Setting] = {} if memory_limit is None else {"memory_limit": memory_limit}
+            self._session = _instance(self.scratch, more)
         self._session.execute("set timezone = 'UTC'")
         self._session.execute("set enable_progress_bar = false")
-        self._session.execute("create macro unix_date(d) as (d - date '1970-01-01')")
-        self._session.execute("create type timestamp_ntz as timestamp")
 
     @property
     def threads(self) -> int:
@@ -129,7 +131,10 @@ class DuckDBEngine(SqlEngine):
     def parquet(self, *given: str | Path | Sequence[Path]) -> str:
         """Give Parquet files a name to be used in SQL; they are read when asked."""
         name, globs = next(self._names), [_parquet_glob(str(path)) for path in listed(given)]
-        self._session.read_parquet(globs, hive_partitioning=False).create_view(name)
+        files = ", ".join(map(literal, globs))
+        self._session.execute(
+            f"create temp view {name} as select * from read_parquet([{files}], hive_partitioning = false)"
+        )
         return name
 
     def csv(self, path: str | Path, columns: Sequence[str], delimiter: str, zipped: bool) -> tuple[str, pd.DataFrame]:
@@ -274,6 +279,10 @@ def engine_limits(memory_limit: str | None = None, threads: int | None = None) -
     threads : int, optional
         Each thread needs memory of its own: fewer is less.
 
+    Notes
+    -----
+    Everything inside shares one DuckDB, so the limits hold for all of it together.
+
     Raises
     ------
     ConfigError
@@ -290,16 +299,43 @@ def engine_limits(memory_limit: str | None = None, threads: int | None = None) -
 
     asked: dict[str, Setting | None] = {"memory_limit": memory_limit, "threads": threads}
     given = tuple((name, value) for name, value in asked.items() if value is not None)
-    token = _LIMITS.set(_LIMITS.get() + given)
+    token, folder = _LIMITS.set(_LIMITS.get() + given), temporary_folder("engine")
     try:
         try:
-            DuckDBEngine().close()
+            session = _instance(folder)
         except duckdb.Error as error:
             reason = str(error).partition("\n")[0]
             raise ConfigError(f"memory_limit={memory_limit!r}, threads={threads!r}: {reason}") from None
-        yield
+        shared = _SHARED.set(_Instance(session, os.getpid()))
+        try:
+            yield
+        finally:
+            _SHARED.reset(shared)
+            session.close()
     finally:
         _LIMITS.reset(token)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Instance:
+    """DuckDB with its memory and threads, of which sessions are given to engines; of no use in a forked process."""
+
+    session: duckdb.DuckDBPyConnection
+    process: int
+
+
+def _instance(folder: Path, more: Mapping[str, Setting] = MappingProxyType({})) -> duckdb.DuckDBPyConnection:
+    """A DuckDB of its own within the limits, which spills into ``folder``."""
+    import duckdb
+
+    settings = dict(_LIMITS.get()) | more | _PRIVATE | {"temp_directory": str(folder)}
+    if int(duckdb.__version__.partition(".")[0]) >= 2:
+        settings |= _ENCRYPTED
+    session = duckdb.connect(config=settings)
+    session.execute("create macro unix_date(d) as (d - date '1970-01-01')")
+    session.execute("create type timestamp_ntz as timestamp")
+    return session
 
 
 def _parquet_glob(path: str) -> str:
