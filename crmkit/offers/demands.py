@@ -21,7 +21,8 @@ from crmkit.offers.solver.market import Candidates
 
 __all__ = ["with_demands", "worth_follows_value"]
 
-_HALVINGS = 7
+_STEPS, _NEAR = 7, 2e-3
+"""Prices that are tried, and how far above the demand is near enough."""
 _SAMPLE = 20_000
 """Of more members than these the price of a demand is found on about so many."""
 _DEAREST_WORTH = 0.1
@@ -81,14 +82,14 @@ def _worth(problem: Problem, plan: OfferResult) -> tuple[Problem, float]:
         listed = worth > 0
         return _correlation(worth[listed], np.asarray(problem.people["value"], dtype=np.float64)[listed])
 
-    charge = _smallest(lambda at: replace(problem, worth_reward=at), reached, wanted, _DEAREST_WORTH)
+    charge = _smallest(lambda at: replace(problem, worth_reward=at), reached, now, wanted, _DEAREST_WORTH)
     return replace(problem, worth_reward=charge), charge
 
 
 def _needs(problem: Problem, plan: OfferResult) -> tuple[Problem, float]:
     """The problem with the price at which enough of the offers are for needs, and the price; 0 where the plan needs none."""
-    wanted = problem.terms.need_share
-    if _need_share(plan.offers) >= wanted:
+    wanted, now = problem.terms.need_share, _need_share(plan.offers)
+    if now >= wanted:
         return problem, 0.0
     others = plan.offers.loc[~plan.offers["need"].astype(bool)]
     dearest = float(others["expected_gain"].max()) + problem.most_rewarded(others)
@@ -96,18 +97,30 @@ def _needs(problem: Problem, plan: OfferResult) -> tuple[Problem, float]:
     def reached(found: Candidates) -> float:
         return float(found.need.mean()) if len(found.need) else 1.0
 
-    charge = _smallest(lambda at: replace(problem, other_charge=at), reached, wanted, dearest)
+    charge = _smallest(lambda at: replace(problem, other_charge=at), reached, now, wanted, dearest)
     return replace(problem, other_charge=charge), charge
 
 
 def _smallest(
-    priced: Callable[[float], Problem], reached: Callable[[Candidates], float], wanted: float, high: float
+    priced: Callable[[float], Problem], reached: Callable[[Candidates], float], now: float, wanted: float, high: float
 ) -> float:
-    """The smallest price at which the demand is met, by halving; ``high`` where it is met nowhere below."""
-    low = 0.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / (2 if low else 8)
-        low, high = (low, middle) if reached(_taken(priced(middle))) >= wanted else (middle, high)
+    """About the smallest price at which the demand is met; ``high`` where it is met nowhere below.
+
+    Where nothing is known above, the next price is an eighth; else it is where a straight line between what is reached at
+    both ends meets the demand (regula falsi), never nearer to an end than a tenth. Prices have three digits, so that no
+    processor's last one decides.
+    """
+    low, least, most = 0.0, now, None
+    for _ in range(_STEPS):
+        share = 1 / 8 if most is None else min(max((wanted + _NEAR / 2 - least) / (most - least), 0.1), 0.9)
+        middle = float(f"{low + (high - low) * share:.2e}")
+        there = reached(_taken(priced(middle)))
+        if wanted <= there <= wanted + _NEAR:
+            return middle
+        if there >= wanted:
+            high, most = middle, there
+        else:
+            low, least = middle, there
     return high
 
 
