@@ -145,7 +145,7 @@ class _Night:
     inputs: list[dict[str, str]]
     runs: list[Published]
     notes: list[str]
-    stages: Sequence[Stage]
+    stages: Sequence[Stage] | None
     run_id: str
     recorded: list[Recorded]
     due: dict[str, str] | None
@@ -162,8 +162,9 @@ class _Night:
 
     def runner(self, wishes: Wishes, progress: Progress | None) -> Runner:
         """The stages with everything they are given."""
+        stages = self.stages or _usual_stages()
         settings = {name: getattr(self.config, name) for name in Config.model_fields}
-        check_order(self.stages, SOURCES, settings)
+        check_order(stages, SOURCES, settings)
         config = self.config
         assert isinstance(config.until, date)
         far = config.engine.kind == "spark"
@@ -177,9 +178,9 @@ class _Night:
             aged=[run.folder for run in self.runs[:1]],
             wishes=wishes,
         )
-        wishes.check(self.stages)
+        wishes.check(stages)
         return Runner(
-            self.stages,
+            stages,
             decider,
             self.delivery.sources() | left,
             folder=self.part,
@@ -291,9 +292,7 @@ def _prepared(
         ]
         own = [code_digest(one.work) for one in stages or ()]
         run_id = f"{day}-{digest_of([*parts, own])[:12]}"
-        yield _Night(
-            settings, out, day, delivery, inputs, runs, notes + lost, stages or _usual_stages(), run_id, recorded, due
-        )
+        yield _Night(settings, out, day, delivery, inputs, runs, notes + lost, stages, run_id, recorded, due)
 
 
 def _check_names(config: Config, runs: Sequence[Published]) -> None:

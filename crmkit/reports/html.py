@@ -131,12 +131,17 @@ def _svg(display: Display) -> Markup:
     """The figure as inline SVG; equal numbers give equal bytes."""
     import matplotlib
     from markupsafe import Markup
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with matplotlib.rc_context({"svg.hashsalt": "crmkit", "svg.fonttype": "none", "text.parse_math": False}):
-        figure = Figure(figsize=(4.8, 3.1), layout="constrained")
+        figure, layout = Figure(figsize=(4.8, 3.1)), ConstrainedLayoutEngine()
+        canvas, out = FigureCanvasSVG(figure), io.StringIO()
         display.plot(figure.add_subplot())
-        out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+        figure.set_layout_engine(layout)
+        layout.execute(figure)
+        figure.set_layout_engine("none")  # or it would be drawn once more, unseen, to be laid out
+        canvas.print_svg(out, metadata={"Date": None, "Creator": None})
     text = out.getvalue()
     return Markup(text[text.index("<svg") :])
