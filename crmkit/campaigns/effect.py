@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from crmkit._notebook import InNotebook
 from crmkit._types import Floats
 from crmkit.campaigns._interval_math import difference_interval
 from crmkit.exceptions import ConfigError, ContractError
@@ -25,7 +26,7 @@ __all__ = ["CampaignEffect", "campaign_effect", "group_of"]
 
 
 @dataclass(frozen=True)
-class CampaignEffect:
+class CampaignEffect(InNotebook):
     """The effect of a campaign per member; prints as a sentence.
 
     Attributes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from crmkit._notebook import InNotebook
 from crmkit.exceptions import ConfigError, ContractError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ __all__ = ["HoldoutSize", "holdout_size"]
 
 
 @dataclass(frozen=True)
-class HoldoutSize:
+class HoldoutSize(InNotebook):
     """Members that are needed; prints as a sentence.
 
     Attributes

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from crmkit._checks import require_columns
 from crmkit._days import as_day
+from crmkit._notebook import InNotebook
 from crmkit._types import Floats, Ints
 from crmkit.campaigns._visit_math import anchors, expected_gain, kilometres, ordered, shrunk
 from crmkit.exceptions import ConfigError, ContractError
@@ -26,7 +27,7 @@ _MIDNIGHT = 24 * 60.0
 
 
 @dataclass(frozen=True)
-class VisitResult:
+class VisitResult(InNotebook):
     """A plan of visits; prints as a sentence.
 
     Attributes

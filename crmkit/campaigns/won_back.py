@@ -9,6 +9,7 @@ import pandas as pd
 
 from crmkit._checks import require_columns
 from crmkit._days import as_day
+from crmkit._notebook import InNotebook
 from crmkit.campaigns.contact_history import spend_around
 from crmkit.campaigns.effect import campaign_effect
 from crmkit.transactions.log import Transactions
@@ -17,7 +18,7 @@ __all__ = ["WonBack", "what_to_offer", "won_back"]
 
 
 @dataclass(frozen=True)
-class WonBack:
+class WonBack(InNotebook):
     """Customers won back by a contact; prints as a sentence.
 
     Attributes

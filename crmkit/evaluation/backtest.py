@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from crmkit._days import as_day
+from crmkit._notebook import InNotebook
 from crmkit._types import Interval
 from crmkit.displays import Display
 from crmkit.exceptions import LeakError, ModelError
@@ -31,7 +32,7 @@ _ORIGINS = 3
 
 
 @dataclass(frozen=True)
-class Backtest:
+class Backtest(InNotebook):
     """How a model and its baselines did at past origins; prints as a sentence and a table.
 
     Attributes
@@ -97,6 +98,12 @@ class Backtest:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw ``display``."""
         return self.display.plot(ax)
+
+    def _notebook_words(self) -> str:
+        return self.verdict
+
+    def _notebook_table(self) -> pd.DataFrame:
+        return self.mean
 
     def __str__(self) -> str:
         return f"{self.verdict}\n{self.mean.round(3).to_string()}"

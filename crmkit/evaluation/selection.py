@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from crmkit._notebook import InNotebook
 from crmkit._types import Interval
 from crmkit.evaluation import metrics
 from crmkit.evaluation.backtest import in_words, opened_on
@@ -47,7 +48,7 @@ class Candidate(Protocol):
 
 
 @dataclass(frozen=True)
-class ModelChoice:
+class ModelChoice(InNotebook):
     """Which candidate was chosen, why, and how all of them did; prints as a sentence and two tables.
 
     Attributes
@@ -90,6 +91,12 @@ class ModelChoice:
     difference: Interval | None
     by: By
     failed: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def _notebook_words(self) -> str:
+        return self.why
+
+    def _notebook_table(self) -> pd.DataFrame:
+        return self.table
 
     def __str__(self) -> str:
         last = self.scores[self.scores["role"] == "holdout"].iloc[0]

@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator
 from crmkit import __version__
 from crmkit._atomic import replacing
 from crmkit._fitted import NotFittedError
+from crmkit._notebook import shown
 from crmkit._types import Floats
 from crmkit.exceptions import ConfigError, ContractError, CrmkitWarning, ExtractError, ModelError
 from crmkit.models._bgnbd_math import PRIOR_SD, Maximum
@@ -93,6 +94,21 @@ class Model(BaseEstimator):  # type: ignore[misc]
         model: Self = cls(**settings)
         model._set(values, covariance)
         return model
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
+        """In a notebook a fitted model shows its parameters; one that is not fitted, what scikit-learn shows."""
+        found: dict[str, str] = super()._repr_mimebundle_(**options)
+        if hasattr(self, "params_"):
+            found["text/html"] = self._repr_html_inner()
+        return found
+
+    def _repr_html_inner(self) -> str:
+        if not hasattr(self, "params_"):
+            return str(super()._repr_html_inner())
+        likely = "" if self.log_likelihood_ is None else f"; log-likelihood {self.log_likelihood_:,.2f}"
+        prior = "; a stated weak prior was used" if self.prior_used_ else ""
+        words = f"{self.label}, {self.n_customers_:,} customers{likely}{prior}"
+        return shown(words, pd.DataFrame({"parameter": self.params_, "standard error": self.standard_errors_}))
 
     def _names(self) -> tuple[str, ...]:
         """Parameters and coefficients, in the order of ``params_``."""

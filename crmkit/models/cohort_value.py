@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
+from crmkit._notebook import InNotebook
 from crmkit._types import Floats, Interval
 from crmkit.exceptions import ModelError
 
@@ -83,7 +84,7 @@ def level_of(past: PastTotals | None, horizon: float) -> Level:
 
 
 @dataclass(frozen=True)
-class CohortValue:
+class CohortValue(InNotebook):
     """What a group of customers is worth together; prints as sentences.
 
     Attributes

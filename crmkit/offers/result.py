@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from crmkit._notebook import InNotebook
 from crmkit._types import Floats
 from crmkit.offers.needs import Needs
 from crmkit.offers.redemption import RedemptionModel
@@ -29,7 +30,7 @@ _BARRED = "in a category in which nothing is offered"
 
 
 @dataclass(frozen=True)
-class OfferResult:
+class OfferResult(InNotebook):
     """What each member is offered, and how good the plan is. On Spark offers, control and tips are Spark DataFrames.
 
     Attributes

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crmkit._notebook import InNotebook
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -14,7 +16,7 @@ __all__ = ["RunResult"]
 
 
 @dataclass(frozen=True)
-class RunResult:
+class RunResult(InNotebook):
     """A published run.
 
     Attributes
@@ -35,6 +37,15 @@ class RunResult:
     def notes(self) -> list[str]:
         """What the run has to say."""
         return list(self.manifest["notes"])
+
+    def _notebook_words(self) -> str:
+        kept = "published before" if self.repeated else "published"
+        return "\n".join([f"Run of {self.manifest['as_of']}, {kept} in {self.folder}.", *self.notes])
+
+    def _notebook_table(self) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.Series(self.manifest["rows"], name="rows").rename_axis("table").reset_index()
 
     @property
     def tables(self) -> Mapping[str, pd.DataFrame]:

@@ -13,6 +13,7 @@ import pandas as pd
 from crmkit._atomic import write_csv
 from crmkit._checks import require_columns
 from crmkit._days import day_of
+from crmkit._notebook import InNotebook
 from crmkit._types import Floats, Ints
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.products._forecast_math import candidates, combined, demand_over, rolling_errors
@@ -27,7 +28,7 @@ _FILLED = {"on_order": 0.0, "min_order": 0.0, "pack_size": 1.0, "shelf_life": np
 
 
 @dataclass(frozen=True)
-class PurchasePlan:
+class PurchasePlan(InNotebook):
     """Orders to place.
 
     Attributes

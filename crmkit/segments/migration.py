@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmkit._checks import customer_index, numbers
+from crmkit._notebook import InNotebook
 from crmkit._types import Bools, Floats
 from crmkit.engine.choose import engine_of
 from crmkit.engine.frames import is_spark, map_rows
@@ -27,7 +28,7 @@ _Flags = Bools
 
 
 @dataclass(frozen=True)
-class Migration:
+class Migration(InNotebook):
     """Where customers were and where they are; prints as one sentence.
 
     Attributes

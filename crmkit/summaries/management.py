@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from crmkit._checks import customer_index
+from crmkit._notebook import InNotebook
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.choose import engine_for
 from crmkit.engine.frames import to_pandas
@@ -29,7 +30,7 @@ _CENT = 0.005
 
 
 @dataclass(frozen=True)
-class ManagementPack:
+class ManagementPack(InNotebook):
     """Tables for whoever runs the shop.
 
     Attributes

@@ -17,6 +17,7 @@ from crmkit._atomic import full_disk_told
 from crmkit._checks import warn_user
 from crmkit._days import as_day, day_number
 from crmkit._folders import temporary_folder
+from crmkit._notebook import InNotebook
 from crmkit.engine.choose import engine_for, engine_of, no_log
 from crmkit.exceptions import ContractError, CrmkitWarning, DeliveryWarning, LeakError
 from crmkit.ingest.extracts import Extract, read_extract
@@ -34,7 +35,7 @@ __all__ = ["Transactions"]
 
 
 @dataclass(frozen=True)
-class Transactions:
+class Transactions(InNotebook):
     """Sales that were accepted, up to the close of day ``until``.
 
     Attributes
@@ -58,6 +59,12 @@ class Transactions:
     on_spark: bool = False
     line_files: tuple[Path, ...] = ()
     trip_files: tuple[Path, ...] = ()
+
+    def _notebook_words(self) -> str:
+        where = "on Spark" if self.on_spark else "on this machine"
+        return (
+            f"Transactions up to the close of {self.until:%d %B %Y}, {where}; items: {', '.join(self.items) or 'none'}."
+        )
 
     @property
     def lines(self) -> list[Path]:

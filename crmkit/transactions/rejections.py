@@ -10,6 +10,7 @@ from typing import Self
 
 import pandas as pd
 
+from crmkit._notebook import InNotebook
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
 from crmkit.ingest.rules import LEFT_OUT, NON_MEMBER_REASONS, REJECTED, Rule
@@ -20,7 +21,7 @@ __all__ = ["CollectedLines", "Rejections", "reconcile"]
 
 
 @dataclass(frozen=True)
-class Rejections:
+class Rejections(InNotebook):
     """What became of every row that was read; prints as one sentence.
 
     Attributes
@@ -142,6 +143,12 @@ class Rejections:
             return []
         names = self.files.loc[self.files["rows_read"].eq(0), "file"]
         return [f"{name} has column names and no row. If it should hold sales, deliver it again." for name in names]
+
+    def _notebook_words(self) -> str:
+        return str(self).partition(":")[0] + f"; money read {self.amount_read:,.2f}, used {self.amount_used:,.2f}."
+
+    def _notebook_table(self) -> pd.DataFrame:
+        return self.counts.assign(amount=self.counts["amount"].astype(float))[["reason", "outcome", "rows", "amount"]]
 
     def __str__(self) -> str:
         left_out = f"; left out {self.rows_left_out:,}{self._reasons(LEFT_OUT)}" if self.rows_left_out else ""

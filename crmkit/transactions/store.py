@@ -20,6 +20,7 @@ from crmkit._atomic import full_disk_told
 from crmkit._days import as_day
 from crmkit._folders import owned, temporary_folder
 from crmkit._hashes import FileHashes
+from crmkit._notebook import InNotebook
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ContractError, CrmkitWarning, LeakError
 from crmkit.ingest.extracts import Extract, read_extract
@@ -49,7 +50,7 @@ _VACUUM = 50
 """After so many loads, old files are removed."""
 
 
-class Store:
+class Store(InNotebook):
     """The members' warehouse: a folder of Delta tables.
 
     Parameters
@@ -81,6 +82,9 @@ class Store:
         self.wait = wait
         self.keep_days = keep_days
         self._tables = StoreTables(self.path)
+
+    def _notebook_table(self) -> pd.DataFrame:
+        return self.loads[["number", "until", "files"]].tail(5)
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r}): {self._tables.state().ledger.last} loads"
