@@ -1,4 +1,4 @@
-"""Figures as objects: each holds the numbers it draws, and draws them on axes that are given or made.
+"""Figures as objects: each holds the numbers it draws, and draws them on axes that are given or made; and what a notebook shows.
 
 matplotlib is imported when a figure is drawn, never before; nothing global is set.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pandas as pd
@@ -14,7 +15,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Display"]
+__all__ = ["Display", "InNotebook", "shown"]
 
 _LONGEST = 24
 INK, BLUE, ORANGE, GREEN, GREY, PALE = "#22303c", "#0072b2", "#d55e00", "#009e73", "#8a949c", "#dfe6ec"
@@ -61,3 +62,43 @@ def short(names: pd.Series[str]) -> list[str]:
 def legend(ax: Axes, **options: Any) -> None:
     """Name what is drawn, small and without a frame."""
     ax.legend(fontsize=8, frameon=False, **options)
+
+
+# -- In a notebook ---------------------------------------------------------------------------------------------------
+
+_ROWS, _COLUMNS = 8, 10
+
+
+class InNotebook:
+    """A result that a notebook shows as its ``str`` and the first rows of ``notebook_table``.
+
+    >>> class Answer(InNotebook):
+    ...     def __str__(self):
+    ...         return "a < b"
+    >>> Answer()._repr_html_()
+    '<div><p>a &lt; b</p></div>'
+    """
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        return shown(self._notebook_words(), self._notebook_table())
+
+    def _notebook_words(self) -> str:
+        """The lines; its ``str`` where that is all words."""
+        return str(self)
+
+    def _notebook_table(self) -> pd.DataFrame | None:
+        """Numbers below the words; None where the words say all."""
+        return None
+
+
+def shown(text: str, table: pd.DataFrame | None = None) -> str:
+    """Lines as paragraphs, and at most eight rows of a table."""
+    lines = "".join(f"<p>{escape(line)}</p>" for line in text.splitlines() if line.strip())
+    if table is None or not len(table):
+        return f"<div>{lines}</div>"
+    few = table.iloc[:_ROWS, :_COLUMNS]
+    rows = few.to_html(border=0, escape=True, float_format=lambda number: f"{number:,.4g}", na_rep="–")
+    cut = f"<p>{len(few):,} of {len(table):,} rows.</p>" if len(few) < len(table) else ""
+    return f"<div>{lines}{rows}{cut}</div>"

@@ -12,7 +12,7 @@ import pytest
 
 import crmkit as ck
 from crmkit import RunResult, Transactions
-from crmkit._notebook import shown
+from crmkit.displays import shown
 from crmkit.testing import generated_log, generated_sales
 
 HOSTILE = '<script>alert(1)</script> <img src=x onerror=alert(2)> "quoted" &amp;'

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from crmkit._notebook import InNotebook
 from crmkit._types import Floats
 from crmkit.campaigns._interval_math import difference_interval
+from crmkit.displays import InNotebook
 from crmkit.exceptions import ConfigError, ContractError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmkit._notebook import InNotebook
+from crmkit.displays import InNotebook
 from crmkit.exceptions import ConfigError, ContractError
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from scipy.sparse import csr_array
 
 from crmkit._checks import require_columns
 from crmkit._days import as_day
-from crmkit._notebook import InNotebook
 from crmkit._types import Floats, Ints
 from crmkit.campaigns._visit_math import anchors, expected_gain, kilometres, ordered, shrunk
+from crmkit.displays import InNotebook
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.offers.control_group import control_group
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from crmkit._checks import require_columns
 from crmkit._days import as_day
-from crmkit._notebook import InNotebook
 from crmkit.campaigns.contact_history import spend_around
 from crmkit.campaigns.effect import campaign_effect
+from crmkit.displays import InNotebook
 from crmkit.transactions.log import Transactions
 
 __all__ = ["WonBack", "what_to_offer", "won_back"]

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from crmkit._days import as_day
-from crmkit._notebook import InNotebook
 from crmkit._types import Interval
-from crmkit.displays import Display
+from crmkit.displays import Display, InNotebook
 from crmkit.exceptions import LeakError, ModelError
 from crmkit.transactions.log import Transactions, check_log
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from crmkit._notebook import InNotebook
 from crmkit._types import Interval
+from crmkit.displays import InNotebook
 from crmkit.evaluation import metrics
 from crmkit.evaluation.backtest import in_words, opened_on
 from crmkit.evaluation.baselines import RULES

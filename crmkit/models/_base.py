@@ -18,8 +18,8 @@ from sklearn.base import BaseEstimator
 from crmkit import __version__
 from crmkit._atomic import replacing
 from crmkit._fitted import NotFittedError
-from crmkit._notebook import shown
 from crmkit._types import Floats
+from crmkit.displays import shown
 from crmkit.exceptions import ConfigError, ContractError, CrmkitWarning, ExtractError, ModelError
 from crmkit.models._bgnbd_math import PRIOR_SD, Maximum
 from crmkit.models._columns import cells_hash

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t as student
 
-from crmkit._notebook import InNotebook
 from crmkit._types import Floats, Interval
+from crmkit.displays import InNotebook
 from crmkit.exceptions import ModelError
 
 __all__ = ["CohortValue", "PastTotals"]

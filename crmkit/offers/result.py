@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crmkit._notebook import InNotebook
 from crmkit._types import Floats
+from crmkit.displays import InNotebook
 from crmkit.offers.needs import Needs
 from crmkit.offers.redemption import RedemptionModel
 from crmkit.offers.solver.dual import Prices, bound_of

@@ -164,6 +164,7 @@ class Config(Section):
     sheets: Sheets | None = None
     report: ReportContents = ReportContents()
     output: Output = Output()
+    plugins: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

@@ -30,6 +30,7 @@ from crmkit.pipeline.campaign_folder import CampaignFolder, Recorded, due_campai
 from crmkit.pipeline.config import Config, config_of, read_config
 from crmkit.pipeline.fingerprints import code_digest, package_digest, versions
 from crmkit.pipeline.history import Published, folders_of, manifest_of
+from crmkit.pipeline.plugins import rules_of, stages_of
 from crmkit.pipeline.records import Record
 from crmkit.pipeline.run_result import RunResult
 from crmkit.pipeline.runner import Progress, Runner
@@ -253,14 +254,9 @@ def _prepared(
     forced: bool = False,
 ) -> Iterator[_Night]:
     """Own the output folder, find the delivery and the runs before, and name this one."""
-    settings = (
-        config
-        if isinstance(config, Config)
-        else config_of(config)
-        if isinstance(config, Mapping)
-        else read_config(config)
-    )
+    settings = _read(config)
     start = Path(home) if home is not None else Path(config).parent if isinstance(config, str | Path) else Path()
+    added = stages_of(settings.plugins)
     with owned(out, "run"):
         publish.check_current(out)
         (out / "runs").mkdir(exist_ok=True)
@@ -290,9 +286,10 @@ def _prepared(
             due,
             lost,
         ]
-        own = [code_digest(one.work) for one in stages or ()]
+        own = [code_digest(one.work) for one in [*(stages or ()), *added]]
         run_id = f"{day}-{digest_of([*parts, own])[:12]}"
-        yield _Night(settings, out, day, delivery, inputs, runs, notes + lost, stages, run_id, recorded, due)
+        chosen = _with_added(stages or _usual_stages(), added) if added else stages
+        yield _Night(settings, out, day, delivery, inputs, runs, notes + lost, chosen, run_id, recorded, due)
 
 
 def _check_names(config: Config, runs: Sequence[Published]) -> None:
@@ -343,6 +340,26 @@ def _usual_stages() -> Sequence[Stage]:
     from crmkit.pipeline.stages import STAGES
 
     return STAGES
+
+
+def _with_added(stages: Sequence[Stage], added: Sequence[Stage]) -> Sequence[Stage]:
+    """Stages of plug-ins stand before the report."""
+    last = next((place for place, one in enumerate(stages) if one.name == "report"), len(stages))
+    return [*stages[:last], *added, *stages[last:]]
+
+
+def _read(config: str | Path | Mapping[str, object] | Config) -> Config:
+    """The configuration with the cleaning rules of its plug-ins; where both have a reason, its own holds."""
+    if isinstance(config, Config):
+        settings = config
+    else:
+        settings = config_of(config) if isinstance(config, Mapping) else read_config(config)
+    rules = rules_of(settings.plugins)
+    if not rules:
+        return settings
+    own = settings.transactions
+    stated = own.model_dump()["rules"] or {}
+    return settings.model_copy(update={"transactions": own.model_copy(update={"rules": rules | stated})})
 
 
 def facts(made: Mapping[str, Artefact], folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crmkit._notebook import InNotebook
+from crmkit.displays import InNotebook
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,8 +13,8 @@ import pandas as pd
 from crmkit._atomic import write_csv
 from crmkit._checks import require_columns
 from crmkit._days import day_of
-from crmkit._notebook import InNotebook
 from crmkit._types import Floats, Ints
+from crmkit.displays import InNotebook
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.products._forecast_math import candidates, combined, demand_over, rolling_errors
 from crmkit.products.series import Series, series_of

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmkit._checks import customer_index, numbers
-from crmkit._notebook import InNotebook
 from crmkit._types import Bools, Floats
+from crmkit.displays import InNotebook
 from crmkit.engine.choose import engine_of
 from crmkit.engine.frames import is_spark, map_rows
 from crmkit.engine.tables import grouped, with_difference

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from crmkit._checks import customer_index
-from crmkit._notebook import InNotebook
+from crmkit.displays import InNotebook
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.choose import engine_for
 from crmkit.engine.frames import to_pandas

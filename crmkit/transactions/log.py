@@ -17,7 +17,7 @@ from crmkit._atomic import full_disk_told
 from crmkit._checks import warn_user
 from crmkit._days import as_day, day_number
 from crmkit._folders import temporary_folder
-from crmkit._notebook import InNotebook
+from crmkit.displays import InNotebook
 from crmkit.engine.choose import engine_for, engine_of, no_log
 from crmkit.exceptions import ContractError, CrmkitWarning, DeliveryWarning, LeakError
 from crmkit.ingest.extracts import Extract, read_extract

@@ -10,7 +10,7 @@ from typing import Self
 
 import pandas as pd
 
-from crmkit._notebook import InNotebook
+from crmkit.displays import InNotebook
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
 from crmkit.ingest.rules import LEFT_OUT, NON_MEMBER_REASONS, REJECTED, Rule

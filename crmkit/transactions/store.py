@@ -20,7 +20,7 @@ from crmkit._atomic import full_disk_told
 from crmkit._days import as_day
 from crmkit._folders import owned, temporary_folder
 from crmkit._hashes import FileHashes
-from crmkit._notebook import InNotebook
+from crmkit.displays import InNotebook
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ContractError, CrmkitWarning, LeakError
 from crmkit.ingest.extracts import Extract, read_extract

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from crmkit._atomic import replacing, sync, to_disk
 from crmkit._hashes import file_hash
-from crmkit._notebook import InNotebook
+from crmkit.displays import InNotebook
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.engine.texts import sql_text
 from crmkit.exceptions import StoreError
