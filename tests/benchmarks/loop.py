@@ -37,6 +37,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 
 import crmkit as ck
 from crmkit.pipeline.cli import app
+from crmkit.pipeline.stage import Stage
 from crmkit.pipeline.stages import STAGES
 from crmkit.testing import SimulatedChain
 
@@ -48,7 +49,18 @@ NOT_NEEDED = {
     "backtest-churn", "backtest-repurchase", "cohorts", "revenue", "sales", "customer-blocks", "repurchase-block",
     "tier-changes", "guard-against-deals", "win-back", "measure-win-back", "suspect-cards", "share-with-card",
 }  # fmt: skip
-"""Stages of the run that no plan depends on."""
+"""Stages of the run that no plan depends on, and with them what is made of their outputs."""
+
+
+def planning_stages() -> list[Stage]:
+    """The stages that plans need."""
+    kept, gone = list[Stage](), set[str]()
+    for one in STAGES:
+        if one.name in NOT_NEEDED or not gone.isdisjoint(one.reads):
+            gone |= set(one.outputs)
+        else:
+            kept.append(one)
+    return kept
 
 
 @dataclass
@@ -138,7 +150,7 @@ def crmkit_run(shop: Shop, deals: pd.DataFrame, left: pd.Series) -> pd.DataFrame
         "backtests": {"max_age": 728}, "value": {"model": "BG/NBD", "refit_every": 182}, "churn": {"refit_every": 182},
         "thresholds": {"rejected_rows": {"stop": 0.01}},
     }  # fmt: skip
-    result = ck.run(config, out, home=home, stages=[one for one in STAGES if one.name not in NOT_NEEDED])
+    result = ck.run(config, out, home=home, stages=planning_stages())
     if "offers" not in result.tables:
         raise SystemExit(f"no offers: {result.notes}")
     campaign = str(shop.until + timedelta(days=1))

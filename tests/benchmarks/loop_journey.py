@@ -22,11 +22,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from loop import NOT_NEEDED
+from loop import planning_stages
 
 import crmkit as ck
 from crmkit.pipeline.cli import app
-from crmkit.pipeline.stages import STAGES
 
 DAYS, SLOTS, FIRST, OF_TYPE_A = 14, 8, date(2017, 1, 2), 16
 
@@ -161,7 +160,7 @@ def main() -> None:
         "churn": {"refit_every": 182}, "thresholds": {"vanished_categories": {"warn": None}},
     }  # fmt: skip
     deals = pd.read_csv(home / "deals.csv", dtype={"deal_id": str, "brand": str})
-    stages = [one for one in STAGES if one.name not in NOT_NEEDED]
+    stages = planning_stages()
     rows, parts = [], []
     for fortnight in range(options.fortnights):
         first = options.first + timedelta(days=fortnight * DAYS)
