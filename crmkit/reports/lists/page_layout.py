@@ -252,12 +252,14 @@ def _head(canvas: Canvas, page: Page, lists: ListContent) -> float:
     canvas.page()
     canvas.block(0, 0, 210, _BAND, GREEN)
     width = (_RIGHT - _LEFT) * 0.62
-    canvas.write(_LEFT, 14, canvas.fit(lists.title, width, BOLD, 22), BOLD, 22, WHITE)
+    title, size = canvas.sized(lists.title, width, BOLD, _TITLE_SIZES)
+    canvas.write(_LEFT, 14, title, BOLD, size, WHITE)
     canvas.write(_LEFT, 22, canvas.fit(lists.window, width, REGULAR, 12), REGULAR, 12, WHITE)
     side = _RIGHT - _LEFT - width - 4
     greeting, card = lists.greeting(page), lists.card(page)
     if greeting:
-        canvas.write_to(_RIGHT, 14, canvas.fit(greeting, side, BOLD, 12), BOLD, 12, WHITE)
+        greeting, size = canvas.sized(greeting, side, BOLD, _GREETING_SIZES)
+        canvas.write_to(_RIGHT, 14, greeting, BOLD, size, WHITE)
     if card:
         canvas.write_to(_RIGHT, 22, canvas.fit(card, side, REGULAR, 10), REGULAR, 10, WHITE)
     if not page.code:
@@ -276,15 +278,16 @@ def _heading(canvas: Canvas, y: float, text: str) -> float:
     return y + 5.5
 
 
-_NAME_SIZES = (10.5, 9.5, 8.5)
-"""A long name is set smaller before it is cut."""
+_TITLE_SIZES, _GREETING_SIZES, _NAME_SIZES = (22.0, 18.0, 15.0, 12.0), (12.0, 10.0, 8.0), (10.5, 9.5, 8.5, 7.5)
+_CARD_TITLES = {8.5: (2, 11.4, 3.7), 7.2: (3, 10.4, 2.75)}  # size: lines, where the first stands, from line to line
+"""Long texts are set smaller, and on more lines, before they are cut."""
 
 
 def _need(canvas: Canvas, x: float, y: float, need: Need) -> None:
     canvas.frame(x, y + 1.2, 4, 4)
     room = _COLUMN - 7
-    size = next((size for size in _NAME_SIZES if canvas.width(need.name, REGULAR, size) <= room), _NAME_SIZES[-1])
-    canvas.write(x + 6.5, y + 3.8, canvas.fit(need.name, room, REGULAR, size), REGULAR, size)
+    name, size = canvas.sized(need.name, room, REGULAR, _NAME_SIZES)
+    canvas.write(x + 6.5, y + 3.8, name, REGULAR, size)
     price = canvas.fit(need.price, room * 0.45, REGULAR, 8.5) if need.price else ""
     rest = room - (canvas.width(price, REGULAR, 8.5) + 2 if price else 0)
     if price:
@@ -301,8 +304,11 @@ def _coupon(canvas: Canvas, x: float, y: float, card: Card, width: float, lists:
         canvas.write_to(x + width - 4, y + 7, canvas.fit(card.price, room * 0.45, REGULAR, 8), REGULAR, 8, GREY)
         canvas.write(x + 3, y + 10.6, canvas.fit(card.title, room, REGULAR, 8.5), REGULAR, 8.5)
     else:
-        for number, line in enumerate(canvas.wrap(card.title, room, 8.5, lines=2 if card.price else 3)):
-            canvas.write(x + 3, y + 11.4 + 3.7 * number, line, REGULAR, 8.5)
+        ways = [(size, most if card.price else most + 1) for size, (most, _, _) in _CARD_TITLES.items()]
+        lines, size = canvas.wrapped(card.title, room, ways)
+        _, first, step = _CARD_TITLES[size]
+        for number, line in enumerate(lines):
+            canvas.write(x + 3, y + first + step * number, line, REGULAR, size)
         canvas.write(x + 3, y + 19.4, canvas.fit(card.price, room, BOLD, 8), BOLD, 8, INK)
     valid = canvas.fit(card.valid, _TEXT, REGULAR, 7.5)
     right = x + width - 2

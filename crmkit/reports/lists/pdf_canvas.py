@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Canvas:
         self._encoded: dict[tuple[str, str], str] = {}
         self._paths: dict[tuple[float, float, Rectangles], str] = {}
         self._widths: dict[tuple[str, str], float] = {}
-        self._wrapped: dict[str, list[str]] = {}
+        self._wrapped: dict[tuple[str, float, float, int], list[str]] = {}
 
     @property
     def pages(self) -> int:
@@ -139,9 +139,23 @@ class Canvas:
 
     def wrap(self, text: str, room: float, size: float, lines: int) -> list[str]:
         """The text in at most so many lines, broken at spaces and between ideographs, the last one shortened."""
-        if text not in self._wrapped:
-            self._wrapped[text] = self._broken(text, room, size, lines)
-        return self._wrapped[text]
+        key = (text, room, size, lines)
+        if key not in self._wrapped:
+            self._wrapped[key] = self._broken(text, room, size, lines)
+        return self._wrapped[key]
+
+    def sized(self, text: str, room: float, style: str, sizes: Sequence[float]) -> tuple[str, float]:
+        """The text in the first size in which it fits; in the last one it is shortened."""
+        size = next((one for one in sizes if self.width(text, style, one) <= room), sizes[-1])
+        return self.fit(text, room, style, size), size
+
+    def wrapped(self, text: str, room: float, ways: Sequence[tuple[float, int]]) -> tuple[list[str], float]:
+        """The text broken in the first of these sizes and numbers of lines in which all of it fits, and the size."""
+        for size, most in ways:
+            lines = self.wrap(text, room, size, most)
+            if not any(line.endswith("…") for line in lines):
+                break
+        return lines, size
 
     def _broken(self, text: str, room: float, size: float, lines: int) -> list[str]:
         broken: list[str] = []

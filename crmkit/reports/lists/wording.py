@@ -52,13 +52,18 @@ class Wording:
         '1 to 14 January 2018'
         >>> Wording("en").window(date(2017, 12, 25), date(2018, 1, 7))
         '25 December 2017 to 7 January 2018'
+        >>> Wording("ko").window(date(2018, 1, 1), date(2018, 1, 14))
+        '2018년 1월 1일 ~ 1월 14일'
         """
         return self._days("window", first, last, year=True)
 
     def _days(self, name: str, first: date, last: date, year: bool) -> str:
         one = "_in_month" if (first.year, first.month) == (last.year, last.month) else ""
-        start = self.day(first, year=year and first.year != last.year)
-        return self.text(name + one, first=start, first_day=first.day, last=self.day(last, year=year))
+        leads = self.day(first, year=True).startswith(str(first.year))  # the year stands first, as in Korean
+        once = first.year == last.year
+        start = self.day(first, year=year and (leads or not once))
+        end = self.day(last, year=year and not (leads and once))
+        return self.text(name + one, first=start, first_day=first.day, last=end)
 
     def dated(self, first: date, last: date) -> str:
         """Days from first to last, with the year."""
