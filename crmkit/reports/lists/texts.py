@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import cache
 
@@ -20,8 +21,11 @@ def label(item: str) -> str:
 
     >>> label("FRZN MEAT/MEAT DINNERS")
     'Frzn meat/meat dinners'
+    >>> label("제주 삼다수 2L")  # units and initials are no shouting
+    '제주 삼다수 2L'
     """
-    return clean(item).capitalize() if item.isupper() else clean(item)
+    shouted = item.isupper() and any(word.isupper() for word in re.findall(r"[^\W\d_]{3,}", item))
+    return clean(item).capitalize() if shouted else clean(item)
 
 
 def ending_of(customer_id: object) -> str:
