@@ -21,7 +21,7 @@ QUICK = {"cohorts", "a_customer_table_without_a_log"}
 def test_there_is_one_per_question() -> None:
     questions = {
         "first_hour", "who_is_worth_keeping", "who_is_leaving", "when_do_they_return", "offers_and_what_they_did",
-        "which_products_go_together", "cohorts", "from_lifetimes", "a_customer_table_without_a_log",
+        "which_products_go_together", "cohorts", "from_lifetimes", "on_spark", "a_customer_table_without_a_log",
     }  # fmt: skip
     assert questions <= {path.stem for path in NOTEBOOKS}
 
