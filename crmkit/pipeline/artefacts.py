@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from crmkit._atomic import replacing
 from crmkit._documents import decoded, encoded
 from crmkit._hashes import file_hash
 from crmkit.exceptions import ExtractError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from crmkit.engine.frames import SparkFrame
     from crmkit.transactions.log import Transactions
 
-__all__ = ["Artefact", "document", "link", "load", "save"]
+__all__ = ["Artefact", "document", "link", "load", "load_here", "save"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,26 @@ def load(artefact: Artefact, folder: Path) -> object:
         raise ExtractError(
             f"{next(iter(artefact.files), artefact.kind)} of the run {folder} cannot be read ({error})."
         ) from error
+
+
+def load_here(artefact: Artefact, folder: Path, home: Path, as_file: bool) -> object:
+    """What Spark has made, for a stage of this machine: a log read here, a dataset as one file or as a pandas table.
+
+    The files of a dataset are put in order and together in ``home``, a piece at a time and through the disk; no job of Spark
+    runs for it.
+    """
+    if artefact.kind == "log":
+        return replace(_load_log(artefact, folder), on_spark=False)
+    import pandas as pd
+
+    from crmkit.engine.duckdb import DuckDBEngine
+
+    path = home / f"{artefact.digest[:16]}.parquet"
+    if not path.exists():
+        home.mkdir(parents=True, mode=0o700, exist_ok=True)
+        with DuckDBEngine() as engine, replacing(path) as part:
+            engine.save(f"select * from {engine.parquet(folder / str(artefact.about['folder']))} order by all", part)
+    return path if as_file else pd.read_parquet(path)
 
 
 def link(artefact: Artefact, source: Path, target: Path) -> None:

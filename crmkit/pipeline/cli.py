@@ -239,9 +239,17 @@ def _plan(config: Path, out: Path, as_of: datetime | None, as_json: bool, asked:
     from crmkit.pipeline.nightly import plan
 
     decisions = plan(config, out, as_of=as_of.date() if as_of else None, **asked)
-    rows = [{"stage": one.stage.name, "action": one.action, "why": one.why} for one in decisions]
+    rows = [
+        {"stage": one.stage.name, "action": one.action, "why": one.why, "reads_history": one.stage.reads_history}
+        for one in decisions
+    ]
     wide = max(len(row["stage"]) for row in rows)
-    lines = [f"{row['stage']:<{wide}}  {row['action']:<8} {row['why']}" for row in rows]
+    again = {True: "; reads the log of all days", False: ""}
+    lines = [
+        f"{row['stage']:<{wide}}  {row['action']:<8} {row['why']}"
+        + again[row["reads_history"] and row["action"] in ("run", "depends")]
+        for row in rows
+    ]
     typer.echo(json.dumps(rows, indent=1) if as_json else "\n".join(lines))
 
 

@@ -371,7 +371,7 @@ def facts(made: Mapping[str, Artefact], folder: Path) -> dict[str, Any]:
 def account(decisions: Sequence[Decision], records: Mapping[str, Record]) -> list[dict[str, Any]]:
     """Each stage, what became of it, when it was made, and what it cost."""
     return [
-        {"stage": one.stage.name, "action": one.action, "why": one.why}
+        {"stage": one.stage.name, "action": one.action, "why": one.why, "reads_history": one.stage.reads_history}
         | ({"made_on": str(record.day), "failed": record.failed, **asdict(record.cost)} if record else {})
         for one in decisions
         for record in [records.get(one.stage.name)]

@@ -25,9 +25,12 @@ from crmkit.pipeline.artefacts import Artefact, digest_of
 from crmkit.pipeline.notes import told
 from crmkit.pipeline.records import Key, Record, measured
 from crmkit.pipeline.stage import Source, Stage
-from crmkit.pipeline.stages_to_run import NOT_ON_SPARK, UNKNOWN, Decider, Decision
+from crmkit.pipeline.stages_to_run import UNKNOWN, Decider, Decision
 
 __all__ = ["Progress", "Runner"]
+
+_BROUGHT = "here"
+"""Folder of what Spark has made and a stage of this machine reads; it is brought once a run."""
 
 Progress = Callable[[str, str, Record | None], None]
 """Told the stage, what becomes of it (running, done, kept, failed, skipped, or what it does), and its record at the end."""
@@ -101,14 +104,22 @@ class Runner:
                 blocked |= set(step.outputs)
             wanted = {name for later in self.stages[place + 1 :] for name in later.reads}
             self._values = {name: value for name, value in self._values.items() if name in wanted}
+        shutil.rmtree(self.work / _BROUGHT, ignore_errors=True)
+        self._say_what_was_here()
         if faults:
             raise faults[0]
+
+    def _say_what_was_here(self) -> None:
+        ran = [one.stage.name for one in self.decisions if one.record is None and self.decider.brought_here(one.stage)]
+        here = [name for name in ran if name in self.records]
+        if here:
+            self.notes.append(
+                f"These stages worked on this machine, with what Spark had made read from files: {', '.join(here)}."
+            )
 
     def _advance(self, step: Stage) -> None:
         decision = self._decide(step)
         if decision.action == "skipped":
-            if decision.why == NOT_ON_SPARK:
-                self.notes.append(f"The stage {step.name} was skipped: {NOT_ON_SPARK}.")
             self.progress(step.name, "skipped", None)
             return
         record = self._keep(decision) if decision.record else self._redo(step)
@@ -193,6 +204,8 @@ class Runner:
     def _given(self, step: Stage, name: str) -> object:
         """An input as a stage takes it: a table of this machine as its file, where the stage asks for that."""
         artefact = self.made.get(name)
+        if artefact and artefact.kind in ("dataset", "log") and self.decider.brought_here(step):
+            return artefacts.load_here(artefact, self.folder, self.work / _BROUGHT, as_file=name in step.files)
         if name in step.files and artefact and artefact.kind == "table":
             return self.folder / next(iter(artefact.files))
         return self._value(name)

@@ -42,7 +42,8 @@ class Stage:
     files : tuple of str
         Inputs that are taken as files where they are tables of this machine: parameters that say ``Path``.
     here : bool
-        It works on pandas tables alone: where the run's tables are on Spark it is skipped, and a note says so.
+        It works on this machine: where the run's tables are on Spark, it is given their files, read here, and a note says
+        so.
     """
 
     name: str
@@ -64,6 +65,11 @@ class Stage:
     def reads(self) -> tuple[str, ...]:
         """All inputs, in the order of the function's parameters."""
         return (*self.inputs, *self.optional_inputs)
+
+    @property
+    def reads_history(self) -> bool:
+        """Whether it goes through the log of all days again: what it costs grows with history."""
+        return not {"delivery", "log", "judged"}.isdisjoint(self.reads)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ __all__ = ["Decider", "Decision", "Wishes"]
 
 LOOKING_BACK = "backtest-"
 """How the names of stages begin that refit models as of earlier dates."""
-NOT_ON_SPARK = "it is not done on Spark yet"
 UNKNOWN = Artefact("unknown", {}, "unknown")
 """What a stage will make that has not run yet."""
 
@@ -97,8 +96,6 @@ class Decider:
             return Decision(step, "skipped", f"there is no {lacking[0]}")
         if unset := [name for name in step.settings if name not in OWN_SETTINGS and self.settings[name] is None]:
             return Decision(step, "skipped", f"there is no [{unset[0]}]")
-        if step.here and self.settings["engine"].kind == "spark":
-            return Decision(step, "skipped", NOT_ON_SPARK)
         key, asked = self.key(step, digests, lineages), self._asked(step)
         if self.wishes.only and not asked:
             return self._kept(step, lambda record: True) or Decision(step, "skipped", "not asked for")
@@ -110,6 +107,10 @@ class Decider:
             return Decision(step, "depends", f"runs if {waits} changes")
         same = self._kept(step, lambda record: record.key.digest == key.digest and not record.failed)
         return same or Decision(step, "run", self._why(step, key))
+
+    def brought_here(self, step: Stage) -> bool:
+        """Whether the stage works on this machine though the run's tables are on Spark."""
+        return step.here and self.settings["engine"].kind == "spark"
 
     def key(self, step: Stage, digests: Mapping[str, str], lineages: Mapping[str, str]) -> Key:
         """What the stage's outputs depend on."""

@@ -305,6 +305,9 @@ def test_a_plan_is_printed_and_single_stages_are_redone(published: Path, deliver
     plan = {row["stage"]: (row["action"], row["why"]) for row in json.loads(told.stdout)}
     assert plan["plan-offers"] == ("run", "asked for")
     assert plan["load"][0] == "kept"
+    reading = {row["stage"] for row in json.loads(told.stdout) if row["reads_history"]}
+    assert {"summarise", "share-of-deals"} <= reading
+    assert {"plan-offers", "customers", "report", "print-lists"}.isdisjoint(reading)
     assert (published / "CURRENT").resolve() == before
     assert "plan-offers" in crmkit("run", config, "--out", published, "--dry-run").stdout
     redone = crmkit("run", config, "--out", published, "--only", "cohorts", "--quiet", "--json")

@@ -20,7 +20,6 @@ from crmkit.exceptions import ConfigError, ContractError
 from crmkit.pipeline.nightly import account
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.runner import Runner
-from crmkit.pipeline.settings import Engine
 from crmkit.pipeline.sources import SOURCES
 from crmkit.pipeline.stage import Source, Stage, check_order, stage
 from crmkit.pipeline.stages import STAGES
@@ -275,19 +274,6 @@ def test_a_table_is_given_and_taken_as_a_file_where_a_stage_says_path(night: Nig
     assert runner.made["pairs"].rows == 2
     assert value(runner, "rows") == {"file": "pairs.parquet", "n": 2}
     assert value(runner, "sum") == {"x": 3.0}
-
-
-def test_a_stage_of_this_machine_alone_is_skipped_on_spark_and_a_note_says_so(night: Night) -> None:
-    @stage("lists", here=True)
-    def lists(positive: pd.DataFrame) -> dict[str, Any]:
-        return {"lists": positive}
-
-    kinds = {"spark": "skipped", "duckdb": "run"}
-    for kind, action in kinds.items():
-        runner = night(kind, [1], stages=[load, keep_positive, lists], engine=Engine(kind=kind))
-        assert runner.decisions[-1].action == action
-        said = [told for told in runner.notes if "lists was skipped: it is not done on Spark yet" in told]
-        assert len(said) == (kind == "spark")
 
 
 def test_a_plan_says_what_would_run_and_why_and_does_nothing(night: Night, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from crmkit.campaigns.won_back import what_to_offer, won_back
 from crmkit.churn.model import ChurnModel
+from crmkit.engine.frames import to_pandas
 from crmkit.engine.tables import filled, first_rows, joined, n_rows, total
 from crmkit.evaluation.selection import choose_model, default_candidates
 from crmkit.exceptions import LeakError, ModelError
@@ -133,6 +134,7 @@ def win_back(
 ) -> dict[str, object]:
     """Customers who are cooling, at risk, frozen or lost, the most value at risk first, and what to offer each."""
     found = churn_model.win_back(log, service=_records(service), n=win_back.n)
+    found = found if win_back.n is None else to_pandas(found)
     if isinstance(found, pd.DataFrame):
         held_back = control_group(found["customer_id"], win_back.control, f"win-back {log.until:%Y-%m}")["customer_id"]
         found = found.assign(held_back=found["customer_id"].isin(held_back))
