@@ -18,7 +18,7 @@ days as (
 known as (
     select
         customer_id,
-        1 - cast(round(1000000 * exp(-greatest(:as_of - min(buy_day) + 1, 28) / cast(:fade as double))) as bigint) / 1000000.0
+        1000000 - cast(round(1000000 * exp(-greatest(:as_of - min(buy_day) + 1, 28) / cast(:fade as double))) as bigint)
             as weight_known
     from bought
     group by customer_id
@@ -55,7 +55,7 @@ select
     cast(p.own_days as double) / 1000000 as own_days,
     (cast(p.own_days as double) / 1000000 + :weight * coalesce(o.overall_share, 0))
         / (cast(p.category_days as double) / 1000000 + :weight) as share,
-    cast(p.category_days as double) / 1000000 * 365 / (cast(:fade as double) * cast(k.weight_known as double)) as yearly
+    cast(p.category_days as double) * 365 / (cast(:fade as double) * cast(k.weight_known as double)) as yearly
 from pairs p
 join overall o on p.deal_id = o.deal_id
 join known k on p.customer_id = k.customer_id
