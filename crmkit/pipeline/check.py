@@ -274,15 +274,14 @@ def _counted(report: LoadReport, extract: Extract) -> LoadReport:
     return replace(report, n_rows=sum(part.rows_read for part in parts), invalid=pd.concat(invalid, ignore_index=True))
 
 
-def latest_day(extract: Extract, options: Mapping[str, Any], store: Path | None = None) -> date:
+def latest_day(extract: Extract, options: Mapping[str, Any], store: Store | None = None) -> date:
     """The last day with transactions, without the few rows that stand alone long after all others.
 
     Nothing is read but the times, and of files that a store has been given not even these.
     """
     counts: list[pd.Series[int]] = []
-    if store is not None and store.is_dir():
-        held = Store(store)
-        extract, counts = held.new_parts(extract), [held.lines_per_day()]
+    if store is not None:
+        extract, counts = store.new_parts(extract), [store.lines_per_day()]
     time_rules, meaning, columns = stated(options)
     names = {name: given for name, given in columns.items() if name in _DATED.columns}
     meaning = replace(meaning, rules={}, non_members=(), order_columns=(), deduct=())

@@ -55,7 +55,6 @@ from crmkit.pipeline.settings import (
     Scorecard,
     Section,
     Sheets,
-    StoreFolder,
     Suppliers,
     TargetGroup,
     Thresholds,
@@ -63,6 +62,7 @@ from crmkit.pipeline.settings import (
     Visits,
     WinBack,
 )
+from crmkit.pipeline.store_settings import StoreFolder
 from crmkit.pipeline.table_sources import (
     CardSource,
     CostSource,

@@ -102,8 +102,9 @@ def forget(ids: Sequence[str], config: Path, out: Path) -> Receipt:
     names = names_of(wanted, settings, known)
     stones.with_ids([*wanted, *names]).save(marks)
     lines = 0
-    if settings.store.folder and (home / settings.store.folder).is_dir():
-        lines = Store(home / settings.store.folder, wait=settings.store.wait).erase(names)
+    store = settings.store.store(home)
+    if store and not store.is_empty:
+        lines = store.erase(names)
     touched = list[dict[str, object]]()
     if out.is_dir():
         with owned(out, "run"), full_disk_told(out, _HALF_DONE):
@@ -244,8 +245,9 @@ def held_of(customer_id: str, config: Path, out: Path) -> dict[str, dict[str, li
     known = pseudonyms_of(settings, home, Tombstones.read(home / settings.privacy.folder))
     names = names_of([customer_id], settings, known)
     found = dict[str, dict[str, list[dict[str, object]]]]()
-    if settings.store.folder and (home / settings.store.folder).is_dir():
-        found["store"] = _in_store(Store(home / settings.store.folder), names)
+    store = settings.store.store(home)
+    if store and not store.is_empty:
+        found["store"] = _in_store(store, names)
     for folder in [*sorted((out / "runs").glob("*")), *sorted((out / "campaigns").glob("*"))]:
         if folder.is_dir() and folder.suffix != ".part":
             found[str(folder.relative_to(out))] = _in_folder(folder, names)

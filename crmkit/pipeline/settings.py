@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-
-if TYPE_CHECKING:
-    from crmkit.transactions.delivery_folder import Incoming
 
 Number = Annotated[float, Field(strict=True)]
 Count = Annotated[int, Field(strict=True)]
@@ -377,25 +374,3 @@ class Engine(Section):
     kind: Literal["duckdb", "spark"] = "duckdb"
     memory_limit: str | None = None
     threads: Count | None = Field(None, ge=1)
-
-
-class StoreFolder(Section):
-    """A `Store` that deliveries are loaded into: a night then reads the files that are new, and nothing else.
-
-    ``done``, ``checksum``, ``quiet_seconds`` and ``corrections`` are those of `Incoming`; ``wait`` is how many seconds
-    a load waits for another one.
-    """
-
-    folder: str | None = None
-    done: str | None = Field(None, min_length=1)
-    checksum: str | None = Field(None, min_length=1)
-    quiet_seconds: Number = Field(0, ge=0)
-    corrections: list[str] = Field(default_factory=list)
-    wait: Number = Field(600, ge=0)
-
-    @property
-    def incoming(self) -> Incoming:
-        """How to tell that a delivered file is complete."""
-        from crmkit.transactions.delivery_folder import Incoming
-
-        return Incoming(self.done, self.checksum, self.quiet_seconds, self.corrections)

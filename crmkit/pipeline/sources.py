@@ -88,7 +88,7 @@ class Delivery:
 
     extracts: dict[str, Extract]
     font: Path | None
-    store: Path | None
+    store: Store | None
     hashes: FileHashes
     forgotten: Tombstones
     pseudonyms: Pseudonyms | None = None
@@ -100,7 +100,7 @@ class Delivery:
         tables: dict[str, TableSource] = {
             name: table for name in TABLES if (table := getattr(config, name)) is not None
         }
-        store, waiting = home / config.store.folder if config.store.folder else None, dict[str, str]()
+        store, waiting = config.store.store(home), dict[str, str]()
         extracts = dict[str, Extract]()
         for name, table in tables.items():
             if store and name == "transactions":
@@ -146,8 +146,8 @@ class Delivery:
             for name, extract in self.extracts.items()
         }
         if self.store:
-            others = Store(self.store).given_besides(self.extracts["transactions"])
-            found["store_folder"] = Source(digest_of([str(self.store), others]), _given(self.store))
+            others = self.store.given_besides(self.extracts["transactions"])
+            found["store_folder"] = Source(digest_of([self.store.place, others]), _given(self.store))
         if self.forgotten.marks:
             found["forgotten"] = Source(self.forgotten.digest, _given(self.forgotten))
         if self.font:

@@ -74,11 +74,10 @@ def _products(settings: Config, home: Path) -> Products | None:
 
 
 def _store_of(settings: Config, config: Path) -> Store:
-    from crmkit.transactions.store import Store
-
-    if settings.store.folder is None:
+    store = settings.store.store(config.resolve().parent)
+    if store is None:
         raise ConfigError(f'{config.name} has no store. Name its folder: [store] folder = "store".')
-    return Store(config.resolve().parent / settings.store.folder, wait=settings.store.wait)
+    return store
 
 
 def _store(where: Path) -> Store:

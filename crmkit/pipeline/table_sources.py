@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, get_type_hints
@@ -16,6 +14,7 @@ from crmkit.ingest.layouts import settings_of
 from crmkit.ingest.parts import Reading
 from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.times import TimeRules
+from crmkit.pipeline.environment import from_environment
 from crmkit.pipeline.settings import Count, Section
 from crmkit.transactions.line_meaning import LineMeaning, stated
 
@@ -93,7 +92,11 @@ class TableSource(_Readable):
         files = self._listed()
         if len(files) == 1 and is_url(files[0]):
             file = files[0].removeprefix("sqlite:///")
-            return _filled(files[0]) if file == files[0] else f"sqlite:///{home / file}"
+            return (
+                from_environment(files[0], "The address of the database")
+                if file == files[0]
+                else f"sqlite:///{home / file}"
+            )
         return [str(home / file) for file in files]
 
     def read_options(self, currency: str) -> dict[str, Any]:
@@ -219,11 +222,3 @@ class RedemptionSource(TableSource):
     """Files of coupons that came back at the tills."""
 
     about = "redemptions"
-
-
-def _filled(address: str) -> str:
-    """An address with its ``${NAME}`` from the environment."""
-    absent = [name for name in re.findall(r"\$\{(\w+)\}", address) if name not in os.environ]
-    if absent:
-        raise ConfigError(f"Environment variables not set: {absent}. The address of the database needs them.")
-    return re.sub(r"\$\{(\w+)\}", lambda name: os.environ[name[1]], address)

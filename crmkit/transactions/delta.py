@@ -1,6 +1,6 @@
 """One table of a store in the open Delta format: whole versions, files named by their content.
 
-Only this file names delta-rs. Rows are written by the engine, as Parquet; each file's name holds the SHA-256 of its content, and
+Only this file and :mod:`crmkit.transactions.remote` name delta-rs. Rows are written by the engine, as Parquet; each file's name holds the SHA-256 of its content, and
 a commit of the table's log says which files a version has. A reader takes the files of one version and sees all of it.
 """
 
@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -22,15 +22,16 @@ from crmkit._atomic import sync
 from crmkit._checks import require
 from crmkit._hashes import file_hash
 from crmkit.engine.duckdb import DuckDBEngine
-from crmkit.exceptions import PublishError, StoreError
-from crmkit.ingest.contracts import ITEM_COLUMNS
+from crmkit.exceptions import BusyError, PublishError, StoreError
+from crmkit.transactions.delta_files import DeltaFile, TableVersion, files_of, stated, statistics
+from crmkit.transactions.remote import Remote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from crmkit._types import Json
 
-__all__ = ["DeltaFile", "DeltaTable", "TableVersion"]
+__all__ = ["DeltaTable"]
 
 SMALL = 32 * 2**20
 """Bytes below which a file is merged with others of its month."""
@@ -52,62 +53,6 @@ _ARROW = {
 
 
 @dataclass(frozen=True)
-class DeltaFile:
-    """One Parquet file of a version.
-
-    Attributes
-    ----------
-    path : str
-        From the table's folder.
-    month : str
-        ``2017-03``; empty in a table without months.
-    rows, size : int
-    first_day, last_day : int, optional
-        Smallest and largest ``day`` in it.
-    nulls : dict
-        How many values of each item column are missing.
-    """
-
-    path: str
-    month: str
-    rows: int
-    size: int
-    first_day: int | None = None
-    last_day: int | None = None
-    nulls: dict[str, int] = field(default_factory=dict, hash=False)
-
-    @property
-    def sha256(self) -> str | None:
-        """The digest that its name states; None for a file that another program wrote."""
-        digest = Path(self.path).stem.rpartition("-")[2]
-        return digest if len(digest) == 64 else None
-
-
-@dataclass(frozen=True)
-class TableVersion:
-    """What one version of a table consists of."""
-
-    version: int
-    files: tuple[DeltaFile, ...]
-    note: dict[str, Any] = field(default_factory=dict)
-    handle: Any = field(default=None, repr=False, compare=False)
-
-    @property
-    def rows(self) -> int:
-        return sum(file.rows for file in self.files)
-
-    def of(self, months: Iterable[str] | None = None, days: tuple[int, int] | None = None) -> list[DeltaFile]:
-        """Files of these months that may hold rows of days first … last."""
-        wanted = None if months is None else set(months)
-        return [
-            file
-            for file in self.files
-            if (wanted is None or file.month in wanted)
-            and (days is None or file.first_day is None or (file.first_day <= days[1] and file.last_day >= days[0]))  # type: ignore[operator]
-        ]
-
-
-@dataclass(frozen=True)
 class DeltaTable:
     """A folder that is a Delta table.
 
@@ -118,11 +63,14 @@ class DeltaTable:
         SQL type of each column.
     by_month : bool
         Whether rows lie in one folder a month (``month=2017-03``).
+    remote : Remote, optional
+        Where the table is, if not in the folder, which then holds copies of its files.
     """
 
     folder: Path
     columns: Mapping[str, str]
     by_month: bool = True
+    remote: Remote | None = None
 
     @property
     def name(self) -> str:
@@ -131,7 +79,15 @@ class DeltaTable:
     @property
     def is_there(self) -> bool:
         """Whether the table has a log."""
-        return (self.folder / "_delta_log").is_dir()
+        return self.remote.is_table() if self.remote else (self.folder / "_delta_log").is_dir()
+
+    def _opened(self, number: int | None = None) -> Any:
+        if self.remote:
+            return _delta().DeltaTable(self.remote.address, version=number, storage_options=dict(self.remote.options))
+        return _delta().DeltaTable(str(self.folder), version=number)
+
+    def _reason(self, error: Exception) -> str:
+        return self.remote.masked(error) if self.remote else _reason(error)
 
     def version(self, number: int | None = None, *, noted: bool = False) -> TableVersion:
         """The files of a version (default: the newest), and the note of its commit where that is asked for.
@@ -144,11 +100,11 @@ class DeltaTable:
         if not self.is_there:
             raise StoreError(f"{self.name}: its log, {self.name}/_delta_log, is lost.")
         try:
-            table = _delta().DeltaTable(str(self.folder), version=number)
-            files = _files_of(pa.table(table.get_add_actions(flatten=True)))
+            table = self._opened(number)
+            files = files_of(pa.table(table.get_add_actions(flatten=True)))
             note = self._note_of(table) if noted else {}
         except Exception as error:  # delta-rs raises what its parts raise: Delta, Arrow, OS and value errors
-            raise StoreError(f"{self.name}: its log is damaged ({_reason(error)}).") from None
+            raise StoreError(f"{self.name}: its log is damaged ({self._reason(error)}).") from None
         return TableVersion(int(table.version()), files, note, table)
 
     def _note_of(self, table: Any) -> dict[str, Json]:
@@ -156,8 +112,11 @@ class DeltaTable:
 
         An entry of the log that was emptied is none to delta-rs, so the newest is looked at by itself.
         """
-        newest = max(name for name in os.listdir(self.folder / "_delta_log") if name.endswith(".json"))
-        if '"commitInfo"' not in (self.folder / "_delta_log" / newest).read_text(encoding="utf-8"):
+        log = self.folder / "_delta_log"
+        names = self.remote.listed("_delta_log") if self.remote else os.listdir(log)
+        newest = max(Path(name).name for name in names if name.endswith(".json"))
+        text = self.remote.text(f"_delta_log/{newest}") if self.remote else (log / newest).read_text(encoding="utf-8")
+        if '"commitInfo"' not in text:
             raise ValueError(f"{newest} is not whole")
         for commit in table.history(20):
             if _NOTE in commit:
@@ -170,23 +129,32 @@ class DeltaTable:
     def missing(self, version: TableVersion) -> dict[DeltaFile, str]:
         """Files of the version that are gone, or are not as long as they were, and what to say of each."""
         faults = {}
+        there = self.remote.listed() if self.remote and version.files else {}
         for file in version.files:
-            try:
-                size = os.stat(f"{self.folder}/{file.path}").st_size
-            except OSError:
+            size = there[file.path].size if file.path in there else None if self.remote else self._size(file)
+            if size is None:
                 faults[file] = f"{self.name}/{file.path} is lost"
-            else:
-                if size != file.size:
-                    faults[file] = f"{self.name}/{file.path} has {size:,} bytes, not {file.size:,}"
+            elif size != file.size:
+                faults[file] = f"{self.name}/{file.path} has {size:,} bytes, not {file.size:,}"
         return faults
 
     def altered(self, version: TableVersion) -> dict[DeltaFile, str]:
         """Files that are gone, or whose content is not what their names state, and what to say of each."""
         faults = self.missing(version)
         for file in version.files:
-            if file not in faults and file.sha256 and file_hash(self.folder / file.path) != file.sha256:
+            if file not in faults and file.sha256 and self._digest(file.path) != file.sha256:
                 faults[file] = f"{self.name}/{file.path} has been altered"
         return faults
+
+    def _size(self, file: DeltaFile) -> int | None:
+        """Bytes that it has here; None when it is not here."""
+        try:
+            return os.stat(f"{self.folder}/{file.path}").st_size
+        except OSError:
+            return None
+
+    def _digest(self, path: str) -> str:
+        return self.remote.digest(path) if self.remote else file_hash(self.folder / path)
 
     @property
     def schema(self) -> pa.Schema:
@@ -203,12 +171,17 @@ class DeltaTable:
         return pa.concat_tables([schema.empty_table(), *tables])
 
     def paths(self, files: Iterable[DeltaFile]) -> list[Path]:
-        return [self.folder / file.path for file in files]
+        """Files on this machine; those that are elsewhere are copied when they are first asked for."""
+        wanted = list(files)
+        for file in wanted if self.remote else ():
+            if self._size(file) != file.size:
+                self.remote.fetch(file.path, self.folder / file.path, file.sha256)  # type: ignore[union-attr]
+        return [self.folder / file.path for file in wanted]
 
     def relation(self, engine: DuckDBEngine, files: Sequence[DeltaFile]) -> str:
         """Files as a relation of the engine; none is a relation without rows."""
         if files:
-            return engine.parquet(*(f"{self.folder}/{file.path}" for file in files))
+            return engine.parquet(*map(str, self.paths(files)))
         return engine.view(f"select {self.selected('cast(null as {kind}) as {name}')} where false")
 
     def selected(self, form: str) -> str:
@@ -230,8 +203,10 @@ class DeltaTable:
         sync(part)
         part.replace(target)
         sync(home)
-        days, nulls = _statistics(footer)
+        days, nulls = statistics(footer)
         path = str(target.relative_to(self.folder))
+        if self.remote:
+            self.remote.send(target, path)
         return [DeltaFile(path, month, footer.num_rows, target.stat().st_size, *days, nulls)]
 
     def commit(
@@ -246,6 +221,8 @@ class DeltaTable:
 
         Raises
         ------
+        BusyError
+            The table is on another machine, and somebody else wrote to it meanwhile.
         PublishError
             Another program wrote to the table meanwhile, or it cannot be written.
         """
@@ -255,7 +232,7 @@ class DeltaTable:
             transaction.RemoveAction(file.path, not merged, now, file.size, self._place(file)) for file in removed
         ]
         actions += [
-            transaction.AddAction(file.path, file.size, self._place(file), now, not merged, _stated(file))
+            transaction.AddAction(file.path, file.size, self._place(file), now, not merged, stated(file))
             for file in added
         ]
         told = transaction.CommitProperties(custom_metadata={_NOTE: json.dumps(note)}, max_commit_retries=0)
@@ -271,28 +248,41 @@ class DeltaTable:
                 post_commithook_properties=after,
             )
         except Exception as error:  # as in `version`
-            raise PublishError(f"{self.folder} cannot be written: {_reason(error)}.") from None
+            raise self._unwritten(error) from None
         number = int(table.version()) + 1
+        if self.remote:
+            return number
         sync(self.folder / "_delta_log" / f"{number:020d}.json")
         sync(self.folder / "_delta_log")
         return number
 
     def restored(self, version: int) -> TableVersion:
         """Take back what was committed after a version."""
-        _delta().DeltaTable(str(self.folder)).restore(version)
+        try:
+            self._opened().restore(version)
+        except Exception as error:  # as in `version`
+            raise self._unwritten(error) from None
         return self.version()
+
+    def _unwritten(self, error: Exception) -> PublishError:
+        where = self.remote.address if self.remote else self.folder
+        if self.remote and type(error).__name__ == "CommitFailedError":
+            return BusyError(f"Another load has written to {where} meanwhile; nothing of this one counts. Load again.")
+        return PublishError(f"{where} cannot be written: {self._reason(error)}.")
 
     def vacuum(self, hours: float = KEPT_HOURS) -> list[str]:
         """Remove files that no version of the last ``hours`` has, and old entries of the log; returns the files.
 
         The library only says which: its own removal would be a version of its own.
         """
-        table = _delta().DeltaTable(str(self.folder))
+        table = self._opened()
         table.cleanup_metadata()
-        left = table.vacuum(retention_hours=hours, dry_run=True, enforce_retention_duration=False, full=True)
+        left = _unneeded(table, hours, full=True)
+        if self.remote:
+            left = self.remote.without(left, _unneeded(table, hours, full=False), self.folder)
         for path in left:
             (self.folder / path).unlink(missing_ok=True)
-        return list(left)
+        return left
 
     def _place(self, file: DeltaFile) -> dict[str, str | None]:
         return {"month": file.month} if self.by_month else {}
@@ -301,7 +291,8 @@ class DeltaTable:
         delta = _delta()
         schema = self.schema.append(pa.field("month", pa.string())) if self.by_month else self.schema
         return delta.DeltaTable.create(
-            str(self.folder),
+            self.remote.address if self.remote else str(self.folder),
+            storage_options=dict(self.remote.options) if self.remote else None,
             schema=delta.Schema.from_arrow(schema),
             mode="ignore",
             partition_by=["month"] if self.by_month else None,
@@ -313,44 +304,8 @@ def _delta() -> Any:
     return require("deltalake", "store")
 
 
-def _files_of(actions: pa.Table) -> tuple[DeltaFile, ...]:
-    """The files that a log states; only the columns that are asked for are made objects, as a log may have thousands."""
-
-    def told(name: str) -> list[Any]:
-        return actions[name].to_pylist() if name in actions.column_names else [None] * len(actions)
-
-    counted = [name for name in ITEM_COLUMNS if f"null_count.{name}" in actions.column_names]
-    missing = zip(*(told(f"null_count.{name}") for name in counted), strict=True) if counted else [()] * len(actions)
-    names = ("path", "partition.month", "num_records", "size_bytes", "min.day", "max.day")
-    return tuple(
-        DeltaFile(
-            path, month or "", rows or 0, size, first, last,
-            {name: n for name, n in zip(counted, nulls, strict=True) if n is not None},
-        )
-        for path, month, rows, size, first, last, nulls in zip(*map(told, names), missing, strict=True)
-    )  # fmt: skip
-
-
-def _statistics(footer: pq.FileMetaData) -> tuple[tuple[int | None, int | None], dict[str, int]]:
-    """Smallest and largest day, and missing values by column, of a Parquet file."""
-    groups = [footer.row_group(place) for place in range(footer.num_row_groups)]
-    nulls: dict[str, int] = {}
-    days: list[int] = []
-    for group in groups:
-        for place in range(group.num_columns):
-            column = group.column(place)
-            name, told = column.path_in_schema, column.statistics
-            if told is not None and "." not in name:
-                nulls[name] = nulls.get(name, 0) + (told.null_count or 0)
-                days += [told.min, told.max] if name == "day" and told.has_min_max else []
-    return (min(days, default=None), max(days, default=None)), nulls
-
-
-def _stated(file: DeltaFile) -> str:
-    """The statistics of a file as Delta writes them."""
-    smallest = {} if file.first_day is None else {"day": file.first_day}
-    largest = {} if file.last_day is None else {"day": file.last_day}
-    return json.dumps({"numRecords": file.rows, "minValues": smallest, "maxValues": largest, "nullCount": file.nulls})
+def _unneeded(table: Any, hours: float, full: bool) -> list[str]:
+    return list(table.vacuum(retention_hours=hours, dry_run=True, enforce_retention_duration=False, full=full))
 
 
 def _reason(error: Exception) -> str:

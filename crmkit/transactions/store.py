@@ -7,8 +7,9 @@ stand. Killed at any moment, the store is as before a load or after it.
 from __future__ import annotations
 
 import os
+import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -22,7 +23,7 @@ from crmkit._folders import owned, temporary_folder
 from crmkit._hashes import FileHashes
 from crmkit.displays import InNotebook
 from crmkit.engine.duckdb import DuckDBEngine
-from crmkit.exceptions import ContractError, CrmkitWarning, LeakError
+from crmkit.exceptions import BusyError, ContractError, CrmkitWarning, LeakError
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.transactions.deliveries import filled_items
 from crmkit.transactions.ledger import Ledger, first_file
@@ -30,6 +31,7 @@ from crmkit.transactions.line_meaning import LineMeaning, stated
 from crmkit.transactions.loading import Delivery, load_delivery, products_of
 from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
+from crmkit.transactions.remote import place_of
 from crmkit.transactions.returns import match_returns, spent_days
 from crmkit.transactions.tables import DELIVERED, StoreState, StoreTables, as_delivered
 from crmkit.transactions.upkeep import (
@@ -55,12 +57,19 @@ class Store(InNotebook):
 
     Parameters
     ----------
-    path : path
-        Made when something is loaded.
+    path : path or address
+        Made when something is loaded. Also an address that delta-rs reads: ``s3://bucket/prefix``, ``az://…``, ``gs://…``;
+        loads from several machines are then one after the other.
     wait : float
         Seconds to wait while another load is at work.
     keep_days : float
         How long files of replaced states stay readable for logs that were taken of them.
+    options : mapping of str to str, optional
+        With an address: the ``storage_options`` of delta-rs, as ``{"AWS_REGION": "eu-central-1"}``. What is not stated is
+        taken from the environment, as cloud tools do.
+    copies : path, optional
+        With an address: where files are copied to, each once, to be read; by default a private folder that is removed when
+        Python ends.
 
     Examples
     --------
@@ -77,17 +86,36 @@ class Store(InNotebook):
     [2, 1]
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, wait: float = 0.0, keep_days: float = 7) -> None:
-        self.path = Path(path)
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        wait: float = 0.0,
+        keep_days: float = 7,
+        options: Mapping[str, str] | None = None,
+        copies: str | os.PathLike[str] | None = None,
+    ) -> None:
+        place = place_of(path, options or {}, copies)
+        self.path = place if isinstance(place, Path) else _copies(copies)
         self.wait = wait
         self.keep_days = keep_days
-        self._tables = StoreTables(self.path)
+        self._tables = StoreTables(self.path, None if isinstance(place, Path) else place)
 
     def _notebook_table(self) -> pd.DataFrame:
         return self.loads[["number", "until", "files"]].tail(5)
 
     def __repr__(self) -> str:
-        return f"Store({str(self.path)!r}): {self._tables.state().ledger.last} loads"
+        return f"Store({self.place!r}): {self._tables.state().ledger.last} loads"
+
+    @property
+    def place(self) -> str:
+        """Its folder or address."""
+        return self._tables.place
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever loaded."""
+        return self._tables.is_empty
 
     @property
     def loads(self) -> pd.DataFrame:
@@ -194,7 +222,7 @@ class Store(InNotebook):
         """
         state = self._tables.state()
         if not state.ledger.last:
-            raise ContractError(f"{self.path} holds nothing yet. Load an extract first.")
+            raise ContractError(f"{self.place} holds nothing yet. Load an extract first.")
         past = state.ledger if version is None else self._ledger_at(state, version)
         seen = past.observed
         if seen is None:
@@ -283,7 +311,13 @@ class Store(InNotebook):
         ------
         StoreError
             The ledger of the deliveries is lost.
+        ContractError
+            The store is not a folder of this machine.
         """
+        if self._tables.remote:
+            raise ContractError(
+                f"{self.place} cannot be rebuilt where it is. Copy it to a folder, rebuild that, and put it back under a new prefix."
+            )
         with owned(self.path, "load", self.wait):
             return rebuild_store(self._tables)
 
@@ -340,10 +374,28 @@ class Store(InNotebook):
         time_rules, meaning, columns = stated(options)
         delivery = Delivery(source, columns, time_rules, meaning, as_day(until), corrects)
         full = full_disk_told(self.path, "The store is as it was before. Free some space and load again.")
-        with owned(self.path, "load", self.wait), full, DuckDBEngine() as engine:
-            number, found, said = load_delivery(engine, self._tables, delivery)
+        with owned(self.path, "load", self.wait), full:
+            number, found, said = self._loaded(delivery, time.monotonic() + self.wait)
             if number % _VACUUM == 0:
                 self._tables.vacuum(24 * self.keep_days)
         for message in said:
             warnings.warn(message, CrmkitWarning, stacklevel=3)
         return found
+
+    def _loaded(self, delivery: Delivery, latest: float) -> tuple[int, Rejections, list[str]]:
+        """Load; anew where a load of another machine came first, which only the commit finds out."""
+        while True:
+            try:
+                with DuckDBEngine() as engine:
+                    return load_delivery(engine, self._tables, delivery)
+            except BusyError:
+                if time.monotonic() >= latest:
+                    raise
+
+
+def _copies(folder: str | os.PathLike[str] | None) -> Path:
+    """Where files of a store elsewhere are copied to, closed to others."""
+    if folder is None:
+        return temporary_folder("store")
+    Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Path(folder)

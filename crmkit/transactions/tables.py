@@ -33,8 +33,10 @@ from crmkit.exceptions import StoreError
 from crmkit.ingest.contracts import ITEM_COLUMNS
 from crmkit.ingest.schemas import PRODUCTS
 from crmkit.transactions import ledger
-from crmkit.transactions.delta import KEPT_HOURS, MOST_SMALL, SMALL, DeltaFile, DeltaTable, TableVersion
+from crmkit.transactions.delta import KEPT_HOURS, MOST_SMALL, SMALL, DeltaTable
+from crmkit.transactions.delta_files import DeltaFile, TableVersion
 from crmkit.transactions.ledger import Ledger
+from crmkit.transactions.remote import Remote
 
 __all__ = ["DERIVED", "LINES", "Change", "StoreState", "StoreTables", "as_delivered", "month_of", "spans"]
 
@@ -169,12 +171,14 @@ class Change:
 
 
 class StoreTables:
-    """The folder of a store."""
+    """The folder of a store; of one elsewhere, the folder of its copies."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, remote: Remote | None = None) -> None:
         self.folder = folder
+        self.remote = remote
         self.tables = {
-            name: DeltaTable(folder / name, columns, by_month) for name, (columns, by_month) in COLUMNS.items()
+            name: DeltaTable(folder / name, columns, by_month, remote.below(name) if remote else None)
+            for name, (columns, by_month) in COLUMNS.items()
         }
         self.token = ""
 
@@ -186,9 +190,16 @@ class StoreTables:
     @property
     def is_empty(self) -> bool:
         """Whether nothing was ever loaded: there are no lines, and no other table."""
+        if self.remote:
+            return not any(path.partition("/")[0] in self.tables for path in self.remote.listed())
         lines = self.tables["lines"].folder
         others = any(table.folder.exists() for name, table in self.tables.items() if name != "lines")
         return not others and not any(lines.glob("_delta_log/*.json")) and not any(lines.glob("*/*.parquet"))
+
+    @property
+    def place(self) -> str:
+        """Its folder or address, to be shown."""
+        return self.remote.address if self.remote else str(self.folder)
 
     # -- Reading -----------------------------------------------------------------------------------------------------
 
@@ -204,7 +215,7 @@ class StoreTables:
             return StoreState({}, Ledger(self.tables["loads"].schema.empty_table()))
         state, faults = self.examine()
         if state is None or faults:
-            raise StoreError(f"{self.folder} is damaged: {'; '.join(faults[:5])}. {self._advice(faults)}")
+            raise StoreError(f"{self.place} is damaged: {'; '.join(faults[:5])}. {self._advice(faults)}")
         return state
 
     def examine(self) -> tuple[StoreState | None, list[str]]:
@@ -263,9 +274,12 @@ class StoreTables:
         state = self.state()
         shutil.rmtree(self.parts, ignore_errors=True)
         self.parts.mkdir(mode=0o700)
-        for name in set(self.tables) - set(state.versions):
-            shutil.rmtree(self.tables[name].folder, ignore_errors=True)
         restored = {name: self.tables[name].restored(state.of(name).version) for name in state.behind}
+        for name in set(self.tables) - set(state.versions):
+            if self.remote and self.tables[name].is_there:  # of a first load that has not ended, and may be at work yet
+                restored[name] = self.tables[name].restored(0)
+            elif not self.remote:
+                shutil.rmtree(self.tables[name].folder, ignore_errors=True)
         return replace(state, versions={**state.versions, **restored}, behind=frozenset())
 
     def replaced(

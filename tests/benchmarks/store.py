@@ -10,7 +10,9 @@ loads and smaller stores, as its cost grows with both.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
+import operator
 import os
 import resource
 import shutil
@@ -127,7 +129,7 @@ def unlike_one_load(store: Store, days: int) -> Figures:
 
 def differences(store: Store, truth: dict[int, list[pd.DataFrame]], last: str) -> Figures:
     """Rows of lines and trips that only one of two logs has, and what their money differs by."""
-    one, _ = Transactions.split_extract(pd.concat(sum(truth.values(), [])), until=last)
+    one, _ = Transactions.split_extract(pd.concat(functools.reduce(operator.iadd, truth.values(), [])), until=last)
     many = store.transactions(until=last)
     found = {name: float(only_one_has(getattr(many, name), getattr(one, name))) for name in ("lines", "trips")}
     money = [float(rfm_table(log)["total_spend"].sum()) for log in (many, one)]

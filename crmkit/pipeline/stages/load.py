@@ -31,7 +31,8 @@ from crmkit.transactions.store import Store
 from crmkit.transactions.suspect_cards import suspect_cards as suspicious
 
 if TYPE_CHECKING:
-    from crmkit.pipeline.settings import Engine, StoreFolder, Thresholds
+    from crmkit.pipeline.settings import Engine, Thresholds
+    from crmkit.pipeline.store_settings import StoreFolder
     from crmkit.pipeline.table_sources import SalesSource
 
 _REJECTED = "file, record, line, reason, outcome, value, amount"
@@ -43,7 +44,7 @@ def load(
     until: date,
     products: pd.DataFrame | None = None,
     rates: pd.DataFrame | None = None,
-    store_folder: Path | None = None,
+    store_folder: Store | None = None,
     forgotten: Tombstones | None = None,
     *,
     transactions: SalesSource,
@@ -91,7 +92,7 @@ def _without_the_forgotten(log: Transactions, forgotten: Tombstones | None, fold
 
 
 def _through_store(
-    path: Path,
+    held: Store,
     files: Extract,
     until: date,
     folder: Path,
@@ -103,8 +104,7 @@ def _through_store(
 
     A file that is refused keeps none of the others out of the store. Who was forgotten and is delivered again is erased.
     """
-    store = Store(path, wait=settings.wait)
-    done = load_files(store, files, until=until, incoming=settings.incoming, **options)
+    done = load_files(held, files, until=until, incoming=settings.incoming, **options)
     if done.refusals:
         raise done.refusals[0]
     if done.loads:
@@ -114,9 +114,9 @@ def _through_store(
     else:
         nothing = pd.DataFrame({"customer_id": [], "purchased_at": [], "amount": []}, dtype="str")
         _, rejections = Transactions.split_extract(nothing, until=until, folder=folder / "nothing")
-    if forgotten and (again := erase_again(store, forgotten)):
+    if forgotten and (again := erase_again(held, forgotten)):
         note(f"{again:,} customers who were forgotten were delivered again, and erased from the store again.")
-    log = store.transactions(folder=folder / "log")
+    log = held.transactions(folder=folder / "log")
     return replace(log, until=until), rejections  # which is observed though nothing may have been sold on the last days
 
 
