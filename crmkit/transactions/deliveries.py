@@ -22,7 +22,7 @@ from crmkit.transactions.duplicates import count_rows, receipts_in_two_files, re
 from crmkit.transactions.line_meaning import LineMeaning
 from crmkit.transactions.rejections import CollectedLines
 
-__all__ = ["collect_lines", "doubts", "filled_items"]
+__all__ = ["collect_lines", "doubts", "filled_items", "ids_without_zeros"]
 
 
 def collect_lines(
@@ -136,11 +136,16 @@ def doubts(engine: SqlEngine, collected: CollectedLines) -> list[str]:
     if len(collected.validated) < 2:
         return said
     if n := _ids_without_zeros(engine, collected.lines):
-        said.append(
-            f"Customer ids of one file that differ from those of another by leading zeros alone: {n:,}. Zeros are lost where ids are "
-            "kept as numbers; if they are the same members, deliver ids as text everywhere."
-        )
+        said.append(ids_without_zeros("another file", n))
     return said + _orders_in_two_files(engine, collected.lines)
+
+
+def ids_without_zeros(where: str, n: int) -> str:
+    """What to say of ids that others are with more or fewer zeros before them."""
+    return (
+        f"Customer ids that differ from those of {where} by leading zeros alone: {n:,}. Zeros are lost where ids are kept as "
+        "numbers; if they are the same members, deliver ids as text everywhere."
+    )
 
 
 def _ids_in_capitals(engine: SqlEngine, lines: str) -> int:

@@ -18,7 +18,7 @@ from crmkit.ingest.extracts import Extract
 from crmkit.ingest.schemas import PRODUCTS
 from crmkit.ingest.tables import Products
 from crmkit.ingest.times import TimeRules
-from crmkit.transactions.deliveries import collect_lines, doubts
+from crmkit.transactions.deliveries import collect_lines, doubts, ids_without_zeros
 from crmkit.transactions.ledger import Load, first_file
 from crmkit.transactions.line_meaning import LineMeaning
 from crmkit.transactions.rejections import CollectedLines, Rejections, reconcile
@@ -166,8 +166,9 @@ class _Step:
 
     def warnings(self, found: Rejections, new: str) -> list[str]:
         """What to say of a delivery that was loaded before, or looks like it."""
+        told = self._zeros_lost(new)
         if self.delivery.corrects:
-            return []
+            return told
         again = self.state.ledger.incomplete(found.files["sha256"].tolist())
         said = [
             f"{file} was loaded before, when {lost:,} of its rows were rejected; they are still not in the store. Correct the "
@@ -179,7 +180,28 @@ class _Step:
                 f"{n:,} lines without order_id and line_id look like lines that the store has, and were added. If they were "
                 "delivered before, replace their days with correct."
             )
-        return said
+        return told + said
+
+    def _zeros_lost(self, new: str) -> list[str]:
+        """A sentence where ids that are new are those of members with more or fewer leading zeros.
+
+        They are looked for in the newest month of the store and those of the delivery, so that this costs what it brings.
+        """
+        engine, ids = self.engine, "select distinct customer_id, ltrim(customer_id, '0') as plain"
+        months = {
+            *self._months(f"select day from {new}"),
+            max((f.month for f in self.state.of("trips").files), default=""),
+        }
+        if not self.state.of("trips").of(months):
+            return []
+        held = engine.stage(f"{ids} from {self.tables.relation(engine, self.state, 'trips', sorted(months))}")
+        found = engine.frame(
+            f"""select count(*) as n from ({ids} from {new} where customer_id is not null) l
+            where exists (select 1 from {held} h where h.plain = l.plain)
+            and not exists (select 1 from {held} h where h.customer_id = l.customer_id)"""
+        )
+        n = int(found["n"][0])
+        return [ids_without_zeros("the store", n)] if n else []
 
     def _alike(self, new: str) -> int:
         """How many lines that no key tells apart look like one that was delivered before."""

@@ -234,6 +234,16 @@ def test_lines_without_a_key_that_look_delivered_are_added_and_said(store: Store
     assert (found.rows_used, found.rows_duplicate) == (3, 0)
 
 
+@pytest.mark.parametrize(("earlier", "later"), [("0002", "2"), ("2", "0002")], ids=["zeros lost", "zeros gained"])
+def test_ids_without_their_zeros_are_told_from_night_to_night(store: Store, earlier: str, later: str) -> None:
+    store.load(till((earlier, *ONE[1:])), until=UNTIL)
+    rows = till((later, "2017-03-09", 2.0, 2, 1, None), ("77", "2017-03-09", 2.0, 3, 1, None))
+    for load in (store.load, store.correct):
+        with pytest.warns(CrmkitWarning, match="differ from those of the store by leading zeros alone: 1"):
+            load(rows, until=UNTIL)
+        store.erase([later])
+
+
 def test_products_and_classes_hold_until_others_are_given(store: Store, sales: pd.DataFrame) -> None:
     rows = till(ONE, ("x", "2017-03-02", 9.0, 2, 1, None)).assign(product_id=["1", "2"])
     products = pd.DataFrame({"product_id": ["1", "2", "3"], "category": ["Milk", "gift card", "Tea"]})
