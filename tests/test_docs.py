@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -52,6 +53,13 @@ def test_every_setting_stands_on_the_page_of_settings(generated: dict[str, str])
 def test_exit_codes_are_those_of_the_command() -> None:
     page = (DOCS / "operations.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| (\d+) \|", page, re.M) == re.findall(r"\b(\d+) (?=[a-z])", EXIT_CODES)
+
+
+def test_the_licence_is_there_and_is_the_one_that_is_stated() -> None:
+    root = DOCS.parent
+    assert (root / "LICENSE").read_text(encoding="utf-8").startswith("MIT License")
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (project["license"], project["license-files"]) == ("MIT", ["LICENSE"])
 
 
 def test_links_between_pages_lead_somewhere() -> None:
