@@ -58,6 +58,7 @@ ANY = {
     "summaries/costs.py": CELL,
     "transactions/delivery_folder.py": KEYWORDS,
     "transactions/delta.py": FOREIGN,
+    "transactions/delta_files.py": FOREIGN,
     "transactions/line_meaning.py": KEYWORDS,
     "transactions/store.py": KEYWORDS,
 }

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -277,9 +278,10 @@ class DeltaTable:
         """
         table = self._opened()
         table.cleanup_metadata()
-        left = _unneeded(table, hours, full=True)
+        unneeded = partial(table.vacuum, hours, dry_run=True, enforce_retention_duration=False)
+        left = list(unneeded(full=True))
         if self.remote:
-            left = self.remote.without(left, _unneeded(table, hours, full=False), self.folder)
+            left = self.remote.without(left, unneeded(full=False), self.folder)
         for path in left:
             (self.folder / path).unlink(missing_ok=True)
         return left
@@ -302,10 +304,6 @@ class DeltaTable:
 
 def _delta() -> Any:
     return require("deltalake", "store")
-
-
-def _unneeded(table: Any, hours: float, full: bool) -> list[str]:
-    return list(table.vacuum(retention_hours=hours, dry_run=True, enforce_retention_duration=False, full=full))
 
 
 def _reason(error: Exception) -> str:
