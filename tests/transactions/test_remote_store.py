@@ -73,7 +73,7 @@ def sales() -> pd.DataFrame:
 
 def rows_of(log: Transactions, table: str) -> pd.DataFrame:
     rows = pd.concat(map(pd.read_parquet, getattr(log, table)))
-    names = sorted(name for name in rows if name not in ("file", "record", "month"))
+    names = sorted(str(name) for name in rows if name not in ("file", "record", "month"))
     return rows[names].astype(str).sort_values(names, ignore_index=True)
 
 
