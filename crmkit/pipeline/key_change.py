@@ -18,7 +18,6 @@ from crmkit.exceptions import ConfigError
 from crmkit.ingest.pseudonyms import Pseudonyms
 from crmkit.pipeline.people import PAGES, cleaned_folders, left_work, signed_again, texts_of
 from crmkit.pipeline.pseudonym_keys import key_in, stated_pseudonyms
-from crmkit.transactions.store import Store
 
 __all__ = ["KeyChange", "change_key"]
 
@@ -67,8 +66,8 @@ def change_key(new_key: Path, config: Path, out: Path) -> KeyChange:
         old.begin_change(new)
         ids = old.all_ids()
         names = pa.table({"name": [old.of(one) for one in ids], "new": [new.of(one) for one in ids]})
-        store = Store(home / settings.store.folder, wait=settings.store.wait) if settings.store.folder else None
-        lines = store.rename(names) if store and store.path.is_dir() else 0
+        store = settings.store.store(home)
+        lines = store.rename(names) if store and not store.is_empty else 0
         done = list(_renamed(out, names))
         old.end_change(new)
     return KeyChange(len(ids), lines, done.count("rewritten"), done.count("removed"))

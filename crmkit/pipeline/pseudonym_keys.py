@@ -31,10 +31,10 @@ def pseudonyms_of(config: Config, home: Path, forgotten: Tombstones) -> Pseudony
                 "new one. State pseudonyms = true, or remove that table, the store and the runs."
             )
         return None
-    store = home / config.store.folder if config.store.folder else None
-    if store and (store / "lines").exists() and not (folder / FILE).exists():
+    store = None if (folder / FILE).exists() else config.store.store(home)
+    if store and not store.is_empty:
         raise ConfigError(
-            f"{store} was loaded without pseudonyms, and holds ids. Give [store] another folder, and load the deliveries into it."
+            f"{store.place} was loaded without pseudonyms, and holds ids. Give [store] another folder, and load the deliveries into it."
         )
     return Pseudonyms(_key(config, home), folder, forgotten)
 

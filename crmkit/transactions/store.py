@@ -58,8 +58,7 @@ class Store(InNotebook):
     Parameters
     ----------
     path : path or address
-        Made when something is loaded. Also an address that delta-rs reads: ``s3://bucket/prefix``, ``az://…``, ``gs://…``;
-        loads from several machines are then one after the other.
+        Made when something is loaded. Also an address that delta-rs reads: ``s3://bucket/prefix``, ``az://…``, ``gs://…``.
     wait : float
         Seconds to wait while another load is at work.
     keep_days : float

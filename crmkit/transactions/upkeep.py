@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,10 +141,7 @@ def erase_customers(tables: StoreTables, customer_ids: Iterable[object]) -> int:
         changes = {name: _without(engine, tables, state, name, theirs) for name in _WITH_CUSTOMERS}
         n_lines = engine.frame(f"select count(*) as n from {changes['lines'][0]}")["n"][0]
     found = {name: change for name, (_, change) in changes.items()}
-    if (
-        any(found.values()) or tables.remote
-    ):  # a load of another machine that is at work must not commit what is removed
-        tables.publish(state, found, state.ledger.last)
+    _published(tables, state, found)
     tables.vacuum(0)
     return int(n_lines)
 
@@ -167,10 +164,15 @@ def rename_customers(tables: StoreTables, names: pa.Table) -> int:
             changes[name] = tables.replaced(engine, name, state, engine.stage(anew), theirs, days)
             if name == "lines":
                 n_lines = int(engine.frame(f"select count(*) as n from {rows}")["n"][0])
-    if any(changes.values()):
-        tables.publish(state, changes, state.ledger.last)
+    _published(tables, state, changes)
     tables.vacuum(0)
     return n_lines
+
+
+def _published(tables: StoreTables, state: StoreState, changes: Mapping[str, Change]) -> None:
+    """Commit what changed; elsewhere always, so that no load of another machine commits files that are removed next."""
+    if any(changes.values()) or tables.remote:
+        tables.publish(state, changes, state.ledger.last)
 
 
 def _without(
