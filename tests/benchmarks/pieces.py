@@ -219,7 +219,9 @@ def by_lifetimes(home: Path, copies: int) -> None:
     lines = pd.read_parquet(home / f"log{copies}" / "lines.parquet", columns=["customer_id", "day", "amount"])
     lines = lines.assign(at=pd.to_datetime(lines["day"], unit="D"), amount=lines["amount"].astype(float))
     days = summary_data_from_transaction_data(lines, "customer_id", "at", "amount", observation_period_end=UNTIL)
-    model = BetaGeoFitter().fit(days["frequency"], days["recency"], days["T"])
+    model = BetaGeoFitter(penalizer_coef=0.001).fit(  # without it, it does not converge on this log
+        days["frequency"], days["recency"], days["T"]
+    )
     model.conditional_expected_number_of_purchases_up_to_time(90, days["frequency"], days["recency"], days["T"])
 
 
