@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from crmkit.pipeline.settings import Count, Days, Section
@@ -17,10 +19,12 @@ class Trials(Section):
 
 class Privacy(Section):
     """Pseudonyms, and where the marks of those who were forgotten are kept: a folder that is closed to others, beside the
-    configuration. The table to re-identify is there too; the key is in a file elsewhere, or in the environment.
+    configuration. The table to re-identify is there too; the key is in a file elsewhere, or in the environment. ``keep``
+    says for how many days before the newest run each kind of data is kept; `crmkit purge` removes what is older.
     """
 
     folder: str = "privacy"
     pseudonyms: bool = False
     key_file: str | None = None
     key_env: str = "CRMKIT_PSEUDONYM_KEY"
+    keep: dict[Literal["runs", "campaigns", "lists"], Days] = Field(default_factory=dict)

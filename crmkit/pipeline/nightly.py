@@ -23,7 +23,7 @@ from crmkit._folders import owned
 from crmkit._hashes import FileHashes
 from crmkit.engine.duckdb import engine_limits
 from crmkit.engine.spark import start_session
-from crmkit.exceptions import ConfigError, SourceChangedError
+from crmkit.exceptions import ConfigError, NoInputError, SourceChangedError
 from crmkit.pipeline import publish
 from crmkit.pipeline.artefacts import Artefact, digest_of, load
 from crmkit.pipeline.campaign_folder import CampaignFolder, Recorded, due_campaign
@@ -110,6 +110,8 @@ def run(
             result = _pointed(night, night.done[-1].name, repeated=True)
             _remove(night.done[:-1])  # a run that took their place was killed before it removed them
             return result
+        if not fresh:
+            night.check_store()
         return night.publish(wishes, progress)
 
 
@@ -160,6 +162,15 @@ class _Night:
     def part(self) -> Path:
         """The folder in which this run is made."""
         return self.out.resolve() / "runs" / f"{publish.next_name(self.run_id, self.done)}.part"
+
+    def check_store(self) -> None:
+        """Raise where the run before had a store and its lines are gone: a new one would hold what is delivered now alone."""
+        store, before = self.delivery.store, self.runs[0].manifest["settings"].get("store", {}) if self.runs else {}
+        if store and before.get("folder") == self.config.store.folder and not (store / "lines").is_dir():
+            raise NoInputError(
+                f"The store {store} is gone; the run of {self.runs[0].day} had it. Put it back. To load into a new one what is delivered "
+                "now, run with --fresh."
+            )
 
     def runner(self, wishes: Wishes, progress: Progress | None) -> Runner:
         """The stages with everything they are given."""

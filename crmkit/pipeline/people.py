@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -286,7 +286,7 @@ def _in_folder(folder: Path, names: Sequence[str]) -> dict[str, list[dict[str, o
 
 @dataclass(frozen=True)
 class Removal:
-    """A folder that is kept no longer: a run or a campaign, and its day."""
+    """A folder that is kept no longer: a run, a campaign, or the lists of one, and its day."""
 
     folder: Path
     day: date
@@ -295,8 +295,10 @@ class Removal:
         return f"{self.folder.parent.name}/{self.folder.name} of {self.day}"
 
 
-def to_purge(out: Path, days: int) -> list[Removal]:
-    """Runs and campaigns more than ``days`` older than the newest run, which stays.
+def to_purge(out: Path, keep: Mapping[str, int]) -> list[Removal]:
+    """What is kept longer than so many days before the newest run, which stays: of ``runs``, ``campaigns``, and printed ``lists``.
+
+    A kind that is not named is kept.
 
     Raises
     ------
@@ -307,18 +309,27 @@ def to_purge(out: Path, days: int) -> list[Removal]:
         newest = date.fromisoformat(str(manifest_of(out / "CURRENT")["as_of"]))
     except ExtractError:
         raise NoInputError(f"{out} holds no run. Name the folder of the runs: --out.") from None
-    last = newest - timedelta(days=days)
-    runs = [
-        Removal(folder, date.fromisoformat(str(manifest_of(folder)["as_of"])))
-        for folder in sorted((out / "runs").glob("*"))
-        if (folder / "run.json").is_file() and folder.resolve() != (out / "CURRENT").resolve()
+    last = {kind: newest - timedelta(days=days) for kind, days in keep.items()}
+    current = (out / "CURRENT").resolve()
+    runs = [folder for folder in sorted((out / "runs").glob("*")) if (folder / "run.json").is_file()]
+    dated = [
+        ("runs", Removal(folder, date.fromisoformat(str(manifest_of(folder)["as_of"]))))
+        for folder in runs
+        if folder.resolve() != current
     ]
-    campaigns = [
-        Removal(folder, date.fromisoformat(folder.name))
+    dated += [
+        ("campaigns", Removal(folder, date.fromisoformat(folder.name)))
         for folder in sorted((out / "campaigns").glob("????-??-??"))
         if folder.is_dir()
     ]
-    return [one for one in [*runs, *campaigns] if one.day < last]
+    gone = [(kind, one) for kind, one in dated if kind in last and one.day < last[kind]]
+    whole = {one.folder for _, one in gone}
+    lists = [
+        Removal(one.folder / "lists", one.day)
+        for _, one in dated
+        if "lists" in last and one.day < last["lists"] and one.folder not in whole and (one.folder / "lists").is_dir()
+    ]
+    return [*(one for _, one in gone), *lists]
 
 
 def purge(out: Path, removals: Sequence[Removal]) -> None:
@@ -326,7 +337,10 @@ def purge(out: Path, removals: Sequence[Removal]) -> None:
     with owned(out, "run"):
         gone = {str(manifest_of(one.folder)["run"]) for one in removals if one.folder.parent.name == "runs"}
         for one in removals:
+            files = {str(file.relative_to(one.folder.parent)) for file in one.folder.rglob("*")}
             shutil.rmtree(one.folder)
+            if one.folder.name == "lists":
+                signed_again(one.folder.parent, files)
         for folder in (out / "runs").glob("*"):
             if (folder / "run.json").is_file() and (manifest := manifest_of(folder)).get("previous") in gone:
                 _rewrite(folder, {**manifest, "previous": None})

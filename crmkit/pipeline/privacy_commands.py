@@ -56,20 +56,32 @@ def show(
 
 
 def purge(
-    older_than: Annotated[int, typer.Option("--older-than", min=1, help="Days before the newest run.")],
+    older_than: Annotated[
+        int | None, typer.Option("--older-than", min=1, help="Days before the newest run, of runs and campaigns.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Configuration file with [privacy] keep.")] = None,
     out: Out = Path("out"),
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove runs and campaigns that are older than some days; what would go is listed first.
+    """Remove runs, campaigns and printed lists that are older than some days; what would go is listed first.
 
     Example: crmkit purge --older-than 365 --out out/
+    Example: crmkit purge --config crmkit.toml --out out/ --yes
     """
+    from crmkit.pipeline.config import read_config
     from crmkit.pipeline.people import purge as remove
     from crmkit.pipeline.people import to_purge
 
-    found = to_purge(out, older_than)
+    keep = {str(kind): days for kind, days in read_config(config).privacy.keep.items()} if config else {}
+    if older_than is not None:
+        keep |= {"runs": older_than, "campaigns": older_than}
+    if not keep:
+        raise typer.BadParameter(
+            "say how long: --older-than DAYS, or --config with [privacy] keep = { runs = 365, lists = 90 }."
+        )
+    found = to_purge(out, keep)
     if not found:
-        say(f"Nothing is older than {older_than:,} days.")
+        say(f"Nothing is older than {', '.join(f'{days:,} days ({kind})' for kind, days in sorted(keep.items()))}.")
         return
     say("\n".join(f"To be removed: {one}" for one in found))
     if not yes and sys.stdin.isatty() and not typer.confirm(f"Remove {len(found):,} folders?"):

@@ -15,7 +15,7 @@ from crmkit import RunResult, run
 from crmkit.exceptions import ConfigError, ContractError, ExtractError, NoInputError
 from crmkit.pipeline.cli import app
 from crmkit.pipeline.history import manifest_of
-from crmkit.pipeline.people import forget, held_of, to_purge
+from crmkit.pipeline.people import forget, held_of, purge, to_purge
 from crmkit.pipeline.publish import is_whole
 from crmkit.pipeline.stages import STAGES
 from crmkit.testing import generated_sales
@@ -161,7 +161,13 @@ def test_old_runs_go_and_the_newest_stays(tmp_path: Path) -> None:
     config, out = shop(tmp_path, with_store=False), tmp_path / "out"
     for day in DAYS:
         night(config, out, day)
-    assert to_purge(out, 14) == []
+    assert to_purge(out, {"runs": 14, "lists": 14}) == []
+    printed = to_purge(out, {"runs": 14, "lists": 7})
+    assert {one.folder.name for one in printed} == {"lists"}
+    purge(out, printed)
+    (old,) = (folder for folder in (out / "runs").glob(f"{DAYS[0]}*"))
+    assert is_whole(old)
+    assert not list(old.rglob("lists/*"))
     told = CliRunner().invoke(app, ["purge", "--older-than", "7", "--out", str(out)])
     assert told.exit_code == 0
     assert "To be removed: runs/2017-08-24" in told.output
