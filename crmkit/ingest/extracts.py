@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from crmkit._folders import temporary_folder
 from crmkit.engine.duckdb import DuckDBEngine
-from crmkit.exceptions import ConfigError, ExtractError, NoInputError
+from crmkit.exceptions import ConfigError, ContractError, ExtractError, NoInputError
 from crmkit.ingest.databases import copy_query, is_url, source_name
 from crmkit.ingest.files import matching
 from crmkit.ingest.headers import file_part, parquet_names
-from crmkit.ingest.parts import OPTION_OF, Part, Reading, unique
+from crmkit.ingest.parts import OPTION_OF, Heads, Part, Reading, unique
 from crmkit.ingest.staging import prepared, relation_of
 
 if TYPE_CHECKING:
@@ -50,6 +50,12 @@ class Extract:
     def columns(self) -> tuple[str, ...]:
         """Column names of all parts, in the order of their first use."""
         return tuple(dict.fromkeys(chain.from_iterable(part.columns for part in self.parts)))
+
+    @property
+    def heads(self) -> tuple[Part, ...]:
+        """Parts with one row per order that are joined to these."""
+        found = [part.heads.parts for part in self.parts if part.heads]
+        return found[0] if found else ()
 
     @property
     def size(self) -> int:
@@ -86,6 +92,7 @@ def read_extract(
     skip_rows: int = 0,
     accept: Callable[[Path], bool] | None = None,
     negative: str | None = None,
+    join: Mapping[str, Any] | None = None,
 ) -> Extract:
     """Name the parts of an extract; nothing is read but column names.
 
@@ -127,6 +134,12 @@ def read_extract(
         Called with the path of each file that is found; one for which it is false is not opened.
     negative : str, optional
         A mark that numbers below zero bear, before or after: ``"CR"`` reads 12.50CR as -12.50.
+    join : mapping, optional
+        Files with one row per order, where these are their lines: ``{"files": "orders.csv", "on": "order_id"}``. ``on`` is the
+        column that tells orders apart, a list of several, or a mapping of the lines' columns to the heads'; the other keys are
+        options as above. Each line gets the columns of its head (its own stand where both have one); a line whose order has
+        no head is rejected, and orders without lines are counted. Money of a head is no line's: it can only be named under
+        ``deduct``, and is taken off the order's first line.
 
     Returns
     -------
@@ -154,6 +167,8 @@ def read_extract(
     )
     if isinstance(source, Extract):
         return source
+    if join is not None:
+        return _with_heads(read_extract(source, **vars(reading), accept=accept), join)
     if isinstance(source, str) and is_url(source):
         return Extract((_database_part(source, reading),), reading)
     if table is not None or query is not None:
@@ -171,6 +186,38 @@ def read_extract(
     parts = tuple(_partitioned(file_part(path, reading), constants) for path, constants in found)
     _check_used(reading, parts)
     return Extract(parts, reading)
+
+
+def _with_heads(lines: Extract, join: Mapping[str, Any]) -> Extract:
+    """Lines whose parts know the heads of their orders."""
+    options = dict(join)
+    files, on = options.pop("files", None), options.pop("on", None)
+    if files is None or not on:
+        raise ConfigError(
+            f"join = {dict(join)} must have files, and on: the column that tells orders apart. Write it as in "
+            '{"files": "orders.csv", "on": "order_id"}.'
+        )
+    heads = read_extract(files, **options)
+    pairs = (
+        tuple(on.items())
+        if isinstance(on, Mapping)
+        else tuple((one, one) for one in ([on] if isinstance(on, str) else on))
+    )
+    for place, (extract, what) in enumerate(((lines, "files of lines"), (heads, "joined files"))):
+        for part in extract.parts:
+            lacking = [pair[place] for pair in pairs if pair[place] not in part.columns]
+            if lacking:
+                raise ContractError(
+                    f"join: {part.name} of the {what} has no {lacking[0]!r}. It has {list(part.columns)}."
+                )
+    keys = {head for _, head in pairs}
+    return replace(lines, parts=tuple(_part_with_heads(part, heads, pairs, keys) for part in lines.parts))
+
+
+def _part_with_heads(part: Part, heads: Extract, on: tuple[tuple[str, str], ...], keys: set[str]) -> Part:
+    own = {name.casefold() for name in part.columns}
+    added = tuple(name for name in heads.columns if name not in keys and name.casefold() not in own)
+    return replace(part, columns=part.columns + added, heads=Heads(heads.parts, on, added))
 
 
 def _check_used(reading: Reading, parts: tuple[Part, ...]) -> None:

@@ -18,7 +18,7 @@ from crmkit.ingest.files import (
 )
 from crmkit.ingest.worksheets import DAY, NUMBER
 
-__all__ = ["Part", "Reading", "are_values"]
+__all__ = ["Heads", "Part", "Reading", "are_values"]
 _GROUPS = (".", ",", "'", "’", " ")
 _NOTHING = "__HIVE_DEFAULT_PARTITION__"
 OPTION_OF: dict[str, tuple[str, tuple[Kind, ...]]] = {
@@ -84,6 +84,18 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Heads:
+    """Files with one row per order, to be joined to files of lines.
+
+    ``on`` are pairs of the columns that tell orders apart, in the lines and in the heads; ``columns`` are what the lines get.
+    """
+
+    parts: tuple[Part, ...]
+    on: tuple[tuple[str, str], ...]
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Part:
     """One file, one dataframe, or one database table of an extract."""
 
@@ -97,6 +109,7 @@ class Part:
     encoding: str = "utf-8"
     member: str | None = None
     constants: tuple[tuple[str, str], ...] = ()
+    heads: Heads | None = None
 
     @property
     def constant_columns(self) -> str:
@@ -107,7 +120,8 @@ class Part:
     @property
     def own_columns(self) -> tuple[str, ...]:
         """The columns of the file itself."""
-        return self.columns[: len(self.columns) - len(self.constants)]
+        joined = len(self.heads.columns) if self.heads else 0
+        return self.columns[: len(self.columns) - len(self.constants) - joined]
 
 
 def called(names: Sequence[str], source: str) -> tuple[str, ...]:

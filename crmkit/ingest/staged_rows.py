@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
 from crmkit._checks import require_columns
 from crmkit.engine.base import SqlEngine
 from crmkit.exceptions import ContractError
 from crmkit.ingest.contracts import Contract, Names, pieces_of
-from crmkit.ingest.files import is_gzip
+from crmkit.ingest.heads import PLACE, joined_with_heads
 from crmkit.ingest.parts import Part
 from crmkit.ingest.row_meaning import RowMeaning
-from crmkit.ingest.staging import Fingerprint, with_line_feeds
+from crmkit.ingest.staging import Fingerprint
+from crmkit.ingest.text_rows import as_text
 from crmkit.ingest.tidiness import MARKS, rows_of_lines
 from crmkit.ingest.times import joined_time
 
 __all__ = ["StagedRows", "stage_rows"]
-
-_NESTED = ("[]", "STRUCT", "MAP", "UNION", "BLOB", "BIT")
 
 
 @dataclass(frozen=True)
@@ -90,12 +88,29 @@ def stage_rows(
     """Bring the rows of a prepared part into the engine as text, with what is joined of several columns."""
     wanted = set(meaning.asked)
     wanted |= {piece for name in present for piece in pieces_of(names.get(name, name))}
-    table, kinds, broken = _as_text(engine, part, wanted & set(part.columns), content)
+    own = wanted | {line for line, _ in part.heads.on} if part.heads else wanted
+    table, kinds, broken = as_text(engine, part, own & set(part.columns), content)
     untidy, marks = _care(engine, table, content, len(broken))
     rows = StagedRows(engine, part, contract, present, table, engine.place, kinds, broken, untidy, marks)
+    if part.heads:
+        rows = _with_heads(rows, wanted, names, meaning)
     joined = {name: pieces_of(names[name]) for name in present if len(pieces_of(names.get(name, name))) > 1}
     filled = [column for column in meaning.order_columns if column in part.columns]
     return _with_columns(rows, joined, filled) if joined or filled else rows
+
+
+def _with_heads(rows: StagedRows, wanted: set[str], names: Names, meaning: RowMeaning) -> StagedRows:
+    """The rows with what the head of their order says; money of a head would count once a line, so it is no line's."""
+    assert rows.part.heads is not None
+    for name in rows.of_kinds("money", "number"):
+        if given := [piece for piece in pieces_of(names.get(name, name)) if piece in rows.part.heads.columns]:
+            raise ContractError(
+                f"{given[0]!r} (for {name}) is a column of the joined files, which state it once an order: it would count once for "
+                f"each of its lines. Name a column of {rows.part.name}."
+            )
+    table, present = joined_with_heads(rows.engine, rows.table, rows.place, rows.part.heads, wanted, meaning.deduct)
+    kinds = rows.kinds | {given: kind for given, kind in present.items() if given in wanted}
+    return replace(rows, table=table, place=PLACE, kinds=kinds, untidy="true", marks=frozenset("\n\r" + MARKS))
 
 
 def _care(engine: SqlEngine, table: str, content: Fingerprint | None, n_broken: int) -> tuple[str, frozenset[str]]:
@@ -117,46 +132,10 @@ def check_stated(meaning: RowMeaning, there: Sequence[str]) -> None:
     )
 
 
-def _as_text(
-    engine: SqlEngine, part: Part, wanted: set[str], content: Fingerprint | None
-) -> tuple[str, dict[str, str], pd.DataFrame]:
-    """The rows of a part as text, in order; the type each column had; and the records that are not rows."""
-    if part.kind == "csv" and part.path and content:
-        source = part if content.even else with_line_feeds(part, engine)
-        path = source.path or part.path
-        with engine.named_source(part.name):
-            staged, broken = engine.csv(path, part.own_columns, part.delimiter, is_gzip(path))
-            if part.constants:
-                staged = engine.stage(f"select *{part.constant_columns} from {staged}")
-        return staged, {}, broken
-    with engine.named_source(part.name):
-        relation = engine.register(part.table) if part.path is None else engine.parquet(part.path)
-        kinds = {given: kind for given, kind in engine.types(relation).items() if given in wanted}
-        _refuse_nested(part, kinds | dict.fromkeys(_nested_in(content, kinds), "lists or objects []"))
-        texts = [f"{engine.text(given, kind)} as {engine.quoted(given)}" for given, kind in kinds.items()]
-        constants = part.constant_columns.removeprefix(", ")
-        staged = engine.stage(f"select {', '.join([*texts, *filter(None, [constants])])} from {relation}")
-    torn = content.torn if content else ()
-    broken = pd.DataFrame({"record": np.array(torn, dtype=np.int64) + 1, "kind": "JSON", "message": None})
-    return staged, kinds, broken
-
-
-def _nested_in(content: Fingerprint | None, kinds: Mapping[str, str]) -> set[str]:
-    return set(content.nested) & set(kinds) if content else set()
-
-
-def _refuse_nested(part: Part, kinds: Mapping[str, str]) -> None:
-    nested = [
-        f"{name!r} ({kind})" for name, kind in kinds.items() if kind.startswith(_NESTED) or kind.endswith(_NESTED)
-    ]
-    if nested:
-        raise ContractError(f"{part.name}: {', '.join(nested)} must hold single values: text, numbers, dates or times.")
-
-
 def _with_columns(rows: StagedRows, joined: Mapping[str, tuple[str, ...]], filled: Sequence[str]) -> StagedRows:
     """The rows with columns joined, and with what only the first line of an order says on all its lines."""
     engine = rows.engine
-    texts = {name: engine.quoted(name) for name in engine.types(rows.table)}
+    texts = {name: engine.quoted(name) for name in engine.types(rows.table) if name != PLACE}
     made = {name: _joined(rows, name, pieces) for name, pieces in joined.items()}
     if filled:
         order = made.get("order_id") or _order(rows)
@@ -168,9 +147,6 @@ def _with_columns(rows: StagedRows, joined: Mapping[str, tuple[str, ...]], fille
         more = "".join(f", {text} as {engine.quoted(rows.present[name])}" for name, text in made.items())
         table = engine.stage(f"select *{more} from {table}")
     return replace(rows, table=table, place=PLACE, untidy="true" if filled else rows.untidy.replace(rows.place, PLACE))
-
-
-PLACE = "crmkit_record"
 
 
 def _order(rows: StagedRows) -> str:

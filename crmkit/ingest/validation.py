@@ -22,9 +22,10 @@ from crmkit.ingest.casts import ColumnFormats, currency_rules, empty_columns, id
 from crmkit.ingest.contracts import Contract, Names, pieces_of
 from crmkit.ingest.conversion import converted
 from crmkit.ingest.extracts import Extract
+from crmkit.ingest.heads import HEAD, keys_of_lines, without_head
 from crmkit.ingest.notations import refuse_shared_notation
 from crmkit.ingest.open_formats import formats_of
-from crmkit.ingest.parts import Part
+from crmkit.ingest.parts import Heads, Part
 from crmkit.ingest.plain_rows import typed_rows
 from crmkit.ingest.positions import Positions, positions_of
 from crmkit.ingest.pseudonyms import pseudonymised
@@ -63,6 +64,8 @@ class ValidatedPart:
         Reason → rule, of all that were looked for.
     ids_rewritten : int
         Rows whose customer id has characters of full width, or that are not seen; it is taken without them.
+    heads : Heads, optional
+        Joined to its lines; ``orders`` is the engine's relation of those that its lines belong to.
     """
 
     name: str
@@ -74,6 +77,8 @@ class ValidatedPart:
     places: Positions
     rules: Mapping[str, Rule]
     ids_rewritten: int = 0
+    heads: Heads | None = None
+    orders: str = ""
 
 
 def validate_part(
@@ -98,7 +103,7 @@ def validate_part(
     if _state(part) != before:
         raise SourceChangedError(f"{part.name} changed while it was read. Run again when the delivery is complete.")
     formats = formats_of(staged, names, time_rules)
-    said = staged.said(meaning.columns)
+    said = staged.said([*meaning.columns, HEAD])
     looked_for = _rules(staged, formats, meaning, said, rules)
     keep = engine.stage if extract.size < _SMALL else engine.keep
     typed = typed_rows(staged, formats, meaning, said, looked_for, keep)
@@ -107,6 +112,7 @@ def validate_part(
     if meaning.rate_table is not None and "currency" in present:
         typed = converted(engine, typed, contract, meaning.rate_table, part.reading.currency)
     rewritten = ids_rewritten(staged)
+    keys = keys_of_lines(engine, staged.table, part.heads) if part.heads else ""
     engine.drop(staged.table)
     sums = engine.arrow(f"select count(*) as n, coalesce(sum(amount), 0) as total from {typed}")
     n_staged = sums["n"][0].as_py()
@@ -124,6 +130,8 @@ def validate_part(
         places,
         {rule.reason: rule for rule in (*WITHOUT_CONDITION, *looked_for)},
         rewritten,
+        part.heads,
+        keys,
     )
 
 
@@ -171,6 +179,7 @@ def _rules(
     row_rules = meaning.row_rules(said)
     _check_rules(engine, contract, row_rules[len(row_rules) - len(meaning.rules) :])
     return [
+        *([without_head(said[HEAD])] if HEAD in said else []),
         *meaning.left_out_rules(said),
         *currency_rules(engine, contract, rows.columns, formats, meaning.rate_table is not None),
         *contract.rules_for(rows.columns),

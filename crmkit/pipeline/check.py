@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from crmkit.engine.duckdb import DuckDBEngine
-from crmkit.exceptions import CrmkitError, DeliveryWarning, NoInputError, RefusedError
+from crmkit.exceptions import CrmkitError, CrmkitWarning, NoInputError, RefusedError
 from crmkit.ingest.column_inference import CLOCK, NEVER, Guess, check_header, guessed, selected, unless_sales
 from crmkit.ingest.contracts import Contract
 from crmkit.ingest.extracts import Extract, read_extract
@@ -61,6 +61,8 @@ class LoadReport:
     invalid : DataFrame, optional
         file, record, line, reason, advice of the rows of another table than sales that are invalid; with ``n_rows``, how many
         were read.
+    told : tuple of str
+        What a load would warn of.
     files : tuple of str
     """
 
@@ -73,6 +75,7 @@ class LoadReport:
     refused: str = ""
     n_rows: int = 0
     invalid: pd.DataFrame | None = None
+    told: tuple[str, ...] = ()
 
     @property
     def is_loadable(self) -> bool:
@@ -92,6 +95,9 @@ class LoadReport:
         if self.extract is None:
             return f"Found: {', '.join(self.files)}"
         lines = [f"  {part.name}: {_told(part)}{self._lacking(part)}" for part in self.extract.parts]
+        on = self.extract.parts[0].heads.on if self.extract.parts[0].heads else ()
+        keys = " + ".join(line for line, _ in on)
+        lines += [f"  {part.name}: {_told(part)}, joined by {keys}" for part in self.extract.heads]
         shown = lines if len(lines) <= 12 else [*lines[:6], f"  … {len(lines) - 12} more …", *lines[-6:]]
         return "\n".join(
             [f"Found {len(lines)} part{'s' if len(lines) > 1 else ''}, read as {self.guess.table}", *shown]
@@ -145,6 +151,7 @@ class LoadReport:
         for reason, n, money, advice in told.counts[["reason", "rows", "amount", "advice"]].itertuples(index=False):
             lines.append(f"  {n:,} where {reason} ({money or 0:,.2f}): {_places(rows[rows['reason'] == reason])}")
             lines.append(f"      {advice}")
+        lines += [f"  Note: {text}" for text in self.told]
         return "\n".join(["Trial load", *lines, *self._of_nothing()])
 
     def _read(self) -> str:
@@ -212,7 +219,8 @@ def check_files(
         stated = config.transactions
         settings = stated.read_options(config.currency) | stated.model_dump(include=set(CLOCK), exclude_none=True)
         rows = stated.model_dump(include=set(RowMeaning.__dataclass_fields__), exclude_defaults=True)
-        guess = Guess("transactions", dict(stated.columns), settings | rows)
+        joined = {"join": stated.join.model_dump(exclude_unset=True)} if stated.join else {}
+        guess = Guess("transactions", dict(stated.columns), settings | rows | joined)
         rates = config.rates
     elif layout is not None:
         ready = settings_of(layout, "transactions")
@@ -222,10 +230,11 @@ def check_files(
     guess.settings.update(selected(table, query))
     worth = Rates.from_extract(read_extract(rates.source(home or Path())), **rates.columns) if rates else None
     report = LoadReport(tuple(files), guess)
+    heads = config.transactions.options(home or Path(), config.currency).get("join") if config else None
     try:
         if config is None and layout is None:
             report = replace(report, guess=guessed(files, table=table, query=query))
-        report = replace(report, extract=_read(files, report.guess))
+        report = replace(report, extract=_read(files, report.guess, heads))
         return _tried(report, worth)
     except NoInputError:
         raise
@@ -233,9 +242,9 @@ def check_files(
         return replace(report, refused=str(error))
 
 
-def _read(files: Sequence[str], guess: Guess) -> Extract:
+def _read(files: Sequence[str], guess: Guess, heads: Mapping[str, Any] | None) -> Extract:
     source = files[0] if len(files) == 1 else list(files)
-    extract = read_extract(source, **guess.reading)
+    extract = read_extract(source, **guess.reading, join=heads)
     own = {name: name for name in CONTRACTS[guess.table].columns if name in extract.columns}
     guess.columns.update({name: given for name, given in own.items() if name not in guess.columns})
     check_header(guess, extract)
@@ -249,9 +258,11 @@ def _tried(report: LoadReport, rates: Rates | None) -> LoadReport:
     if report.guess.table != "transactions":
         return _counted(report, report.extract)
     options: dict[str, Any] = {**report.guess.time_rules, **report.guess.row_options, **report.guess.columns}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeliveryWarning)  # there is no until yet, and the counts are printed
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CrmkitWarning)
         log, rejections = Transactions.split_extract(report.extract, until=NEVER, rates=rates, **options)
+    told = [str(one.message) for one in caught if issubclass(one.category, CrmkitWarning)]
+    report = replace(report, told=tuple(text for text in told if NEVER not in text))  # there is no until yet
     days = pd.concat(pd.read_parquet(file, columns=["day"]) for file in log.lines)["day"]
     if not len(days):
         return replace(report, rejections=rejections)

@@ -104,7 +104,7 @@ class Delivery:
         extracts = dict[str, Extract]()
         for name, table in tables.items():
             if store and name == "transactions":
-                options = table.read_options(config.currency)
+                options = table.options(home, config.currency)
                 extracts[name], waiting = config.store.incoming.complete(table.source(home), options)
             elif name != "redemptions" or not _yet_to_come(table, home):
                 extracts[name] = _extract(table, home, config.currency)
@@ -128,7 +128,9 @@ class Delivery:
     def files(self) -> list[dict[str, str]]:
         """Every file and table of Spark that the run depends on: table, file, sha256."""
         parts = [
-            (name, part.name, part.path or part.table) for name, one in self.extracts.items() for part in one.parts
+            (name, part.name, part.path or part.table)
+            for name, one in self.extracts.items()
+            for part in (*one.parts, *one.heads)
         ]
         parts += [("lists.font", self.font.name, self.font)] if self.font else []
         return [{"table": table, "file": name, "sha256": self._hash(content)} for table, name, content in parts]
@@ -158,7 +160,7 @@ class Delivery:
 def _extract(table: TableSource, home: Path, currency: str) -> Extract:
     """Files, a database, or a table of Spark, which is called by its own name in what is told of its rows."""
     if not table.on_spark:
-        return read_extract(table.source(home), **table.read_options(currency))
+        return read_extract(table.source(home), **table.options(home, currency))
     found = read_extract(spark_table(str(table.table)), **table.read_options(currency))
     return replace(found, parts=tuple(replace(part, name=str(table.table)) for part in found.parts))
 

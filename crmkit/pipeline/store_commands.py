@@ -41,7 +41,7 @@ def load_new_files(config: Path) -> tuple[FolderLoad, list[str]]:
             sales.source(home),
             until=_until(settings, home),
             incoming=settings.store.incoming,
-            read=sales.read_options(settings.currency),
+            read=sales.options(home, settings.currency),
             products=_products(settings, home),
             pseudonyms=pseudonyms_of(settings, home, forgotten),
             **sales.line_options(),

@@ -107,6 +107,20 @@ class TableSource(_Readable):
         Reading(**options)
         return options
 
+    def options(self, home: Path, currency: str) -> dict[str, Any]:
+        """`read_options`, with the files that are joined to these, where there are any."""
+        return self.read_options(currency)
+
+
+class Join(_Readable):
+    """Files with one row per order, and the columns that tell orders apart: the same in both, or those of the lines = of the heads."""
+
+    files: str | Annotated[list[str], Field(min_length=1)]
+    on: str | list[str] | dict[str, str]
+
+
+_OF_ONE_FILE = ("sheet", "member", "table", "query", "skip_rows")
+
 
 class SalesSource(TableSource, _Timed, _Meant):
     """Files of sold lines, and how their times are written."""
@@ -114,6 +128,16 @@ class SalesSource(TableSource, _Timed, _Meant):
     about = "transactions"
 
     classes: dict[str, list[str]] | None = None
+    join: Join | None = None
+
+    def options(self, home: Path, currency: str) -> dict[str, Any]:
+        options = self.read_options(currency)
+        if self.join is None:
+            return options
+        files = [self.join.files] if isinstance(self.join.files, str) else self.join.files
+        stated = {name: value for name, value in options.items() if name not in _OF_ONE_FILE}
+        more = stated | self.join.model_dump(exclude_unset=True) | {"files": [str(home / file) for file in files]}
+        return options | {"join": more}
 
     def line_options(self) -> dict[str, Any]:
         """Keywords of `Transactions.split_extract`: how times are written, what lines mean, and the names of columns."""

@@ -14,6 +14,7 @@ from crmkit.engine.texts import literal
 from crmkit.exceptions import ContractError
 from crmkit.ingest.contracts import ITEM_COLUMNS, Names
 from crmkit.ingest.extracts import Extract
+from crmkit.ingest.heads import heads_without_lines, orders_in_two_files
 from crmkit.ingest.rules import NON_MEMBER_REASONS, dated_after
 from crmkit.ingest.schemas import SALES
 from crmkit.ingest.times import TimeRules
@@ -45,6 +46,7 @@ def collect_lines(
     line of them with a key names no store.
     """
     validated = _validated_parts(engine, source, columns, time_rules, meaning, last, progress)
+    _refuse_money_of_split_orders(engine, validated, meaning)
     resent = resent_files([part.sha256 for part in validated], known)
     sound = _sound(validated, resent)
     if meaning.rates is None:
@@ -74,6 +76,18 @@ def _validated_parts(
         call = "Transactions.from_extract"
         validated.append(validate_part(engine, source, part, SALES, columns, time_rules, call, meaning, late))
     return validated
+
+
+def _refuse_money_of_split_orders(engine: SqlEngine, validated: list[ValidatedPart], meaning: LineMeaning) -> None:
+    """Raise where money of an order is to be taken off and its lines stand in two files: it would be taken off twice."""
+    heads = validated[0].heads if len(validated) > 1 else None
+    if heads is None or not (given := [name for name in meaning.deduct if name in heads.columns]):
+        return
+    if n := orders_in_two_files(engine, [part.orders for part in validated]):
+        raise ContractError(
+            f"{n:,} orders have lines in two files, and {given[0]!r} of the joined files would be taken off in each. Deliver the "
+            "lines of an order in one file."
+        )
 
 
 def _sound(validated: list[ValidatedPart], resent: frozenset[int]) -> str:
@@ -133,6 +147,7 @@ def doubts(engine: SqlEngine, collected: CollectedLines) -> list[str]:
         said.append(
             f"Customer ids that differ from others by capitals alone: {n:,}. If they are the same members, state ids='casefold'."
         )
+    said += _orders_without_lines(engine, collected)
     if len(collected.validated) < 2:
         return said
     if n := _ids_without_zeros(engine, collected.lines):
@@ -146,6 +161,13 @@ def ids_without_zeros(where: str, n: int) -> str:
         f"Customer ids that differ from those of {where} by leading zeros alone: {n:,}. Zeros are lost where ids are kept as "
         "numbers; if they are the same members, deliver ids as text everywhere."
     )
+
+
+def _orders_without_lines(engine: SqlEngine, collected: CollectedLines) -> list[str]:
+    """A sentence where joined files name orders of which no line was delivered; they count nothing."""
+    heads = [part.heads for part in collected.validated if part.heads]
+    n = heads_without_lines(engine, heads[0], [part.orders for part in collected.validated]) if heads else 0
+    return [f"Orders of the joined files without a line in this delivery, which count nothing: {n:,}."] if n else []
 
 
 def _ids_in_capitals(engine: SqlEngine, lines: str) -> int:

@@ -128,6 +128,8 @@ def _row(ready: dict[str, Any], header: list[str]) -> dict[str, str]:
         "discount": "0",
     }
     given["currency"] = ready.get("currency", "USD")
+    if ready.get("decimal") == ",":
+        given |= {name: given[name].replace(".", ",") for name in ("amount", "unit_price")}
     row = {column: given.get(name, "x1") for name, column in ready["columns"].items() if isinstance(column, str)}
     at = ready["columns"]["purchased_at"]
     row |= {at: when} if isinstance(at, str) else {at[0]: when.partition(" ")[0], at[1]: clock}

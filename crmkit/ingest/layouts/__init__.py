@@ -90,9 +90,18 @@ def recognised(delivered: Sequence[str]) -> str | None:
         if "amount" not in columns:
             wanted |= {columns["quantity"], columns["unit_price"]}
         own = there & set(next(csv.reader([content["header"]])))
-        if wanted <= there and len(own) >= _MOSTLY * len(there) and len(own) > len(wanted):
+        if (
+            (wanted <= there or _keys_of_lines(content) <= there)
+            and len(own) >= _MOSTLY * len(there)
+            and len(own) > len(wanted)
+        ):
             found[name] = len(own)
     return max(found, key=lambda name: found[name]) if found else None
+
+
+def _keys_of_lines(content: dict[str, Any]) -> set[str]:
+    """What tells orders apart in the lines of a layout whose orders stand in a file of their own; without one, nothing will do."""
+    return set(content["join"]["on"]) if "join" in content else {"\0"}
 
 
 def settings_for(name: str, delivered: Sequence[str]) -> dict[str, Any]:
