@@ -95,6 +95,7 @@ from crmkit.offers.plan import OfferPlan as OfferPlan
 from crmkit.offers.redemption import RedemptionModel as RedemptionModel
 from crmkit.offers.shares import deal_shares as deal_shares
 from crmkit.offers.tips import choose_tips as choose_tips
+from crmkit.offers.unmatched import unmatched_deals as unmatched_deals
 from crmkit.pipeline.nightly import run as run
 from crmkit.pipeline.run_result import RunResult as RunResult
 from crmkit.pipeline.stage import stage as stage

@@ -23,6 +23,7 @@ from crmkit.offers.problem import Problem, solved
 from crmkit.offers.redemption import RedemptionModel
 from crmkit.offers.result import OfferResult
 from crmkit.offers.terms import Terms
+from crmkit.offers.unmatched import check_matched
 
 if TYPE_CHECKING:
     from crmkit.engine.frames import Frame
@@ -161,7 +162,8 @@ class OfferPlan(Terms):
         Raises
         ------
         ContractError
-            A column is missing, a member (or a member's item) is there twice, or a probability is none.
+            A column is missing, a member (or a member's item) is there twice, a probability is none, or no deal is for
+            anything that is due (`unmatched_deals` looks at the whole log).
         """
         if is_spark(due):
             if redemption is not None:
@@ -174,9 +176,10 @@ class OfferPlan(Terms):
         problem = Problem.of(
             self, Needs(due), to_pandas(customers), to_pandas(usage), to_pandas(received), redemption=redemption
         )
-        if self.need_share > 0 or self.worth_by_value > 0:
-            return with_demands(problem)
-        return problem.result(*solved(problem.market()))
+        demanded = self.need_share > 0 or self.worth_by_value > 0
+        result = with_demands(problem) if demanded else problem.result(*solved(problem.market()))
+        check_matched(problem.needs, problem.deals, result.offers)
+        return result
 
     def sensitivity(
         self,

@@ -18,6 +18,7 @@ from crmkit.offers.plan import OfferPlan
 from crmkit.offers.redemption import RedemptionModel
 from crmkit.offers.result import OfferResult
 from crmkit.offers.shares import NARROWING, deal_shares, other_margins
+from crmkit.offers.unmatched import unmatched_deals, unmatched_sentences
 from crmkit.pipeline.campaign_folder import Recorded
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import why_none
@@ -56,6 +57,8 @@ def share_of_deals(
 ) -> dict[str, object]:
     """How much of what each member buys in a category is what each deal of these days is for."""
     running = Deals(deals).active(*_window(campaign_due))
+    for sentence in unmatched_sentences(unmatched_deals(log, running), "no line has"):
+        note(sentence)
     if "category" not in log.items or item_timed(repurchases) == "product_id":
         return {"deal_shares": _whole_shares(repurchases, running.frame)}
     lacking = [name for name in NARROWING if name not in log.items and running.frame[name].notna().any()]
