@@ -23,7 +23,7 @@ from crmkit.ingest.parts import NO_HEADER, Reading, are_values
 from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.sale_words import telling_columns
 from crmkit.ingest.schemas import CONTRACTS
-from crmkit.ingest.times import AMBIGUOUS, TimeRules, fitting_formats
+from crmkit.ingest.times import AMBIGUOUS, TimeRules, calendar_of, fitting_formats
 from crmkit.ingest.tried_guesses import Trial, read_shares, tried_money
 from crmkit.ingest.worksheets import cell_text
 
@@ -103,6 +103,8 @@ def guessed(files: Sequence[str], *, table: str | None = None, query: str | None
     check_header(guess, extract)
     if guess.layout:
         _guess_notation(guess, head)
+    if guess.table in ("transactions", "members") and (told := _snapshot(guess, head)):
+        guess.telling.append(told)
     if guess.table == "transactions":
         guess.telling.extend(telling_columns(head, [name for name in extract.columns if name not in guess.read]))
     return guess
@@ -113,15 +115,36 @@ def _guess_notation(guess: Guess, head: pd.DataFrame) -> None:
     _guess_times(guess, head)
 
 
+_SUMMED = re.compile(
+    "total|recency|frequency|lifetime|tenure|churn|avg|average|count|num|last|n_|clv|since", re.IGNORECASE
+)
+_CUSTOMERS = 20
+
+
+def _snapshot(guess: Guess, head: pd.DataFrame) -> str:
+    """A sentence where every customer stands in one row, with what was summed up: that is no log of purchases."""
+    given = guess.delivered.get("customer_id")
+    if given not in head or "order_id" in guess.columns or len(head) < _CUSTOMERS or head[given].duplicated().any():
+        return ""
+    summed = [name for name in head.columns if name != given and _SUMMED.search(name)]
+    if len(summed) < 2:
+        return ""
+    return (
+        f"every customer stands in one row, with {', '.join(summed[:4])}: this is a table of customers, not a log of purchases. "
+        "With it you can find clusters (ck.CustomerClusters), rank customers (ck.RFMScores, ck.ValueTiers), and fit ck.BGNBD where it "
+        "has frequency, recency and T; churn, repurchase and offers need one row per purchase."
+    )
+
+
 _ATTEMPTS = 12
 
 
-def _tried(extract: Extract, head: pd.DataFrame, settings: dict[str, Any], doubts: dict[str, str]) -> Guess:
+def _tried(extract: Extract, head: pd.DataFrame, settings: Mapping[str, object], doubts: Mapping[str, str]) -> Guess:
     """Columns guessed by name, those that cannot be read left for the next, and the money tried on quantity × price."""
     refused: dict[tuple[str, str], str] = {}
     for _ in range(_ATTEMPTS):
         table, columns = _guessed_columns(extract.columns, refused)
-        guess = Guess(table, columns, dict(settings), dict(doubts))
+        guess = Guess(table, dict(columns), dict(settings), dict(doubts))
         check_header(guess, extract)
         _guess_notation(guess, head)
         found = read_shares(head, CONTRACTS[table], columns, Reading(**guess.reading), TimeRules(**_clock(guess)))
@@ -158,14 +181,14 @@ def _apply(guess: Guess, found: Trial) -> None:
     guess.doubts.update(found.doubts)
 
 
-def _of_layout(extract: Extract, settings: dict[str, Any], doubts: dict[str, str]) -> Guess | None:
+def _of_layout(extract: Extract, settings: Mapping[str, object], doubts: dict[str, str]) -> Guess | None:
     """What a known layout says, where these are its columns."""
     name = recognised(extract.columns)
     if name is None:
         return None
     stated = settings_for(name, extract.columns)
     columns = stated.pop("columns")
-    return Guess("transactions", columns, stated | settings, doubts, name)
+    return Guess("transactions", columns, {**stated, **settings}, doubts, name)
 
 
 def _guessed_text(files: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -200,11 +223,12 @@ def _titles(extract: Extract, settings: Mapping[str, Any]) -> int:
     return counts.index(most) if most > 2 else 0
 
 
-def _guessed_columns(delivered: Sequence[str], refused: Collection[tuple[str, str]]) -> tuple[str, dict[str, Any]]:
+def _guessed_columns(delivered: Sequence[str], refused: Collection[tuple[str, str]]) -> tuple[str, dict[str, str]]:
     """The table that the columns seem to be of, and contract column → delivered column."""
-    found: dict[str, dict[str, Any]] = {table: dict(named(delivered, table, refused)) for table in known_words()}
+    found = {table: named(delivered, table, refused) for table in known_words()}
     for table in ("deals", "tips", "transactions", "products", "members"):
-        if not Guess(table, found[table]).missing:
+        is_lines = table in ("products", "members") and "order_id" in found["transactions"]
+        if not Guess(table, dict(found[table])).missing and not is_lines:
             return table, found[table]
     return "transactions", found["transactions"]
 
@@ -282,6 +306,11 @@ def _guess_times(guess: Guess, head: pd.DataFrame) -> None:
     for kind, option in (("time", "time_format"), ("date", "date_format")):
         for name, values in (_texts(head, guess, (kind,)) | _numbers(head, guess, (kind,))).items():
             formats = _formats(values)
+            if not formats and kind == "time" and (other := _calendar(values)):
+                calendar, time_format = other
+                stated = {"calendar": calendar} | ({option: time_format} if time_format else {})
+                guess.settings.update(stated)
+                guess.doubts.update(dict.fromkeys(stated, f"{guess.delivered[name]} holds {values.iloc[0]!r}"))
             if formats and option not in guess.settings:
                 guess.settings[option] = formats[0]
                 others = f"; {' and '.join(formats[1:])} would fit too" if len(formats) > 1 else ""
@@ -297,6 +326,20 @@ def _formats(values: pd.Series[str]) -> list[str]:
         if not len(values) or (plain + len(offset)) > (1 - _LIKELY) * len(values):
             return []
         return fitting_formats(engine, table, "given")
+
+
+def _calendar(values: pd.Series[object]) -> tuple[str, str | None] | None:
+    """Another calendar, where most values are no days of our time in the common one."""
+    texts = values.astype("str")
+    shaped = texts[texts.str.contains(r"^(?:[12]\d{3}|\d{2,3}[-/.]|\D)|2[45]\d{2}", regex=True)]
+    some = shaped.drop_duplicates().head(200).tolist()
+    if not some or len(shaped) < len(texts):
+        return None
+    with DuckDBEngine() as engine:
+        table = engine.register(pd.DataFrame({"given": some}))
+        year = f"extract(year from {engine.local_day('given')})"
+        plain = engine.frame(f"select count(*) as n from {table} where {year} between 1980 and 2100")["n"][0]
+        return None if plain else calendar_of(engine, some)
 
 
 def selected(table: str | None, query: str | None) -> dict[str, str]:

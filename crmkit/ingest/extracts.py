@@ -19,6 +19,7 @@ from crmkit.exceptions import ConfigError, ContractError, ExtractError, NoInputE
 from crmkit.ingest.databases import copy_query, is_url, source_name
 from crmkit.ingest.files import matching
 from crmkit.ingest.headers import file_part, parquet_names
+from crmkit.ingest.layouts import recognised
 from crmkit.ingest.parts import OPTION_OF, Heads, Part, Reading, unique
 from crmkit.ingest.staging import prepared, relation_of
 
@@ -73,7 +74,9 @@ class Extract:
     def __repr__(self) -> str:
         n = len(self.parts)
         names = self.parts[0].name + (f" … {self.parts[-1].name}" if n > 1 else "")
-        return f"Extract of {n} part{'s' if n > 1 else ''} ({names}) with columns {', '.join(self.columns)}"
+        known = recognised(self.columns)
+        told = f": those of layout {known!r}" if known else ""
+        return f"Extract of {n} part{'s' if n > 1 else ''} ({names}) with columns {', '.join(self.columns)}{told}"
 
 
 def read_extract(
@@ -92,7 +95,7 @@ def read_extract(
     skip_rows: int = 0,
     accept: Callable[[Path], bool] | None = None,
     negative: str | None = None,
-    join: Mapping[str, Any] | None = None,
+    join: Mapping[str, object] | None = None,
 ) -> Extract:
     """Name the parts of an extract; nothing is read but column names.
 
@@ -188,9 +191,9 @@ def read_extract(
     return Extract(parts, reading)
 
 
-def _with_heads(lines: Extract, join: Mapping[str, Any]) -> Extract:
+def _with_heads(lines: Extract, join: Mapping[str, object]) -> Extract:
     """Lines whose parts know the heads of their orders."""
-    options = dict(join)
+    options: dict[str, Any] = dict(join)
     files, on = options.pop("files", None), options.pop("on", None)
     if files is None or not on:
         raise ConfigError(

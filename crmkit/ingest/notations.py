@@ -10,7 +10,7 @@ from crmkit.exceptions import ContractError
 from crmkit.ingest.numbers import SIGNS
 from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.staged_rows import StagedRows
-from crmkit.ingest.times import formats_fitting
+from crmkit.ingest.times import calendar_of, formats_fitting
 
 __all__ = ["refuse_shared_notation", "shape_of"]
 
@@ -76,6 +76,9 @@ def _advice(rows: StagedRows, given: str, kind: str, example: str) -> str:
     if kind in ("time", "date"):
         fitting = formats_fitting(rows.engine, [example])
         option = "time_format" if kind == "time" else "date_format"
+        if not fitting and kind == "time" and (other := calendar_of(rows.engine, [example])):
+            more = f", time_format={other[1]!r}" if other[1] else ""
+            return f"These are years of another calendar: state calendar={other[0]!r}{more}."
         stated = f" or {option}={fitting[0]!r}, if all are written so" if fitting else ""
         return f"Deliver all alike, as in 2026-03-01 10:00{stated}."
     signs = sorted({code for code, known in SIGNS.items() if any(sign in example for sign in (code, *known))})

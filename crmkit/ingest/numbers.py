@@ -45,6 +45,7 @@ SIGNS: dict[str, tuple[str, ...]] = {
     "ZAR": ("R",),
 }
 _HALVES = {"오전": "AM", "오후": "PM", "上午": "AM", "下午": "PM", "午前": "AM", "午後": "PM"}
+_NO_BREAK = "\u00a0\u202f"
 _BLANKS = (" ", "\u00a0", "\u202f")
 _GROUP_MARKS = {" ": "[ \u00a0\u202f]", "'": "['’]", "’": "['’]"}
 _POWER = "(?:[eE][+-]?[0-9]+)?"
@@ -161,7 +162,8 @@ def _patterns(reading: Reading, signs: tuple[str, ...], of_india: bool = False) 
 
 
 def western(text: str, time_format: str | None) -> str:
-    """Text with the Korean, Chinese and Japanese halves of the day as AM and PM, where the format reads them."""
+    """Text with the Korean, Chinese and Japanese halves of the day as AM and PM, where the format reads them; 1:05\u202fPM has a space."""
     if "%p" not in (time_format or ""):
         return text
-    return reduce(lambda inner, half: f"replace({inner}, {literal(half)}, {literal(_HALVES[half])})", _HALVES, text)
+    spaced = f"translate({text}, {literal(_NO_BREAK)}, '  ')"
+    return reduce(lambda inner, half: f"replace({inner}, {literal(half)}, {literal(_HALVES[half])})", _HALVES, spaced)

@@ -14,12 +14,14 @@ from crmkit.engine.base import SqlEngine
 from crmkit.engine.duckdb import check_format
 from crmkit.engine.texts import check_zone, is_usual_time, literal, states_offset
 from crmkit.exceptions import ConfigError, ContractError
-from crmkit.ingest.calendars import check_calendar, common_year
+from crmkit.ingest.calendars import CALENDARS, check_calendar, common_year
+from crmkit.ingest.month_names import english_months
 from crmkit.ingest.numbers import MINUS, western
 
 __all__ = [
     "AMBIGUOUS",
     "TimeRules",
+    "calendar_of",
     "fitting_formats",
     "formats_fitting",
     "has_no_hour",
@@ -33,7 +35,7 @@ __all__ = [
 ]
 
 AMBIGUOUS = rf"^[(+{MINUS}-]?[1-9][0-9]{{0,2}}([.,][0-9]{{3}})+[)-]?$"
-DATE_LIKE = r"^([0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}|[0-9]{8}([0-9]{4,6})?|[0-9]{4} ?[년年]|[3-7][0-9]{4}|[0-9]{1,2}[ /-][A-Za-z]{3,9}[ /-][0-9]{2,4}|[A-Za-z]{3,9} [0-9]{1,2}, [0-9]{4})([^0-9]|$)"
+DATE_LIKE = r"^([0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4}|[0-9]{8}([0-9]{4,6})?|[0-9]{4} ?[년年]|[3-7][0-9]{4}|[0-9]{1,2}[.]?[ /-](de )?\p{L}{3,12}[.]?[ /-](de )?[0-9]{2,4}|\p{L}{3,12}[.]? [0-9]{1,2}, [0-9]{4})([^0-9]|$)"
 SERIAL = "excel"
 
 CLOCK_FORMAT = "%H:%M:%S"
@@ -44,10 +46,11 @@ _DAYS = (
     "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y.%m.%d", "%Y%m%d", "%Y-%m-%d", "%Y/%m/%d",
     "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d", "%y/%m/%d", "%y.%m.%d",
     "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d/%b/%Y", "%b %d, %Y", "%d-%B-%Y", "%d %B %Y", "%B %d, %Y",
+    "%d. %B %Y", "%d. %b %Y", "%d de %B de %Y", "%d %b %y", "%d/%B/%Y", "%d/%b/%y",
     "%Y년 %m월 %d일", "%Y年%m月%d日", "%Y. %m. %d.",
 )  # fmt: skip
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %p %I:%M", " %p %I:%M:%S", "%H%M", "%H%M%S",
-          "T%H:%M:%S", ", %H:%M", ", %H:%M:%S", " %H:%M:%S %z", " %H:%M %z")  # fmt: skip
+          "T%H:%M:%S", ", %H:%M", ", %H:%M:%S", ", %I:%M %p", ", %I:%M:%S %p", " %H:%M:%S %z", " %H:%M %z")  # fmt: skip
 
 
 def is_ambiguous(engine: SqlEngine, text: str) -> str:
@@ -63,7 +66,9 @@ def readable(engine: SqlEngine, text: str, time_format: str | None) -> tuple[str
     A day number of a spreadsheet, 46082.4375, becomes a time written year first; only those of this century are taken.
     """
     if time_format != SERIAL:
-        return western(text, time_format), time_format
+        named = time_format is not None and re.search("%[bB]", time_format)
+        text = western(text, time_format)
+        return english_months(engine, text, str(time_format)) if named else text, time_format
     serial = f"try_cast(replace({text}, ',', '.') as double)"
     is_serial = f"{engine.matches(text, '^[0-9]{5}([.,][0-9]+)?$')} and {serial} >= {_FIRST_SERIAL} and {serial} < {_LAST_SERIAL + 1}"
     moment = engine.plus_seconds(
@@ -205,6 +210,23 @@ def formats_fitting(engine: SqlEngine, values: Sequence[str]) -> list[str]:
     known = [day + time for day, time in product(_DAYS, _TIMES) if _has_shape(day + time, values)]
     counts = _counted(engine, table, known)
     return [form for form, n in counts.items() if n == len(values)]
+
+
+def calendar_of(engine: SqlEngine, values: Sequence[str]) -> tuple[str, str | None] | None:
+    """Another calendar by which all of a few values are days of our time, and the format that they need then."""
+    given = engine.register(pd.DataFrame({"given": list(values)}, dtype="str"))
+    for calendar in CALENDARS:
+        common = engine.frame(f"select {common_year(engine, 'given', calendar)} as given from {given}")["given"]
+        if common.isna().any() or set(common) == set(values):
+            continue
+        year = f"extract(year from {engine.local_day('given')})"
+        table = engine.register(pd.DataFrame({"given": common}, dtype="str"))
+        plain = engine.frame(f"select count(*) as n from {table} where {year} between 1980 and 2100")["n"][0]
+        if plain == len(values):
+            return calendar, None
+        if formats := formats_fitting(engine, common.tolist()):
+            return calendar, formats[0]
+    return None
 
 
 _SHAPES = {

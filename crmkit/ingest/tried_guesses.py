@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.ingest.column_names import candidates, is_sure
-from crmkit.ingest.contracts import Contract, pieces_of
+from crmkit.ingest.contracts import Contract, Names, pieces_of
 from crmkit.ingest.numbers import plain_number
 from crmkit.ingest.parts import Reading
 from crmkit.ingest.times import TimeRules, readable, wall_clock
@@ -39,7 +38,7 @@ class Trial:
 
 
 def read_shares(
-    head: pd.DataFrame, contract: Contract, columns: Mapping[str, Any], reading: Reading, time_rules: TimeRules
+    head: pd.DataFrame, contract: Contract, columns: Names, reading: Reading, time_rules: TimeRules
 ) -> Trial:
     """Guesses whose values cannot be read: an optional column that would reject rows, a required one for which another may do.
 
@@ -71,7 +70,7 @@ def read_shares(
 _CALLED = {"money": "numbers", "number": "numbers", "time": "times", "date": "dates"}
 
 
-def _texts(values: pd.Series[Any]) -> pd.Series[str]:
+def _texts(values: pd.Series[object]) -> pd.Series[str]:
     if not pd.api.types.is_string_dtype(values):
         return pd.Series(dtype="str")
     stripped = values.dropna().astype("str").str.strip()
@@ -99,7 +98,7 @@ def _read(values: pd.Series[str], kind: str, reading: Reading, time_rules: TimeR
 # -- The money of a line, and the price of a piece -------------------------------------------------------------------
 
 
-def tried_money(head: pd.DataFrame, columns: Mapping[str, Any], reading: Reading) -> Trial:
+def tried_money(head: pd.DataFrame, columns: Names, reading: Reading) -> Trial:
     """Whether the amount is the line's money, by quantity × price, where lines of several pieces tell the two apart."""
     amount, quantity, price = (columns.get(name) for name in ("amount", "quantity", "unit_price"))
     if amount not in head:
@@ -153,7 +152,7 @@ def _same_for_any_quantity(
     head: pd.DataFrame,
     amount: str,
     quantity: str,
-    columns: Mapping[str, Any],
+    columns: Names,
     money: pd.Series[float],
     pieces: pd.Series[float],
 ) -> Trial:
@@ -173,7 +172,7 @@ def _same_for_any_quantity(
     return Trial(renamed={"amount": None, "unit_price": amount}, doubts={"unit_price": told})
 
 
-def _pieces_as_money(head: pd.DataFrame, amount: str, columns: Mapping[str, Any], reading: Reading) -> Trial:
+def _pieces_as_money(head: pd.DataFrame, amount: str, columns: Names, reading: Reading) -> Trial:
     """Small whole numbers beside another column of money are pieces: AMOUNT beside SALES_PRICE."""
     money = _numbers(head[amount], reading)
     whole = money.dropna()
@@ -190,7 +189,7 @@ def _pieces_as_money(head: pd.DataFrame, amount: str, columns: Mapping[str, Any]
     return Trial()
 
 
-def _numbers(values: pd.Series[Any], reading: Reading) -> pd.Series[float]:
+def _numbers(values: pd.Series[object], reading: Reading) -> pd.Series[float]:
     if not pd.api.types.is_string_dtype(values):
         return pd.to_numeric(values, errors="coerce").astype("float64")
     bare = values.astype("str").str.replace(r"[^\d.,+-]", "", regex=True)

@@ -33,7 +33,7 @@ from crmkit.transactions.log import Transactions
 from crmkit.transactions.rejections import Rejections
 from crmkit.transactions.store import Store
 
-__all__ = ["LoadReport", "check_files", "latest_day"]
+__all__ = ["LoadReport", "check_files", "latest_day", "until_line"]
 
 _GAP, _FEW = 60, 0.005
 _DATED = Contract(SALES.name, {"customer_id": "id", "purchased_at": "time"}, ("purchased_at",))
@@ -170,8 +170,15 @@ class LoadReport:
         if self.extract is None and not self.guess.columns:
             return ""
         text = section_of(self.guess, self.files)
-        until = f"until = {self.days[1]}  # confirm: the last day that was delivered in full\n\n" if self.days else ""
+        until = f"{until_line(self.days[1])}\n\n" if self.days else ""
         return f"To write in the configuration\n\n{until}{text}".rstrip()
+
+
+def until_line(last: date) -> str:
+    """The line of the configuration that states the last day; one beyond next year is asked about."""
+    if last.year <= date.today().year + 1:
+        return f"until = {last}  # confirm: the last day that was delivered in full"
+    return f"# until = ?  The last day would be {last}: is the year right? If years are of another calendar, state calendar; if not, correct it."
 
 
 def check_files(
@@ -220,7 +227,7 @@ def check_files(
         settings = stated.read_options(config.currency) | stated.model_dump(include=set(CLOCK), exclude_none=True)
         rows = stated.model_dump(include=set(RowMeaning.__dataclass_fields__), exclude_defaults=True)
         joined = {"join": stated.join.model_dump(exclude_unset=True)} if stated.join else {}
-        guess = Guess("transactions", dict(stated.columns), settings | rows | joined)
+        guess = Guess("transactions", dict(stated.columns), settings | rows | joined, layout=stated.layout or "")
         rates = config.rates
     elif layout is not None:
         ready = settings_of(layout, "transactions")
@@ -242,7 +249,7 @@ def check_files(
         return replace(report, refused=str(error))
 
 
-def _read(files: Sequence[str], guess: Guess, heads: Mapping[str, Any] | None) -> Extract:
+def _read(files: Sequence[str], guess: Guess, heads: Mapping[str, object] | None) -> Extract:
     source = files[0] if len(files) == 1 else list(files)
     extract = read_extract(source, **guess.reading, join=heads)
     own = {name: name for name in CONTRACTS[guess.table].columns if name in extract.columns}
@@ -305,7 +312,12 @@ def latest_day(extract: Extract, options: Mapping[str, Any], store: Store | None
     together = pd.concat(counts).groupby(level=0).sum()
     if not len(together):
         raise RefusedError('No row could be used, so until = "latest" has no day. Look at the files with crmkit check.')
-    return date(1970, 1, 1) + timedelta(days=_last_day(together))
+    last = date(1970, 1, 1) + timedelta(days=_last_day(together))
+    if last.year > date.today().year + 1:
+        raise RefusedError(
+            f'until = "latest" would be {last}. Is the year right? State until, or calendar, or correct the dates.'
+        )
+    return last
 
 
 def _last_day(counts: pd.Series[int]) -> int:

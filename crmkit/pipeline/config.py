@@ -177,6 +177,12 @@ class Config(Section):
             return given | {"value": {"model": "BG/NBD"} | value}
         return given
 
+    @field_validator("rates", mode="before")
+    @classmethod
+    def _a_file(cls, rates: object) -> object:
+        """``rates = "rates.csv"`` names the file alone, whose columns have the contract's names."""
+        return {"files": rates} if isinstance(rates, str) else rates
+
     @field_validator("until", mode="before")
     @classmethod
     def _a_day(cls, until: object) -> object:

@@ -9,7 +9,7 @@ from crmkit.exceptions import PublishError
 from crmkit.ingest.column_inference import Guess, guessed
 from crmkit.ingest.databases import is_url
 from crmkit.ingest.schemas import CONTRACTS
-from crmkit.pipeline.check import check_files
+from crmkit.pipeline.check import check_files, until_line
 from crmkit.pipeline.sections import section_of
 
 __all__ = ["initial_config", "write_config"]
@@ -32,8 +32,9 @@ def initial_config(files: Sequence[str], home: Path, *, table: str | None = None
         head.append(f'currency = "{currency}"  # confirm: {sales[0].doubts["currency"]}')
     else:
         head.append('# currency = "EUR"   # of every amount')
-    until = last[1] if last else "2026-12-31"
-    head.append(f"until = {until}  # confirm: the last day that was delivered in full")
+    head.append(
+        until_line(last[1]) if last else "until = 2026-12-31  # confirm: the last day that was delivered in full"
+    )
     blocks = ["\n".join(head) + "\n"]
     for name, (guess, named) in sections.items():
         text = section_of(guess, [_relative(file, home) for file in named])

@@ -146,7 +146,9 @@ class Thresholds(Section):
     ``rejected_rows`` and ``rejected_money`` are shares of what was read (rows that only lack a member do not count);
     ``missing_days`` counts days without a transaction before the run date, in multiples of the longest such time before;
     ``unmatched_members`` is the share of customers who are not among the members; ``vanished_categories`` is the share of
-    sales that categories had which have sold nothing in the last 14 days.
+    sales that categories had which have sold nothing in the last 14 days. An id with more than the share ``one_id`` of all
+    receipts, or of all money, is no member's (where there are 30 or more): it is left out of every model and list, stands in
+    ``ids_left_out.parquet``, and its lines count in sales. Without it such ids are only told.
     """
 
     rejected_rows: Threshold = Threshold(warn=None, stop=0.05)
@@ -154,6 +156,7 @@ class Thresholds(Section):
     missing_days: Threshold = Threshold(warn=1.0, stop=5.0)
     unmatched_members: Threshold = Threshold(warn=0.0, stop=0.999999)
     vanished_categories: Threshold = Threshold(warn=0.05, stop=None)
+    one_id: Number | None = Field(None, gt=0, lt=1)
 
 
 Item = Literal["product_id", "category", "brand", "brand_type", "manufacturer", "department"]

@@ -13,7 +13,7 @@ from crmkit.exceptions import ConfigError, CrmkitWarning
 from crmkit.pipeline.terminal import say
 
 if TYPE_CHECKING:
-    from crmkit.ingest.tables import Products
+    from crmkit.ingest.tables import Products, Rates
     from crmkit.pipeline.config import Config
     from crmkit.transactions.delivery_folder import FolderLoad
     from crmkit.transactions.store import Store
@@ -26,6 +26,7 @@ Where = Annotated[Path, typer.Argument(help="Configuration file with a [store] f
 
 def load_new_files(config: Path) -> tuple[FolderLoad, list[str]]:
     """Load what is new of the configured transactions; returns what became of each file, and what to note."""
+    from crmkit.ingest.layouts import note_in_words
     from crmkit.pipeline.config import read_config
     from crmkit.pipeline.pseudonym_keys import pseudonyms_of
     from crmkit.transactions.delivery_folder import load_folder
@@ -43,12 +44,14 @@ def load_new_files(config: Path) -> tuple[FolderLoad, list[str]]:
             incoming=settings.store.incoming,
             read=sales.options(home, settings.currency),
             products=_products(settings, home),
+            rates=_rates(settings, home),
             pseudonyms=pseudonyms_of(settings, home, forgotten),
             **sales.line_options(),
         )
     if done.loads:
         erase_again(store, forgotten)
-    return done, [str(one.message) for one in caught if issubclass(one.category, CrmkitWarning)]
+    known = [note_in_words(sales.layout)] if sales.layout and done.loads else []
+    return done, known + [str(one.message) for one in caught if issubclass(one.category, CrmkitWarning)]
 
 
 def _until(settings: Config, home: Path) -> date:
@@ -71,6 +74,14 @@ def _products(settings: Config, home: Path) -> Products | None:
     return Products.from_extract(
         read_extract(source.source(home), **source.read_options(settings.currency)), **source.columns
     )
+
+
+def _rates(settings: Config, home: Path) -> Rates | None:
+    from crmkit.ingest.extracts import read_extract
+    from crmkit.ingest.tables import Rates
+
+    source = settings.rates
+    return Rates.from_extract(read_extract(source.source(home)), **source.columns) if source else None
 
 
 def _store_of(settings: Config, config: Path) -> Store:

@@ -21,6 +21,7 @@ from crmkit.displays import InNotebook
 from crmkit.engine.choose import engine_for, engine_of, no_log
 from crmkit.exceptions import ContractError, CrmkitWarning, DeliveryWarning, LeakError
 from crmkit.ingest.extracts import Extract, read_extract
+from crmkit.ingest.layouts import differs
 from crmkit.ingest.times import TimeRules
 from crmkit.transactions.deliveries import collect_lines, doubts, filled_items
 from crmkit.transactions.line_meaning import LineMeaning
@@ -279,7 +280,11 @@ class Transactions(InNotebook):
             match_returns(engine, received.lines, meaning, home)
             stored = engine.parquet(home / "lines.parquet")
             rejections = reconcile(engine, received, stored, home / "rejected.parquet")
-            said = [*doubts(engine, received), *rejections.empty_files]
+            said = [
+                *doubts(engine, received),
+                *rejections.empty_files,
+                *filter(None, [differs(source.columns, columns)]),
+            ]
             odd = implausible(engine, rejections, stored, engine.parquet(home / "trips.parquet"), last)
             items = filled_items(engine, stored)
         for message in said:

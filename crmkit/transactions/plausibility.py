@@ -55,6 +55,11 @@ def _late_end(engine: SqlEngine, lines: str, until: date) -> list[str]:
 def _one_member(engine: SqlEngine, trips: str) -> list[str]:
     counts = f"(select customer_id, count(*) as n from {trips} group by customer_id) as counts"
     found = engine.frame(f"select count(*) as members, max(n) as most, sum(n) as total from {counts}").iloc[0]
+    if found["members"] == found["total"] >= _FEW_MEMBERS:
+        return [
+            "Every customer has exactly one purchase. If the extract has one row per customer, it is a table of customers, not a "
+            "log of purchases: deliver one row per purchase or line."
+        ]
     share = float(found["most"]) / float(found["total"]) if found["members"] >= _FEW_MEMBERS else 0.0
     if share <= _SHARE:
         return []

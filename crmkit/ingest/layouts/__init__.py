@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
@@ -18,7 +18,7 @@ from crmkit.exceptions import ConfigError
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["layout", "layouts", "note_of", "recognised", "settings_for", "settings_of"]
+__all__ = ["differs", "layout", "layouts", "note_in_words", "note_of", "recognised", "settings_for", "settings_of"]
 
 _CLOCK = ("time_zone", "recorded_in", "time_format", "trading_day_cutoff", "calendar")
 _ROWS = ("leave_out", "kinds", "order_columns", "deduct")
@@ -74,6 +74,15 @@ def note_of(name: str) -> str:
     return str(_content(name).get("note", "")).strip()
 
 
+def note_in_words(name: str) -> str:
+    """What to know of a layout where it is used, in one paragraph.
+
+    >>> note_in_words("cdnow").partition(",")[0]
+    "Layout 'cdnow': One row per purchase"
+    """
+    return f"Layout {name!r}: {' '.join(note_of(name).split())}"
+
+
 def recognised(delivered: Sequence[str]) -> str | None:
     """The layout of which these are the columns of sales: all that it needs are there, and most others are its own.
 
@@ -99,7 +108,30 @@ def recognised(delivered: Sequence[str]) -> str | None:
     return max(found, key=lambda name: found[name]) if found else None
 
 
-def _keys_of_lines(content: dict[str, Any]) -> set[str]:
+def differs(delivered: Sequence[str], columns: Mapping[str, str | Sequence[str]]) -> str:
+    """A sentence where these are the columns of a layout and another of them was named for the money, the member or the time.
+
+    >>> differs(["TRANSACTION_DT", "CUSTOMER_ID", "AGE_GROUP", "PRODUCT_ID", "AMOUNT", "SALES_PRICE"], {"amount": "AMOUNT"})
+    "These are the columns of layout 'ta-feng', whose amount is 'SALES_PRICE', not 'AMOUNT'. See layout('ta-feng')."
+    """
+    name = recognised(delivered) if any(key in columns for key in _NEEDED) else None
+    if name is None:
+        return ""
+    known = settings_of(name, "transactions")["columns"]
+    others = [key for key in _NEEDED if key in columns and _other(known.get(key), columns[key])]
+    told = ", ".join(f"whose {key} is {_told(known, key)}, not {columns[key]!r}" for key in others)
+    return f"These are the columns of layout {name!r}, {told}. See layout({name!r})." if others else ""
+
+
+def _other(known: str | list[str] | None, named: str | Sequence[str]) -> bool:
+    return not set(_pieces(named)) <= set(_pieces(known or []))
+
+
+def _told(known: Mapping[str, object], key: str) -> str:
+    return repr(known[key]) if key in known else f"{known['quantity']} × {known['unit_price']}"
+
+
+def _keys_of_lines(content: Mapping[str, Mapping[str, Sequence[str]]]) -> set[str]:
     """What tells orders apart in the lines of a layout whose orders stand in a file of their own; without one, nothing will do."""
     return set(content["join"]["on"]) if "join" in content else {"\0"}
 
@@ -118,7 +150,7 @@ def settings_for(name: str, delivered: Sequence[str]) -> dict[str, Any]:
     return {**stated, **{key: value for key, value in kept.items() if value}, "columns": columns}
 
 
-def _pieces(given: str | list[str]) -> list[str]:
+def _pieces(given: str | Sequence[str]) -> Sequence[str]:
     return [given] if isinstance(given, str) else given
 
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from crmkit.engine.duckdb import DuckDBEngine
+from crmkit.engine.frames import to_pandas
 from crmkit.engine.tables import n_rows
 from crmkit.exceptions import DeliveryWarning
 from crmkit.ingest.extracts import Extract
+from crmkit.ingest.layouts import note_in_words
 from crmkit.ingest.tables import Products, Rates
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.quality import check_categories, check_last_days, check_rejected
@@ -58,6 +60,8 @@ def load(
     With a store only new files are read; without one all files are read again when one has changed. Files are read by this
     machine, a table of Spark where it is; the log is summarised by the run's engine.
     """
+    if transactions.layout:
+        note(note_in_words(transactions.layout))
     options: dict[str, Any] = {
         "products": None if products is None else Products(products),
         "rates": None if rates is None else Rates(rates),
@@ -120,7 +124,7 @@ def _through_store(
     return replace(log, until=until), rejections  # which is observed though nothing may have been sold on the last days
 
 
-@stage("log", "read", "delivery_block")
+@stage("log", "read", "delivery_block", "ids_left_out")
 def check_delivery(
     delivery: Transactions,
     received: Rejections,
@@ -138,7 +142,30 @@ def check_delivery(
     check_categories(delivery, as_of, thresholds.vanished_categories)
     later = n_later(delivery, as_of)
     log = delivery if identity is None else at_level(delivery, identity, level, folder / "log")
-    return {"log": log.up_to(as_of), "read": _read(received, later), "delivery_block": data_quality(received)}
+    log, left_out = _without_outlying(log.up_to(as_of), thresholds.one_id, folder / "members")
+    return {
+        "log": log,
+        "read": _read(received, later),
+        "delivery_block": data_quality(received),
+        "ids_left_out": left_out,
+    }
+
+
+def _without_outlying(log: Transactions, share: float | None, folder: Path) -> tuple[Transactions, pd.DataFrame | None]:
+    """The log without ids whose share of all receipts or money no member has, and these; their lines stay as nobody's."""
+    if share is None:
+        return log, None
+    some = to_pandas(suspicious(log, share=share))
+    ids = some[(some["share_of_receipts"] > share) | (some["share_of_money"] > share)]
+    if not len(ids):
+        return log, None
+    note(
+        f"Ids with more than {share:.0%} of all receipts or money, left out of models and lists and kept in sales: {len(ids):,} "
+        f"({ids['share_of_receipts'].sum():.0%} of receipts, {ids['share_of_money'].sum():.0%} of money); see ids_left_out.parquet."
+    )
+    columns = ["customer_id", "n_days", "share_of_receipts", "share_of_money"]
+    rest = without_customers(log, ids["customer_id"], folder)
+    return rest, ids[columns].reset_index(drop=True)
 
 
 def _read(received: Rejections, later: int) -> dict[str, object]:
