@@ -22,9 +22,10 @@ from crmkit.ingest.casts import (
     trading_day,
     type_of,
 )
+from crmkit.ingest.heads import PLACE
 from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.rules import NO_CUSTOMER, Rule, kind_rules
-from crmkit.ingest.staged_rows import PLACE, StagedRows
+from crmkit.ingest.staged_rows import StagedRows
 
 __all__ = ["typed_rows"]
 

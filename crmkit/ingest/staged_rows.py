@@ -109,7 +109,7 @@ def _with_heads(rows: StagedRows, wanted: set[str], names: Names, meaning: RowMe
                 f"each of its lines. Name a column of {rows.part.name}."
             )
     table, present = joined_with_heads(rows.engine, rows.table, rows.place, rows.part.heads, wanted, meaning.deduct)
-    kinds = rows.kinds | {given: kind for given, kind in present.items() if given in wanted}
+    kinds = {**rows.kinds, **{given: kind for given, kind in present.items() if given in wanted}}
     return replace(rows, table=table, place=PLACE, kinds=kinds, untidy="true", marks=frozenset("\n\r" + MARKS))
 
 
