@@ -7,9 +7,9 @@ from datetime import date
 
 import pandas as pd
 
-from crmkit._checks import nearest, warn_user
+from crmkit._checks import nearest
 from crmkit.engine.choose import engine_for
-from crmkit.exceptions import ContractError, CrmkitWarning
+from crmkit.exceptions import ContractError
 from crmkit.offers.deals import Deals
 from crmkit.offers.needs import Needs
 from crmkit.transactions.log import Transactions
@@ -81,25 +81,22 @@ def unmatched_sentences(found: pd.DataFrame, where: str) -> list[str]:
 
 
 def check_matched(needs: Needs, deals: pd.DataFrame, offers: pd.DataFrame) -> None:
-    """Tell of deals without an offer whose item is spelt nearly as one that is due; raise where no deal is for what is due.
+    """Raise where no deal is for anything that is due, with each deal's name and the nearest.
 
     Raises
     ------
     ContractError
         No deal is for anything that is due.
     """
-    without = deals[~deals["deal_id"].isin(offers["deal_id"])]
     item = needs.item
-    if not len(without) or without[item].isna().all():
+    if len(offers) or not len(deals) or deals[item].isna().all():
         return
     due: set[str] = set()
     for piece in needs.pieces([item]):
         due |= set(piece[item].dropna().unique())
-    found = _missing(without, item, due)
+    found = _missing(deals, item, due)
     if not len(found) or not due:
         return
     if len(found) == len(deals):
         told = " ".join(unmatched_sentences(found, "is no item that is due"))
         raise ContractError(f"No deal is for anything that is due, so no list can be planned. {told}")
-    if len(near := found[found["nearest"].notna()]):
-        warn_user(" ".join(unmatched_sentences(near, "is no item that is due")), CrmkitWarning)

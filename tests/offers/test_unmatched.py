@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from crmkit.exceptions import ContractError, CrmkitWarning
+from crmkit.exceptions import ContractError
 from crmkit.offers.deals import Deals
 from crmkit.offers.plan import OfferPlan
 from crmkit.offers.unmatched import unmatched_deals
@@ -24,12 +24,6 @@ def deals_for(*categories: str, **more: object) -> Deals:
 
 DUE = pd.DataFrame({"customer_id": ["a", "b"], "category": ["Cheese", "Tea"], "p_purchase": 0.5, "spend": 5.0})
 MEMBERS = pd.DataFrame({"customer_id": ["a", "b"]})
-
-
-def test_deals_for_nothing_that_is_due_are_told_with_the_nearest_name() -> None:
-    with pytest.warns(CrmkitWarning, match=r"Deal D1 is for category 'CHEESES', which is no item .* mean 'Cheese'\?"):
-        result = OfferPlan(deals_for("Tea", "CHEESES"), slots=2, control=0).solve(DUE, MEMBERS)
-    assert result.offers["deal_id"].tolist() == ["D0"]
 
 
 def test_a_plan_that_is_empty_for_that_reason_raises() -> None:
