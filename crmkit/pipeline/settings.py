@@ -81,8 +81,7 @@ class Offers(Section):
 
     Of the offers ``need_share`` are for needs (bought with at least ``least_need``), the worth of lists follows the members'
     value with a correlation of at least ``worth_by_value``, and one on a list may be a trial, where `OfferPlan` demands none
-    of these unless it is told to. Above 0 ``perks_below`` is the share of purchases on a deal under which a member gets
-    perks in place of the shop's own money.
+    of these unless it is told to. Under a share of purchases on a deal of ``perks_below`` perks replace the shop's own money.
     """
 
     slots: Count = Field(8, ge=1)

@@ -150,13 +150,11 @@ def plan_offers(
     scale = _scale(response_scale)
     shares = other_margins(_without(deal_shares, resting_offers), deals_left, offers.margin)
     model = _model(shares, redemption_rates, redemption_habits or {}, scale, deals_left, offers, campaign)
-    lacking = {name: 0.0 for name, column in _OF_MEMBERS.items() if column not in customers}
-    known = offers.model_copy(update=lacking)
+    known = _known_terms(offers, customers)
     plan = OfferPlan(measured, tips=tips, key=name, **_terms(known, deals_left)).solve(
         in_order(repurchases, folder), customers, deal_usage, received_offers, model
     )
-    recorded = with_codes(plan.offers, name).assign(response_scale=scale, trial_rate=model.trial_rate)
-    _write(recorded, deals_left, folder)
+    _write(with_codes(plan.offers, name).assign(response_scale=scale, trial_rate=model.trial_rate), deals_left, folder)
     if not len(plan.offers):
         note(
             f"No offer was made: {why_none(catalogue.active(*_window(campaign_due)).frame, items_due(repurchases), plan)}."
@@ -174,6 +172,11 @@ def plan_offers(
         "offer_tips": plan.tips,
         "offer_block": offer_block(plan, currency=currency),
     }
+
+
+def _known_terms(offers: Offers, customers: pd.DataFrame) -> Offers:
+    """The terms without those that hang on a column which the members do not have."""
+    return offers.model_copy(update={name: 0.0 for name, column in _OF_MEMBERS.items() if column not in customers})
 
 
 def _figures_of(plan: OfferResult) -> dict[str, object]:
