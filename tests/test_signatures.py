@@ -39,7 +39,6 @@ ANY = {
     "models/lifetimes.py": "a purchase model with the private parts that only its class has",
     "offers/on_spark.py": OPEN,
     "offers/result.py": BY_ENGINE,
-    "pipeline/check.py": KEYWORDS,
     "pipeline/table_sources.py": KEYWORDS,
     "pipeline/history.py": OPEN,
     "pipeline/nightly.py": OPEN,

@@ -203,21 +203,21 @@ def _guessed_text(files: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]
             settings["encoding"] = likely
             doubts["encoding"] = f"{path.name} is not UTF-8 and looks like this"
     with suppress(CrmkitError):
-        skip = _titles(read_extract(files[0], **settings), settings)
+        skip = _titles(read_extract(files[0], **settings), settings.get("encoding"))
         if skip:
             settings["skip_rows"] = skip
             doubts["skip_rows"] = "lines above the line of column names"
     return settings, doubts
 
 
-def _titles(extract: Extract, settings: Mapping[str, Any]) -> int:
+def _titles(extract: Extract, encoding: str | None) -> int:
     """Lines above the first that has most fields, where the line taken for the names has a single one."""
     from crmkit.ingest.files import first_lines
 
     part = extract.parts[0]
     if part.kind != "csv" or len(part.columns) > 1 or part.path is None:
         return 0
-    lines = first_lines(part.path, part.member, part.encoding, settings.get("encoding"), _TITLES)
+    lines = first_lines(part.path, part.member, part.encoding, encoding, _TITLES)
     counts = [max(len(re.split(re.escape(mark), line)) for mark in ",;\t|") for line in lines]
     most = max(counts)
     return counts.index(most) if most > 2 else 0

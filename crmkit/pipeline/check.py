@@ -292,7 +292,7 @@ def _counted(report: LoadReport, extract: Extract) -> LoadReport:
     return replace(report, n_rows=sum(part.rows_read for part in parts), invalid=pd.concat(invalid, ignore_index=True))
 
 
-def latest_day(extract: Extract, options: Mapping[str, Any], store: Store | None = None) -> date:
+def latest_day(extract: Extract, options: Mapping[str, object], store: Store | None = None) -> date:
     """The last day with transactions, without the few rows that stand alone long after all others.
 
     Nothing is read but the times, and of files that a store has been given not even these.

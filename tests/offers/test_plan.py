@@ -223,7 +223,6 @@ def test_a_shadow_price_is_what_more_budget_brings() -> None:
         {"due": due_rows([], [])},
         {"customers": members(0)},
         {"due": due_rows(["M0000"], ["C0"]).assign(as_of="2019-01-01", horizon=14)},
-        {"due": due_rows(["M0000"], ["nothing on offer"])},
         {"due": due_rows(["M0000"], ["C0"], spend=np.nan)},
         {"deals": deal_rows(budget=0.0)},
         {"control": 1.0},
@@ -236,6 +235,11 @@ def test_nothing_to_plan_is_an_empty_plan(empty: dict[str, object]) -> None:
     assert (len(plan.offers), plan.objective, plan.bound, plan.gap) == (0, 0, 0, 0)
     assert {"customer_id", "deal_id", "position", "expected_gain"} <= set(plan.offers)
     assert "0 offers" in str(plan)
+
+
+def test_a_plan_without_a_deal_for_what_is_due_is_refused() -> None:
+    with pytest.raises(ContractError, match="Deal D0 is for category 'C0', which is no item that is due"):
+        solve(deals=deal_rows(), due=due_rows(["M0000"], ["nothing on offer"]), customers=members(1))
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------
