@@ -329,7 +329,7 @@ def _instance(folder: Path, more: Mapping[str, Setting] = MappingProxyType({})) 
     """A DuckDB of its own within the limits, which spills into ``folder``."""
     import duckdb
 
-    settings = dict(_LIMITS.get()) | more | _PRIVATE | {"temp_directory": str(folder)}
+    settings = {**dict(_LIMITS.get()), **more, **_PRIVATE, "temp_directory": str(folder)}
     if int(duckdb.__version__.partition(".")[0]) >= 2:
         settings |= _ENCRYPTED
     session = duckdb.connect(config=settings)

@@ -328,7 +328,7 @@ def _formats(values: pd.Series[str]) -> list[str]:
         return fitting_formats(engine, table, "given")
 
 
-def _calendar(values: pd.Series[object]) -> tuple[str, str | None] | None:
+def _calendar(values: pd.Series) -> tuple[str, str | None] | None:
     """Another calendar, where most values are no days of our time in the common one."""
     texts = values.astype("str")
     shaped = texts[texts.str.contains(r"^(?:[12]\d{3}|\d{2,3}[-/.]|\D)|2[45]\d{2}", regex=True)]

@@ -46,9 +46,9 @@ def read_shares(
     bears none.
     """
     refused, doubts = {}, {}
-    for name, given in columns.items():
+    for name, (given, *more) in ((name, pieces_of(given)) for name, given in columns.items()):
         kind = contract.columns[name]
-        if kind not in ("money", "number", "time", "date") or len(pieces_of(given)) > 1 or given not in head:
+        if kind not in ("money", "number", "time", "date") or more or given not in head:
             continue
         values = _texts(head[given])
         if not len(values):
@@ -70,7 +70,7 @@ def read_shares(
 _CALLED = {"money": "numbers", "number": "numbers", "time": "times", "date": "dates"}
 
 
-def _texts(values: pd.Series[object]) -> pd.Series[str]:
+def _texts(values: pd.Series) -> pd.Series[str]:
     if not pd.api.types.is_string_dtype(values):
         return pd.Series(dtype="str")
     stripped = values.dropna().astype("str").str.strip()
@@ -113,7 +113,7 @@ def tried_money(head: pd.DataFrame, columns: Names, reading: Reading) -> Trial:
     others = {name: _numbers(head[name], reading) for name in head.columns if name not in taken}
     prices = {name: found for name, found in others.items() if found[several].notna().mean() > _FITS}
     called = list(candidates(list(prices), "transactions", "unit_price"))
-    off = _numbers(head[columns["discount"]], reading).fillna(0).abs() if columns.get("discount") in head else None
+    off = _numbers(head[str(columns["discount"])], reading).fillna(0).abs() if columns.get("discount") in head else None
     for name in sorted(prices, key=lambda one: (one != price, one not in called)):
         if _is_product(money, pieces, prices[name], several, off):
             return Trial() if name == price or price else _noted(name, str(amount), str(quantity))
@@ -189,7 +189,7 @@ def _pieces_as_money(head: pd.DataFrame, amount: str, columns: Names, reading: R
     return Trial()
 
 
-def _numbers(values: pd.Series[object], reading: Reading) -> pd.Series[float]:
+def _numbers(values: pd.Series, reading: Reading) -> pd.Series[float]:
     if not pd.api.types.is_string_dtype(values):
         return pd.to_numeric(values, errors="coerce").astype("float64")
     bare = values.astype("str").str.replace(r"[^\d.,+-]", "", regex=True)

@@ -95,7 +95,7 @@ class Model(BaseEstimator):  # type: ignore[misc]
         model._set(values, covariance)
         return model
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
+    def _repr_mimebundle_(self, **options: object) -> dict[str, str]:
         """In a notebook a fitted model shows its parameters; one that is not fitted, what scikit-learn shows."""
         found: dict[str, str] = super()._repr_mimebundle_(**options)
         if hasattr(self, "params_"):

@@ -243,12 +243,11 @@ def _plan(config: Path, out: Path, as_of: datetime | None, as_json: bool, asked:
         {"stage": one.stage.name, "action": one.action, "why": one.why, "reads_history": one.stage.reads_history}
         for one in decisions
     ]
-    wide = max(len(row["stage"]) for row in rows)
-    again = {True: "; reads the log of all days", False: ""}
+    wide = max(len(one.stage.name) for one in decisions)
     lines = [
-        f"{row['stage']:<{wide}}  {row['action']:<8} {row['why']}"
-        + again[row["reads_history"] and row["action"] in ("run", "depends")]
-        for row in rows
+        f"{one.stage.name:<{wide}}  {one.action:<8} {one.why}"
+        + ("; reads the log of all days" * (one.stage.reads_history and one.action in ("run", "depends")))
+        for one in decisions
     ]
     typer.echo(json.dumps(rows, indent=1) if as_json else "\n".join(lines))
 

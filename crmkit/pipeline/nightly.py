@@ -166,9 +166,9 @@ class _Night:
     def check_store(self) -> None:
         """Raise where the run before had a store and its lines are gone: a new one would hold what is delivered now alone."""
         store, before = self.delivery.store, self.runs[0].manifest["settings"].get("store", {}) if self.runs else {}
-        if store and before.get("folder") == self.config.store.folder and not (store / "lines").is_dir():
+        if store and before.get("folder") == self.config.store.folder and store.is_empty:
             raise NoInputError(
-                f"The store {store} is gone; the run of {self.runs[0].day} had it. Put it back. To load into a new one what is delivered "
+                f"The store {store.place} is gone; the run of {self.runs[0].day} had it. Put it back. To load into a new one what is delivered "
                 "now, run with --fresh."
             )
 

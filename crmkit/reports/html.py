@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crmkit import __version__
 from crmkit.displays import Display
@@ -137,7 +137,8 @@ def _svg(display: Display) -> Markup:
 
     with matplotlib.rc_context({"svg.hashsalt": "crmkit", "svg.fonttype": "none", "text.parse_math": False}):
         figure, layout = Figure(figsize=(4.8, 3.1)), ConstrainedLayoutEngine()
-        canvas, out = FigureCanvasSVG(figure), io.StringIO()
+        canvas: Any = FigureCanvasSVG(figure)
+        out = io.StringIO()
         display.plot(figure.add_subplot())
         figure.set_layout_engine(layout)
         layout.execute(figure)

@@ -54,6 +54,13 @@ def planned_under(**environment: str) -> str:
     return found.stdout
 
 
+def runs_here(kernel: str) -> bool:
+    """Whether this processor has the instructions of a kernel: a product of matrices under it does not die."""
+    product = "import numpy as np; a = np.ones((300, 300)); a @ a; np.linalg.solve(a + 300 * np.eye(300), a)"
+    env = os.environ | {"OPENBLAS_CORETYPE": kernel}
+    return subprocess.run([sys.executable, "-c", product], env=env, check=False).returncode >= 0
+
+
 @pytest.fixture(scope="module")
 def usual() -> str:
     return planned_under(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
@@ -62,6 +69,8 @@ def usual() -> str:
 @pytest.mark.parametrize("threads", ["1", "8"])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_plan_does_not_depend_on_the_processor(kernel: str, threads: str, usual: str) -> None:
+    if not runs_here(kernel):
+        pytest.skip(f"this processor lacks instructions of {kernel}")
     given = {"OPENBLAS_CORETYPE": kernel, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
     assert planned_under(**given) == usual
 
