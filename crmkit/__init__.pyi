@@ -54,6 +54,7 @@ from crmkit.exceptions import PublishError as PublishError
 from crmkit.exceptions import RefusedError as RefusedError
 from crmkit.exceptions import SourceChangedError as SourceChangedError
 from crmkit.exceptions import StoreError as StoreError
+from crmkit.exceptions import UnmatchedDealsError as UnmatchedDealsError
 from crmkit.ingest.extracts import read_extract as read_extract
 from crmkit.ingest.layouts import layout as layout
 from crmkit.ingest.tables import Costs as Costs

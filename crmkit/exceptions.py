@@ -36,6 +36,7 @@ __all__ = [
     "RefusedError",
     "SourceChangedError",
     "StoreError",
+    "UnmatchedDealsError",
 ]
 
 
@@ -65,6 +66,10 @@ class ContractError(CrmkitError, ValueError):
 
 class RefusedError(ContractError):
     """The delivery is implausible: too many invalid rows, no member matches, or recent days missing."""
+
+
+class UnmatchedDealsError(ContractError):
+    """No deal is for anything that is due, so that no list can be planned."""
 
 
 class ModelError(CrmkitError, ValueError):

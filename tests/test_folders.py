@@ -130,6 +130,7 @@ assert temporary_folder("b").is_dir()
 def test_what_is_spilled_cannot_be_read() -> None:
     with engine_limits(memory_limit="40MB", threads=1), DuckDBEngine() as engine:
         engine.stage(f"select '{CANARY}-' || md5(cast(i as varchar)) as id from range(2000000) numbers(i)")
-        spilled = [path for path in engine.scratch.rglob("*") if path.is_file()]
+        own = engine.scratch.parent  # what this process has; all engines within the limits spill into one folder of it
+        spilled = [path for path in own.rglob("*") if path.is_file()]
         assert sum(path.stat().st_size for path in spilled) > 2**20
-        assert files_with_canary(engine.scratch) == []
+        assert files_with_canary(own) == []

@@ -116,15 +116,14 @@ def validate_part(
     engine.drop(staged.table)
     sums = engine.arrow(f"select count(*) as n, coalesce(sum(amount), 0) as total from {typed}")
     n_staged = sums["n"][0].as_py()
-    broken = staged.broken
-    places = positions_of(readable, content, broken["record"].to_numpy(dtype=np.int64) - 1, n_staged)
+    places = positions_of(readable, content, staged.broken["record"].to_numpy(dtype=np.int64) - 1, n_staged)
     if extract.pseudonyms:
         typed = pseudonymised(engine, typed, contract, list(present), extract.pseudonyms, keep)
     return ValidatedPart(
         part.name,
         typed,
-        _rejected(engine, typed, part, broken, places),
-        n_staged + len(broken),
+        _rejected(engine, typed, part, staged.broken, places),
+        n_staged + len(staged.broken),
         Decimal(sums["total"][0].as_py()).quantize(Decimal("0.0001")),
         _sha256(part, present, content) if content else "",
         places,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from crmkit._checks import nearest
 from crmkit.engine.choose import engine_for
-from crmkit.exceptions import ContractError
+from crmkit.exceptions import UnmatchedDealsError
 from crmkit.offers.deals import Deals
 from crmkit.offers.needs import Needs
 from crmkit.transactions.log import Transactions
@@ -85,7 +85,7 @@ def check_matched(needs: Needs, deals: pd.DataFrame, offers: pd.DataFrame) -> No
 
     Raises
     ------
-    ContractError
+    UnmatchedDealsError
         No deal is for anything that is due.
     """
     item = needs.item
@@ -99,4 +99,4 @@ def check_matched(needs: Needs, deals: pd.DataFrame, offers: pd.DataFrame) -> No
         return
     if len(found) == len(deals):
         told = " ".join(unmatched_sentences(found, "is no item that is due"))
-        raise ContractError(f"No deal is for anything that is due, so no list can be planned. {told}")
+        raise UnmatchedDealsError(f"No deal is for anything that is due, so no list can be planned. {told}")

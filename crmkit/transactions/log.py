@@ -259,18 +259,9 @@ class Transactions(InNotebook):
         source = extract if isinstance(extract, Extract) else read_extract(extract)
         time_rules = TimeRules(time_zone, recorded_in, time_format, trading_day_cutoff, calendar)
         meaning = LineMeaning(
-            rules or {},
-            non_members,
-            leave_out or {},
-            kinds or {},
-            order_columns,
-            reject_unreadable,
-            deduct,
-            ids,
-            products=products,
-            classes=classes,
-            rates=rates,
-        )
+            rules or {}, non_members, leave_out or {}, kinds or {}, order_columns, reject_unreadable, deduct, ids,
+            products=products, classes=classes, rates=rates,
+        )  # fmt: skip
         last = as_day(until)
         home = Path(folder) if folder is not None else temporary_folder("log")
         home.mkdir(parents=True, exist_ok=True)
@@ -280,17 +271,12 @@ class Transactions(InNotebook):
             match_returns(engine, received.lines, meaning, home)
             stored = engine.parquet(home / "lines.parquet")
             rejections = reconcile(engine, received, stored, home / "rejected.parquet")
-            said = [
-                *doubts(engine, received),
-                *rejections.empty_files,
-                *filter(None, [differs(source.columns, columns)]),
-            ]
+            other = filter(None, [differs(source.columns, columns)])
+            told = dict.fromkeys([*doubts(engine, received), *rejections.empty_files, *other], CrmkitWarning)
             odd = implausible(engine, rejections, stored, engine.parquet(home / "trips.parquet"), last)
             items = filled_items(engine, stored)
-        for message in said:
-            warn_user(message, CrmkitWarning)
-        for message in odd:
-            warn_user(message, DeliveryWarning)
+        for message, kind in (told | dict.fromkeys(odd, DeliveryWarning)).items():
+            warn_user(message, kind)
         return cls(home, last, items, engine.on_spark), rejections
 
 

@@ -90,8 +90,8 @@ def test_a_plan_with_no_value_is_refused() -> None:
 
 
 def test_nothing_is_demanded_of_an_empty_plan() -> None:
-    due = due_rows(["M0000"], ["other"])
-    plan = solve(deal_rows(1), due, members(1), least_need=0.3, need_share=0.7)
+    due = due_rows(["M0000"], ["C0"])
+    plan = solve(deal_rows(1, budget=0.0), due, members(1), least_need=0.3, need_share=0.7)
     assert plan.offers.empty
     assert plan.demands["cost"].tolist() == [0.0]
     assert np.isfinite(plan.demands[["wanted", "reached", "shadow_price"]].to_numpy()).all()

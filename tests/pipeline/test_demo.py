@@ -37,7 +37,7 @@ def test_the_report_is_one_small_page_with_every_section(current: Path) -> None:
     page = (current / "report.html").read_text(encoding="utf-8")
     assert len(page.encode()) < 1_000_000
     titles = [
-        "Members spent USD",
+        "brought USD",
         "of new customers buy in the month after their first",
         "customers together will bring USD",
         "Tier A holds",
@@ -51,9 +51,9 @@ def test_the_report_is_one_small_page_with_every_section(current: Path) -> None:
         "of the printed coupons stand beside something the member is due to buy",
         "rows were rejected",
     ]
-    headings = re.findall("<h2>(.*?)</h2>", page, re.DOTALL)
+    headings = re.findall("<h[23][^>]*>(.*?)</h[23]>", page, re.DOTALL)
     assert not [title for title in titles if not any(title in heading for heading in headings)]
-    assert page.count("<svg") == 13
+    assert page.count("<svg") == 12
     assert (current / "report.xlsx").read_bytes().startswith(b"PK")
 
 

@@ -20,7 +20,8 @@ from crmkit.exceptions import ConfigError, CrmkitWarning, PublishError, RefusedE
 from crmkit.pipeline.config import read_config
 from crmkit.pipeline.quality import check_categories, check_last_days, check_members, check_rejected, why_none
 from crmkit.pipeline.settings import Threshold, Thresholds
-from crmkit.reports.lists.content import ListContent
+from crmkit.pipeline.stages.offers import _solved
+from crmkit.reports.lists.content import ListContent, warn_of_endings
 from crmkit.reports.lists.pdf_canvas import Canvas
 from crmkit.testing import generated_sales
 
@@ -324,7 +325,6 @@ def deals_of(category: str = "Milk", budget: float = 10, value: float = 0.5) -> 
 @pytest.mark.parametrize(
     ("deals", "terms", "why"),
     [
-        (deals_of("Tea"), {}, "none of the categories with a current deal has repurchase predictions"),
         (deals_of(budget=0), {}, "every deal that is valid on its days has a budget of 0"),
         (deals_of(), {"control": 1.0}, "every eligible member is in the control group"),
         (deals_of(), {"control": 0.0, "min_weekly_spend": 99}, "every member is excluded"),
@@ -337,14 +337,24 @@ def test_why_nobody_gets_an_offer_is_said(deals: Deals, terms: dict[str, Any], w
     plan = OfferPlan(deals, **terms).solve(DUE, customers)
     assert not len(plan.offers)
     assert why in why_none(deals.frame, DUE, plan)
+    none_fit = why_none(deals_of("Tea").frame, DUE, plan)
+    assert "none of the categories with a current deal has repurchase predictions" in none_fit
     assert "no deal is valid on its days" in why_none(deals.frame.iloc[:0], DUE, plan)
+
+
+def test_a_night_goes_on_where_no_deal_is_for_anything_due() -> None:
+    customers = pd.DataFrame({"customer_id": list("abcd"), "weekly_spend": 10.0})
+    with pytest.warns(CrmkitWarning, match="No deal is for anything that is due"):
+        assert _solved(OfferPlan(deals_of("Tea")), DUE, customers) is None
 
 
 def test_a_card_number_that_fonts_may_lack_is_left_out_with_a_note() -> None:
     due = DUE.assign(customer_id=["0000001猫", "00000002", "00000003", "00000004"])
     offers = pd.DataFrame({"customer_id": due["customer_id"][:2], "deal_id": "D", "position": 1})
+    lists = ListContent.of(offers, deals_of(), due, as_of="2017-03-01", horizon=14)
+    assert lists.unshown == 1
     with pytest.warns(UserWarning, match="1 lists do not show the end of the card number"):
-        lists = ListContent.of(offers, deals_of(), due, as_of="2017-03-01", horizon=14)
+        warn_of_endings(lists.unshown)
     assert [page.card_ending for page in lists.pages] == ["0002", ""]
     Canvas(None, date(2017, 3, 1)).check(lists.texts())
 

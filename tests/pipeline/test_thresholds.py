@@ -105,5 +105,5 @@ def test_drift_warns_or_stops(tmp_path: Path) -> None:
 
 
 def test_every_threshold_is_tested_here() -> None:
-    assert set(Thresholds.model_fields) == set(FAULTS)
+    assert set(Thresholds.model_fields) == {*FAULTS, "one_id"}, "one_id leaves out and stops nothing: test_one_id.py"
     assert set(Scorecard.model_fields) == {"warn", "stop"}

@@ -6,9 +6,11 @@ from unittest import mock
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crmkit.exceptions import ContractError
 from crmkit.offers.control_group import control_group
 from crmkit.offers.deals import Deals
 from crmkit.offers.plan import OfferPlan
@@ -50,7 +52,12 @@ def test_a_plan_keeps_its_terms(
     market: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame], slots: int, control: float
 ) -> None:
     deals, due, members = market
-    plan = OfferPlan(Deals.from_extract(deals), slots=slots, control=control).solve(due, members)
+    terms = OfferPlan(Deals.from_extract(deals), slots=slots, control=control)
+    if len(due) and not set(deals["category"]) & set(due["category"]):
+        with pytest.raises(ContractError, match="No deal is for anything that is due"):
+            terms.solve(due, members)
+        return
+    plan = terms.solve(due, members)
     offers = plan.offers.merge(deals[["deal_id", "category", "budget"]], on="deal_id")
     spent = offers.groupby("deal_id").agg(cost=("expected_cost", "sum"), budget=("budget", "first"))
     assert (spent["cost"] <= spent["budget"] + 1e-9).all()

@@ -31,6 +31,7 @@ BOUNDED = {
     "state": "origins of at most 50,000 customers, to learn from",
     "check_last_days": "days of the calendar",
     "_late_end": "days of the calendar",
+    "tell_changes": "days of the calendar",
     "life_cycle": "runs of each item",
     "brand_usage": "nine groups of each item",
     "panel": "at most a million pairs of past days, to learn from",

@@ -12,6 +12,7 @@ import pandas as pd
 from crmkit.campaigns.contact_history import LastCampaign
 from crmkit.campaigns.record import budgets_left
 from crmkit.engine.duckdb import DuckDBEngine
+from crmkit.exceptions import UnmatchedDealsError
 from crmkit.offers.codes import with_codes
 from crmkit.offers.deals import Deals
 from crmkit.offers.plan import OfferPlan
@@ -151,14 +152,14 @@ def plan_offers(
     shares = other_margins(_without(deal_shares, resting_offers), deals_left, offers.margin)
     model = _model(shares, redemption_rates, redemption_habits or {}, scale, deals_left, offers, campaign)
     known = _known_terms(offers, customers)
-    plan = OfferPlan(measured, tips=tips, key=name, **_terms(known, deals_left)).solve(
-        in_order(repurchases, folder), customers, deal_usage, received_offers, model
-    )
+    terms = OfferPlan(measured, tips=tips, key=name, **_terms(known, deals_left))
+    plan = _solved(terms, in_order(repurchases, folder), customers, deal_usage, received_offers, model)
+    if plan is None:
+        return {}
     _write(with_codes(plan.offers, name).assign(response_scale=scale, trial_rate=model.trial_rate), deals_left, folder)
     if not len(plan.offers):
-        note(
-            f"No offer was made: {why_none(catalogue.active(*_window(campaign_due)).frame, items_due(repurchases), plan)}."
-        )
+        running = catalogue.active(*_window(campaign_due)).frame
+        note(f"No offer was made: {why_none(running, items_due(repurchases), plan)}.")
     return {
         "offers": folder / "offers.parquet",
         "mailing": folder / "offers.csv",
@@ -172,6 +173,15 @@ def plan_offers(
         "offer_tips": plan.tips,
         "offer_block": offer_block(plan, currency=currency),
     }
+
+
+def _solved(terms: OfferPlan, *given: Any) -> OfferResult | None:
+    """The plan, and none where no deal is for anything that is due: the night goes on without lists, and says so."""
+    try:
+        return terms.solve(*given)
+    except UnmatchedDealsError as error:
+        note(str(error))
+        return None
 
 
 def _known_terms(offers: Offers, customers: pd.DataFrame) -> Offers:

@@ -26,7 +26,7 @@ def parts_of(offers: pd.DataFrame, due: pd.DataFrame, size: int, options: ListOp
     where nobody has an offer.
 
     >>> offers = pd.DataFrame({"customer_id": ["2", "3", "1"]})
-    >>> [list(part.offers["customer_id"]) for part in parts_of(offers, offers, 2, {})]
+    >>> [sorted(part.offers["customer_id"]) for part in parts_of(offers, offers, 2, {})]
     [['1', '2'], ['3']]
     """
     require_columns(offers, ("customer_id",), "offers", "OfferPlan.solve(…).offers has them.")
