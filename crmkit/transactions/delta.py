@@ -174,9 +174,10 @@ class DeltaTable:
     def paths(self, files: Iterable[DeltaFile]) -> list[Path]:
         """Files on this machine; those that are elsewhere are copied when they are first asked for."""
         wanted = list(files)
-        for file in wanted if self.remote else ():
-            if self._size(file) != file.size:
-                self.remote.fetch(file.path, self.folder / file.path, file.sha256)  # type: ignore[union-attr]
+        if self.remote:
+            for file in wanted:
+                if self._size(file) != file.size:
+                    self.remote.fetch(file.path, self.folder / file.path, file.sha256)
         return [self.folder / file.path for file in wanted]
 
     def relation(self, engine: DuckDBEngine, files: Sequence[DeltaFile]) -> str:
