@@ -15,22 +15,19 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from crmkit.exceptions import CrmkitError
 from crmkit.pipeline import artefacts
-from crmkit.pipeline.artefacts import Artefact, digest_of
+from crmkit.pipeline.artefacts import Artefact
 from crmkit.pipeline.notes import told
 from crmkit.pipeline.records import Key, Record, measured
 from crmkit.pipeline.stage import Source, Stage
+from crmkit.pipeline.stage_inputs import StageInputs
 from crmkit.pipeline.stages_to_run import UNKNOWN, Decider, Decision
 
 __all__ = ["Progress", "Runner"]
-
-_BROUGHT = "here"
-"""Folder of what Spark has made and a stage of this machine reads; it is brought once a run."""
 
 Progress = Callable[[str, str, Record | None], None]
 """Told the stage, what becomes of it (running, done, kept, failed, skipped, or what it does), and its record at the end."""
@@ -67,7 +64,9 @@ class Runner:
     decisions: list[Decision] = field(default_factory=list)
     records: dict[str, Record] = field(default_factory=dict)
     _lineages: dict[str, str] = field(default_factory=dict)
-    _values: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._inputs = StageInputs(self.sources, self.folder, self.work, self.made, self.notes)
 
     def plan(self) -> list[Decision]:
         """What `run` would do, without doing it: a stage after one that runs depends on what that one gives."""
@@ -76,7 +75,7 @@ class Runner:
             if decision.record:
                 self._remember(decision.record)
             elif decision.action != "skipped":
-                self.made |= dict.fromkeys(step.outputs, UNKNOWN)
+                self.made.update(dict.fromkeys(step.outputs, UNKNOWN))
                 self._lineages |= dict.fromkeys(step.outputs, self._key(step).lineage)
         return self.decisions
 
@@ -102,9 +101,8 @@ class Runner:
                 self.progress(step.name, f"failed: {fault}", None)
                 faults.append(fault)
                 blocked |= set(step.outputs)
-            wanted = {name for later in self.stages[place + 1 :] for name in later.reads}
-            self._values = {name: value for name, value in self._values.items() if name in wanted}
-        shutil.rmtree(self.work / _BROUGHT, ignore_errors=True)
+            self._inputs.keep_only(self.stages[place + 1 :])
+        self._inputs.let_go()
         self._say_what_was_here()
         if faults:
             raise faults[0]
@@ -128,36 +126,17 @@ class Runner:
         self._remember(record)
 
     def _decide(self, step: Stage) -> Decision:
-        decision = self.decider.decide(step, self._digests(step), self._lineages)
+        decision = self.decider.decide(step, self._inputs.digests(step), self._lineages)
         self.decisions.append(decision)
         return decision
 
     def _key(self, step: Stage) -> Key:
-        return self.decider.key(step, self._digests(step), self._lineages)
-
-    def _digests(self, step: Stage) -> dict[str, str]:
-        """Of the inputs that are there."""
-        return {name: digest for name in step.reads if (digest := self._digest(name)) is not None}
+        return self.decider.key(step, self._inputs.digests(step), self._lineages)
 
     def _remember(self, record: Record) -> None:
-        self.made |= record.outputs
+        self.made.update(record.outputs)
         self._lineages |= dict.fromkeys(record.outputs, record.key.lineage)
-        self.notes = list(dict.fromkeys([*self.notes, *record.notes]))
-
-    def _digest(self, name: str) -> str | None:
-        """Of an input's content; None where it is absent. A stage that has not run yet may add a note or a block."""
-        if name in ("notes", "blocks") and UNKNOWN in self.made.values():
-            return UNKNOWN.digest
-        if name == "notes":
-            return digest_of(self.notes)
-        if name == "blocks":
-            return digest_of([[one, self.made[one].digest] for one in self._blocks()])
-        found = self.made.get(name) or self.sources.get(name)
-        return found.digest if found else None
-
-    def _blocks(self) -> list[str]:
-        """Names of the report blocks that stages have made."""
-        return [name for name, one in self.made.items() if one.about.get("blocks")]
+        self.notes += [note for note in dict.fromkeys(record.notes) if note not in self.notes]
 
     def _keep(self, decision: Decision) -> Record:
         record, source = decision.record, decision.folder
@@ -191,7 +170,7 @@ class Runner:
             home.mkdir(parents=True, mode=0o700)
         settings = {name: own[name] if name in own else self.decider.settings[name] for name in step.settings}
         try:
-            given = [self._given(step, name) for name in step.reads]
+            given = [self._inputs.given(step, name, self.decider.brought_here(step)) for name in step.reads]
             found = step.work(*given, **settings) or {}
             return {
                 name: artefacts.save(name, one, self.folder, key) for name, one in found.items() if one is not None
@@ -200,25 +179,3 @@ class Runner:
             if not step.may_fail:
                 raise
             return {}, f"The stage {step.name} failed: {error}"
-
-    def _given(self, step: Stage, name: str) -> object:
-        """An input as a stage takes it: a table of this machine as its file, where the stage asks for that."""
-        artefact = self.made.get(name)
-        if artefact and artefact.kind in ("dataset", "log") and self.decider.brought_here(step):
-            return artefacts.load_here(artefact, self.folder, self.work / _BROUGHT, as_file=name in step.files)
-        if name in step.files and artefact and artefact.kind == "table":
-            return self.folder / next(iter(artefact.files))
-        return self._value(name)
-
-    def _value(self, name: str) -> object:
-        """An input as the stage gets it: always as it was saved, so that a resumed run sees what a whole one sees."""
-        if name == "notes":
-            return list(self.notes)
-        if name == "blocks":
-            return {one: artefacts.load(self.made[one], self.folder) for one in self._blocks()}
-        if self._digest(name) is None:
-            return None
-        if name not in self._values:
-            artefact = self.made.get(name)
-            self._values[name] = artefacts.load(artefact, self.folder) if artefact else self.sources[name].read()
-        return self._values[name]

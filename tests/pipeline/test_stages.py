@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 
 from crmkit.exceptions import ConfigError, ContractError
+from crmkit.pipeline import artefacts
 from crmkit.pipeline.nightly import account
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.runner import Runner
@@ -101,7 +102,7 @@ Night = Callable[..., Runner]
 
 
 def value(runner: Runner, name: str) -> Any:
-    return runner._value(name)
+    return artefacts.load(runner.made[name], runner.folder)
 
 
 def test_stages_of_crmkit_are_in_order_and_read_what_is_there() -> None:
