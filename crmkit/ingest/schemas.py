@@ -25,6 +25,7 @@ __all__ = [
     "CARDS",
     "COSTS",
     "DEALS",
+    "ERASURES",
     "MEMBERS",
     "MERGES",
     "POINTS",
@@ -147,6 +148,12 @@ MERGES = Contract(
     columns={"member": "id", "merged_into": "id", "merged_on": "date", "undone_on": "date"},
     required=("member", "merged_into", "merged_on"),
     rules=MERGE_RULES,
+)
+
+ERASURES = Contract(
+    name="erasures",
+    columns={"customer_id": "id", "asked_on": "date"},
+    required=("customer_id",),
 )
 
 POINTS = Contract(

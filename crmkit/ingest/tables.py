@@ -19,6 +19,7 @@ from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.schemas import (
     CARDS,
     COSTS,
+    ERASURES,
     MEMBERS,
     MERGES,
     POINTS,
@@ -40,6 +41,7 @@ __all__ = [
     "Cards",
     "ContractTable",
     "Costs",
+    "Erasures",
     "FieldStaff",
     "Members",
     "Merges",
@@ -260,6 +262,21 @@ class Merges(ContractTable):
     """
 
     contract = MERGES
+    keyed = False
+
+
+class Erasures(ContractTable):
+    """Customers who asked to be forgotten: customer_id, asked_on.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> desk = pd.DataFrame({"customer_id": ["a", ""], "asked_on": "2017-05-01"})
+    >>> Erasures.split_extract(desk)[1]["reason"].tolist()
+    ['customer_id is missing']
+    """
+
+    contract = ERASURES
     keyed = False
 
 

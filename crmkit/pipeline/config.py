@@ -17,6 +17,7 @@ from crmkit.ingest.schemas import (
     CARDS,
     CONTRACTS,
     COSTS,
+    ERASURES,
     MERGES,
     POINTS,
     PREMISES,
@@ -67,6 +68,7 @@ from crmkit.pipeline.table_sources import (
     CardSource,
     CostSource,
     DealSource,
+    ErasureSource,
     MemberSource,
     MergeSource,
     PointsSource,
@@ -99,6 +101,7 @@ _OTHERS = {
     "rates": RATES,
     "cards": CARDS,
     "merges": MERGES,
+    "erasures": ERASURES,
     "points_entries": POINTS,
     "field_staff": STAFF,
     "premises": PREMISES,
@@ -117,6 +120,7 @@ class Config(Section):
     members: MemberSource | None = None
     cards: CardSource | None = None
     merges: MergeSource | None = None
+    erasures: ErasureSource | None = None
     points_entries: PointsSource | None = None
     field_staff: StaffSource | None = None
     premises: PremisesSource | None = None

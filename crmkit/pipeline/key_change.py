@@ -16,7 +16,7 @@ from crmkit._atomic import full_disk_told, replacing
 from crmkit._folders import owned
 from crmkit.exceptions import ConfigError
 from crmkit.ingest.pseudonyms import Pseudonyms
-from crmkit.pipeline.people import PAGES, cleaned_folders, left_work, signed_again, texts_of
+from crmkit.pipeline.erased_files import PAGES, cleaned_folders, left_work, signed_again, texts_of
 from crmkit.pipeline.pseudonym_keys import key_in, stated_pseudonyms
 
 __all__ = ["KeyChange", "change_key"]

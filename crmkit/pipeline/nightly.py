@@ -28,6 +28,7 @@ from crmkit.pipeline import publish
 from crmkit.pipeline.artefacts import Artefact, digest_of, load
 from crmkit.pipeline.campaign_folder import CampaignFolder, Recorded, due_campaign
 from crmkit.pipeline.config import Config, config_of, read_config
+from crmkit.pipeline.erasure_table import erase_delivered
 from crmkit.pipeline.fingerprints import code_digest, package_digest, versions
 from crmkit.pipeline.history import Published, folders_of, manifest_of
 from crmkit.pipeline.plugins import rules_of, stages_of
@@ -35,7 +36,7 @@ from crmkit.pipeline.records import Record
 from crmkit.pipeline.run_result import RunResult
 from crmkit.pipeline.runner import Progress, Runner
 from crmkit.pipeline.sources import SOURCES, Delivery, campaign_sources, earlier_runs, history_sources
-from crmkit.pipeline.stage import Stage, check_order
+from crmkit.pipeline.stage import Source, Stage, check_order
 from crmkit.pipeline.stages_to_run import Decider, Decision, Wishes
 from crmkit.pipeline.table_formats import write_formats
 
@@ -104,7 +105,7 @@ def run(
     (60, False)
     """
     wishes = Wishes(start, tuple(only), fresh, backtest)
-    with _prepared(config, Path(out), as_of, home, stages, plan_lists) as night:
+    with _prepared(config, Path(out), as_of, home, stages, plan_lists, erase=True) as night:
         if night.done and wishes == Wishes() and publish.is_whole(night.done[-1]):
             CampaignFolder(night.out).take(night.done[-1], manifest_of(night.done[-1]), again=True)
             result = _pointed(night, night.done[-1].name, repeated=True)
@@ -152,6 +153,7 @@ class _Night:
     run_id: str
     recorded: list[Recorded]
     due: dict[str, str] | None
+    erasures: dict[str, object]
 
     @property
     def done(self) -> list[Path]:
@@ -182,6 +184,7 @@ class _Night:
         far = config.engine.kind == "spark"
         left = history_sources(self.runs, self.day, config.until, far)
         left |= campaign_sources(self.recorded, self.due, self.day)
+        left["erasures_done"] = Source(digest_of(self.erasures), lambda: self.erasures)
         decider = Decider(
             day=self.day,
             settings=settings,
@@ -263,8 +266,9 @@ def _prepared(
     home: str | Path | None,
     stages: Sequence[Stage] | None,
     forced: bool = False,
+    erase: bool = False,
 ) -> Iterator[_Night]:
-    """Own the output folder, find the delivery and the runs before, and name this one."""
+    """Own the output folder, erase whom the delivery asks to forget, find the delivery and the runs before, and name this one."""
     settings = _read(config)
     start = Path(home) if home is not None else Path(config).parent if isinstance(config, str | Path) else Path()
     added = stages_of(settings.plugins)
@@ -273,13 +277,14 @@ def _prepared(
         (out / "runs").mkdir(exist_ok=True)
         if settings.engine.kind == "spark":
             start_session()
+        erasures, said = erase_delivered(settings, start.resolve(), out) if erase else ({}, [])
         delivery = Delivery.of(settings, start.resolve(), FileHashes(out / ".hashes.json"))
         inputs = delivery.files()
         settings = settings.model_copy(update={"until": observed_until(settings, delivery)})
         day = _run_date(settings, as_of)
         runs, notes = earlier_runs(out, day)
         _check_names(settings, runs)
-        notes += delivery.notes
+        notes += [*said, *delivery.notes]
         folder = CampaignFolder(out)
         lost = folder.restore(runs)
         recorded = folder.campaigns(day)
@@ -300,7 +305,7 @@ def _prepared(
         own = [code_digest(one.work) for one in [*(stages or ()), *added]]
         run_id = f"{day}-{digest_of([*parts, own])[:12]}"
         chosen = _with_added(stages or _usual_stages(), added) if added else stages
-        yield _Night(settings, out, day, delivery, inputs, runs, notes + lost, chosen, run_id, recorded, due)
+        yield _Night(settings, out, day, delivery, inputs, runs, notes + lost, chosen, run_id, recorded, due, erasures)
 
 
 def _check_names(config: Config, runs: Sequence[Published]) -> None:

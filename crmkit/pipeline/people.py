@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from crmkit._atomic import full_disk_told, replacing, sync
+from crmkit._atomic import full_disk_told, replacing
 from crmkit._folders import owned
-from crmkit._hashes import file_hash
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ContractError, ExtractError, NoInputError
 from crmkit.pipeline.config import Config, read_config
+from crmkit.pipeline.erased_files import (
+    cleaned,
+    cleaned_folders,
+    left_work,
+    named,
+    rewrite_manifest,
+    signed_again,
+    texts_of,
+)
 from crmkit.pipeline.history import manifest_of
 from crmkit.pipeline.pseudonym_keys import names_of, pseudonyms_of
-from crmkit.pipeline.records import records_of
+from crmkit.pipeline.table_sources import TableSource
 from crmkit.transactions.erasure import Tombstones
 from crmkit.transactions.store import Store
 
-__all__ = ["Receipt", "Removal", "forget", "held_of", "purge", "to_purge"]
+__all__ = ["Receipt", "Removal", "erase", "forget", "held_of", "purge", "to_purge"]
 
-PAGES = (".html", ".pdf", ".xlsx", ".txt")
-"""Made for readers, of tables that stay: they are removed with a member in them, and made again by the next run."""
-_OWN = re.compile(r"^(run\.json|\..*)$")
 _HALF_DONE = "What has been erased is gone, the rest is not: free some space and say it again."
 
 
@@ -72,6 +74,22 @@ class Receipt:
             ]
         )
 
+    def save(self, folder: Path) -> Path:
+        """Keep it as a numbered document in a folder that is closed to others; it names nobody."""
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = folder / f"erasure_{1 + len(list(folder.glob('erasure_*.json'))):04d}.json"
+        content = {
+            "erased_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "customers": self.n_customers,
+            "store_lines": self.store_lines,
+            "files": self.files.to_dict("records"),
+            "not_touched": self.remains,
+        }
+        with replacing(file) as part:
+            part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        file.chmod(0o600)
+        return file
+
 
 def forget(ids: Sequence[str], config: Path, out: Path) -> Receipt:
     """Erase customers from the store, all runs, campaigns and lists, and leave them out of all that comes.
@@ -96,29 +114,50 @@ def forget(ids: Sequence[str], config: Path, out: Path) -> Receipt:
     if not wanted:
         raise ContractError("Nobody is named. Give the customer_id of whoever is to be forgotten.")
     settings, home = read_config(config), config.resolve().parent
+    if not out.is_dir():
+        return erase(wanted, settings, home, out)
+    with owned(out, "run"):
+        return erase(wanted, settings, home, out)
+
+
+def erase(wanted: Sequence[str], settings: Config, home: Path, out: Path) -> Receipt:
+    """Erase customers, as they are delivered, for the caller, who owns the output folder; the receipt is kept with the marks."""
     marks = home / settings.privacy.folder
     stones = Tombstones.read(marks)
     known = pseudonyms_of(settings, home, stones)
     names = names_of(wanted, settings, known)
-    stones.with_ids([*wanted, *names]).save(marks)
+    stones = stones.with_ids([*wanted, *names])
+    stones.save(marks)
     lines = 0
     store = settings.store.store(home)
     if store and not store.is_empty:
         lines = store.erase(names)
     touched = list[dict[str, object]]()
     if out.is_dir():
-        with owned(out, "run"), full_disk_told(out, _HALF_DONE):
+        with full_disk_told(out, _HALF_DONE):
             touched = list(_erased(out, names))
     if known:
         known.erase(names)
-    return Receipt(len(wanted), lines, pd.DataFrame(touched, columns=["file", "action", "rows"]), _remaining(settings))
+    files = pd.DataFrame(touched, columns=["file", "action", "rows"])
+    receipt = Receipt(len(wanted), lines, files, _remaining(settings))
+    receipt.save(marks / "receipts")
+    stones.ended([*wanted, *names]).save(marks)
+    return receipt
 
 
 def _remaining(settings: Config) -> list[str]:
     """What the operator has to see to."""
     said = ["the delivered files themselves, backups, and copies that others have made of lists and tables."]
     if settings.engine.kind == "spark":
-        said.append("tables of Spark; delete the rows there.")
+        tables = [
+            str(one.table)
+            for name in Config.model_fields
+            if isinstance(one := getattr(settings, name), TableSource) and one.on_spark
+        ]
+        said.append(
+            f"tables of Spark that deliver ({', '.join(tables) or 'none is named'}): delete the rows there (DELETE FROM … WHERE customer_id IN …), "
+            "and then the files of older versions (VACUUM). What runs have published is cleaned wherever crmkit wrote it as files."
+        )
     return said
 
 
@@ -128,106 +167,10 @@ def _erased(out: Path, ids: Sequence[str]) -> Iterator[dict[str, object]]:
         shutil.rmtree(left)
         yield {"file": str(left.relative_to(out)), "action": "removed", "rows": 0}
     for folder in cleaned_folders(out):
-        changed = list(_cleaned(folder, ids))
+        changed = list(cleaned(folder, ids))
         if changed:
             signed_again(folder, {str(one["file"]) for one in changed})
         yield from ({**one, "file": str((folder / str(one["file"])).relative_to(out))} for one in changed)
-
-
-def left_work(out: Path) -> list[Path]:
-    """What runs have begun and not published, and what they keep beside that."""
-    return [*(out / "runs").glob("*.part"), *(out / "work").glob("*")]
-
-
-def cleaned_folders(out: Path) -> list[Path]:
-    """Runs and campaigns: all that names customers."""
-    campaigns = [folder for folder in (out / "campaigns").glob("*") if folder.is_dir()]
-    return [*sorted((out / "runs").glob("*")), *sorted(campaigns)]
-
-
-def _cleaned(folder: Path, ids: Sequence[str]) -> Iterator[dict[str, object]]:
-    """Tables are rewritten without their rows; pages and documents that name them, or are made of such tables, are removed."""
-    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not _OWN.match(file.name)]
-    name = re.compile(b"(?<![0-9A-Za-z])(" + b"|".join(re.escape(one.encode()) for one in ids) + b")(?![0-9A-Za-z])")
-    was_there = False
-    for file in files:
-        rows = _without_rows(file, ids) if file.suffix in _WITH_ROWS else 0
-        if rows:
-            was_there = True
-            yield {"file": str(file.relative_to(folder)), "action": "rewritten", "rows": rows}
-    for file in files:
-        if file.suffix in _WITH_ROWS:
-            continue
-        if (was_there and file.suffix in PAGES) or name.search(file.read_bytes()):
-            file.unlink()
-            yield {"file": str(file.relative_to(folder)), "action": "removed", "rows": 0}
-
-
-def signed_again(folder: Path, changed: set[str]) -> None:
-    """A run's manifest says what its files are now; a stage whose outputs changed has not ended, so it is done again."""
-    for record in records_of(folder).values():
-        if any(name in changed for one in record.outputs.values() for name in one.files):
-            (folder / f".{record.stage}.json").unlink()
-    if (folder / "run.json").is_file():
-        manifest = manifest_of(folder)
-        outputs = {name: digest for name, digest in manifest["outputs"].items() if (folder / name).is_file()}
-        outputs |= {name: file_hash(folder / name) for name in outputs.keys() & changed}
-        _rewrite(folder, {**manifest, "outputs": outputs})
-    sync(folder)
-
-
-def _rewrite(folder: Path, manifest: dict[str, object]) -> None:
-    with replacing(folder / "run.json") as part:
-        part.write_text(json.dumps(manifest, indent=1, allow_nan=False, default=str) + "\n", encoding="utf-8")
-
-
-def _parquet_without(file: Path, ids: Sequence[str]) -> int:
-    """Rewrite a table without rows that name one of them in any text; returns how many there were."""
-    whole = pq.ParquetFile(file)
-    texts = texts_of(whole)
-    if not texts or not any(_named(group, texts, ids).true_count for group in whole.iter_batches(columns=texts)):
-        return 0
-    lost = 0
-    with replacing(file) as part, pq.ParquetWriter(part, whole.schema_arrow) as writer:
-        for group in whole.iter_batches():
-            theirs = _named(group, texts, ids)
-            lost += theirs.true_count
-            writer.write_batch(group.filter(pc.invert(theirs)))
-    return lost
-
-
-def texts_of(table: pq.ParquetFile) -> list[str]:
-    """Its columns that can name somebody."""
-    kinds = (pa.types.is_string, pa.types.is_large_string)
-    return [one.name for one in table.schema_arrow if any(is_text(one.type) for is_text in kinds)]
-
-
-def _named(rows: pa.RecordBatch, texts: Sequence[str], ids: Sequence[str]) -> pa.BooleanArray:
-    wanted, found = pa.array(ids), pa.array([False] * rows.num_rows)
-    for name in texts:
-        column = rows.column(name)
-        found = pc.or_(found, pc.is_in(column, value_set=wanted.cast(column.type)))
-    return found
-
-
-def _csv_without(file: Path, ids: Sequence[str]) -> int:
-    """The same of a CSV file, whose rows are short."""
-    with file.open(newline="", encoding="utf-8-sig") as source:
-        rows = list(csv.reader(source))
-    kept = [row for row in rows if not {cell.lstrip("'") for cell in row} & set(ids)]
-    if len(kept) == len(rows):
-        return 0
-    mark = file.read_bytes()[:3] == "\ufeff".encode()
-    with replacing(file) as part, part.open("w", newline="", encoding="utf-8-sig" if mark else "utf-8") as target:
-        csv.writer(target, lineterminator="\n").writerows(kept)
-    return len(rows) - len(kept)
-
-
-_WITH_ROWS = {".parquet": _parquet_without, ".csv": _csv_without}
-
-
-def _without_rows(file: Path, ids: Sequence[str]) -> int:
-    return _WITH_ROWS[file.suffix](file, ids)
 
 
 # -- Access ----------------------------------------------------------------------------------------------------------
@@ -276,7 +219,7 @@ def _in_folder(folder: Path, names: Sequence[str]) -> dict[str, list[dict[str, o
     for file in sorted(folder.rglob("*.parquet")):
         whole = pq.ParquetFile(file)
         texts = texts_of(whole)
-        parts = [group.filter(_named(group, texts, names)) for group in whole.iter_batches()] if texts else []
+        parts = [group.filter(named(group, texts, names)) for group in whole.iter_batches()] if texts else []
         found[str(file.relative_to(folder))] = [row for part in parts for row in part.to_pylist()]
     return found
 
@@ -343,7 +286,7 @@ def purge(out: Path, removals: Sequence[Removal]) -> None:
                 signed_again(one.folder.parent, files)
         for folder in (out / "runs").glob("*"):
             if (folder / "run.json").is_file() and (manifest := manifest_of(folder)).get("previous") in gone:
-                _rewrite(folder, {**manifest, "previous": None})
+                rewrite_manifest(folder, {**manifest, "previous": None})
         _forget_campaigns(out, {one.folder.name for one in removals if one.folder.parent.name == "campaigns"})
 
 

@@ -66,6 +66,7 @@ SOURCES = (
     "font",
     "store_folder",
     "forgotten",
+    "erasures_done",
     "as_of",
     "until",
     "notes",

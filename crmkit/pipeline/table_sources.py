@@ -176,6 +176,12 @@ class MergeSource(TableSource):
     about = "merges"
 
 
+class ErasureSource(TableSource):
+    """Files of customers who asked to be forgotten. Whoever is new in them is erased before a run reads anything else."""
+
+    about = "erasures"
+
+
 class PointsSource(TableSource):
     """Files of a ledger of points that another system keeps."""
 

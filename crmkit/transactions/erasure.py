@@ -7,9 +7,10 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -36,6 +37,8 @@ class Tombstones:
     ----------
     key : bytes
     marks : frozenset of str
+    begun : frozenset of str
+        Those of the marks whose erasure has begun and not ended.
 
     Examples
     --------
@@ -48,6 +51,7 @@ class Tombstones:
 
     key: bytes = field(repr=False)
     marks: frozenset[str] = frozenset()
+    begun: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, folder: Path) -> Tombstones:
@@ -68,11 +72,12 @@ class Tombstones:
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
             key, marks, check = found["key"], frozenset(map(str, found["marks"])), found["check"]
+            begun = frozenset(map(str, found.get("begun", [])))
         except (OSError, ValueError, KeyError, TypeError):
             raise ExtractError(
                 f"{file} is damaged. Restore it from a backup: it says who must not come back."
             ) from None
-        stones = cls(stated or str(key or "").encode(), marks)
+        stones = cls(stated or str(key or "").encode(), marks, begun)
         if not hmac.compare_digest(stones.mark(_CHECK), str(check)):
             raise ConfigError(f"The key in {KEY} is not the one that {file} was made with.")
         return stones
@@ -84,7 +89,8 @@ class Tombstones:
         own = None if os.environ.get(KEY) else self.key.decode()
         file = folder / "forgotten.json"
         with replacing(file) as part:
-            part.write_text(json.dumps({"key": own, "check": self.mark(_CHECK), "marks": sorted(self.marks)}, indent=1))
+            marks = {"marks": sorted(self.marks), "begun": sorted(self.begun)}
+            part.write_text(json.dumps({"key": own, "check": self.mark(_CHECK), **marks}, indent=1))
         file.chmod(0o600)
 
     def mark(self, customer_id: object) -> str:
@@ -92,8 +98,18 @@ class Tombstones:
         return hmac.new(self.key, str(customer_id).encode(), hashlib.sha256).hexdigest()
 
     def with_ids(self, ids: Iterable[object]) -> Tombstones:
-        """These and the marks of more customers."""
-        return replace(self, marks=self.marks | {self.mark(one) for one in ids})
+        """These and the marks of more customers, whose erasure begins."""
+        more = {self.mark(one) for one in ids}
+        return replace(self, marks=self.marks | more, begun=self.begun | more)
+
+    def ended(self, ids: Iterable[object]) -> Tombstones:
+        """The same when the erasure of these has ended."""
+        return replace(self, begun=self.begun - {self.mark(one) for one in ids})
+
+    def is_erased(self, customer_id: object) -> bool:
+        """Whether a customer is forgotten, and the erasure has ended."""
+        mark = self.mark(customer_id)
+        return mark in self.marks and mark not in self.begun
 
     def __contains__(self, customer_id: object) -> bool:
         return bool(self.marks) and self.mark(customer_id) in self.marks
@@ -113,6 +129,16 @@ class Tombstones:
             return table
         named = pd.concat([self.among(table[name]) for name in there], axis=1).any(axis=1)
         return table[~named].reset_index(drop=True) if named.any() else table
+
+    def without_on_spark(self, table: Any) -> Any:
+        """The same of a table of Spark, where it is: nobody's row comes here."""
+
+        def parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                kept = [one not in self for one in batch.column("customer_id").to_pylist()]
+                yield batch.filter(pa.array(kept, pa.bool_()))
+
+        return table.mapInArrow(parts, table.schema)
 
     @property
     def digest(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,9 @@ from typer.testing import CliRunner
 
 from crmkit import RunResult, run
 from crmkit.exceptions import ConfigError, ContractError, ExtractError, NoInputError
+from crmkit.pipeline import people
 from crmkit.pipeline.cli import app
+from crmkit.pipeline.erased_files import cleaned
 from crmkit.pipeline.history import manifest_of
 from crmkit.pipeline.people import forget, held_of, purge, to_purge
 from crmkit.pipeline.publish import is_whole
@@ -137,6 +140,61 @@ def test_a_late_file_in_the_store_brings_nobody_back(tmp_path: Path) -> None:
     assert files_with(CANARY, tmp_path / "store") == []
     assert files_with(CANARY, out) == []
     assert any("erased from the store again" in one for one in done.notes)
+
+
+def test_whom_a_delivered_table_names_is_erased_before_anything_is_read(tmp_path: Path) -> None:
+    config, out = shop(tmp_path, with_store=True), tmp_path / "out"
+    tables = {"cards": {"card": [CANARY, "other"], "member": "m1"}, "merges": {"member": [CANARY], "merged_into": "m2"}}
+    for name, rows in tables.items():
+        pd.DataFrame(rows | ({"merged_on": "2017-03-01"} if name == "merges" else {})).to_csv(
+            tmp_path / f"{name}.csv", index=False
+        )
+    sections = "".join(f'[{name}]\nfiles = "{name}.csv"\n' for name in (*tables, "erasures"))
+    config.write_text(config.read_text() + sections)
+    (tmp_path / "erasures.csv").write_text("customer_id,asked_on\n")
+    first = night(config, out, DAYS[0])
+    assert first.manifest["erasures"] == {"asked": 0, "rejected": 0, "erased": 0}
+    assert files_with(CANARY, first.folder.resolve())
+    (tmp_path / "erasures.csv").write_text(f"customer_id,asked_on\n{CANARY},2017-08-25\n,2017-08-25\n")
+    done = night(config, out, DAYS[1])
+    told = done.manifest["erasures"]
+    assert (told["asked"], told["rejected"], told["erased"]) == (1, 1, 1)
+    assert told["store_lines"] > 0
+    assert done.manifest["stages"][0]["stage"] == "tell-erasures"
+    assert len(done.tables["customers"]) == 79
+    for place in ("out", "store", "privacy"):
+        assert files_with(CANARY, tmp_path / place) == []
+    (receipt,) = (tmp_path / "privacy" / "receipts").iterdir()
+    assert receipt.stat().st_mode & 0o077 == 0
+    assert json.loads(receipt.read_text())["store_lines"] == told["store_lines"]
+    assert night(config, out, DAYS[1]).repeated
+
+
+def test_an_erasure_that_was_killed_is_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, out = shop(tmp_path, with_store=True), tmp_path / "out"
+    (tmp_path / "erasures.csv").write_text("customer_id\n")
+    config.write_text(config.read_text() + '[erasures]\nfiles = "erasures.csv"\n')
+    night(config, out, DAYS[0])
+    (tmp_path / "erasures.csv").write_text(f"customer_id\n{CANARY}\n")
+
+    def killed(folder: Path, ids: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(people, "cleaned", killed)
+        with pytest.raises(KeyboardInterrupt):
+            night(config, out, DAYS[1])
+    assert files_with(CANARY, out) != []
+    assert night(config, out, DAYS[1]).manifest["erasures"]["erased"] == 1
+    assert files_with(CANARY, out) == []
+
+
+def test_a_workbook_and_a_page_are_searched_as_they_are_read(tmp_path: Path) -> None:
+    for name, text in (("theirs", "A&B <7>"), ("others", "A&B <70>")):
+        pd.DataFrame({"text": [f"{text} asked"] * 50}).to_excel(tmp_path / f"{name}.xlsx", index=False)
+        (tmp_path / f"{name}.html").write_text(f"<p>{escape(text)}</p>")
+    assert [one["file"] for one in cleaned(tmp_path, ["A&B <7>"])] == ["theirs.html", "theirs.xlsx"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["others.html", "others.xlsx"]
 
 
 def test_all_that_is_held_is_shown(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ from crmkit.pipeline.stages.sources import (
     read_service,
     read_stock,
     read_tips,
+    tell_erasures,
 )
 from crmkit.pipeline.stages.summary import list_tasks, tell_changes
 from crmkit.pipeline.stages.visits import plan_visits, read_field_staff, read_premises, read_visits
@@ -56,6 +57,7 @@ from crmkit.pipeline.stages.visits import plan_visits, read_field_staff, read_pr
 __all__ = ["STAGES"]
 
 STAGES = [
+    tell_erasures,
     read_products,
     read_members,
     read_cards,

@@ -24,19 +24,21 @@ if TYPE_CHECKING:
 
 
 @stage("stated_cards", "rejected_cards")
-def read_cards(cards_files: Extract, *, cards: CardSource) -> dict[str, object]:
+def read_cards(cards_files: Extract, forgotten: Tombstones | None = None, *, cards: CardSource) -> dict[str, object]:
     """Whose each card is said to be."""
     found, rejected = Identities.split_extract(cards_files, **cards.columns)
     _tell(rejected, "cards")
-    return {"stated_cards": found.cards, "rejected_cards": rejected}
+    return {"stated_cards": _without(found.cards, forgotten, "card", "member"), "rejected_cards": rejected}
 
 
 @stage("merges", "rejected_merges")
-def read_merges(merges_files: Extract, *, merges: MergeSource) -> dict[str, object]:
+def read_merges(
+    merges_files: Extract, forgotten: Tombstones | None = None, *, merges: MergeSource
+) -> dict[str, object]:
     """Members who turned out to be one."""
     found, rejected = Identities().with_merges(merges_files, **merges.columns)
     _tell(rejected, "merges")
-    return {"merges": found.merges, "rejected_merges": rejected}
+    return {"merges": _without(found.merges, forgotten, "member", "merged_into"), "rejected_merges": rejected}
 
 
 def _tell(rejected: pd.DataFrame, what: str) -> None:
@@ -64,7 +66,11 @@ def identify(
     if units is not None:
         identities = Identities.of_members(units, identities)
     table = identities.table(as_of)
-    return {"identity": table if forgotten is None else forgotten.without(table, "card", "member")}
+    return {"identity": _without(table, forgotten, "card", "member")}
+
+
+def _without(table: pd.DataFrame, forgotten: Tombstones | None, *columns: str) -> pd.DataFrame:
+    return table if forgotten is None else forgotten.without(table, *columns)
 
 
 @stage("level_totals", "near_identical", "identity_block")

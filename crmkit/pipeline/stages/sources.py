@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     )
 
 
+@stage("erasures")
+def tell_erasures(erasures_done: dict[str, object]) -> dict[str, object]:
+    """How many customers the delivery asked to forget, and what was erased of them before this run read anything, for ``run.json``."""
+    return {"erasures": erasures_done} if erasures_done else {}
+
+
 @stage("products")
 def read_products(products_files: Extract, *, products: ProductSource) -> dict[str, object]:
     """What is sold."""
@@ -59,7 +65,9 @@ def _without_empty(members: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 
 def remembered(table: pd.DataFrame, forgotten: Tombstones | None) -> pd.DataFrame:
     """The rows of those who were not forgotten."""
-    return table if forgotten is None or is_spark(table) else forgotten.without(table)
+    if forgotten is None or not forgotten.marks:
+        return table
+    return forgotten.without_on_spark(table) if is_spark(table) else forgotten.without(table)
 
 
 @stage("deals")
