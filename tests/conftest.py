@@ -11,8 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from crmkit import Rejections, Transactions, read_extract
+
+settings.register_profile("core", max_examples=12, derandomize=True, deadline=None)
+settings.register_profile("thorough", max_examples=60, deadline=None)
+settings.load_profile("core")  # the same examples everywhere; scripts/test --all draws more, and others each time
 
 HEADER = "customer_id,purchased_at,amount,category\n"
 

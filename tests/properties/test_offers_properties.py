@@ -7,7 +7,7 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from crmkit.exceptions import ContractError
@@ -51,7 +51,6 @@ def nothing_fits(deals: pd.DataFrame, due: pd.DataFrame) -> bool:
     return len(due) > 0 and not set(deals["category"]) & set(due["category"])
 
 
-@settings(max_examples=60, deadline=None)
 @given(markets(), st.integers(1, 4), st.sampled_from([0.0, 0.3]))
 def test_a_plan_keeps_its_terms(
     market: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame], slots: int, control: float
@@ -90,7 +89,6 @@ def terms(draw: st.DrawFn) -> dict[str, object]:
     return {name: value for name, value in asked.items() if value is not None}
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     markets(), terms(), st.integers(1, 3), st.booleans(), st.lists(st.sampled_from(["x", None]), min_size=6, max_size=6)
 )
@@ -138,7 +136,6 @@ def test_no_term_is_ever_broken_and_what_is_lacking_is_named(
     assert plan.objective <= plan.bound
 
 
-@settings(max_examples=30, deadline=None)
 @given(markets(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing(
     market: tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame], random: object
@@ -154,7 +151,6 @@ def test_the_order_of_rows_changes_nothing(
     assert plan.bound == other.bound
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(min_size=1), unique=True), st.floats(0, 1), st.floats(0, 1), st.text())
 def test_a_larger_control_group_contains_the_smaller(ids: list[str], one: float, other: float, key: str) -> None:
     small, large = (set(control_group(ids, share, key)["customer_id"]) for share in sorted([one, other]))

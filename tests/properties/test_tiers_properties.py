@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import hypothesis
 import numpy as np
 import pandas as pd
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crmkit.segments.migration import migration
@@ -21,11 +18,6 @@ tables = st.lists(st.tuples(st.integers(0, 400), st.integers(1, 12), amounts), m
 )
 shares = st.lists(st.integers(1, 20), min_size=1, max_size=6).map(lambda parts: tuple(np.array(parts) / sum(parts)))
 letters = st.sampled_from("ABCD")
-
-
-def given(*strategies: Any) -> Callable[[Any], Any]:
-    """As in hypothesis, without a deadline: machines are shared."""
-    return lambda test: hypothesis.settings(deadline=None, max_examples=50)(hypothesis.given(*strategies)(test))
 
 
 # RFM scores

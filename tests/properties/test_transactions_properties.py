@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crmkit import Rejections, Transactions, btyd_summary, holdout_summary, purchase_gaps, read_extract, rfm_table
@@ -110,7 +110,6 @@ def lines_where_records_start(content: bytes) -> list[int]:
 
 
 @pytest.mark.filterwarnings("ignore:.*has column names and no row:crmkit.exceptions.CrmkitWarning")
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.builds(as_csv, bodies, ends, st.booleans()), min_size=1, max_size=3), st.booleans())
 def test_rows_and_cents_add_up_for_any_delivery(contents: list[bytes], resend: bool) -> None:
     contents = contents + contents[:1] * resend
@@ -161,7 +160,6 @@ def without(table: pd.DataFrame, change: Callable[[pd.Series], pd.Series], colum
     return table.assign(**{name: change(table[name]) for name in table.columns if name in columns})
 
 
-@settings(max_examples=15, deadline=None)
 @given(sales, st.integers(2, 2_000))
 def test_another_currency_changes_money_only(lines: list, times: int) -> None:
     for plain, other in zip(summaries(log_of(lines)), summaries(log_of(lines, times=times)), strict=True):
@@ -169,7 +167,6 @@ def test_another_currency_changes_money_only(lines: list, times: int) -> None:
         pd.testing.assert_frame_equal(scaled, other, rtol=1e-12, atol=0)
 
 
-@settings(max_examples=15, deadline=None)
 @given(sales, st.integers(-3_000, 3_000))
 def test_other_dates_change_dates_only(lines: list, shift: int) -> None:
     for plain, other in zip(summaries(log_of(lines)), summaries(log_of(lines, shift=shift), shift), strict=True):
@@ -177,7 +174,6 @@ def test_other_dates_change_dates_only(lines: list, shift: int) -> None:
         pd.testing.assert_frame_equal(moved, other, check_exact=True)
 
 
-@settings(max_examples=15, deadline=None)
 @given(sales, st.integers(0, 299))
 def test_two_windows_make_the_whole(lines: list, day: int) -> None:
     log, split = log_of(lines), date.fromordinal(719163 + CLOSE - 300 + day)
@@ -187,7 +183,6 @@ def test_two_windows_make_the_whole(lines: list, day: int) -> None:
     assert (known + later).to_dict() == whole.reindex(known.index).to_dict()
 
 
-@settings(max_examples=15, deadline=None)
 @given(sales, st.randoms(use_true_random=False))
 def test_any_order_of_rows_gives_the_same_bits(lines: list, random: object) -> None:
     shuffled = list(lines)

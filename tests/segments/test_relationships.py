@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crmkit import Transactions
@@ -89,7 +89,6 @@ def test_a_shared_cost_without_a_rule_is_refused(log):
         allocate_costs(sheet((1, "rent", None, 5, "2017-05-01", "2017-05-31", None)), log)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**15), st.lists(st.integers(0, 10**9), min_size=1, max_size=50).filter(any))
 def test_the_largest_remainder_loses_no_cent_and_is_within_one(total, weights):
     parts = largest_remainder(total, weights)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from crmkit import Transactions, read_extract
@@ -115,7 +115,6 @@ rows = st.tuples(
 )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None)
 @given(
     st.lists(rows, min_size=1, max_size=25),
     st.lists(st.sampled_from(["category", "store", "customer_id", "hour"]), unique=True, max_size=3),
