@@ -71,6 +71,8 @@ refit_every = {rhythm}
 by = "category"
 exclude = ["COUPON/MISC ITEMS", "FUEL", "MISC. TRANS.", "MISCELLANEOUS"]
 refit_every = {rhythm}
+[backtests]
+max_age = {rhythm}
 [offers]
 min_weekly_spend = 25
 """
