@@ -12,6 +12,7 @@ from crmkit._days import as_day
 from crmkit.campaigns.contact_history import spend_around
 from crmkit.campaigns.effect import campaign_effect
 from crmkit.displays import InNotebook
+from crmkit.engine.pieces import Source, columns_of, whole_members
 from crmkit.transactions.log import Transactions
 
 __all__ = ["WonBack", "what_to_offer", "won_back"]
@@ -112,14 +113,17 @@ def won_back(
     )  # fmt: skip
 
 
-def what_to_offer(listed: pd.DataFrame, shares: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
+_SHARES = ["customer_id", "deal_id", "category_days", "own_days"]
+
+
+def what_to_offer(listed: pd.DataFrame, shares: Source, deals: pd.DataFrame) -> pd.DataFrame:
     """The list with the deal that fits each customer best: on what was bought most often of all that has a deal.
 
     Parameters
     ----------
     listed : DataFrame
         customer_id.
-    shares : DataFrame
+    shares : DataFrame, or path of a Parquet file
         As `deal_shares` gives them, of the deals of the days to come.
     deals : DataFrame
         deal_id, title, category.
@@ -140,11 +144,16 @@ def what_to_offer(listed: pd.DataFrame, shares: pd.DataFrame, deals: pd.DataFram
     0           a    D2    0.50 off           Milk
     1           b  <NA>        <NA>           <NA>
     """
-    require_columns(shares, ["customer_id", "deal_id", "category_days", "own_days"], "shares")
-    theirs = shares[shares["customer_id"].isin(listed["customer_id"])]
-    order = ["customer_id", "own_days", "category_days", "deal_id"]
-    best = theirs.sort_values(order, ascending=[True, False, False, True]).drop_duplicates("customer_id")
+    require_columns(columns_of(shares), _SHARES, "shares")
+    best = pd.concat([_best_of(piece, listed["customer_id"]) for piece in whole_members(shares, _SHARES)])
     about = best[["customer_id", "deal_id"]].merge(deals[["deal_id", "title", "category"]], on="deal_id")
     names = {"deal_id": "offer", "title": "offer_title", "category": "offer_category"}
     found = listed.merge(about.rename(columns=names), how="left", on="customer_id")
     return found.astype(dict.fromkeys(names.values(), "string"))
+
+
+def _best_of(shares: pd.DataFrame, members: pd.Series[str]) -> pd.DataFrame:
+    """The deal on what each of these members bought most often."""
+    theirs = shares[shares["customer_id"].isin(members)]
+    order = ["customer_id", "own_days", "category_days", "deal_id"]
+    return theirs.sort_values(order, ascending=[True, False, False, True]).drop_duplicates("customer_id")

@@ -7,7 +7,7 @@ candidate (a due item with a deal on it).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from crmkit._checks import as_text
 from crmkit._types import Bools, Floats, Ints, Numbers
+from crmkit.offers.batches import Batch
 from crmkit.offers.redemption import RedemptionHabits
 from crmkit.offers.solver.market import Candidates, Figures
 
 __all__ = [
     "BRAND_SHARE",
     "BRAND_SHARE_DAYS",
-    "Batch",
     "Catalogue",
     "Habits",
     "best_of",
@@ -178,16 +178,6 @@ class Catalogue:
         )
 
 
-class Batch(NamedTuple):
-    """Due rows of whole members, ordered by member and item: where a row stands in ``due``, whose and what it is."""
-
-    row: Ints
-    member: Ints
-    item: Ints
-    p: Floats
-    spend: Floats
-
-
 @dataclass(frozen=True)
 class Habits:
     """What is known of members beside their due items, found by member and category, or member and deal.
@@ -278,15 +268,16 @@ def candidates_of(
         allowed &= np.isfinite(p)
     value = catalogue.level_value[level, deal] * catalogue.unit[deal]
     depth = np.where(catalogue.percent[deal], value / 100 * spend, value)
+    bought = np.ones(len(at), dtype=bool)
     if redemption is not None:
-        share, bought = redemption.of_pairs(member, deal, len(catalogue.deal_id))
+        share, bought = redemption.of_pairs(member, deal)
         converts = pd.notna(catalogue.brand_group)[deal]
         allowed &= redemption.allowed(p, share, bought) | converts
         need &= bought
-        kept = redemption.kept(member, deal, len(catalogue.deal_id))
+        kept = redemption.kept(member, deal)
         figures = redemption.figures(
             member, share, p, spend, depth, catalogue.funder_share[deal], catalogue.margin[deal],
-            redemption.margins(member, deal, len(catalogue.deal_id), catalogue.other_margin), catalogue.contact_cost,
+            redemption.margins(member, deal, catalogue.other_margin), catalogue.contact_cost,
             bought, np.where(catalogue.brand_type[deal] == "store", kept, 0.0),
         )  # fmt: skip
     else:
@@ -294,7 +285,7 @@ def candidates_of(
             p, spend, depth, catalogue.funder_share[deal], catalogue.response[deal], catalogue.margin[deal],
             catalogue.contact_cost, _brand_share(catalogue, deal, store_share), catalogue.other_margin,
         )  # fmt: skip
-    found = Candidates(member, batch.row[at], deal, level, depth, need, figures)
+    found = Candidates(member, batch.row[at], deal, level, depth, need, bought, figures)
     return found if allowed.all() else found.where(allowed)
 
 

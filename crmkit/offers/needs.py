@@ -16,9 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from crmkit._checks import require_columns
 from crmkit._days import as_day
-from crmkit._types import Ints
 from crmkit.exceptions import ContractError
-from crmkit.offers.candidates import Batch
+from crmkit.offers.batches import Batch, ascending, places, values_of
 
 __all__ = ["Needs", "window_of"]
 
@@ -122,7 +121,7 @@ class Needs:
             for piece in file.iter_batches(_ROWS, columns=names):
                 table = pa.Table.from_batches([piece]).select(names)
                 columns = [column.combine_chunks() for column in table.columns]
-                who, what, p, spend = map(_series, columns)
+                who, what, p, spend = map(values_of, columns)
                 found = _batch(who, what, p, spend, at, members, items)
                 at += piece.num_rows
                 if before is not None:
@@ -176,11 +175,11 @@ def _batch(
     items: pd.Index,
 ) -> Batch:
     """Rows whose member and item are known, by number, ordered by member and item."""
-    member, item = _places(who, members), _places(what, items)
+    member, item = places(who, members), places(what, items)
     known = np.flatnonzero((member >= 0) & (item >= 0))
     member, item = member[known], item[known]
     key = member * (len(items) + 1) + item
-    if len(key) and not _ascending(key):
+    if len(key) and not ascending(key):
         order = np.argsort(key, kind="stable")
         known, member, item = known[order], member[order], item[order]
     return Batch(
@@ -188,27 +187,5 @@ def _batch(
     )
 
 
-def _places(values: pd.Series | NDArray[np.generic], known: pd.Index) -> Ints:
-    """Where each value stands in an index, -1 where it does not."""
-    if isinstance(values, pd.Series) and isinstance(values.dtype, pd.CategoricalDtype):
-        of_kind = np.append(known.get_indexer(values.cat.categories.astype(object)), -1)
-        return np.asarray(of_kind[values.cat.codes], dtype=np.int64)
-    wanted = pd.Index(values)
-    return known.get_indexer(wanted if pd.api.types.is_numeric_dtype(wanted) else wanted.astype(object)).astype(
-        np.int64
-    )
-
-
-def _series(column: pa.Array) -> pd.Series | NDArray[np.generic]:
-    found: pd.Series | NDArray[np.generic] = (
-        column.to_pandas() if pa.types.is_dictionary(column.type) else column.to_numpy(zero_copy_only=False)
-    )
-    return found
-
-
 def _decoded(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-
-
-def _ascending(values: Ints) -> bool:
-    return bool((values[1:] >= values[:-1]).all())

@@ -15,7 +15,8 @@ import pandas as pd
 from crmkit._checks import as_text
 from crmkit._types import Bools, Floats, Ints
 from crmkit.exceptions import ContractError
-from crmkit.offers.candidates import Batch, Catalogue, Habits, best_of, candidates_of
+from crmkit.offers.batches import Batch
+from crmkit.offers.candidates import Catalogue, Habits, best_of, candidates_of
 from crmkit.offers.control_group import control_group
 from crmkit.offers.eligibility import brand_groups, check_customers, check_table, eligible, list_terms
 from crmkit.offers.needs import Needs
@@ -114,14 +115,14 @@ class Problem:
         most = self.limits.affordable(self.limits.budget)
         reaching: Any = self.limits.by.any(axis=0)
         blocks: list[Block] = []
-        for batch in self._batches():
-            found = candidates_of(batch, self.catalogue, self.habits, self.redemption)
+        for batch, redemption in self._batches():
+            found = candidates_of(batch, self.catalogue, self.habits, redemption)
             found = found.charged(self.other_charge).rewarded(self._reward(found))
             found = found.where(~self._needless(found))
             useful = (found.figures.gain > 0) | reaching[found.deal] | (self.worth[found.member] > 0)
             found = found.where(useful & (found.figures.cost <= most[found.deal]) & (self.slots[found.member] > 0))
             if self.redemption is not None and self.terms.trial_slots is not None:
-                found = found.where(best_of(found, ~self._bought(found), self.terms.trial_slots))
+                found = found.where(best_of(found, ~found.bought, self.terms.trial_slots))
             blocks += blocks_of(found, self.catalogue.place, self.slots, self.worth)
         return Market([attainable(block) for block in blocks], self.limits)
 
@@ -159,22 +160,23 @@ class Problem:
         wanted, rows = np.sort(chosen.row * n + chosen.deal), np.unique(chosen.row)
         partners = np.unique(self.catalogue.partner[self.catalogue.partner >= 0])
         parts = []
-        for batch in self._batches():
+        for batch, redemption in self._batches():
             some = np.isin(batch.item, partners) if len(partners) else np.zeros(len(batch.row), dtype=bool)
             some |= _among(batch.row, rows)
-            found = candidates_of(
-                Batch._make(column[some] for column in batch), self.catalogue, self.habits, self.redemption
-            )
+            chosen_of = Batch._make(column[some] for column in batch)
+            found = candidates_of(chosen_of, self.catalogue, self.habits, redemption)
             parts.append(found.where(_among(found.row * n + found.deal, wanted)))
         if not parts:
             nothing, none = np.empty(0), np.empty(0, np.int64)
-            return Candidates(none, none, none, none, nothing, nothing > 0, Figures(nothing, nothing, nothing, nothing))
+            nobody = Figures(nothing, nothing, nothing, nothing)
+            return Candidates(none, none, none, none, nothing, nothing > 0, nothing > 0, nobody)
         columns = zip(*((*part[:-1], *part.figures) for part in parts), strict=True)
-        member, row, deal, level, worth, need, *figures = (np.concatenate(column) for column in columns)
-        return Candidates(member, row, deal, level, worth, need, Figures(*figures))
+        member, row, deal, level, worth, need, bought, *figures = (np.concatenate(column) for column in columns)
+        return Candidates(member, row, deal, level, worth, need, bought, Figures(*figures))
 
-    def _batches(self) -> Iterator[Batch]:
-        return self.needs.batches(self.members, self.catalogue.items)
+    def _batches(self) -> Iterator[tuple[Batch, RedemptionHabits | None]]:
+        batches = self.needs.batches(self.members, self.catalogue.items)
+        return ((batch, None) for batch in batches) if self.redemption is None else self.redemption.beside(batches)
 
     def result(self, chosen: Chosen, prices: Prices, market: Market | None) -> OfferResult:
         """The plan; ``market`` where a demand bears on the bound."""
@@ -235,15 +237,7 @@ class Problem:
         )
         cost, worth = found.figures.cost, found.worth
         p_redeem = np.divide(cost, worth, out=found.figures.p_with_deal.copy(), where=worth > 0)
-        bought = np.ones(len(order), dtype=bool)
-        if self.redemption is not None:
-            bought = self._bought(found)
-        return offers.assign(p_redeem=p_redeem[order], is_trial=~bought[order])
-
-    def _bought(self, found: Candidates) -> Bools:
-        """Whether each member ever bought what the deal is for."""
-        assert self.redemption is not None
-        return self.redemption.of_pairs(found.member, found.deal, len(self.deals))[1]
+        return offers.assign(p_redeem=p_redeem[order], is_trial=~found.bought[order])
 
     def _items(self, found: Candidates) -> Ints:
         """The item that each deal stands on."""

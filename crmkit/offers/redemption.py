@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from crmkit._checks import require_columns
 from crmkit._types import Bools, Floats, Ints
+from crmkit.engine.pieces import Source, columns_of
 from crmkit.exceptions import ConfigError, ContractError
 from crmkit.offers._redemption_math import budget_to_plan, expected_redemption
+from crmkit.offers.batches import Batch
+from crmkit.offers.member_shares import REPEATED, MemberShares, shares_in_file
 from crmkit.offers.solver.market import Figures
 
 __all__ = ["RedemptionHabits", "RedemptionModel"]
@@ -26,8 +30,9 @@ class RedemptionModel:
 
     Parameters
     ----------
-    shares : DataFrame
-        customer_id, deal_id, share, own_days, as ``deal_shares(log, deals)`` gives them; a member and deal that is not in
+    shares : DataFrame or path
+        customer_id, deal_id, share, own_days, as ``deal_shares(log, deals)`` gives them (a Parquet file whose rows are
+        ordered by customer_id is read a piece at a time, so that it may be larger than memory); a member and deal that is not in
         it never bought in the deal's category, and is not offered it. With yearly (purchases of the category expected in a
         year) a deal that converts gains over a year. With other_margin (see `other_margins`) it is known
         what the member's other purchases there earn, otherwise they earn the plan's margin.
@@ -64,7 +69,7 @@ class RedemptionModel:
     0.2
     """
 
-    shares: pd.DataFrame = field(repr=False)
+    shares: Source = field(repr=False)
     rates: pd.DataFrame | None = field(default=None, repr=False)
     mean: float = 0.2
     uncertainty: float = 0.2
@@ -93,9 +98,9 @@ class RedemptionModel:
         ]  # fmt: skip
         if faults:
             raise ConfigError("; ".join(faults) + ".")
-        require_columns(self.shares, ["customer_id", "deal_id", "share", "own_days"], "shares")
-        if self.shares.duplicated(["customer_id", "deal_id"]).any():
-            raise ContractError("shares: a customer_id and deal_id are there more than once. Pass one row of each.")
+        require_columns(columns_of(self.shares), ["customer_id", "deal_id", "share", "own_days"], "shares")
+        if isinstance(self.shares, pd.DataFrame) and self.shares.duplicated(["customer_id", "deal_id"]).any():
+            raise ContractError(REPEATED)
         if self.rates is not None:
             require_columns(self.rates, ["customer_id", "rate"], "rates")
             if self.rates["customer_id"].duplicated().any():
@@ -127,69 +132,53 @@ class RedemptionModel:
         switch = [
             f"{self.retention:.0%} of the later purchases of whoever is moved to the store's brand stay with it over a year"
         ]
-        return trial * self.trials + switch * ("yearly" in self.shares)
+        return trial * self.trials + switch * ("yearly" in columns_of(self.shares))
 
 
 @dataclass(frozen=True)
 class RedemptionHabits:
-    """The model's tables as arrays: rate of each member by number; share and own days by member × deals + deal."""
+    """The model's tables as arrays: the rate of each member by number, and what is known of some members and the deals."""
 
     model: RedemptionModel
     rate: Floats
-    key: Ints
-    share: Floats
-    bought: Bools
-    other_margin: Floats
-    yearly: Floats
+    members: pd.Index
+    deal_ids: pd.Index
+    known: MemberShares
 
     @classmethod
     def of(cls, model: RedemptionModel, members: pd.Index, deal_ids: pd.Index) -> RedemptionHabits:
-        """Of these members and deals, in this order."""
-        table = model.shares
-        member, deal = (
-            members.get_indexer(pd.Index(table["customer_id"])),
-            deal_ids.get_indexer(pd.Index(table["deal_id"])),
-        )
-        known = np.flatnonzero((member >= 0) & (deal >= 0))
-        key = (member * len(deal_ids) + deal)[known]
-        order = np.argsort(key, kind="stable")
+        """Of these members and deals, in this order; where the shares are a file, `beside` reads them."""
         rate = np.full(len(members), model.mean)
         if model.rates is not None:
             place = members.get_indexer(pd.Index(model.rates["customer_id"]))
             rate[place[place >= 0]] = model.rates["rate"].to_numpy(float)[place >= 0]
-        rows = known[order]
-        return cls(
-            model, rate, key[order].astype(np.int64), table["share"].to_numpy(float)[rows],
-            table["own_days"].to_numpy(float)[rows] > 0,
-            table["other_margin"].to_numpy(float)[rows] if "other_margin" in table else np.full(len(rows), np.nan),
-            table["yearly"].to_numpy(float)[rows] if "yearly" in table else np.zeros(len(rows)),
-        )  # fmt: skip
+        table = model.shares if isinstance(model.shares, pd.DataFrame) else None
+        return cls(model, rate, members, deal_ids, MemberShares.of(table, members, deal_ids))
 
-    def of_pairs(self, member: Ints, deal: Ints, n_deals: int) -> tuple[Floats, Bools]:
+    def beside(self, batches: Iterable[Batch]) -> Iterator[tuple[Batch, RedemptionHabits]]:
+        """Batches of members in their order, each with what is known of its members."""
+        if isinstance(self.model.shares, pd.DataFrame):
+            yield from ((batch, self) for batch in batches)
+            return
+        coming, known = shares_in_file(self.model.shares, self.members, self.deal_ids), self.known
+        for batch in batches:
+            if len(batch.member):
+                known = known.between(batch.member[0], batch.member[-1], coming)
+            yield batch, replace(self, known=known)
+
+    def of_pairs(self, member: Ints, deal: Ints) -> tuple[Floats, Bools]:
         """Share of the deal's goods for each member and deal, 0 where unknown, and whether the member ever bought them."""
-        if not len(self.key):
-            return np.zeros(len(member)), np.zeros(len(member), dtype=bool)
-        at, known = self._places(member, deal, n_deals)
-        return np.where(known, self.share[at], 0.0), known & self.bought[at]
+        known = self.known
+        return known.value(known.share, member, deal, 0.0), known.value(known.bought, member, deal, 0.0) > 0
 
-    def margins(self, member: Ints, deal: Ints, n_deals: int, otherwise: float) -> Floats:
+    def margins(self, member: Ints, deal: Ints, otherwise: float) -> Floats:
         """What the member's other purchases in the deal's category earn, as a share of the spend."""
-        if not len(self.key):
-            return np.full(len(member), otherwise)
-        at, known = self._places(member, deal, n_deals)
-        return np.where(known & ~np.isnan(self.other_margin[at]), self.other_margin[at], otherwise)
+        found = self.known.value(self.known.other_margin, member, deal, np.nan)
+        return np.where(np.isnan(found), otherwise, found)
 
-    def kept(self, member: Ints, deal: Ints, n_deals: int) -> Floats:
+    def kept(self, member: Ints, deal: Ints) -> Floats:
         """Purchases in the year after a switch to the deal's goods that stay with them."""
-        if not len(self.key):
-            return np.zeros(len(member))
-        at, known = self._places(member, deal, n_deals)
-        return np.where(known, self.model.retention * self.yearly[at], 0.0)
-
-    def _places(self, member: Ints, deal: Ints, n_deals: int) -> tuple[Ints, Bools]:
-        wanted = member * n_deals + deal
-        at = np.minimum(np.searchsorted(self.key, wanted), len(self.key) - 1)
-        return at, self.key[at] == wanted
+        return self.model.retention * self.known.value(self.known.yearly, member, deal, 0.0)
 
     def figures(
         self, member: Ints, share: Floats, p: Floats, spend: Floats, depth: Floats, funder_share: Floats, margin: Floats,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 
 import pandas as pd
 
+from crmkit.engine.base import SqlEngine
 from crmkit.engine.choose import engine_for
+from crmkit.engine.texts import sql_text
 from crmkit.offers.deals import Deals
 from crmkit.transactions.log import Transactions, check_item
 
-__all__ = ["NARROWING", "deal_shares", "matches_deal", "other_margins"]
+__all__ = ["NARROWING", "deal_shares", "matches_deal", "other_margins", "write_deal_shares"]
 
 NARROWING = ("brand", "product_id", "brand_type")
 """Columns by which a deal is for some goods of its category only."""
@@ -57,20 +61,33 @@ def deal_shares(log: Transactions, deals: Deals, as_of: str | date | None = None
     0           a      D1            2.0       0.0   0.17   27.50
     1           b      D1            1.0       1.0   0.56   13.78
     """
+    with engine_for(log) as engine:
+        return engine.table(*_question(engine, log, deals, as_of))
+
+
+def write_deal_shares(log: Transactions, deals: Deals, path: Path, as_of: str | date | None = None) -> Path:
+    """The table of `deal_shares` as a Parquet file, written as it comes: it may be larger than memory."""
+    with engine_for(log) as engine:
+        text, values = _question(engine, log, deals, as_of)
+        engine.save(text, path, values)
+    return path
+
+
+def _question(
+    engine: SqlEngine, log: Transactions, deals: Deals, as_of: str | date | None
+) -> tuple[str, Mapping[str, object]]:
     check_item(log, "category")
     narrowing = [column for column in NARROWING if deals.frame[column].notna().any()]
     for column in narrowing:
         check_item(log, column)
-    table = deals.frame[["deal_id", "category", *narrowing]]
-    with engine_for(log) as engine:
-        return engine.summary(
-            "offers/deal_shares",
-            {"as_of": log.close_of(as_of), "fade": _FADE, "weight": _WEIGHT},
-            lines=engine.parquet(log.lines),
-            deals=engine.register(table),
-            columns="".join(f"{column}, " for column in narrowing),
-            matches=" and ".join(matches_deal("b", "d", column) for column in narrowing) or "1 = 1",
-        )
+    text = sql_text(
+        "offers/deal_shares",
+        lines=engine.parquet(log.lines),
+        deals=engine.register(deals.frame[["deal_id", "category", *narrowing]]),
+        columns="".join(f"{column}, " for column in narrowing),
+        matches=" and ".join(matches_deal("b", "d", column) for column in narrowing) or "1 = 1",
+    )
+    return text, {"as_of": log.close_of(as_of), "fade": _FADE, "weight": _WEIGHT}
 
 
 def other_margins(shares: pd.DataFrame, deals: pd.DataFrame, margin: float) -> pd.DataFrame:

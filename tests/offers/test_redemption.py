@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -165,6 +166,43 @@ def test_budgets_hold_as_often_as_is_said_when_redemptions_are_drawn() -> None:
     for deal, budget in zip(plan.shadow_prices["deal_id"], plan.shadow_prices["budget"], strict=True):
         spent = money[:, (plan.offers["deal_id"] == deal).to_numpy()].sum(axis=1)
         assert (spent > budget + 1e-9).mean() <= 0.06
+
+
+def test_shares_in_a_file_plan_what_shares_in_memory_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crmkit.offers.needs._ROWS", 40)
+    monkeypatch.setattr("crmkit.offers.member_shares._ROWS", 7)  # a member's deals are in two pieces
+    rng = np.random.default_rng(1)
+    deals = deal_rows(6, margin=0.4, budget=30.0, brand_type=["store", None] * 3)
+    due = due_rows(members(60)["customer_id"].tolist()[5:], [f"C{n}" for n in range(6)])
+    due = due.assign(p_purchase=rng.beta(3, 3, len(due))).sort_values(["customer_id", "category"], ignore_index=True)
+    shares = shares_of(due, deals).sort_values("customer_id", kind="stable")
+    shares = shares.assign(share=rng.random(len(shares)), own_days=rng.integers(0, 2, len(shares)) * 1.0)
+    shares = shares.assign(yearly=rng.random(len(shares)), other_margin=np.where(shares["own_days"] > 0, 0.2, np.nan))
+    shares = shares[rng.random(len(shares)) < 0.8]
+    shares.to_parquet(tmp_path / "shares.parquet", index=False)
+    due.to_parquet(tmp_path / "due.parquet", index=False)
+    plans = [
+        OfferPlan(Deals.from_extract(deals), control=0.1, trial_slots=1).solve(
+            given, members(60), redemption=RedemptionModel(table, trials=True)
+        )
+        for given, table in ((due, shares), (tmp_path / "due.parquet", tmp_path / "shares.parquet"))
+    ]
+    assert plans[0].offers["is_trial"].nunique() == 2
+    pd.testing.assert_frame_equal(plans[0].offers, plans[1].offers, check_exact=True)
+    assert plans[0].bound == plans[1].bound
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [(lambda t: t[::-1], "is not ordered by customer_id"), (lambda t: pd.concat([t, t.tail(1)]), "once")],
+)
+def test_a_file_of_shares_out_of_order_or_with_repeats_is_refused(
+    file: Callable[[pd.DataFrame], pd.DataFrame], said: str, tmp_path: Path
+) -> None:
+    deals, due = deal_rows(1, margin=0.4), due_rows(["M0000", "M0001"], ["C0"])
+    file(shares_of(due, deals)).to_parquet(tmp_path / "shares.parquet", index=False)
+    with pytest.raises(ContractError, match=said):
+        planned(deals, due, 2, RedemptionModel(tmp_path / "shares.parquet"))
 
 
 def test_a_model_that_cannot_be_is_refused() -> None:

@@ -56,7 +56,8 @@ class Figures(NamedTuple):
 
 class Candidates(NamedTuple):
     """Due items with a deal on them: member, row in due, deal, how deep it is (a row of ``level_value``), the money off
-    of one redemption, whether it is a need (due, and of goods that the member knows), and the figures."""
+    of one redemption, whether it is a need (due, and of goods that the member knows), whether the member ever bought such goods (or it is not
+    known), and the figures."""
 
     member: Ints
     row: Ints
@@ -64,13 +65,14 @@ class Candidates(NamedTuple):
     level: Ints
     worth: Floats
     need: Bools
+    bought: Bools
     figures: Figures
 
     def where(self, kept: Bools | Ints) -> Candidates:
         """Some of them."""
         return Candidates(
             self.member[kept], self.row[kept], self.deal[kept], self.level[kept], self.worth[kept], self.need[kept],
-            Figures(*(column[kept] for column in self.figures)),
+            self.bought[kept], Figures(*(column[kept] for column in self.figures)),
         )  # fmt: skip
 
     def charged(self, charge: float) -> Candidates:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -127,7 +128,7 @@ def win_back(
     churn_model: ChurnModel,
     service: pd.DataFrame | None = None,
     deals: pd.DataFrame | None = None,
-    deal_shares: pd.DataFrame | None = None,
+    deal_shares: Path | None = None,
     *,
     win_back: WinBack,
     currency: str,

@@ -12,13 +12,14 @@ import pandas as pd
 from crmkit.campaigns.contact_history import LastCampaign
 from crmkit.campaigns.record import budgets_left
 from crmkit.engine.duckdb import DuckDBEngine
+from crmkit.engine.pieces import whole_members, written
 from crmkit.exceptions import UnmatchedDealsError
 from crmkit.offers.codes import with_codes
 from crmkit.offers.deals import Deals
 from crmkit.offers.plan import OfferPlan
 from crmkit.offers.redemption import RedemptionModel
 from crmkit.offers.result import OfferResult
-from crmkit.offers.shares import NARROWING, deal_shares, other_margins
+from crmkit.offers.shares import NARROWING, other_margins, write_deal_shares
 from crmkit.offers.unmatched import unmatched_deals, unmatched_sentences
 from crmkit.pipeline.campaign_folder import Recorded
 from crmkit.pipeline.notes import note
@@ -54,29 +55,33 @@ def usage_for_deals(log: Transactions, deals: pd.DataFrame, usage: pd.DataFrame 
 
 @stage("deal_shares", here=True)
 def share_of_deals(
-    log: Transactions, repurchases: Path, deals: pd.DataFrame, campaign_due: Mapping[str, str]
+    log: Transactions, repurchases: Path, deals: pd.DataFrame, campaign_due: Mapping[str, str], *, folder: Path
 ) -> dict[str, object]:
     """How much of what each member buys in a category is what each deal of these days is for."""
-    running = Deals(deals).active(*_window(campaign_due))
+    running, path = Deals(deals).active(*_window(campaign_due)), folder / "deal_shares.parquet"
     for sentence in unmatched_sentences(unmatched_deals(log, running), "no line has"):
         note(sentence)
     if "category" not in log.items or item_timed(repurchases) == "product_id":
-        return {"deal_shares": _whole_shares(repurchases, running.frame)}
+        _write_whole_shares(repurchases, running.frame, path)
+        return {"deal_shares": path}
     lacking = [name for name in NARROWING if name not in log.items and running.frame[name].notna().any()]
     if lacking:
         note(
             f"Deals name a {' and a '.join(lacking)} that the lines do not have: they are taken to be for the whole category."
         )
-    return {"deal_shares": deal_shares(log, Deals(running.frame.assign(**dict.fromkeys(lacking))))}
+    return {"deal_shares": write_deal_shares(log, Deals(running.frame.assign(**dict.fromkeys(lacking))), path)}
 
 
-def _whole_shares(repurchases: Path, deals: pd.DataFrame) -> pd.DataFrame:
+def _write_whole_shares(repurchases: Path, deals: pd.DataFrame, path: Path) -> None:
     """Where what is timed is what the deals are for: all of it."""
     with DuckDBEngine() as engine:
         due, running, item = engine.parquet(repurchases), engine.register(deals), engine.quoted(item_timed(repurchases))
-        text = f"select customer_id, deal_id from {due} as due join {running} as running using ({item}) order by customer_id, {item}, deal_id"
-        pairs = engine.frame(text)
-    return pairs.assign(category_days=1.0, own_days=1.0, share=1.0)
+        engine.save(
+            f"""select customer_id, deal_id, cast(1 as double) as category_days, cast(1 as double) as own_days,
+            cast(1 as double) as share
+            from {due} as due join {running} as running using ({item}) order by customer_id, {item}, deal_id""",
+            path,
+        )
 
 
 @stage("deals_left", "received_offers", "resting_offers", here=True)
@@ -125,7 +130,7 @@ def remember_offers(
 def plan_offers(
     campaign_due: Mapping[str, str],
     repurchases: Path,
-    deal_shares: pd.DataFrame,
+    deal_shares: Path,
     customers: pd.DataFrame,
     deals_left: pd.DataFrame,
     received_offers: pd.DataFrame,
@@ -149,7 +154,7 @@ def plan_offers(
     name, catalogue = campaign_due["campaign"], Deals(deals_left)
     measured = last_campaign.for_deals(catalogue) if last_campaign else catalogue
     scale = _scale(response_scale)
-    shares = other_margins(_without(deal_shares, resting_offers), deals_left, offers.margin)
+    shares = _offerable(deal_shares, resting_offers, deals_left, offers.margin, folder)
     model = _model(shares, redemption_rates, redemption_habits or {}, scale, deals_left, offers, campaign)
     known = _known_terms(offers, customers)
     terms = OfferPlan(measured, tips=tips, key=name, **_terms(known, deals_left))
@@ -200,7 +205,7 @@ def _figures_of(plan: OfferResult) -> dict[str, object]:
 
 
 def _model(
-    shares: pd.DataFrame,
+    shares: Path,
     rates: pd.DataFrame | None,
     habits: Mapping[str, float],
     scale: float,
@@ -233,21 +238,34 @@ def _with_tier(members: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
     return members.merge(customers[["customer_id", "tier"]], how="left") if "tier" in customers else members
 
 
-def _pairs_of(plan: OfferResult, repurchases: Path, shares: pd.DataFrame, deals: pd.DataFrame) -> pd.DataFrame:
+def _pairs_of(plan: OfferResult, repurchases: Path, shares: Path, deals: pd.DataFrame) -> pd.DataFrame:
     """Members in the plan and in control with each deal of what they buy: the chance that they buy its goods anyway."""
     item, members = item_timed(repurchases), _members_of(plan)
-    pairs = shares[shares["customer_id"].isin(members)].merge(deals[["deal_id", item]], on="deal_id")
+    pairs = pd.read_parquet(shares)
+    pairs = pairs[pairs["customer_id"].isin(members)].merge(deals[["deal_id", item]], on="deal_id")
     rows = due_of(repurchases, members, pairs[item], columns=["customer_id", item, "p_purchase"])
     due = pairs.merge(rows, on=["customer_id", item])
     return due[["customer_id", "deal_id"]].assign(p_anyway=(due["p_purchase"] * due["share"]).fillna(0.0))
 
 
+def _offerable(shares: Path, resting: pd.DataFrame | None, deals: pd.DataFrame, margin: float, folder: Path) -> Path:
+    """Shares of members and deals that are not at rest, with what else the members buy there earns."""
+    rest = None if resting is None else resting.sort_values("customer_id", ignore_index=True)
+    pieces = (other_margins(_without(piece, rest), deals, margin) for piece in whole_members(shares))
+    return written(pieces, folder / "offerable.parquet")
+
+
 def _without(shares: pd.DataFrame, resting: pd.DataFrame | None) -> pd.DataFrame:
-    """Members and deals that are not at rest."""
-    if resting is None:
+    """Members and deals that are not at rest; those at rest come ordered by member."""
+    if resting is None or not len(shares):
         return shares
-    keys = ["customer_id", "deal_id"]
-    at_rest = pd.MultiIndex.from_frame(shares[keys]).isin(pd.MultiIndex.from_frame(resting[keys]))
+    keys, members = ["customer_id", "deal_id"], resting["customer_id"]
+    start, end = (
+        members.searchsorted(shares["customer_id"].iloc[0]),
+        members.searchsorted(shares["customer_id"].iloc[-1], "right"),
+    )
+    theirs = pd.MultiIndex.from_frame(resting[keys].iloc[start:end])
+    at_rest = pd.MultiIndex.from_frame(shares[keys]).isin(theirs)
     return shares[~at_rest].reset_index(drop=True)
 
 
