@@ -439,6 +439,28 @@ def test_many_lists_are_several_files_that_say_the_same(tmp_path: Path) -> None:
     assert [page.get_textpage().get_text_range() for page in pages(again.paths[0])] == said
 
 
+@pytest.mark.parametrize("n", [3, 0])
+def test_tables_in_files_give_the_same_bytes(tmp_path: Path, n: int) -> None:
+    members = ("1001", "1002", "1003")[:n]
+    needs = pd.concat([due(3, member) for member in ("1000", "1001", "1002", "1003")])
+    tips = pd.DataFrame({"customer_id": members, "title": [f"Soup of {m}" for m in members], "slot": 1})
+    usual = needs[["customer_id"]].assign(item="Item 0", name="Oat drink", price=1.5, current=True, product_id="P")
+    tables = {"offers": offers(2, members), "due": needs, "tips": tips, "usual": usual}
+    files = {name: tmp_path / f"{name}.parquet" for name in tables}
+    for name, table in tables.items():
+        table.to_parquet(files[name], index=False)
+    printed = [
+        print_lists(
+            given["offers"], deals(2), given["due"], tmp_path / name, tips=given["tips"], usual=given["usual"],
+            per_file=2, **FORTNIGHT,
+        )
+        for name, given in (("here", tables), ("files", files))
+    ]  # fmt: skip
+    one, other = ([path.read_bytes() for path in these.paths] for these in printed)
+    assert len(one) == max(1, n - 1)
+    assert one == other
+
+
 def test_no_offers_is_a_file_that_says_so(tmp_path: Path) -> None:
     printed = print_lists(offers(0), deals(), due(0), tmp_path, **FORTNIGHT)
     assert (printed.members, printed.pages) == (0, 0)

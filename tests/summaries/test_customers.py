@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from crmkit.exceptions import ContractError, LeakError
 from crmkit.summaries.customers import weekly_spend
 from crmkit.summaries.items import item_bought, item_panel, item_state, n_pairs
 from crmkit.summaries.snapshots import snapshots
+from crmkit.summaries.usual_products import usual_products
 
 UNTIL, SPLIT = "2025-12-31", "2025-06-30"
 
@@ -332,3 +334,16 @@ def test_what_came_back_before_the_first_purchase_takes_nothing_from_the_repeat_
     assert btyd_summary(log)["monetary_value"].tolist() == [3.0]
     with snapshots(log) as found:
         assert found.state()["monetary_value"].tolist() == [3.0]
+
+
+def test_usual_products_of_products_are_the_products_themselves(tmp_path: Path) -> None:
+    till = pd.DataFrame({"customer_id": ["a", "a", "b"], "purchased_at": "2017-01-01", "amount": 2.0})
+    log = Transactions.from_extract(till.assign(product_id=["m", "n", "m"]), until="2017-01-20")
+    wanted = till[["customer_id"]].assign(product_id=["m", "n", "m"])
+    wanted.to_parquet(tmp_path / "wanted.parquet", index=False)
+    here, in_file = (usual_products(log, "product_id", given) for given in (wanted, tmp_path / "wanted.parquet"))
+    assert here.columns.tolist() == ["customer_id", "product_id", "n_days", "last_day", "last_paid"]
+    assert here["product_id"].tolist() == ["m", "n", "m"]
+    pd.testing.assert_frame_equal(here, in_file)
+    with pytest.raises(ContractError, match="product_id are there twice"):
+        usual_products(log, "product_id", pd.concat([wanted, wanted]))

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from crmkit.engine.duckdb import DuckDBEngine
+from crmkit.engine.pieces import Source
 
 __all__ = ["due_of", "in_order", "item_timed", "items_due"]
 
@@ -38,19 +39,20 @@ def in_order(repurchases: Path, folder: Path) -> Path:
 
 def due_of(
     repurchases: Path,
-    members: pd.Series[str],
+    path: Path,
+    members: Source,
     items: pd.Series[str] | None = None,
     least: float = 0.0,
     columns: Sequence[str] = (),
-) -> pd.DataFrame:
-    """Rows of these members, and of these items, that are at least so probable; by member and item, as they lie there."""
+) -> Path:
+    """Rows of these members (customer_id), and of these items, that are at least so probable; as a file by member and item."""
     item = item_timed(repurchases)
     with DuckDBEngine() as engine:
         name = engine.quoted(item)
-        named = engine.register(members.to_frame("customer_id"))
-        where = f"customer_id in (select customer_id from {named}) and p_purchase >= :least"
+        where = f"customer_id in (select customer_id from {engine.register(members)}) and p_purchase >= :least"
         if items is not None:
             where += f" and {name} in (select item from {engine.register(items.dropna().astype(str).to_frame('item'))})"
         chosen = ", ".join(map(engine.quoted, columns)) or "*"
         text = f"select {chosen} from {engine.parquet(repurchases)} where {where} order by customer_id, {name}"
-        return engine.frame(text, {"least": least})
+        engine.save(text, path, {"least": least})
+    return path

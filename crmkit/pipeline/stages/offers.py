@@ -170,9 +170,9 @@ def plan_offers(
         "mailing": folder / "offers.csv",
         "control": _with_tier(plan.control, customers),
         "planned": _with_tier(plan.planned, customers),
-        "campaign_pairs": _pairs_of(plan, repurchases, deal_shares, deals_left),
+        "campaign_pairs": _write_pairs(plan, repurchases, deal_shares, deals_left, folder / "campaign_pairs.parquet"),
         "campaign_plan": dict(campaign_due),
-        "campaign_needs": _needs_of(plan, repurchases, deals_left),
+        "campaign_needs": _write_needs(plan, repurchases, deals_left, folder / "campaign_needs.parquet"),
         "plan": _figures_of(plan),
         "list_terms": {"least_need": offers.least_need},
         "offer_tips": plan.tips,
@@ -238,14 +238,22 @@ def _with_tier(members: pd.DataFrame, customers: pd.DataFrame) -> pd.DataFrame:
     return members.merge(customers[["customer_id", "tier"]], how="left") if "tier" in customers else members
 
 
-def _pairs_of(plan: OfferResult, repurchases: Path, shares: Path, deals: pd.DataFrame) -> pd.DataFrame:
+def _write_pairs(plan: OfferResult, repurchases: Path, shares: Path, deals: pd.DataFrame, path: Path) -> Path:
     """Members in the plan and in control with each deal of what they buy: the chance that they buy its goods anyway."""
-    item, members = item_timed(repurchases), _members_of(plan)
-    pairs = pd.read_parquet(shares)
-    pairs = pairs[pairs["customer_id"].isin(members)].merge(deals[["deal_id", item]], on="deal_id")
-    rows = due_of(repurchases, members, pairs[item], columns=["customer_id", item, "p_purchase"])
-    due = pairs.merge(rows, on=["customer_id", item])
-    return due[["customer_id", "deal_id"]].assign(p_anyway=(due["p_purchase"] * due["share"]).fillna(0.0))
+    item = item_timed(repurchases)
+    with DuckDBEngine() as engine:
+        name, members = engine.quoted(item), engine.register(_members_of(plan))
+        order = f"deals.{name}, " if item == "product_id" else ""
+        engine.save(
+            f"""select shares.customer_id, shares.deal_id,
+            case when isnan(p_purchase * share) then 0 else coalesce(p_purchase * share, 0) end as p_anyway
+            from {engine.parquet(shares)} as shares join {engine.register(deals[["deal_id", item]])} as deals using (deal_id)
+            join {engine.parquet(repurchases)} as due on due.customer_id = shares.customer_id and due.{name} = deals.{name}
+            where shares.customer_id in (select customer_id from {members}) and p_purchase >= 0
+            order by shares.customer_id, {order}shares.deal_id""",
+            path,
+        )
+    return path
 
 
 def _offerable(shares: Path, resting: pd.DataFrame | None, deals: pd.DataFrame, margin: float, folder: Path) -> Path:
@@ -289,14 +297,13 @@ def _write(offers: pd.DataFrame, deals: pd.DataFrame, folder: Path) -> None:
     write_offers(offers.merge(says, how="left", on="deal_id"), folder)
 
 
-def _needs_of(plan: OfferResult, repurchases: Path, deals: pd.DataFrame) -> pd.DataFrame:
+def _write_needs(plan: OfferResult, repurchases: Path, deals: pd.DataFrame, path: Path) -> Path:
     """What was due, of the members in the plan and in control and of items with a deal: the campaign is measured by it."""
-    return due_of(repurchases, _members_of(plan), deals[item_timed(repurchases)])
+    return due_of(repurchases, path, _members_of(plan), deals[item_timed(repurchases)])
 
 
-def _members_of(plan: OfferResult) -> pd.Series[str]:
-    members: pd.Series[str] = pd.concat([plan.planned["customer_id"], plan.control["customer_id"]])
-    return members
+def _members_of(plan: OfferResult) -> pd.DataFrame:
+    return pd.concat([plan.planned[["customer_id"]], plan.control[["customer_id"]]])
 
 
 def _as_sent(campaign: Recorded, due: Mapping[str, str], folder: Path) -> dict[str, object]:

@@ -12,9 +12,10 @@ import pandas as pd
 
 from crmkit._checks import require_columns
 from crmkit._days import as_day
+from crmkit.engine.pieces import Source
 from crmkit.exceptions import ConfigError, CrmkitWarning
 from crmkit.offers.deals import Deals
-from crmkit.offers.needs import window_of
+from crmkit.offers.needs import Needs
 from crmkit.reports.lists.cards import Card, CardKey, cards_of, modules_of
 from crmkit.reports.lists.needs import Need, applies, item_column, needs_of
 from crmkit.reports.lists.texts import clean, ending_of
@@ -43,8 +44,8 @@ class ListOptions(TypedDict, total=False):
 
     names: Mapping[str, str] | None
     codes: Mapping[str, str] | None
-    tips: pd.DataFrame | None
-    usual: pd.DataFrame | None
+    tips: Source | None
+    usual: Source | None
     title: str | None
     as_of: str | date | None
     horizon: int | None
@@ -72,11 +73,12 @@ class ListContent:
         wording = wording_of(options.get("language", "en"))
         window = stated_window(due, options.get("as_of"), options.get("horizon"))
         currency = clean(options.get("currency", ""))
-        placed = _placed(offers, deals, due, options.get("usual"))
+        usual = _read(options.get("usual"))
+        placed = _placed(offers, deals, due, usual)
         members = pd.unique(placed["customer_id"])
         needs = needs_of(
             due[due["customer_id"].isin(members)], placed.loc[placed["need"], ["customer_id", "item"]],
-            options.get("usual"), top=options.get("top_due", 8), least=options.get("least_need", 0.0), window=window,
+            usual, top=options.get("top_due", 8), least=options.get("least_need", 0.0), window=window,
             currency=currency, wording=wording,
         )  # fmt: skip
         pages = _pages(placed, needs, options)
@@ -131,7 +133,11 @@ class ListContent:
         return self.wording.text("card", ending=page.card_ending) if page.card_ending else ""
 
 
-def stated_window(due: pd.DataFrame, as_of: str | date | None, horizon: int | None) -> tuple[date, date]:
+def _read(table: Source | None) -> pd.DataFrame | None:
+    return table if table is None or isinstance(table, pd.DataFrame) else pd.read_parquet(table)
+
+
+def stated_window(due: Source, as_of: str | date | None, horizon: int | None) -> tuple[date, date]:
     """First and last day that the list speaks of.
 
     Raises
@@ -141,7 +147,7 @@ def stated_window(due: pd.DataFrame, as_of: str | date | None, horizon: int | No
     """
     if as_of is not None and horizon is not None:
         return as_day(as_of) + timedelta(days=1), as_day(as_of) + timedelta(days=horizon)
-    window = window_of(due)
+    window = Needs(due).window()
     if window is None:
         raise ConfigError(
             "The days of the list are not stated. Pass them: print_lists(…, as_of='2017-12-31', horizon=14)."
@@ -189,7 +195,7 @@ def _usual_prices(rows: pd.DataFrame, deals: Deals, usual: pd.DataFrame | None) 
 
 def _pages(placed: pd.DataFrame, needs: Mapping[str, list[Need]], options: ListOptions) -> list[Page]:
     """What is on each member's page, in the order of their ids."""
-    names, codes, ideas = options.get("names") or {}, options.get("codes") or {}, _ideas(options.get("tips"))
+    names, codes, ideas = options.get("names") or {}, options.get("codes") or {}, _ideas(_read(options.get("tips")))
     first = placed.drop_duplicates("customer_id")
     own: dict[str, str] = (
         dict(zip(first["customer_id"], first["list_code"], strict=True)) if "list_code" in first else {}

@@ -15,9 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar, Unpack
 
-import pandas as pd
-
 from crmkit._atomic import numbered, replacing_all
+from crmkit.engine.pieces import Source
 from crmkit.offers.barcodes import bars_of
 from crmkit.offers.deals import Deals
 from crmkit.reports.lists.cards import Card
@@ -59,9 +58,9 @@ class PrintedLists:
 
 
 def print_lists(
-    offers: pd.DataFrame,
+    offers: Source,
     deals: Deals,
-    due: pd.DataFrame,
+    due: Source,
     folder: str | Path,
     *,
     font: str | Path | None = None,
@@ -71,16 +70,17 @@ def print_lists(
 ) -> PrintedLists:
     """Print ``folder/lists.pdf``: a page for every member who has an offer, in the order of their ids.
 
-    More than ``per_file`` lists are several files, ``lists_0001.pdf`` and so on, of which one at a time is in memory. The same input gives the same bytes. A member's page shows the last characters of the card number only.
+    More than ``per_file`` lists are several files, ``lists_0001.pdf`` and so on, of which one at a time is in memory, with the
+    rows of its members where the tables are files ordered by customer_id. The same input gives the same bytes. A member's page shows the last characters of the card number only.
 
     Parameters
     ----------
-    offers : DataFrame
+    offers : DataFrame, or path of a Parquet file
         customer_id, deal_id, position, and value where it differs between members, as in ``OfferResult.offers``; need and
         is_trial decide where a deal stands. With codes (`with_codes`) the list has its own at its head, and a deal that has
         no barcode the coupon's.
     deals : Deals
-    due : DataFrame
+    due : DataFrame, or path of a Parquet file
         customer_id, product_id or category, p_purchase; day_10, day_50, day_90 (days from ``as_of``) where known, and name
         if the item has a better one. At most ``top_due`` are printed, those with a deal first, then the most probable.
     folder : path
@@ -89,9 +89,9 @@ def print_lists(
         Customer id → the name to greet the member by.
     codes : mapping of str to str, optional
         Customer id → what a Code 128 at the head of the list says to the till.
-    tips : DataFrame, optional
+    tips : DataFrame or path, optional
         customer_id, title, slot, as in ``OfferResult.tips``.
-    usual : DataFrame, optional
+    usual : DataFrame or path, optional
         customer_id, item (as in the offers), name, price, current (whether the price is today's or what was last paid), and
         product_id, brand, brand_type: what the member usually takes of an item. It is printed as the need, and a deal that is
         for it shows its price before and after.
@@ -125,6 +125,7 @@ def print_lists(
     Examples
     --------
     >>> import tempfile
+    >>> import pandas as pd
     >>> deals = Deals.from_extract(pd.DataFrame({
     ...     "deal_id": ["D1"], "title": ["Any fresh milk"], "category": ["Milk"], "funder": ["Dairy"], "value": [0.5],
     ...     "budget": [10], "starts": ["2018-01-01"], "ends": ["2018-01-14"], "barcode": ["4006381333931"]}))
