@@ -12,7 +12,7 @@ import pandas as pd
 from crmkit.campaigns.contact_history import LastCampaign
 from crmkit.campaigns.record import budgets_left
 from crmkit.engine.duckdb import DuckDBEngine
-from crmkit.engine.pieces import whole_members, written
+from crmkit.engine.pieces import Source, whole_members, written
 from crmkit.exceptions import UnmatchedDealsError
 from crmkit.offers.codes import with_codes
 from crmkit.offers.deals import Deals
@@ -180,10 +180,17 @@ def plan_offers(
     }
 
 
-def _solved(terms: OfferPlan, *given: Any) -> OfferResult | None:
+def _solved(
+    terms: OfferPlan,
+    due: Source,
+    customers: pd.DataFrame,
+    usage: pd.DataFrame | None = None,
+    received: pd.DataFrame | None = None,
+    model: RedemptionModel | None = None,
+) -> OfferResult | None:
     """The plan, and none where no deal is for anything that is due: the night goes on without lists, and says so."""
     try:
-        return terms.solve(*given)
+        return terms.solve(due, customers, usage, received, model)
     except UnmatchedDealsError as error:
         note(str(error))
         return None
