@@ -58,6 +58,7 @@ ANY = {
     "transactions/delivery_folder.py": KEYWORDS,
     "transactions/delta.py": FOREIGN,
     "transactions/delta_files.py": FOREIGN,
+    "transactions/erasure.py": BY_ENGINE,
     "transactions/line_meaning.py": KEYWORDS,
     "transactions/store.py": KEYWORDS,
 }

@@ -184,7 +184,7 @@ def load_files(store: Store, extract: Extract, *, until: str | date, incoming: I
 
 def _loaded(
     load: Callable[[Extract], Rejections], extract: Extract, fate: str, done: FolderLoad
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Load all files at once; where one keeps them out, each by itself."""
     try:
         found = load(extract)
@@ -212,7 +212,7 @@ def _fate(file: Mapping[Any, Any], fate: str) -> str:
     return "rejected" if file["rows_rejected"] == file["rows_read"] else fate
 
 
-def _row(file: str, fate: str, why: str = "") -> dict[str, Any]:
+def _row(file: str, fate: str, why: str = "") -> dict[str, object]:
     return {"file": file, "fate": fate, **dict.fromkeys(_COUNTS, 0), "why": why}
 
 
