@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crmkit.ingest.extracts import read_extract
+from crmkit.engine.frames import to_pandas
 from crmkit.ingest.tables import Erasures
 from crmkit.pipeline.config import Config
 from crmkit.pipeline.people import erase
+from crmkit.pipeline.sources import extract_of, yet_to_come
 from crmkit.transactions.erasure import Tombstones
 
 __all__ = ["erase_delivered"]
@@ -25,12 +26,11 @@ def erase_delivered(config: Config, home: Path, out: Path) -> tuple[dict[str, ob
     """
     notes = list[str]()
     counts = dict[str, object]()
-    if config.erasures is not None:
-        table = config.erasures
-        found, rejected = Erasures.split_extract(
-            read_extract(table.source(home), **table.options(home, config.currency)), **table.columns
-        )
-        asked = sorted(set(found.frame["customer_id"]))
+    table = config.erasures
+    if table is not None and not yet_to_come(table, home):
+        delivered = extract_of(table, home, config.currency)
+        found, rejected = Erasures.split_extract(delivered, **table.columns)
+        asked = sorted(set(to_pandas(found.frame)["customer_id"]))
         stones = Tombstones.read(home / config.privacy.folder)
         new = [one for one in asked if not stones.is_erased(one)]
         counts = {"asked": len(asked), "rejected": len(rejected), "erased": len(new)}

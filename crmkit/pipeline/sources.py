@@ -24,7 +24,7 @@ from crmkit.pipeline.table_sources import TableSource
 from crmkit.transactions.erasure import Tombstones
 from crmkit.transactions.store import Store
 
-__all__ = ["SOURCES", "Delivery", "campaign_sources", "earlier_runs", "history_sources"]
+__all__ = ["SOURCES", "Delivery", "campaign_sources", "earlier_runs", "extract_of", "history_sources", "yet_to_come"]
 
 TABLES = (
     "transactions",
@@ -107,8 +107,8 @@ class Delivery:
             if store and name == "transactions":
                 options = table.options(home, config.currency)
                 extracts[name], waiting = config.store.incoming.complete(table.source(home), options)
-            elif name != "redemptions" or not _yet_to_come(table, home):
-                extracts[name] = _extract(table, home, config.currency)
+            elif name != "redemptions" or not yet_to_come(table, home):
+                extracts[name] = extract_of(table, home, config.currency)
         forgotten = Tombstones.read(home / config.privacy.folder)
         known = pseudonyms_of(config, home, forgotten)
         if known:
@@ -158,7 +158,7 @@ class Delivery:
         return found
 
 
-def _extract(table: TableSource, home: Path, currency: str) -> Extract:
+def extract_of(table: TableSource, home: Path, currency: str) -> Extract:
     """Files, a database, or a table of Spark, which is called by its own name in what is told of its rows."""
     if not table.on_spark:
         return read_extract(table.source(home), **table.options(home, currency))
@@ -166,7 +166,7 @@ def _extract(table: TableSource, home: Path, currency: str) -> Extract:
     return replace(found, parts=tuple(replace(part, name=str(table.table)) for part in found.parts))
 
 
-def _yet_to_come(table: TableSource, home: Path) -> bool:
+def yet_to_come(table: TableSource, home: Path) -> bool:
     """Whether a pattern of files matches none so far: before the first lists nothing has been redeemed."""
     source = table.source(home)
     patterns = source if isinstance(source, list) else []
