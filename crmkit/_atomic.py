@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["full_disk_told", "is_full_disk", "numbered", "replacing", "replacing_all", "sync", "to_disk", "write_csv"]
 
-_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_SPILL = "max_temp_directory_size"
+"""Named by the engine's error where the disk of its spill has no more room."""
+_FULL = (*(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)), _SPILL)
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 

@@ -34,6 +34,8 @@ EXIT_CODES = """Exit codes: 0 done; 2 wrong usage; 65 data refused; 66 no input;
 
 PACKAGE = Path(__file__).parents[1]
 _LEAST_ROOM = 2 * 2**30
+_NO_MEMORY = ("OutOfMemoryException", "launch worker thread", "start new thread", "bad allocation", "bad_alloc")
+"""What the engine and other libraries say when they are given no memory, or no thread."""
 
 app = typer.Typer(
     help="Customer segments, value, churn, repurchase timing and offer lists from till extracts.",
@@ -338,7 +340,7 @@ def main() -> None:
     except Exception as error:
         if _told_to_end:  # while the engine was at work, which raised its own error
             raise SystemExit(_told_to_end[0]) from None
-        if type(error).__name__ == "OutOfMemoryException":  # the engine's own
+        if any(said in f"{type(error).__name__} {error}" for said in _NO_MEMORY):
             _out_of_memory()
         typer.echo(f"crmkit: internal error: {type(error).__name__} at {_place(error)}", err=True)
         raise SystemExit(70) from None

@@ -29,6 +29,8 @@ STAGES = (
     *("load", "check-delivery", "suspect-cards", "share-with-card", "summarise"),
 )
 
+ASKED = ("run", "crmkit.toml", "--out", "out", "--quiet")
+
 # A run of few stages, which does something at the end of one of them.
 DRIVER = """
 import os, sys
@@ -41,10 +43,15 @@ def saved(self, folder):
         os.system(do)
     return save(self, folder)
 records.Record.save = saved
-sys.argv = ["crmkit", "run", "crmkit.toml", "--out", "out", "--quiet"]
+sys.argv = ["crmkit", *{asked!r}, *sys.argv[1:]]
 cli.main()
 """
 FULL = "head -c $(( $(df --output=avail -B1 {0} | tail -1) - {1} )) /dev/zero > {0}/.ballast"
+
+LIMIT = "cp crmkit.toml usual; printf '[engine]\\nmemory_limit = \"{}\"\\n' >> crmkit.toml"
+UNLIMITED = "mv usual crmkit.toml"
+BIG = """awk 'BEGIN{print "customer_id,purchased_at,amount,order_id"; for(i=0;i<600000;i++)
+    printf "%06d,2017-03-%02d 10:00:00,%d.50,big-%08d-%08d\\n",i%5000,1+i%28,i%90+1,i*7919%600000,i}' > till/big.csv"""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class Fault:
 
 FAULTS = [
     Fault("killed inside a stage (`kill -9`)", 'AT=share-with-card DO="kill -9 \\$PPID" $RUN'),
+    Fault("killed while all is redone (`--fresh`, `kill -9`)", 'AT=share-with-card DO="kill -9 \\$PPID" $RUN --fresh'),
     Fault("ended by the machine (`SIGTERM`)", 'AT=share-with-card DO="kill -TERM \\$PPID" $RUN'),
     Fault(
         "the disk of the output is full",
@@ -74,6 +82,18 @@ FAULTS = [
         store=True,
         mounts=True,
     ),
+    Fault(
+        "what the engine spills fills the disk",
+        f"{BIG}; mkdir spill; mount -t tmpfs -o size=24m tmpfs spill; {LIMIT.format('60MB')}; TMPDIR=$PWD/spill $RUN",
+        f"umount -l spill; rm till/big.csv; {UNLIMITED}",
+        mounts=True,
+    ),
+    Fault("the process may have too little memory (`ulimit -v`)", "(ulimit -v 1500000; $BARE)"),
+    Fault(
+        "the engine may have too little memory (`[engine] memory_limit`)",
+        f"{LIMIT.format('2MB')}; $RUN",
+        UNLIMITED,
+    ),
     Fault("another run is at work", "flock out/.lock $RUN"),
     Fault(
         "the output is on a disk that is read only",
@@ -82,6 +102,11 @@ FAULTS = [
         mounts=True,
     ),
     Fault("the clock was set back: files are of the future", "find out till -exec touch -h -d 2091-01-01 {} +; $RUN"),
+    Fault(
+        "a file of the delivery changes while it is read",
+        "cp till/b.csv before; AT=share-with-card DO='echo >> till/b.csv' $RUN",
+        "mv before till/b.csv",
+    ),
     Fault("a Parquet file is half written", "head -c 900 b.parquet > till/c.parquet; $RUN", "rm till/c.parquet"),
     Fault("a zipped file is half written", "gzip -c till/b.csv | head -c 60 > till/c.csv.gz; $RUN", "rm till/c.csv.gz"),
     Fault(
@@ -105,8 +130,12 @@ def deliver(home: Path, day: str, store: bool) -> None:
 
 
 def crmkit(home: Path, script: str = "$RUN", mounts: bool = False) -> subprocess.CompletedProcess[str]:
-    (home / "driver.py").write_text(DRIVER.format(stages=STAGES))
-    shell = ["sh", "-c", f'RUN="{sys.executable} driver.py"; {script}']
+    (home / "driver.py").write_text(DRIVER.format(stages=STAGES, asked=ASKED))
+    shell = [
+        "sh",
+        "-c",
+        f'RUN="{sys.executable} driver.py"; BARE="{sys.executable} -m crmkit {" ".join(ASKED)}"; {script}',
+    ]
     inside = ["unshare", "--mount", *shell] if mounts else shell
     return subprocess.run(inside, cwd=home, capture_output=True, text=True, check=False)
 
