@@ -11,6 +11,9 @@ __all__ = ["EXCEL", "in_html", "kind_of", "label", "money", "number"]
 _SHARES = ("share", "p_", "mean_p_", "median_p")
 _SHARES_TOO = ("growth", "bias_of_total_value", "bias_of_total", "deal_share_change", "coverage")
 
+_MONEY = {"amount", "budget", "cost", "discounts", "loss", "price", "revenue", "sales", "spent", "total_spend", "value"}
+"""Two digits, however little it is."""
+
 _DIGITS = {"whole": 0, "number": 2, "small": 3}
 """Digits after the point, all through a column."""
 
@@ -84,6 +87,9 @@ def kind_of(column: pd.Series) -> str:
 
     >>> kind_of(pd.Series([7], name="customer_id")), kind_of(pd.Series([0.25], name="share_of_value"))
     ('text', 'share')
+    >>> from decimal import Decimal
+    >>> kind_of(pd.Series([Decimal("4.3800")])), kind_of(pd.Series([0.3], name="cost")), kind_of(pd.Series([0.3]))
+    ('number', 'number', 'small')
     """
     name = str(column.name)
     if name.endswith("_id") or pd.api.types.is_bool_dtype(column) or not _is_number_or_day(column):
@@ -94,11 +100,16 @@ def kind_of(column: pd.Series) -> str:
         return "share"
     if pd.api.types.is_integer_dtype(column):
         return "whole"
-    return "small" if 0 < column.abs().max() <= 1 else "number"
+    return "small" if 0 < column.abs().max() <= 1 and name not in _MONEY else "number"
 
 
 def _is_number_or_day(column: pd.Series) -> bool:
-    return pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column)
+    types = pd.api.types
+    return (
+        types.is_numeric_dtype(column)
+        or types.is_datetime64_any_dtype(column)
+        or types.infer_dtype(column) == "decimal"
+    )
 
 
 def in_html(kind: str, value: Any) -> str:

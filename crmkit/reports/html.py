@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from crmkit import __version__
-from crmkit.displays import Display
 from crmkit.reports.block import Block, Table, anchor_of
+from crmkit.reports.figures import svg
 from crmkit.reports.formats import in_html, kind_of, label
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
+from crmkit.reports.languages import Words, words_of
 
 __all__ = ["page"]
 
@@ -42,6 +38,7 @@ def page(
     first: Sequence[str] = (),
     lead: Sequence[Block] = (),
     trust: Sequence[Block] | None = None,
+    language: str = "en",
 ) -> str:
     """The page; equal content gives equal text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -49,16 +46,18 @@ def page(
     environment = Environment(
         loader=PackageLoader("crmkit.reports"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    say = environment.filters["say"] = words_of(language)
     anchors = _anchors([*lead, *blocks])
-    shown = [_block(block, anchor, anchors) for block, anchor in zip([*lead, *blocks], anchors, strict=True)]
+    shown = [_block(block, anchor, anchors, say) for block, anchor in zip([*lead, *blocks], anchors, strict=True)]
     chapters = list(dict.fromkeys(block.chapter for block in blocks if block.chapter))
     return environment.get_template("report.html.j2").render(
-        title=title, subtitle=subtitle, first=list(first), cards=cards, version=__version__,
+        title=title, subtitle=say(subtitle), first=[say(one) for one in first], language=language, version=__version__,
+        cards=[(value, say(name)) for value, name in cards],
         verdicts=[
-            (block.anchor if block.anchor in anchors else "", block.judged, block.verdict)
+            (block.anchor if block.anchor in anchors else "", say(block.judged), say(block.verdict))
             for block in sorted(blocks if trust is None else trust, key=_published_first) if block.verdict
         ],
-        chapters=[(chapter, f"part-{anchor_of(chapter)}") for chapter in chapters],
+        chapters=[(say(chapter), f"part-{anchor_of(chapter)}") for chapter in chapters],
         lead=[one | {"first": True} for one in shown[: len(lead)]],
         blocks=_opened(shown[len(lead):]),
     )  # fmt: skip
@@ -88,21 +87,21 @@ def _opened(blocks: list[dict[str, object]]) -> list[dict[str, object]]:
     return found
 
 
-def _block(block: Block, anchor: str, anchors: Sequence[str]) -> dict[str, object]:
+def _block(block: Block, anchor: str, anchors: Sequence[str], say: Words) -> dict[str, object]:
     see = [anchor_of(topic) for topic in block.see]
     linked = [one if one in anchors else "" for one in see] + [""] * (len(block.notes) - len(see))
     return {
-        "topic": block.topic if block.topic != block.title else "",
+        "topic": say(block.topic) if block.topic != block.title else "",
         "anchor": anchor,
         "chapter": block.chapter,
-        "title": block.title,
-        "sentence": block.sentence,
-        "figure": _svg(block.display) if block.display else None,
-        "label": f"{block.title}. {block.display.title}" if block.display else "",
-        "table": _cells(block.table) if block.table and len(block.table.frame) else None,
+        "title": say(block.title),
+        "sentence": say(block.sentence),
+        "figure": svg(block.display, say) if block.display else None,
+        "label": f"{say(block.title)}. {say(block.display.title)}" if block.display else "",
+        "table": _cells(block.table, say) if block.table and len(block.table.frame) else None,
         "beside": bool(block.display and block.table and _width(block.table) <= _BESIDE),
-        "more": [_cells(table) for table in block.more if len(table.frame)],
-        "notes": list(zip(block.notes, linked, strict=True)),
+        "more": [_cells(table, say) for table in block.more if len(table.frame)],
+        "notes": list(zip(map(say, block.notes), linked, strict=True)),
         "first": False,
     }
 
@@ -112,37 +111,16 @@ def _width(table: Table) -> int:
     return len(kinds) + kinds.count("text")
 
 
-def _cells(table: Table) -> _Cells:
+def _cells(table: Table, say: Words) -> _Cells:
     whole = table.frame
     kinds, frame = {name: kind_of(whole[name]) for name in whole.columns}, whole.head(_MOST)
     left = [kind == "text" for kind in kinds.values()]
-    head = [(label(name), text) for name, text in zip(kinds, left, strict=True)]
-    columns = [[in_html(kind, value) for value in frame[name]] for name, kind in kinds.items()]
+    head = [(say(label(name)), text) for name, text in zip(kinds, left, strict=True)]
+    columns = [[say.cell(name, in_html(kind, value)) for value in frame[name]] for name, kind in kinds.items()]
     rows = [list(zip(row, left, strict=True)) for row in zip(*columns, strict=True)]
     cut = (
         f"The first {len(frame):,} of {len(whole):,} rows; the workbook has them all."
         if len(frame) < len(whole)
         else ""
     )
-    return _Cells(table.caption, head, rows, cut)
-
-
-def _svg(display: Display) -> Markup:
-    """The figure as inline SVG; equal numbers give equal bytes."""
-    import matplotlib
-    from markupsafe import Markup
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    with matplotlib.rc_context({"svg.hashsalt": "crmkit", "svg.fonttype": "none", "text.parse_math": False}):
-        figure, layout = Figure(figsize=(4.8, 3.1)), ConstrainedLayoutEngine()
-        canvas: Any = FigureCanvasSVG(figure)
-        out = io.StringIO()
-        display.plot(figure.add_subplot())
-        figure.set_layout_engine(layout)
-        layout.execute(figure)
-        figure.set_layout_engine("none")  # or it would be drawn once more, unseen, to be laid out
-        canvas.print_svg(out, metadata={"Date": None, "Creator": None})
-    text = out.getvalue()
-    return Markup(text[text.index("<svg") :])
+    return _Cells(say(table.caption), head, rows, say(cut))

@@ -41,6 +41,8 @@ class Report:
         The as-of date of the numbers.
     currency : str, optional
         What money is in, for the words.
+    language : {"en", "ko", "zh", "ja"}, default "en"
+        What the page and the workbook are written in. The title and the shop's own names stay as they are.
 
     Attributes
     ----------
@@ -68,6 +70,7 @@ class Report:
     title: str
     as_of: date | None = None
     currency: str = ""
+    language: str = "en"
     cards: list[tuple[str, str]] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     first: list[str] = field(default_factory=list)
@@ -169,7 +172,8 @@ class Report:
 
     def html(self) -> str:
         """The page: one file that needs no network."""
-        return page(self.title, self.subtitle, self.cards, self.blocks, self.first, self.lead, self._judged)
+        said = (self.title, self.subtitle, self.cards, self.blocks, self.first, self.lead, self._judged, self.language)
+        return page(*said)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the report as a page (``.html``), a workbook (``.xlsx``) or for print (``.pdf``), made from the same blocks.
@@ -179,15 +183,19 @@ class Report:
         Raises
         ------
         ConfigError
-            The name ends otherwise.
+            The name ends otherwise, or there are no words of the language.
         PublishError
             The file cannot be written.
         """
         file, blocks = Path(path), [*self.lead, *self.blocks]
         if file.suffix == ".xlsx":
             subtitle = " ".join([*self.first, self.subtitle])
-            return write_workbook(file, self.title, subtitle, self.cards, blocks, self.as_of)
+            return write_workbook(file, self.title, subtitle, self.cards, blocks, self.as_of, self.language)
         if file.suffix == ".pdf":
+            if self.language != "en":
+                raise ConfigError(
+                    f"A report in {self.language!r} is saved as .html or .xlsx; print the page for a PDF."
+                )
             return write_pdf(file, self.title, self.subtitle, self.cards, blocks, self.as_of)
         if file.suffix != ".html":
             raise ConfigError(f"A report is saved as .html, .xlsx or .pdf, not as {file.name!r}.")

@@ -15,6 +15,7 @@ from crmkit import __version__
 from crmkit._atomic import replacing
 from crmkit.reports.block import Block, Table
 from crmkit.reports.formats import EXCEL, kind_of, label
+from crmkit.reports.languages import words_of
 
 if TYPE_CHECKING:
     from xlsxwriter.workbook import Workbook
@@ -41,6 +42,7 @@ def write_workbook(
     cards: Sequence[tuple[str, str]],
     blocks: Sequence[Block],
     as_of: date | None = None,
+    language: str = "en",
 ) -> Path:
     """Write the blocks as an Excel workbook; equal content gives equal bytes.
 
@@ -55,7 +57,7 @@ def write_workbook(
     with xlsxwriter.Workbook(content, _PLAIN | {"in_memory": True}) as book:
         day = as_of or date(2000, 1, 1)
         book.set_properties({"title": title, "created": datetime(day.year, day.month, day.day)})
-        sheets = _Sheets(book)
+        sheets = _Sheets(book, language)
         sheets.explain(title, subtitle, cards, blocks)
         for block in blocks:
             for table in block.tables:
@@ -86,8 +88,8 @@ def write_table(path: Path, name: str, parts: Iterable[pd.DataFrame]) -> Path:
 class _Sheets:
     """Sheets of a workbook, their formats and their names."""
 
-    def __init__(self, book: Workbook) -> None:
-        self._book = book
+    def __init__(self, book: Workbook, language: str = "en") -> None:
+        self._book, self._say = book, words_of(language)
         self._names: set[str] = set()
         self._cell = {kind: book.add_format({"num_format": code}) for kind, code in EXCEL.items()}
         self._cell["text"].set_quote_prefix()
@@ -97,19 +99,20 @@ class _Sheets:
 
     def explain(self, title: str, subtitle: str, cards: Sequence[tuple[str, str]], blocks: Sequence[Block]) -> None:
         """The first sheet: what this is, what it says, and how far it can be trusted."""
+        say = self._say
         lines: list[tuple[str, str]] = [("", subtitle), *((label, value) for value, label in cards)]
         lines += [("Trust", block.verdict) for block in blocks if block.verdict]
         lines += [(block.topic, f"{block.title}. {block.sentence}") for block in blocks if block.sentence]
         lines += [(block.topic, note) for block in blocks for note in block.notes]
         lines += [("How to read it", sentence) for sentence in _EXPLANATION]
         lines.append(("Made by", f"crmkit {__version__}"))
-        sheet = self._sheet("Read me")
+        sheet = self._sheet(say("Read me"))
         sheet.write_string(0, 0, title, self._bold)
         sheet.set_column(0, 0, 28)
         sheet.set_column(1, 1, 110)
         for row, (topic, text) in enumerate(lines, 1):
-            sheet.write_string(row, 0, topic, self._plain)
-            sheet.write_string(row, 1, text, self._plain)
+            sheet.write_string(row, 0, say(topic), self._plain)
+            sheet.write_string(row, 1, say(text), self._plain)
 
     def add(self, block: Block, table: Table) -> None:
         """A sheet of one table."""
@@ -117,16 +120,18 @@ class _Sheets:
         cut = (
             f" Only the first {len(frame):,} of {len(table.frame):,} rows fit." if len(frame) < len(table.frame) else ""
         )
-        sheet = self._sheet(block.topic)
-        sheet.write_string(0, 0, block.title, self._bold)
-        sheet.write_string(1, 0, (f"{table.caption}. " if table.caption else "") + block.sentence + cut)
+        say = self._say
+        sheet = self._sheet(say(block.topic))
+        sheet.write_string(0, 0, say(block.title), self._bold)
+        sheet.write_string(1, 0, say((f"{table.caption}. " if table.caption else "") + block.sentence + cut))
         for place, name in enumerate(frame.columns):
             column = frame[name]
             kind = kind_of(column)
-            sheet.write_string(_HEAD, place, label(name), self._head)
+            sheet.write_string(_HEAD, place, say(label(name)), self._head)
             sheet.set_column(place, place, _width(str(name), column), None)
             for row, value in enumerate(column, _HEAD + 1):
-                self._write(sheet, row, place, kind, value)
+                said = say.cell(name, value) if isinstance(value, str) else value
+                self._write(sheet, row, place, kind, said)
         sheet.freeze_panes(_HEAD + 1, 0)
         sheet.autofilter(_HEAD, 0, _HEAD + len(frame), max(len(frame.columns) - 1, 0))
         sheet.set_landscape()

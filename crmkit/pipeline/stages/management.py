@@ -16,6 +16,7 @@ from crmkit.transactions.log import Transactions
 if TYPE_CHECKING:
     import pandas as pd
 
+    from crmkit.pipeline.output_settings import ReportContents
     from crmkit.pipeline.settings import Management
 
 
@@ -30,6 +31,7 @@ def management(
     management: Management,
     title: str,
     currency: str,
+    report: ReportContents,
     folder: Path,
 ) -> dict[str, object]:
     """Sales by every period and part of the shop, beside the year before."""
@@ -38,7 +40,7 @@ def management(
     home.mkdir()
     for name, table in pack.tables.items():
         table.to_parquet(home / f"{name}.parquet", index=False)
-    page = Report(f"{title}: management", as_of=as_of, currency=currency)
+    page = Report(f"{title}: management", as_of=as_of, currency=currency, language=report.language)
     page.blocks += management_blocks(pack, currency=currency)
     page.save(home / "dashboard.html")
     page.save(home / "management.xlsx")

@@ -62,7 +62,7 @@ def report(
     folder: Path,
 ) -> dict[str, object]:
     """One page, and one workbook, for whoever decides."""
-    page = Report(title, as_of=as_of, currency=currency)
+    page = Report(title, as_of=as_of, currency=currency, language=report.language)
     for value, label in headline:
         page.add_card(value, label)
     if plan is not None:
