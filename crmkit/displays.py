@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import pandas as pd
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["Display", "InNotebook", "shown"]
+
+Colour: TypeAlias = "str | tuple[float, ...]"
 
 _LONGEST = 24
 INK, BLUE, ORANGE, GREEN, GREY, PALE = "#22303c", "#0072b2", "#d55e00", "#009e73", "#8a949c", "#dfe6ec"
@@ -41,6 +43,7 @@ class Display(ABC):
 
             _, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
         self._draw(ax)
+        _edge(ax)
         for label in (*ax.get_xticklabels(), *ax.get_yticklabels()):
             label.set_parse_math(False)
         ax.set_title(self.title, loc="left", fontsize=10, color=INK, fontweight="bold")
@@ -52,6 +55,39 @@ class Display(ABC):
     @abstractmethod
     def _draw(self, ax: Axes) -> None:
         """Draw the figure itself; ``plot`` does the rest."""
+
+
+def contrast(one: Colour, other: Colour) -> float:
+    """Contrast of two colours, 1 to 21, as the Web Content Accessibility Guidelines 2.2 define it.
+
+    >>> round(contrast("#000000", "#ffffff"), 2), round(contrast(BLUE, "white"), 2)
+    (21.0, 5.19)
+    """
+    dark, light = sorted(map(_luminance, (one, other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def text_on(ground: Colour) -> str:
+    """Black or white, whichever reads better on a colour: the contrast is 4.5 at least."""
+    return max(("black", "white"), key=lambda ink: contrast(ink, ground))
+
+
+def _luminance(colour: Colour) -> float:
+    from matplotlib.colors import to_rgb
+
+    parts = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in to_rgb(colour)]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def _edge(ax: Axes) -> None:
+    """What is pale gets an edge that can be seen on white."""
+    from matplotlib.colors import same_color
+
+    for drawn in (*ax.patches, *ax.collections):
+        face = drawn.get_facecolor()
+        colours = [face] if isinstance(face, tuple) else list(face)
+        if len(colours) == 1 and same_color(colours[0], PALE):
+            drawn.set(edgecolor=GREY, linewidth=0.5)
 
 
 def short(names: pd.Series[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from crmkit.displays import BLUE, GREEN, GREY, INK, ORANGE, PALE, Display
+from crmkit.displays import BLUE, GREEN, GREY, INK, ORANGE, PALE, Display, text_on
 from crmkit.evaluation import metrics
 from crmkit.exceptions import ContractError, ModelError
 from crmkit.repurchase.explanation import LONGEST, Explanation
@@ -84,15 +84,13 @@ class DueDisplay(Display):
     def _draw(self, ax: Axes) -> None:
         weeks = self.table.columns[1:]
         values = self.table[weeks].to_numpy(dtype=np.float64)
-        image = ax.imshow(values, aspect="auto", cmap="Blues", vmin=0)
+        image = ax.imshow(values, aspect="auto", cmap="Blues", vmin=0, vmax=max(float(values.max(initial=0)), 1e-9))
         ax.set_yticks(np.arange(len(self.table)), [_short(str(name)) for name in self.table.iloc[:, 0]])
         ax.set_xticks(np.arange(len(weeks)), [str(week) for week in weeks])
         ax.set(xlabel="week ahead")
-        dark = values > 0.6 * values.max(initial=1e-9)
         for (row, column), value in np.ndenumerate(values):
-            colour = "white" if dark[row, column] else INK
+            colour = text_on(image.cmap(image.norm(value)))
             ax.text(column, row, f"{value:,.0f}", ha="center", va="center", fontsize=7, color=colour)
-        image.set_clim(0, max(float(values.max(initial=0)), 1e-9))
 
 
 def list_accuracy(

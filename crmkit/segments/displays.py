@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from crmkit._checks import numbers, require_columns
 from crmkit._types import Floats
-from crmkit.displays import BLUE, GREY, INK, ORANGE, Display, legend, short
+from crmkit.displays import BLUE, GREY, INK, ORANGE, Display, legend, short, text_on
 from crmkit.segments.migration import Migration
 from crmkit.segments.rfm import RFMScores
 from crmkit.segments.tiers import concentration
@@ -50,14 +50,14 @@ class RFGridDisplay(Display):
         names = self.table.pivot(index="r_score", columns="f_score", values="segment").sort_index(ascending=False)
         values = counts.to_numpy(dtype=np.float64)
         top = max(float(values.max()), 1.0)
-        ax.imshow(values, aspect="auto", cmap="Blues", vmin=0, vmax=top)
+        image = ax.imshow(values, aspect="auto", cmap="Blues", vmin=0, vmax=top)
         ax.set_xticks(np.arange(counts.shape[1]), [str(name) for name in counts.columns])
         ax.set_yticks(np.arange(counts.shape[0]), [str(name) for name in counts.index])
         small = max(4.5, 7.5 - 0.35 * max(0, counts.shape[1] - 5))
         for (row, column), value in np.ndenumerate(values):
             name = _short(str(names.iat[row, column]))
             text = f"{name if counts.shape[1] <= 5 else fill(name, 10)}\n{value:,.0f}"
-            colour = "white" if value > 0.6 * top else INK
+            colour = text_on(image.cmap(image.norm(value)))
             ax.text(column, row, text, ha="center", va="center", fontsize=small, color=colour, parse_math=False)
         ax.set(xlabel="frequency score", ylabel="recency score")
 
@@ -77,10 +77,11 @@ class SegmentMapDisplay(Display):
         scale = Normalize(float(means.min()), max(float(means.max()), float(means.min()) + 1e-9))
         for row in _rows(self.table):
             shade = float(scale(row.mean_value))
-            box = Rectangle((row.x, row.y), row.width, row.height, facecolor=colormaps["YlGnBu"](0.1 + 0.8 * shade))
+            ground = colormaps["YlGnBu"](0.1 + 0.8 * shade)
+            box = Rectangle((row.x, row.y), row.width, row.height, facecolor=ground)
             box.set(edgecolor="white", linewidth=2)
             ax.add_patch(box)
-            colour = "white" if shade > 0.5 else INK
+            colour = text_on(ground)
             lines = [_short(str(row.segment)), f"{row.customers:,.0f} × {row.mean_value:,.0f}"]
             size = min(9.0, 600 * row.width / max(map(len, lines)), 85 * row.height)
             if size >= 4:
@@ -121,12 +122,12 @@ class MigrationDisplay(Display):
             corners = [(0.02, a), (0.5, a), (0.5, b), (0.98, b), (0.98, b + width), (0.5, b + width), (0.5, a + width),
                        (0.02, a + width)]  # fmt: skip
             steps = [Path.MOVETO, *[Path.CURVE4] * 3, Path.LINETO, *[Path.CURVE4] * 3]
-            ax.add_patch(PathPatch(Path(corners, steps), facecolor=colour, alpha=0.45, linewidth=0))
+            ax.add_patch(PathPatch(Path(corners, steps), facecolor=(colour, 0.45), edgecolor=colour, linewidth=0.5))
         high = max(max(place[1] for place in side.values()) for side in (left, right))
         ax.set(xlim=(-0.6, 1.5), ylim=(high + 0.02, -0.02), xticks=[0, 1], yticks=[])
         ax.set_xticklabels(["before", "after"])
         for colour, label in ((BLUE, "to a better state"), (ORANGE, "to a worse one"), (GREY, "the same")):
-            ax.plot([], [], color=colour, linewidth=6, alpha=0.45, label=label)
+            ax.bar([0], [0], facecolor=(colour, 0.45), edgecolor=colour, linewidth=0.5, label=label)
         legend(ax, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=3)
         ax.spines["left"].set_visible(False)
         ax.spines["bottom"].set_visible(bool(not names))
@@ -164,13 +165,13 @@ class ProfileDisplay(Display):
         measures = list(self.heights.columns)
         reach = max(float(np.abs(self.heights.to_numpy()).max(initial=0.0)), 1e-9)
         rows = np.vstack([self.heights.to_numpy(dtype=np.float64), np.zeros(len(measures))])
-        ax.imshow(rows, aspect="auto", cmap="RdBu", vmin=-reach * 1.4, vmax=reach * 1.4)
+        image = ax.imshow(rows, aspect="auto", cmap="RdBu", vmin=-reach * 1.4, vmax=reach * 1.4)
         ax.set_xticks(np.arange(len(measures)), [_short(str(name)) for name in measures])
         labels = [f"{_short(str(row.group))} ({row.customers:,})" for row in _rows(self.table)]
         ax.set_yticks(np.arange(len(labels)), labels)
         for (row, column), height in np.ndenumerate(rows):
             value = self.table[measures[column]].iloc[row]
-            colour = "white" if abs(height) > 0.9 * reach else INK
+            colour = text_on(image.cmap(image.norm(height)))
             ax.text(column, row, _number(value), ha="center", va="center", fontsize=8, color=colour)
 
 

@@ -168,7 +168,7 @@ def test_what_the_best_tenth_of_the_churn_list_holds_is_shown(log: Transactions)
 
 def test_many_models_are_rows_of_their_main_scores(log: Transactions) -> None:
     page = Report("June").add_backtest(backtest(NextPurchase(by="category"), log, horizon=14)).html()
-    head = page[page.index("Next purchase: predicted and actual") :]
+    head = page[page.index("Backtest of Next purchase") :]
     cells = re.findall(r"<th[^>]*>([^<]*)</th>", head[: head.index("</thead>")])
     assert cells == ["model", "log-loss", "AUC", "calibration error", "recall@10", "precision@10"]
 

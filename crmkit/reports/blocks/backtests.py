@@ -24,7 +24,7 @@ def backtest(check: Backtest, *, currency: str = "") -> Block:
     """A model's predictions against what happened."""
     return Block(
         f"Backtest of {check.subject}",
-        f"{check.subject}: predicted and actual",
+        judged(check).removesuffix("."),
         check.verdict,
         check.display,
         Table(_scores(check.mean)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from crmkit.displays import BLUE, INK, PALE, Display
+from crmkit.displays import BLUE, PALE, Display, text_on
 from crmkit.reports.block import Block, Table
 from crmkit.reports.formats import number
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CohortDisplay", "SecondPurchaseDisplay", "cohorts", "second_purchase"]
 
-_SHOWN, _DARK = 12, 0.6
+_SHOWN = 12
 _AHEAD = 90
 
 
@@ -28,10 +28,10 @@ class CohortDisplay(Display):
     def _draw(self, ax: Axes) -> None:
         shares = _retention(self.table)
         values = shares.to_numpy(dtype=np.float64)
-        ax.imshow(values, aspect="auto", cmap="Blues", vmin=0, vmax=1)
+        image = ax.imshow(values, aspect="auto", cmap="Blues", vmin=0, vmax=1)
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
-                colour = "white" if value > _DARK else INK
+                colour = text_on(image.cmap(image.norm(value)))
                 ax.text(column, row, f"{value:.0%}", ha="center", va="center", fontsize=6, color=colour)
         ax.set_xticks(np.arange(shares.shape[1]), [str(name) for name in shares.columns])
         ax.set_yticks(np.arange(shares.shape[0]), [f"{day:%b %Y}" for day in shares.index])

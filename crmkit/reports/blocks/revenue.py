@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from crmkit.displays import BLUE, PALE, Display
+from crmkit.displays import BLUE, GREEN, ORANGE, PALE, Display
 from crmkit.reports.block import Block, Table
 from crmkit.reports.formats import money, number
 
@@ -33,9 +33,9 @@ class FlowsDisplay(Display):
     def _draw(self, ax: Axes) -> None:
         counts = self.table.pivot(index="period", columns="status", values="customers").fillna(0).tail(_SHOWN)
         at, below = np.arange(len(counts)), np.zeros(len(counts))
-        for status, colour in (("retained", BLUE), ("returning", "#56b4e9"), ("new", "#009e73")):
+        for status, colour in (("retained", BLUE), ("returning", ORANGE), ("new", GREEN)):
             height = counts[status].to_numpy(np.float64) if status in counts else np.zeros(len(counts))
-            ax.bar(at, height, bottom=below, color=colour, label=status)
+            ax.bar(at, height, bottom=below, color=colour, edgecolor="white", linewidth=0.5, label=status)
             below += height
         if "lapsed" in counts:
             ax.bar(at, -counts["lapsed"].to_numpy(np.float64), color=PALE, label="lapsed")
