@@ -7,7 +7,6 @@ first asked for, so ``import crmkit`` is quick and brings in none of the heavy p
 from __future__ import annotations
 
 import ast as _ast
-from difflib import get_close_matches as _get_close_matches
 from importlib import import_module as _import_module
 from pathlib import Path as _Path
 
@@ -21,6 +20,8 @@ __all__ = sorted([*_HOMES, "__version__"])
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
+        from difflib import get_close_matches as _get_close_matches
+
         near = [_RENAMED[name]] if name in _RENAMED else _get_close_matches(name, __all__, n=1)
         hint = f". Did you mean {near[0]!r}?" if near else ""
         raise AttributeError(f"module 'crmkit' has no attribute {name!r}{hint}")
