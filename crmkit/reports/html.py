@@ -14,7 +14,7 @@ from crmkit.reports.languages import Words, words_of
 __all__ = ["page"]
 
 
-_BESIDE = 7
+_BESIDE = 6
 """A wider table stands below its figure, not beside it; a column of text counts for two."""
 _MOST = 60
 """So many rows of a table stand on the page; the workbook has them all."""

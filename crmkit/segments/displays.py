@@ -101,7 +101,7 @@ class MigrationDisplay(Display):
     title = "Customers by earlier and current group"
 
     def _draw(self, ax: Axes) -> None:
-        from matplotlib.patches import PathPatch, Rectangle
+        from matplotlib.patches import Patch, PathPatch, Rectangle
         from matplotlib.path import Path
 
         left, right = (self._places(side) for side in ("before", "after"))
@@ -126,9 +126,11 @@ class MigrationDisplay(Display):
         high = max(max(place[1] for place in side.values()) for side in (left, right))
         ax.set(xlim=(-0.6, 1.5), ylim=(high + 0.02, -0.02), xticks=[0, 1], yticks=[])
         ax.set_xticklabels(["before", "after"])
-        for colour, label in ((BLUE, "to a better state"), (ORANGE, "to a worse one"), (GREY, "the same")):
-            ax.bar([0], [0], facecolor=(colour, 0.45), edgecolor=colour, linewidth=0.5, label=label)
-        legend(ax, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=3)
+        keys = [
+            Patch(facecolor=(colour, 0.45), edgecolor=colour, linewidth=0.5, label=label)
+            for colour, label in ((BLUE, "to a better state"), (ORANGE, "to a worse one"), (GREY, "the same"))
+        ]
+        legend(ax, handles=keys, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=3)
         ax.spines["left"].set_visible(False)
         ax.spines["bottom"].set_visible(bool(not names))
 
