@@ -35,6 +35,7 @@ from crmkit.offers.displays import BudgetDisplay
 from crmkit.reports.block import Block, Table
 from crmkit.reports.blocks.sales import SalesDisplay
 from crmkit.reports.html import _cells
+from crmkit.reports.languages import words_of
 from crmkit.segments.displays import SegmentDisplay, TierDisplay
 from crmkit.summaries.sales import weekly_sales
 from crmkit.testing import generated_log, generated_sales
@@ -106,7 +107,7 @@ def test_every_figure_has_a_sentence_a_label_and_its_numbers(log: Transactions, 
 def cells_of(table: Table | None) -> list[list[str]]:
     """The cells of a table as the page prints them."""
     assert table is not None
-    return [[cell for cell, _ in row] for row in _cells(table).rows]
+    return [[cell for cell, _ in row] for row in _cells(table, words_of("en")).rows]
 
 
 def test_the_lorenz_curve_stands_beside_the_tiers_with_its_numbers(customers: pd.DataFrame) -> None:
