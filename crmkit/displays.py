@@ -8,16 +8,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import Collection
+    from matplotlib.image import AxesImage
+    from matplotlib.patches import Patch
+    from matplotlib.typing import ColorType
 
 __all__ = ["Display", "InNotebook", "shown"]
-
-Colour: TypeAlias = "str | tuple[float, ...]"
 
 _LONGEST = 24
 INK, BLUE, ORANGE, GREEN, GREY, PALE = "#22303c", "#0072b2", "#d55e00", "#009e73", "#8a949c", "#dfe6ec"
@@ -57,7 +60,7 @@ class Display(ABC):
         """Draw the figure itself; ``plot`` does the rest."""
 
 
-def contrast(one: Colour, other: Colour) -> float:
+def contrast(one: ColorType, other: ColorType) -> float:
     """Contrast of two colours, 1 to 21, as the Web Content Accessibility Guidelines 2.2 define it.
 
     >>> round(contrast("#000000", "#ffffff"), 2), round(contrast(BLUE, "white"), 2)
@@ -67,12 +70,18 @@ def contrast(one: Colour, other: Colour) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def text_on(ground: Colour) -> str:
+def text_over(image: AxesImage, value: float) -> str:
+    """The colour of words over a value of a map of colours."""
+    red, green, blue, _ = image.to_rgba(np.array([value]))[0]
+    return text_on((red, green, blue))
+
+
+def text_on(ground: ColorType) -> str:
     """Black or white, whichever reads better on a colour: the contrast is 4.5 at least."""
     return max(("black", "white"), key=lambda ink: contrast(ink, ground))
 
 
-def _luminance(colour: Colour) -> float:
+def _luminance(colour: ColorType) -> float:
     from matplotlib.colors import to_rgb
 
     parts = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in to_rgb(colour)]
@@ -81,12 +90,12 @@ def _luminance(colour: Colour) -> float:
 
 def _edge(ax: Axes) -> None:
     """What is pale gets an edge that can be seen on white."""
-    from matplotlib.colors import same_color
+    from matplotlib.colors import to_rgba_array
 
-    for drawn in (*ax.patches, *ax.collections):
-        face = drawn.get_facecolor()
-        colours = [face] if isinstance(face, tuple) else list(face)
-        if len(colours) == 1 and same_color(colours[0], PALE):
+    areas: list[Patch | Collection] = [*ax.patches, *ax.collections]
+    for drawn in areas:
+        face = to_rgba_array(drawn.get_facecolor())
+        if len(face) and (face == to_rgba_array(PALE)).all():
             drawn.set(edgecolor=GREY, linewidth=0.5)
 
 

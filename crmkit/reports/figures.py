@@ -32,9 +32,13 @@ def svg(display: Display, words: Words) -> Markup:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    style = {"svg.hashsalt": "crmkit", "svg.fonttype": "none", "text.parse_math": False}
-    fonts = {} if words.language == "en" else {"font.family": ["sans-serif", *_east_asian()]}
-    with matplotlib.rc_context(style | fonts), warnings.catch_warnings():
+    fonts = matplotlib.rcParams["font.family"] if words.language == "en" else ["sans-serif", *_east_asian()]
+    with (
+        matplotlib.rc_context(
+            {"svg.hashsalt": "crmkit", "svg.fonttype": "none", "text.parse_math": False, "font.family": fonts}
+        ),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         figure, layout = Figure(figsize=(4.8, 3.1)), ConstrainedLayoutEngine()
         canvas: Any = FigureCanvasSVG(figure)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from crmkit.displays import BLUE, GREEN, GREY, INK, ORANGE, PALE, Display, text_on
+from crmkit.displays import BLUE, GREEN, GREY, INK, ORANGE, PALE, Display, text_over
 from crmkit.evaluation import metrics
 from crmkit.exceptions import ContractError, ModelError
 from crmkit.repurchase.explanation import LONGEST, Explanation
@@ -89,7 +89,7 @@ class DueDisplay(Display):
         ax.set_xticks(np.arange(len(weeks)), [str(week) for week in weeks])
         ax.set(xlabel="week ahead")
         for (row, column), value in np.ndenumerate(values):
-            colour = text_on(image.cmap(image.norm(value)))
+            colour = text_over(image, value)
             ax.text(column, row, f"{value:,.0f}", ha="center", va="center", fontsize=7, color=colour)
 
 

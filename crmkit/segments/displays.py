@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from crmkit._checks import numbers, require_columns
 from crmkit._types import Floats
-from crmkit.displays import BLUE, GREY, INK, ORANGE, Display, legend, short, text_on
+from crmkit.displays import BLUE, GREY, INK, ORANGE, Display, legend, short, text_on, text_over
 from crmkit.segments.migration import Migration
 from crmkit.segments.rfm import RFMScores
 from crmkit.segments.tiers import concentration
@@ -57,7 +57,7 @@ class RFGridDisplay(Display):
         for (row, column), value in np.ndenumerate(values):
             name = _short(str(names.iat[row, column]))
             text = f"{name if counts.shape[1] <= 5 else fill(name, 10)}\n{value:,.0f}"
-            colour = text_on(image.cmap(image.norm(value)))
+            colour = text_over(image, value)
             ax.text(column, row, text, ha="center", va="center", fontsize=small, color=colour, parse_math=False)
         ax.set(xlabel="frequency score", ylabel="recency score")
 
@@ -173,7 +173,7 @@ class ProfileDisplay(Display):
         ax.set_yticks(np.arange(len(labels)), labels)
         for (row, column), height in np.ndenumerate(rows):
             value = self.table[measures[column]].iloc[row]
-            colour = text_on(image.cmap(image.norm(height)))
+            colour = text_over(image, height)
             ax.text(column, row, _number(value), ha="center", va="center", fontsize=8, color=colour)
 
 

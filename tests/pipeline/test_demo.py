@@ -241,7 +241,7 @@ def _now(of: Files) -> pd.DataFrame:
         f"money {name} within {n} days": customers[one].sum()
         for name, n, one in (("at risk", 30, "value_at_risk"), ("expected", 365, "value"))
     }
-    said = {
+    said: dict[str, float] = {
         "customers": len(customers),
         "slipping (life stage)": stages["slipping"],
         "away (life stage)": stages["away"],
@@ -286,7 +286,7 @@ FROM_FILES: dict[str, Callable[[Files], pd.DataFrame]] = {
 def test_the_numbers_of_a_sheet_are_those_of_parquet(current: Path, name: str) -> None:
     heads, *rows = sheets_of(current)[name]
     sheet, expected = pd.DataFrame(rows, columns=heads), FROM_FILES[name](Files(current)).rename(columns=label)
-    shared = [column for column in expected if column in heads]
+    shared = [str(column) for column in expected if column in heads]
     texts = [column for column in shared if not pd.api.types.is_numeric_dtype(expected[column])]
     numbers = [column for column in shared if column not in texts]
     assert numbers, shared

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import colormaps
-from matplotlib.colors import same_color
+from matplotlib.collections import Collection
+from matplotlib.colors import to_hex, to_rgba_array
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 import crmkit
@@ -59,11 +61,10 @@ MEANS = pd.DataFrame({"frequency": ["0", "1"], "customers": 5, "actual": [1.0, 2
 )
 def test_what_is_pale_has_an_edge_and_words_can_be_read(display: Display) -> None:
     ax = display.plot(Figure().add_subplot())
-    for drawn in (*ax.patches, *ax.collections):
-        face = np.atleast_2d(drawn.get_facecolor())[0]
-        if same_color(face, PALE):
-            assert contrast(tuple(np.atleast_2d(drawn.get_edgecolor())[0]), "white") >= DRAWN
-        elif len(face) and face[3]:
-            assert contrast(tuple(face), "white") >= DRAWN
+    areas: list[Patch | Collection] = [*ax.patches, *ax.collections]
+    for drawn in areas:
+        for face, edge in zip(*map(to_rgba_array, (drawn.get_facecolor(), drawn.get_edgecolor())), strict=False):
+            seen = edge if to_hex(face) == PALE else face
+            assert contrast(to_hex(seen), "white") >= DRAWN
     words = [text for text in ax.figure.findobj(Text) if text.get_text()]
-    assert [text.get_text() for text in words if contrast(text.get_color(), "white") < TEXT] == []
+    assert [text.get_text() for text in words if contrast(to_hex(text.get_color()), "white") < TEXT] == []

@@ -134,7 +134,7 @@ def test_workbook_and_page_say_the_same(tmp_path: Path) -> None:
     book = CalamineWorkbook.from_path(report.save(tmp_path / "report.xlsx"))
     assert book.sheet_names == ["はじめに", "価値ランク", "集中度", "集中度 2"]
     rows = book.get_sheet_by_name("価値ランク").to_python()
-    assert rows[0][0] in report.html()
+    assert str(rows[0][0]) in report.html()
     assert rows[3] == ["ランク", "顧客数", "価値", "顧客の割合", "価値の割合"]
     assert rows[4] == ["A", 1, 90, 0.25, 0.9]
 

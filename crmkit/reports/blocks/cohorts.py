@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from crmkit.displays import BLUE, PALE, Display, text_on
+from crmkit.displays import BLUE, PALE, Display, text_over
 from crmkit.reports.block import Block, Table
 from crmkit.reports.formats import number
 
@@ -31,7 +31,7 @@ class CohortDisplay(Display):
         image = ax.imshow(values, aspect="auto", cmap="Blues", vmin=0, vmax=1)
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
-                colour = text_on(image.cmap(image.norm(value)))
+                colour = text_over(image, value)
                 ax.text(column, row, f"{value:.0%}", ha="center", va="center", fontsize=6, color=colour)
         ax.set_xticks(np.arange(shares.shape[1]), [str(name) for name in shares.columns])
         ax.set_yticks(np.arange(shares.shape[0]), [f"{day:%b %Y}" for day in shares.index])
