@@ -137,7 +137,7 @@ def same(text: str, value: Any) -> bool:
 
 def test_every_table_of_the_page_is_a_sheet_with_the_same_values(current: Path) -> None:
     tables, sheets = tables_of(current), sheets_of(current)
-    assert len(tables) == len(sheets) > 40
+    assert len(tables) == len(sheets) > 35
     for table, (name, sheet) in zip(tables, sheets.items(), strict=True):
         assert table[0] == sheet[0], name
         assert len(table) in (len(sheet), 61), name
@@ -282,9 +282,15 @@ FROM_FILES: dict[str, Callable[[Files], pd.DataFrame]] = {
 """Name of a sheet → the same numbers from the run's files; the columns that both have are compared, row by row of the sheet."""
 
 
+OF_A_SECOND_NIGHT = {"Since last time", "Tier changes", "Last campaign", "Last campaign 2", "Track record"}
+
+
 @pytest.mark.parametrize("name", FROM_FILES)
 def test_the_numbers_of_a_sheet_are_those_of_parquet(current: Path, name: str) -> None:
-    heads, *rows = sheets_of(current)[name]
+    sheets = sheets_of(current)
+    if name in OF_A_SECOND_NIGHT - set(sheets):
+        pytest.skip("the first night has nothing to compare with")
+    heads, *rows = sheets[name]
     sheet, expected = pd.DataFrame(rows, columns=heads), FROM_FILES[name](Files(current)).rename(columns=label)
     shared = [str(column) for column in expected if column in heads]
     texts = [column for column in shared if not pd.api.types.is_numeric_dtype(expected[column])]
