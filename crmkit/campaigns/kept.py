@@ -1,4 +1,4 @@
-"""What stays of what coupons moved: who keeps to the store's brand after a switch, and how trial offers are taken up."""
+"""What stays of what coupons moved: who keeps to the store's brand after a switch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from crmkit.offers._redemption_math import shrunk_share
 from crmkit.offers.shares import NARROWING, matches_deal
 from crmkit.transactions.log import Transactions
 
-__all__ = ["SwitchRetention", "TrialRate", "switch_retention", "trial_rate"]
+__all__ = ["SwitchRetention", "switch_retention"]
 
 _LOOK = 365
 
@@ -118,69 +118,3 @@ def _around(log: Transactions, redeemed: pd.DataFrame, as_of: str | date | None)
             matches=" and ".join(matches_deal("l", "s", name) for name in narrowing) or "1 = 1",
         )
     return to_pandas(found)[names].astype(float)
-
-
-@dataclass(frozen=True)
-class TrialRate:
-    """How often trial offers are redeemed, compared with what the model expects of them; prints as a sentence.
-
-    Attributes
-    ----------
-    rate, sd : float
-        Redemptions as a multiple of those expected: posterior mean, and its standard deviation.
-    offers, redeemed : int
-        Trial offers whose days are over, and how many were redeemed.
-    expected : float
-        Redemptions that were expected of them, were the multiple 1.
-    """
-
-    rate: float
-    sd: float
-    offers: int
-    redeemed: int
-    expected: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.redeemed:,} of {self.offers:,} trial offers were redeemed, {self.expected:,.1f} were to be expected by their "
-            f"goods' share: a trial is redeemed {self.rate:.2f} times as often (± {1.96 * self.sd:.2f})."
-        )
-
-
-def trial_rate(offers: pd.DataFrame, redeemed: pd.DataFrame, prior_weight: float = 10.0) -> TrialRate:
-    """The rate of trial offers over all campaigns, pooled over members: a gamma-Poisson model.
-
-    Each offer's expected redemption already holds what is known of the member's readiness, need and the goods' share. Their
-    sum E and the redemptions R give the multiple ``(R + w) / (E + w)``: as expected, until ``w`` redemptions' worth of
-    evidence says otherwise.
-
-    Parameters
-    ----------
-    offers : DataFrame
-        customer_id, deal_id, is_trial, p_redeem, and trial_rate (the multiple that is in p_redeem; 1 where it is missing);
-        campaign where there are several.
-    redeemed : DataFrame
-        The same keys: offers that were redeemed.
-    prior_weight : float
-
-    Returns
-    -------
-    TrialRate
-
-    Examples
-    --------
-    >>> offers = pd.DataFrame({"customer_id": list("abcd"), "deal_id": "D1", "is_trial": [True, True, True, False], "p_redeem": 0.1})
-    >>> print(trial_rate(offers, offers.head(2), prior_weight=1.0))
-    2 of 3 trial offers were redeemed, 0.3 were to be expected by their goods' share: a trial is redeemed 2.31 times as often (± 2.61).
-    """
-    keys = [name for name in ("campaign", "customer_id", "deal_id") if name in offers]
-    require_columns(offers, ["customer_id", "deal_id", "is_trial", "p_redeem"], "offers")
-    require_columns(redeemed, keys, "redeemed")
-    trials = offers[offers["is_trial"].astype(bool)]
-    known = trials["trial_rate"].fillna(1.0).astype(float) if "trial_rate" in trials else 1.0
-    expected = float((trials["p_redeem"].astype(float) / known).sum())
-    taken = redeemed[keys].drop_duplicates().merge(trials[keys].drop_duplicates(), on=keys)
-    rate = (len(taken) + prior_weight) / (expected + prior_weight)
-    return TrialRate(
-        rate, math.sqrt(len(taken) + prior_weight) / (expected + prior_weight), len(trials), len(taken), expected
-    )

@@ -54,8 +54,9 @@ class RedemptionModel:
         No offer is made where the category is less probably bought, or the deal's goods are a smaller share of it.
     trials : bool
         Whether goods that a member never bought may be offered, marked as trial offers.
-    trial_rate : float
-        Redemptions of trial offers as a multiple of what the shares and the members' rates foretell (`trial_rate`).
+    uptake, trial_uptake : float
+        Redemptions of offers of goods that the member bought before, and of trial offers, as a multiple of what need, shares
+        and the members' rates foretell (`offer_uptake`).
     retention : float
         Of the later purchases of whoever was moved to the store's brand, the share that stay with it over a year: a prior until
         `switch_retention` has measured it.
@@ -81,7 +82,8 @@ class RedemptionModel:
     least_p: float = 0.05
     least_share: float = 0.04
     trials: bool = False
-    trial_rate: float = 1.0
+    uptake: float = 1.0
+    trial_uptake: float = 1.0
     retention: float = 0.1
     outstanding: pd.Series | None = field(default=None, repr=False)
 
@@ -92,7 +94,7 @@ class RedemptionModel:
             *([f"probability={self.probability!r} is not from 0.5 to below 1"] if not 0.5 <= self.probability < 1 else []),
             *(
                 f"{name}={getattr(self, name)!r} is not a finite number of at least 0"
-                for name in ("uncertainty", "category_response", "brand_response", "more_bought", "trial_rate")
+                for name in ("uncertainty", "category_response", "brand_response", "more_bought", "uptake", "trial_uptake")
                 if not 0 <= getattr(self, name) < float("inf")
             ),
         ]  # fmt: skip
@@ -128,11 +130,12 @@ class RedemptionModel:
         ]
 
     def _of_trials_and_switches(self) -> list[str]:
-        trial = [f"trial offers are redeemed {self.trial_rate:.2f} times as often as their goods' share foretells"]
+        known = [f"offers are redeemed {self.uptake:.2f} times as often as need, share and readiness foretell"]
+        trial = [f"trial offers are redeemed {self.trial_uptake:.2f} times as often as their goods' share foretells"]
         switch = [
             f"{self.retention:.0%} of the later purchases of whoever is moved to the store's brand stay with it over a year"
         ]
-        return trial * self.trials + switch * ("yearly" in columns_of(self.shares))
+        return known * (self.uptake != 1) + trial * self.trials + switch * ("yearly" in columns_of(self.shares))
 
 
 @dataclass(frozen=True)
@@ -186,7 +189,7 @@ class RedemptionHabits:
     ) -> Figures:  # fmt: skip
         """Gain and cost of offers; what one costs its budget is its expected redemption."""
         model = self.model
-        rate = np.minimum(self.rate[member] * np.where(bought, 1.0, model.trial_rate), 1.0)
+        rate = np.minimum(self.rate[member] * np.where(bought, model.uptake, model.trial_uptake), 1.0)
         found = expected_redemption(
             p, share, rate, spend, depth, funder_share, margin, other_margin, model.category_response,
             model.brand_response, model.pantry, model.more_bought, kept,

@@ -1,4 +1,4 @@
-"""What stays of what coupons moved: the retention of switches, and the rate of trial offers, against known truths."""
+"""What stays of what coupons moved: the retention of switches, against known truths."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from crmkit import Transactions
-from crmkit.campaigns.kept import switch_retention, trial_rate
+from crmkit.campaigns.kept import switch_retention
 
 
 def switchers(n: int, kept: float, seed: int = 0) -> tuple[Transactions, pd.DataFrame]:
@@ -36,25 +36,3 @@ def test_without_switches_or_before_them_the_prior_stays() -> None:
     assert switch_retention(log, redeemed.head(0)).retention == pytest.approx(0.1)
     early = switch_retention(log, redeemed, as_of="2017-07-03")
     assert (early.retention, early.purchases) == (pytest.approx(0.1), 0)
-
-
-def test_the_rate_of_trials_is_learned_from_trials_alone_and_undoes_what_was_in_the_forecast() -> None:
-    rng = np.random.default_rng(1)
-    n = 4000
-    offers = pd.DataFrame(
-        {
-            "campaign": np.where(np.arange(n) % 2, "one", "two"),
-            "customer_id": np.arange(n).astype(str),
-            "deal_id": "D1",
-            "is_trial": np.arange(n) < 3000,
-            "p_redeem": 0.05,
-            "trial_rate": np.where(np.arange(n) % 2, 1.0, 0.5),
-        }
-    )
-    truth = np.where(offers["is_trial"], 0.02 / offers["trial_rate"], 0.5)  # .4 of .05 at a multiple of 1
-    redeemed = offers[rng.random(n) < truth]
-    found = trial_rate(offers, redeemed)
-    assert found.offers == 3000
-    assert found.expected == pytest.approx(1500 * 0.05 + 1500 * 0.10)
-    assert found.rate == pytest.approx(0.4, abs=3 * found.sd)
-    assert trial_rate(offers.head(0), redeemed).rate == 1.0

@@ -138,6 +138,14 @@ def test_an_offer_says_how_probably_it_is_redeemed_and_costs_that() -> None:
     assert any("kept with a probability of 95%" in sentence for sentence in plan.assumptions)
 
 
+def test_uptake_scales_what_is_expected_of_offers_and_is_said() -> None:
+    deals, due = deal_rows(1, value=2.5, margin=0.4), due_rows(["M0000"], ["C0"])
+    usual = planned(deals, due, 1, RedemptionModel(shares_of(due, deals))).offers.iloc[0]
+    seldom = planned(deals, due, 1, RedemptionModel(shares_of(due, deals), uptake=0.5))
+    assert seldom.offers["p_redeem"][0] == pytest.approx(usual["p_redeem"] / 2)
+    assert any("redeemed 0.50 times as often" in sentence for sentence in seldom.assumptions)
+
+
 def test_what_a_member_never_bought_is_offered_as_a_trial_or_not_at_all() -> None:
     deals, due = deal_rows(2, margin=0.4), due_rows(["M0000", "M0001"], ["C0", "C1"])
     shares = shares_of(due, deals)

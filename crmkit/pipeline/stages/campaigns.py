@@ -11,14 +11,15 @@ import pandas as pd
 from crmkit.campaigns.contact_history import LastCampaign, spend_around
 from crmkit.campaigns.effect import campaign_effect
 from crmkit.campaigns.given_away import given_away
-from crmkit.campaigns.kept import switch_retention, trial_rate
+from crmkit.campaigns.kept import switch_retention
 from crmkit.campaigns.lift import added_purchases
 from crmkit.campaigns.lift import response_scale as scale_of
 from crmkit.campaigns.pooling import control_sentence, pool_effects
 from crmkit.campaigns.record import campaign_table
 from crmkit.campaigns.redeemed_in_lines import redeemed_in_lines
-from crmkit.campaigns.redemptions import match_redemptions, qualifying_purchases
+from crmkit.campaigns.redemptions import RedemptionRates, match_redemptions, qualifying_purchases
 from crmkit.campaigns.redemptions import redemption_rates as rates_of
+from crmkit.campaigns.uptake import offer_uptake
 from crmkit.pipeline.campaign_folder import Recorded
 from crmkit.pipeline.notes import note
 from crmkit.pipeline.stage import stage
@@ -119,7 +120,7 @@ def redemption_rates(
     # a redemption is a purchase that qualified, though its line may not have been delivered
     qualified = pd.concat([qualifying_purchases(log, offers)[keys], redeemed]).drop_duplicates()
     found = rates_of(qualified, redeemed)
-    later, said = _kept(log, redemptions, offers, as_of)
+    later, said = _later(log, redemptions, offers, as_of, found)
     return {
         "redemption_rates": found.members,
         "redemption_habits": {
@@ -131,22 +132,23 @@ def redemption_rates(
     }
 
 
-def _kept(
-    log: Transactions, redemptions: pd.DataFrame, offers: pd.DataFrame, as_of: date
+def _later(
+    log: Transactions, redemptions: pd.DataFrame, offers: pd.DataFrame, as_of: date, habits: RedemptionRates
 ) -> tuple[dict[str, float], list[str]]:
-    """What stays of switches to the store's brand, and how trial offers were taken up, where there was any; and it in words."""
+    """What stays of switches to the store's brand, and how offers were taken up beside what was foretold of them; in words too."""
     keys = ["campaign", "customer_id", "deal_id"]
     store = offers[offers["brand_type"].eq("store")] if "brand_type" in offers else offers.head(0)
     switch = switch_retention(log, redemptions[[*keys, "redeemed_at"]].merge(store.drop_duplicates(keys), on=keys))
+    found, said = ({"retention": switch.retention}, [str(switch)]) if switch.purchases else ({}, [])
     over = offers[pd.to_datetime(offers["ends"]) <= pd.Timestamp(as_of)]
-    found, said = dict[str, float](), list[str]()
-    if switch.purchases:
-        found["retention"] = switch.retention
-        said.append(str(switch))
-    if "is_trial" in over and over["is_trial"].any():
-        trial = trial_rate(over, redemptions)
-        found["trial_rate"] = trial.rate
-        said.append(str(trial))
+    if "is_trial" in over:
+        rates = habits.members.set_index("customer_id")["rate"]
+        for name, uptake in zip(
+            ("uptake", "trial_uptake"), offer_uptake(over, redemptions, rates, habits.mean), strict=True
+        ):
+            if uptake.offers:
+                found[name] = uptake.rate
+                said.append(str(uptake))
     return found, said
 
 

@@ -161,7 +161,8 @@ def plan_offers(
     plan = _solved(terms, in_order(repurchases, folder), customers, deal_usage, received_offers, model)
     if plan is None:
         return {}
-    _write(with_codes(plan.offers, name).assign(response_scale=scale, trial_rate=model.trial_rate), deals_left, folder)
+    foretold = with_codes(plan.offers, name).assign(response_scale=scale, **_foretold_by(model, plan.offers))
+    _write(foretold, deals_left, folder)
     if not len(plan.offers):
         running = catalogue.active(*_window(campaign_due)).frame
         note(f"No offer was made: {why_none(running, items_due(repurchases), plan)}.")
@@ -231,9 +232,17 @@ def _model(
         category_response=RedemptionModel.category_response * scale,
         brand_response=RedemptionModel.brand_response * scale,
         trials=offers.trial_slots > 0,
-        trial_rate=habits.get("trial_rate", RedemptionModel.trial_rate),
+        uptake=habits.get("uptake", RedemptionModel.uptake),
+        trial_uptake=habits.get("trial_uptake", RedemptionModel.trial_uptake),
         retention=habits.get("retention", RedemptionModel.retention),
     )
+
+
+def _foretold_by(model: RedemptionModel, offers: pd.DataFrame) -> dict[str, pd.Series[float]]:
+    """What is in the expected redemptions of offers, so that it can be taken out again when they are looked back on."""
+    rates = pd.Series(dtype=float) if model.rates is None else model.rates.set_index("customer_id")["rate"]
+    uptake = offers["is_trial"].map({True: model.trial_uptake, False: model.uptake}).astype(float)
+    return {"readiness": offers["customer_id"].map(rates).astype(float).fillna(model.mean), "uptake": uptake}
 
 
 def _scale(measured: Mapping[str, float] | None) -> float:
