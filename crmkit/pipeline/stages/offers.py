@@ -156,8 +156,7 @@ def plan_offers(
     scale = _scale(response_scale)
     shares = _offerable(deal_shares, resting_offers, deals_left, offers.margin, folder)
     model = _model(shares, redemption_rates, redemption_habits or {}, scale, deals_left, offers, campaign)
-    known = _known_terms(offers, customers)
-    terms = OfferPlan(measured, tips=tips, key=name, **_terms(known, deals_left))
+    terms = OfferPlan(measured, tips=tips, key=name, **_terms(_known_terms(offers, customers), deals_left))
     plan = _solved(terms, in_order(repurchases, folder), customers, deal_usage, received_offers, model)
     if plan is None:
         return {}
