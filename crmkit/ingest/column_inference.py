@@ -106,7 +106,8 @@ def guessed(files: Sequence[str], *, table: str | None = None, query: str | None
     if guess.table in ("transactions", "members") and (told := _snapshot(guess, head)):
         guess.telling.append(told)
     if guess.table == "transactions":
-        guess.telling.extend(telling_columns(head, [name for name in extract.columns if name not in guess.read]))
+        unread = [name for name in extract.columns if name not in guess.read]
+        guess.telling.extend(telling_columns(head, unread, has_currency="currency" in guess.columns))
     return guess
 
 

@@ -80,7 +80,7 @@ def _read(engine: SqlEngine, heads: Heads, columns: Collection[str]) -> tuple[st
     for part in heads.parts:
         readable, content = prepared(part, engine)
         wanted = {*columns, *(head for _, head in heads.on)} & set(part.columns)
-        table, own, broken = as_text(engine, readable, wanted, content)
+        table, own, broken, _ = as_text(engine, readable, wanted, content)
         if len(broken):
             raise ContractError(f"{part.name}: {len(broken):,} records of the joined file are torn. Deliver it again.")
         kinds |= own

@@ -30,7 +30,7 @@ class RowMeaning:
     non_members : sequence of str
         Customer ids that belong to no member.
     leave_out : mapping of str to words
-        Column of the extract → what it says of rows that are no sales; ``"*"`` is any value.
+        Column of the extract → what it says of rows that are no sales; ``"*"`` is any value, ``"wc-c*"`` one that begins so.
     kinds : mapping of str to str or words
         ``column``, and what it says of a ``sale``, a ``return`` or of a ``cancelled`` row.
     order_columns : sequence of str
@@ -92,8 +92,8 @@ class RowMeaning:
         column = str(self.kinds.get("column", ""))
         unnamed: tuple[Rule, ...] = ()
         if column in said and self.words("sale"):
-            named = ", ".join(map(literal, (word for role in _ROLES for word in self.words(role))))
-            condition = f"{said[column]} not in ({named})"
+            named = " or ".join(_says(said[column], word) for role in _ROLES for word in self.words(role))
+            condition = f"{said[column]} is not null and not ({named})"
             unnamed = (
                 Rule(f"{column!r} says another kind than those stated", condition, "Name its words under kinds."),
             )
@@ -102,7 +102,7 @@ class RowMeaning:
     def is_return(self, said: Mapping[str, str]) -> str | None:
         """Whether a row brings something back; none where no kinds are stated."""
         column, words = str(self.kinds.get("column", "")), self.words("return")
-        return f"{said[column]} in ({', '.join(map(literal, words))})" if column in said and words else None
+        return f"({' or '.join(_says(said[column], word) for word in words)})" if column in said and words else None
 
     @property
     def non_member_rules(self) -> tuple[Rule, ...]:
@@ -113,7 +113,15 @@ class RowMeaning:
 def _left_out(column: str, said: str, word: str) -> Rule:
     if word == ANY:
         return Rule(f"{column!r} is filled", f"{said} is not null", _STATED, LEFT_OUT)
-    return Rule(f"{column!r} is {word!r}", f"{said} = {literal(word)}", _STATED, LEFT_OUT)
+    return Rule(f"{column!r} is {word!r}", _says(said, word), _STATED, LEFT_OUT)
+
+
+def _says(said: str, word: str) -> str:
+    """Whether a text is a word, or begins with it where it ends in a star."""
+    if not word.endswith(ANY):
+        return f"{said} = {literal(word)}"
+    begin = word.removesuffix(ANY)
+    return f"substring({said}, 1, {len(begin)}) = {literal(begin)}"
 
 
 _STATED = "Left out because leave_out or kinds say so."

@@ -218,6 +218,18 @@ _MISSING = (
     "--",
     "?",
 )
+_NOBODY = (
+    "unknown", "guest", "walk-in", "walk in", "walkin", "walk-in customer", "walk in customer", "anonymous", "cash", "cash customer", "cash sale",
+    "no customer", "not set", "(not set)", "not provided", "unassigned", "default customer", "n.a.", "tbd", "consumidor final", "cliente final",
+    "cliente generico", "cliente genérico", "clientes varios", "cliente contado", "público en general", "publico en general", "público general",
+    "publico general", "cliente não identificado", "client comptoir", "client de passage", "client divers", "inconnu",
+    "anonyme", "laufkundschaft", "laufkunde", "barverkauf", "barkunde", "unbekannt", "anonym", "gast", "cliente occasionale", "sconosciuto", "desconocido", "desconhecido", "onbekend", "nieznany", "розничный покупатель",
+    "физическое лицо", "гость", "비회원", "비회원고객", "일반고객", "미등록", "非会員", "一般客", "ゲスト", "不明", "散客", "游客", "未登录", "非会员", "顾客", "會員外",
+)  # fmt: skip
+_TOTALS = (
+    "total", "grand total", "subtotal", "sub total", "totals", "summe", "gesamt", "gesamtsumme", "zwischensumme", "total general",
+    "total général", "somme", "suma", "totale", "totaal", "razem", "итого", "всего", "합계", "총계", "소계", "合計", "総計", "小計", "合计", "总计", "小计",
+)  # fmt: skip
 _ANYBODY = ("999999990", "222222222222", "66666666-6", "XAXX010101000", "XEXX010101000")
 """Portugal, Colombia, Chile, and Mexico's two; those of Ecuador are nines."""
 NO_CUSTOMER = Rule(
@@ -238,10 +250,25 @@ NON_MEMBERS = (
         f"{_IN_SALES} It is the tax number that tills print where the buyer gives none.",
     ),
     Rule(
+        "customer_id is a word for anybody",
+        f"lower(raw_customer_id) in ({', '.join(map(literal, dict.fromkeys(_NOBODY)))})",
+        f"{_IN_SALES} If it is a member's id, deliver it in another way.",
+    ),
+    Rule(
         "customer_id is all nines",
         "raw_customer_id like '99999999%' and replace(raw_customer_id, '9', '') = ''",
         _IN_SALES,
     ),
+    Rule(
+        "customer_id is all zeros",
+        "raw_customer_id like '0000%' and replace(raw_customer_id, '0', '') = ''",
+        _IN_SALES,
+    ),
+)
+A_TOTAL = Rule(
+    "customer_id is a word for a total",
+    f"lower(raw_customer_id) in ({', '.join(map(literal, _TOTALS))}) and raw_order_id is null and raw_product_id is null",
+    "Take lines of totals out of the delivery: their money is that of other lines.",
 )
 LISTED = "customer_id is a non-member card (till, staff or test)"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crmkit.ingest.contracts import Contract
-from crmkit.ingest.rules import NON_MEMBERS
+from crmkit.ingest.rules import A_TOTAL, NON_MEMBERS
 from crmkit.ingest.table_rules import (
     CARD_RULES,
     COST_RULES,
@@ -65,6 +65,7 @@ SALES = Contract(
     },
     required=("customer_id", "purchased_at", "amount"),
     derived={"amount": ("quantity", "unit_price")},
+    rules=(A_TOTAL,),
     non_members=NON_MEMBERS,
 )
 

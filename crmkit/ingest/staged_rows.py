@@ -42,6 +42,8 @@ class StagedRows:
         Condition that holds at least for the rows of which a cell may need trimming.
     marks : frozenset of str
         Marks and line breaks that its cells may hold; where records are as many as lines, no cell holds a line break.
+    source : str
+        Relation of all columns of the part, as they came.
     """
 
     engine: SqlEngine
@@ -54,6 +56,7 @@ class StagedRows:
     broken: pd.DataFrame
     untidy: str = "true"
     marks: frozenset[str] = frozenset("\n\r" + MARKS)
+    source: str = ""
 
     def of_kinds(self, *kinds: str) -> dict[str, str]:
         """Contract column → column of the table, of some kinds."""
@@ -89,9 +92,9 @@ def stage_rows(
     wanted = set(meaning.asked)
     wanted |= {piece for name in present for piece in pieces_of(names.get(name, name))}
     own = wanted | {line for line, _ in part.heads.on} if part.heads else wanted
-    table, kinds, broken = as_text(engine, part, own & set(part.columns), content)
+    table, kinds, broken, source = as_text(engine, part, own & set(part.columns), content)
     untidy, marks = _care(engine, table, content, len(broken))
-    rows = StagedRows(engine, part, contract, present, table, engine.place, kinds, broken, untidy, marks)
+    rows = StagedRows(engine, part, contract, present, table, engine.place, kinds, broken, untidy, marks, source)
     if part.heads:
         rows = _with_heads(rows, wanted, names, meaning)
     joined = {name: pieces_of(names[name]) for name in present if len(pieces_of(names.get(name, name))) > 1}

@@ -20,8 +20,8 @@ _NESTED = ("[]", "STRUCT", "MAP", "UNION", "BLOB", "BIT")
 
 def as_text(
     engine: SqlEngine, part: Part, wanted: set[str], content: Fingerprint | None
-) -> tuple[str, dict[str, str], pd.DataFrame]:
-    """The rows of a part as text, in order; the type each column had; and the records that are not rows."""
+) -> tuple[str, dict[str, str], pd.DataFrame, str]:
+    """The rows of a part as text, in order; the type each column had; the records that are not rows; and all of its columns."""
     if part.kind == "csv" and part.path and content:
         source = part if content.even else with_line_feeds(part, engine)
         path = source.path or part.path
@@ -29,7 +29,7 @@ def as_text(
             staged, broken = engine.csv(path, part.own_columns, part.delimiter, is_gzip(path))
             if part.constants:
                 staged = engine.stage(f"select *{part.constant_columns} from {staged}")
-        return staged, {}, broken
+        return staged, {}, broken, staged
     with engine.named_source(part.name):
         relation = engine.register(part.table) if part.path is None else engine.parquet(part.path)
         kinds = {given: kind for given, kind in engine.types(relation).items() if given in wanted}
@@ -39,7 +39,7 @@ def as_text(
         staged = engine.stage(f"select {', '.join([*texts, *filter(None, [constants])])} from {relation}")
     torn = content.torn if content else ()
     broken = pd.DataFrame({"record": np.array(torn, dtype=np.int64) + 1, "kind": "JSON", "message": None})
-    return staged, kinds, broken
+    return staged, kinds, broken, relation
 
 
 def _nested_in(content: Fingerprint | None, kinds: Mapping[str, str]) -> set[str]:

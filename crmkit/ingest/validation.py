@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import numpy as np
@@ -31,6 +31,7 @@ from crmkit.ingest.positions import Positions, positions_of
 from crmkit.ingest.pseudonyms import pseudonymised
 from crmkit.ingest.row_meaning import NOTHING_STATED, RowMeaning
 from crmkit.ingest.rules import FIELDS, TORN, WITHOUT_CONDITION, Rule
+from crmkit.ingest.sale_words import unread_values
 from crmkit.ingest.staged_rows import StagedRows, check_stated, stage_rows
 from crmkit.ingest.staging import Fingerprint, prepared
 from crmkit.ingest.times import TimeRules
@@ -66,6 +67,8 @@ class ValidatedPart:
         Rows whose customer id has characters of full width, or that are not seen; it is taken without them.
     heads : Heads, optional
         Joined to its lines; ``orders`` is the engine's relation of those that its lines belong to.
+    unread : mapping of str to Series
+        How often each value stands in columns that are not read and may say what a row is.
     """
 
     name: str
@@ -79,6 +82,7 @@ class ValidatedPart:
     ids_rewritten: int = 0
     heads: Heads | None = None
     orders: str = ""
+    unread: Mapping[str, pd.Series[int]] = field(default_factory=dict)
 
 
 def validate_part(
@@ -113,6 +117,7 @@ def validate_part(
         typed = converted(engine, typed, contract, meaning.rate_table, part.reading.currency)
     rewritten = ids_rewritten(staged)
     keys = keys_of_lines(engine, staged.table, part.heads) if part.heads else ""
+    unread = _unread(staged, names, meaning) if contract.non_members else {}
     engine.drop(staged.table)
     sums = engine.arrow(f"select count(*) as n, coalesce(sum(amount), 0) as total from {typed}")
     n_staged = sums["n"][0].as_py()
@@ -131,6 +136,16 @@ def validate_part(
         rewritten,
         part.heads,
         keys,
+        unread,
+    )
+
+
+def _unread(rows: StagedRows, names: Names, meaning: RowMeaning) -> dict[str, pd.Series[int]]:
+    """What the columns hold that nothing is read of."""
+    read = {piece for name in rows.contract.columns for piece in pieces_of(names.get(name, name))}
+    read |= {name for name, _ in rows.part.constants}
+    return unread_values(
+        rows.engine, rows.source, [name for name in rows.part.columns if name not in read | set(meaning.asked)]
     )
 
 

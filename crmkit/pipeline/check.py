@@ -269,6 +269,8 @@ def _tried(report: LoadReport, rates: Rates | None) -> LoadReport:
         warnings.simplefilter("always", CrmkitWarning)
         log, rejections = Transactions.split_extract(report.extract, until=NEVER, rates=rates, **options)
     told = [str(one.message) for one in caught if issubclass(one.category, CrmkitWarning)]
+    known = {sentence.partition(" If ")[0] for sentence in report.guess.telling}
+    told = [text for text in told if text.removeprefix("Not read: ").partition(" If ")[0] not in known]
     report = replace(report, told=tuple(text for text in told if NEVER not in text))  # there is no until yet
     days = pd.concat(pd.read_parquet(file, columns=["day"]) for file in log.lines)["day"]
     if not len(days):

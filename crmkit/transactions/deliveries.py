@@ -12,18 +12,21 @@ from datetime import date
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
 from crmkit.exceptions import ContractError
+from crmkit.ingest.column_names import is_sure
 from crmkit.ingest.contracts import ITEM_COLUMNS, Names
 from crmkit.ingest.extracts import Extract
-from crmkit.ingest.heads import heads_without_lines, orders_in_two_files
+from crmkit.ingest.heads import orders_in_two_files
 from crmkit.ingest.rules import NON_MEMBER_REASONS, dated_after
+from crmkit.ingest.sale_words import several_currencies
 from crmkit.ingest.schemas import SALES
 from crmkit.ingest.times import TimeRules
 from crmkit.ingest.validation import ValidatedPart, validate_part
+from crmkit.transactions.doubts import unread_of
 from crmkit.transactions.duplicates import count_rows, receipts_in_two_files, repeated_keys, resent_files
 from crmkit.transactions.line_meaning import LineMeaning
 from crmkit.transactions.rejections import CollectedLines
 
-__all__ = ["collect_lines", "doubts", "filled_items", "ids_without_zeros"]
+__all__ = ["collect_lines", "filled_items"]
 
 
 def collect_lines(
@@ -47,6 +50,7 @@ def collect_lines(
     """
     validated = _validated_parts(engine, source, columns, time_rules, meaning, last, progress)
     _refuse_money_of_split_orders(engine, validated, meaning)
+    _refuse_unread_currencies(source, columns, validated)
     resent = resent_files([part.sha256 for part in validated], known)
     sound = _sound(validated, resent)
     if meaning.rates is None:
@@ -56,7 +60,7 @@ def collect_lines(
         again = engine.stage(receipts_in_two_files(engine, sound))
         repeated = engine.view(f"select * from {repeated} union all select * from {again}")
     lines = engine.view(_lines(sound, repeated, count_rows(engine, repeated) > 0))
-    return CollectedLines(validated, resent, repeated, lines)
+    return CollectedLines(validated, resent, repeated, lines, _has_currency(source, columns))
 
 
 def _validated_parts(
@@ -103,7 +107,7 @@ def _sound(validated: list[ValidatedPart], resent: frozenset[int]) -> str:
 
 def _refuse_mixed_currencies(engine: SqlEngine, source: Extract, columns: Names, sound: str) -> None:
     """Raise where amounts are in several currencies, and none of them was stated: they would be summed."""
-    if columns.get("currency", "currency") not in source.columns:
+    if not _has_currency(source, columns):
         return
     found = engine.frame(
         f"""select upper(currency) as currency, count(*) as n, sum(amount) as total from ({sound}) as sound
@@ -115,6 +119,22 @@ def _refuse_mixed_currencies(engine: SqlEngine, source: Extract, columns: Names,
             f"The amounts are in {len(found)} currencies: {told}. They cannot be added. State one with "
             f"currency={found['currency'][0]!r} (rows in others are then rejected), or give rates=Rates.from_extract(…)."
         )
+
+
+def _refuse_unread_currencies(source: Extract, columns: Names, validated: list[ValidatedPart]) -> None:
+    """Raise where a column that is called as the one of currencies holds several, and is not read."""
+    if _has_currency(source, columns) or source.parts[0].reading.currency:
+        return
+    for name, values in unread_of(validated).items():
+        if is_sure(name, SALES.name, "currency") and (told := several_currencies(name, values)):
+            raise ContractError(
+                f"{told}. They cannot be added. Name it, currency={name!r}, and state one of them, read_extract(…, currency=…) (rows in "
+                "others are then rejected), or give rates=Rates.from_extract(…)."
+            )
+
+
+def _has_currency(source: Extract, columns: Names) -> bool:
+    return columns.get("currency", "currency") in source.columns
 
 
 def _lines(sound: str, repeated: str, any_repeated: bool) -> str:
@@ -133,83 +153,3 @@ def filled_items(engine: SqlEngine, lines: str) -> tuple[str, ...]:
     counts = ", ".join(f"count({name}) as {name}" for name in ITEM_COLUMNS)
     filled = engine.frame(f"select {counts} from {lines}").iloc[0]
     return tuple(name for name in ITEM_COLUMNS if filled[name])
-
-
-def doubts(engine: SqlEngine, collected: CollectedLines) -> list[str]:
-    """What to tell of a delivery: ids that were rewritten or may be one member's, and orders that stand in two files."""
-    said = [
-        f"{part.name}: customer ids written in full width or with invisible characters, taken as the plain ids: "
-        f"{part.ids_rewritten:,}."
-        for part in collected.validated
-        if part.ids_rewritten
-    ]
-    if n := _ids_in_capitals(engine, collected.lines):
-        said.append(
-            f"Customer ids that differ from others by capitals alone: {n:,}. If they are the same members, state ids='casefold'."
-        )
-    said += _orders_without_lines(engine, collected)
-    if len(collected.validated) < 2:
-        return said
-    if n := _ids_without_zeros(engine, collected.lines):
-        said.append(ids_without_zeros("another file", n))
-    return said + _orders_in_two_files(engine, collected.lines)
-
-
-def ids_without_zeros(where: str, n: int) -> str:
-    """What to say of ids that others are with more or fewer zeros before them."""
-    return (
-        f"Customer ids that differ from those of {where} by leading zeros alone: {n:,}. Zeros are lost where ids are kept as "
-        "numbers; if they are the same members, deliver ids as text everywhere."
-    )
-
-
-def _orders_without_lines(engine: SqlEngine, collected: CollectedLines) -> list[str]:
-    """A sentence where joined files name orders of which no line was delivered; they count nothing."""
-    heads = [part.heads for part in collected.validated if part.heads]
-    n = heads_without_lines(engine, heads[0], [part.orders for part in collected.validated]) if heads else 0
-    return [f"Orders of the joined files without a line in this delivery, which count nothing: {n:,}."] if n else []
-
-
-def _ids_in_capitals(engine: SqlEngine, lines: str) -> int:
-    """How many ids with capitals are another's without; most files have none."""
-    capitals = engine.stage(f"select distinct customer_id from {lines} where customer_id <> lower(customer_id)")
-    if not count_rows(engine, capitals):
-        return 0
-    every = f"(select distinct customer_id from {lines} where customer_id is not null) as e"
-    twice = f"""select count(*) as n from (select lower(customer_id) as id from {every} group by lower(customer_id)
-        having count(*) > 1) as twice"""
-    return int(engine.frame(twice)["n"][0])
-
-
-def _orders_in_two_files(engine: SqlEngine, lines: str) -> list[str]:
-    """A sentence where orders without line_ids stand in two files with different lines, so that both are counted."""
-    receipt = "order_id, coalesce(store, ''), coalesce(customer_id, ''), day"
-    kept = f"(select * from {lines} where order_id is not null and line_id is null) as kept"
-    found = engine.frame(
-        f"""select count(*) as n, coalesce(sum(later), 0) as later from (
-            select sum(total) - max(case when place = 1 then total else 0 end) as later from (
-                select *, row_number() over (partition by {receipt} order by file) as place,
-                    count(*) over (partition by {receipt}) as n_files
-                from (select file, order_id, store, customer_id, day, sum(amount) as total from {kept}
-                    group by file, order_id, store, customer_id, day) as receipts
-            ) as placed where n_files > 1 group by {receipt}
-        ) as orders"""
-    ).iloc[0]
-    if not found["n"]:
-        return []
-    return [
-        f"Orders that stand in two files with different lines: {found['n']:,}. All of their lines are counted; those of the later "
-        f"files bear {found['later']:,.2f}. If the files overlap, deliver line_id, or each order in one file only."
-    ]
-
-
-def _ids_without_zeros(engine: SqlEngine, lines: str) -> int:
-    zeros = engine.stage(
-        f"""select distinct file, customer_id, cast(try_cast(customer_id as decimal(38, 0)) as string) as plain
-        from {lines} where customer_id like '0_%'"""
-    )
-    if not count_rows(engine, zeros):
-        return 0
-    same = f"select 1 from {lines} l where l.customer_id = z.plain and l.file <> z.file"
-    found = engine.frame(f"select count(distinct customer_id) as n from {zeros} z where exists ({same})")
-    return int(found["n"][0])

@@ -18,7 +18,8 @@ from crmkit.ingest.extracts import Extract
 from crmkit.ingest.schemas import PRODUCTS
 from crmkit.ingest.tables import Products
 from crmkit.ingest.times import TimeRules
-from crmkit.transactions.deliveries import collect_lines, doubts, ids_without_zeros
+from crmkit.transactions.deliveries import collect_lines
+from crmkit.transactions.doubts import doubts, ids_without_zeros
 from crmkit.transactions.ledger import Load, first_file
 from crmkit.transactions.line_meaning import LineMeaning
 from crmkit.transactions.rejections import CollectedLines, Rejections, reconcile

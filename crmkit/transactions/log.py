@@ -23,7 +23,8 @@ from crmkit.exceptions import ContractError, CrmkitWarning, DeliveryWarning, Lea
 from crmkit.ingest.extracts import Extract, read_extract
 from crmkit.ingest.layouts import differs
 from crmkit.ingest.times import TimeRules
-from crmkit.transactions.deliveries import collect_lines, doubts, filled_items
+from crmkit.transactions.deliveries import collect_lines, filled_items
+from crmkit.transactions.doubts import doubts
 from crmkit.transactions.line_meaning import LineMeaning
 from crmkit.transactions.plausibility import implausible
 from crmkit.transactions.rejections import Rejections, reconcile
@@ -181,7 +182,8 @@ class Transactions(InNotebook):
             begins with the column whose value is to be shown.
         leave_out : mapping of str to words, optional
             Rows that are no sales because another column says so, ``{"Status": ["cancelled", "failed"], "Cancelled at":
-            ["*"]}``: a column of the extract, and its words for such rows (capitals do not count; ``"*"`` is any value).
+            ["*"]}``: a column of the extract, and its words for such rows (capitals do not count; ``"*"`` is any value,
+            ``"cancel*"`` every word that begins so, here and in ``kinds``).
             They are counted apart, with their money.
         kinds : mapping of str to str or words, optional
             A column that says what a row is, ``{"column": "Type", "sale": ["SALE"], "return": ["REFUND"], "cancelled":

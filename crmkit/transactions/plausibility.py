@@ -12,6 +12,7 @@ __all__ = ["implausible"]
 
 _FEW_ROWS, _FEW_MEMBERS = 1000, 30
 _SHARE = 0.1
+_FEW_TRIPS, _FEW_ORDERS, _MOSTLY, _LOOKED_AT = 2, 3, 0.9, 20_000
 _QUIET = 7
 
 
@@ -20,9 +21,8 @@ def implausible(engine: SqlEngine, found: Rejections, lines: str, trips: str, un
 
     Small tables are tried out, and told nothing.
     """
-    if found.rows_read < _FEW_ROWS:
-        return []
-    return [*_invalid(found), *_late_end(engine, lines, until), *_one_member(engine, trips)]
+    told = [*_one_member(engine, trips), *_order_totals(engine, lines)]
+    return told if found.rows_read < _FEW_ROWS else [*_invalid(found), *_late_end(engine, lines, until), *told]
 
 
 def _invalid(found: Rejections) -> list[str]:
@@ -53,17 +53,45 @@ def _late_end(engine: SqlEngine, lines: str, until: date) -> list[str]:
 
 
 def _one_member(engine: SqlEngine, trips: str) -> list[str]:
-    counts = f"(select customer_id, count(*) as n from {trips} group by customer_id) as counts"
-    found = engine.frame(f"select count(*) as members, max(n) as most, sum(n) as total from {counts}").iloc[0]
+    counts = f"""(select customer_id, count(*) as n, greatest(sum(amount), 0) as money
+        from {trips} group by customer_id) as counts"""
+    found = engine.frame(
+        f"""select count(*) as members, max(n) as most, cast(sum(n) as bigint) as total, cast(max(money) as double) as most_money,
+            cast(sum(money) as double) as money from {counts}"""
+    ).iloc[0]
     if found["members"] == found["total"] >= _FEW_MEMBERS:
         return [
             "Every customer has exactly one purchase. If the extract has one row per customer, it is a table of customers, not a "
             "log of purchases: deliver one row per purchase or line."
         ]
-    share = float(found["most"]) / float(found["total"]) if found["members"] >= _FEW_MEMBERS else 0.0
-    if share <= _SHARE:
+    if found["members"] < _FEW_MEMBERS or found["total"] < _FEW_TRIPS * found["members"]:
+        return []
+    shares = {
+        "receipts": found["most"] / found["total"],
+        "money": found["most_money"] / (found["money"] or 1.0),
+    }
+    told = [f"{share:.0%} of all {what}" for what, share in shares.items() if share > _SHARE]
+    if not told:
         return []
     return [
-        f"One customer id has {share:.0%} of all receipts, and may be no member's. "
-        "suspect_cards names it; state such ids under non_members."
+        f"One customer id has {' and '.join(told)}, and may be no member's. suspect_cards names it; state such ids under non_members."
+    ]
+
+
+def _order_totals(engine: SqlEngine, lines: str) -> list[str]:
+    """A sentence where all lines of an order bear the same amount, as where the total of an order stands on each."""
+    found = engine.frame(
+        f"""select count(*) as n, count(case when least = most then 1 end) as same, count(distinct most) as amounts,
+            sum(case when least = most then total - most else 0 end) as more from (
+                select order_id, min(amount) as least, max(amount) as most, sum(amount) as total from (
+                    select order_id, customer_id, day, amount from {lines} where order_id is not null and kind = 'sale' limit {_LOOKED_AT}
+                ) as looked_at group by order_id, customer_id, day having count(*) > 1
+            ) as orders"""
+    ).iloc[0]
+    if found["n"] < _FEW_ORDERS or found["same"] < _MOSTLY * found["n"] or found["amounts"] < _FEW_ORDERS:
+        return []
+    return [
+        f"All lines of an order bear the same amount, in {int(found['same']):,} of {int(found['n']):,} orders of several lines that were "
+        f"looked at. If it is the total of the order, {found['more']:,.2f} too much are counted there: name the amount of the line, or "
+        "quantity and unit_price without amount."
     ]

@@ -177,12 +177,15 @@ class CollectedLines:
         Relation of the lines whose (order_id, line_id) was delivered before.
     lines : str
         Relation of the lines that are kept; those of non-members have no customer_id.
+    has_currency : bool
+        Whether the currency of each amount is read.
     """
 
     validated: list[ValidatedPart]
     resent: frozenset[int]
     repeated: str
     lines: str
+    has_currency: bool = False
 
 
 def reconcile(engine: SqlEngine, collected: CollectedLines, lines: str, path: Path) -> Rejections:
