@@ -87,8 +87,10 @@ def unread_values(engine: SqlEngine, rows: str, unread: Iterable[str]) -> dict[s
         called = _NAMES.search(name) or _SIDES.search(name) or _CURRENCIES.search(name)
         if not called and (values.nunique() > _MANY or not values.str.contains(r"[^\d.,:\s-]", regex=True).any()):
             continue
-        counted = engine.frame(f"select trim({texts[name]}) as value, count(*) as n from {rows} group by 1")
-        found[name] = counted.dropna().set_index("value")["n"].sort_values(ascending=False, kind="stable")
+        counted = engine.frame(f"select {texts[name]} as value, count(*) as n from {rows} group by 1").dropna()
+        found[name] = (
+            counted.groupby(counted["value"].str.strip())["n"].sum().sort_values(ascending=False, kind="stable")
+        )
     return found
 
 

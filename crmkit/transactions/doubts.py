@@ -22,10 +22,6 @@ def doubts(engine: SqlEngine, collected: CollectedLines) -> list[str]:
         for part in collected.validated
         if part.ids_rewritten
     ]
-    if n := _ids_in_capitals(engine, collected.lines):
-        said.append(
-            f"Customer ids that differ from others by capitals alone: {n:,}. If they are the same members, state ids='casefold'."
-        )
     said += _ids_written_otherwise(engine, collected.lines)
     said += _unsigned_returns(engine, collected.lines)
     said += _without_currency(engine, collected)
@@ -36,10 +32,10 @@ def doubts(engine: SqlEngine, collected: CollectedLines) -> list[str]:
     return [*said, *_orders_in_two_files(engine, collected.lines), *_alike_in_two_files(engine, collected.lines)]
 
 
-def ids_without_zeros(where: str, n: int) -> str:
+def ids_without_zeros(where: str, n: int | str) -> str:
     """What to say of ids that others are with more or fewer zeros before them."""
     return (
-        f"Customer ids that differ from those of {where} by leading zeros alone: {n:,}. Zeros are lost where ids are kept as "
+        f"Customer ids that differ from those of {where} by leading zeros alone: {n if isinstance(n, str) else format(n, ',')}. Zeros are lost where ids are kept as "
         "numbers; if they are the same members, deliver ids as text everywhere."
     )
 
@@ -113,35 +109,26 @@ def _alike_in_two_files(engine: SqlEngine, lines: str) -> list[str]:
 
 
 def _ids_written_otherwise(engine: SqlEngine, lines: str) -> list[str]:
-    """A sentence where ids differ by blanks and marks alone, or by zeros before them."""
+    """A sentence where ids differ by capitals, by blanks and marks, or by zeros before them alone; most ids have none of these."""
     ids = engine.stage(f"select distinct customer_id as id from {lines} where customer_id is not null")
-    said = []
-    plain = "replace(replace(replace(id, ' ', ''), '-', ''), '.', '')"
-    marked = f"select {plain} as plain from {ids} where id <> {plain}"
-    if count_rows(engine, f"({marked}) as m") and (n := count_rows(engine, _twice(ids, plain))):
-        said.append(
-            f"Customer ids that differ from others by blanks, dashes or points alone: {n:,}. If they are the same members, deliver them "
-            "written alike."
-        )
-    zeros = f"select id from {ids} where id like '0_%'"
-    if count_rows(engine, f"({zeros}) as z") and (n := count_rows(engine, _twice(ids, "ltrim(id, '0')"))):
-        said.append(ids_without_zeros("others of this delivery", n))
-    return said
+    bare = "replace(replace(replace(id, ' ', ''), '-', ''), '.', '')"
+    kinds = {
+        "Customer ids that differ from others by capitals alone: {:,}. If they are the same members, state ids='casefold'.": "lower(id)",
+        "Customer ids that differ from others by blanks, dashes or points alone: {:,}. If they are the same members, deliver them written "
+        "alike.": bare,
+        ids_without_zeros("others of this delivery", "{:,}"): "ltrim(id, '0')",
+    }
+    odd = ", ".join(f"count(case when id <> {plain} then 1 end) as kind_{n}" for n, plain in enumerate(kinds.values()))
+    found = engine.frame(f"select {odd} from {ids}").iloc[0]
+    twice = {
+        told: count_rows(engine, _twice(ids, plain)) if found[f"kind_{n}"] else 0
+        for n, (told, plain) in enumerate(kinds.items())
+    }
+    return [told.format(n) for told, n in twice.items() if n]
 
 
 def _twice(ids: str, plain: str) -> str:
     return f"(select {plain} as plain from {ids} group by {plain} having count(*) > 1) as twice"
-
-
-def _ids_in_capitals(engine: SqlEngine, lines: str) -> int:
-    """How many ids with capitals are another's without; most files have none."""
-    capitals = engine.stage(f"select distinct customer_id from {lines} where customer_id <> lower(customer_id)")
-    if not count_rows(engine, capitals):
-        return 0
-    every = f"(select distinct customer_id from {lines} where customer_id is not null) as e"
-    twice = f"""select count(*) as n from (select lower(customer_id) as id from {every} group by lower(customer_id)
-        having count(*) > 1) as twice"""
-    return int(engine.frame(twice)["n"][0])
 
 
 def _orders_in_two_files(engine: SqlEngine, lines: str) -> list[str]:

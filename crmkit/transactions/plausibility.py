@@ -12,7 +12,7 @@ __all__ = ["implausible"]
 
 _FEW_ROWS, _FEW_MEMBERS = 1000, 30
 _SHARE = 0.1
-_FEW_TRIPS, _FEW_ORDERS, _MOSTLY, _LOOKED_AT = 2, 3, 0.9, 20_000
+_FEW_TRIPS, _FEW_ORDERS, _MOSTLY, _LOOKED_AT = 2, 3, 0.9, 5_000
 _QUIET = 7
 
 
@@ -84,8 +84,8 @@ def _order_totals(engine: SqlEngine, lines: str) -> list[str]:
         f"""select count(*) as n, count(case when least = most then 1 end) as same, count(distinct most) as amounts,
             sum(case when least = most then total - most else 0 end) as more from (
                 select order_id, min(amount) as least, max(amount) as most, sum(amount) as total from (
-                    select order_id, customer_id, day, amount from {lines} where order_id is not null and kind = 'sale' limit {_LOOKED_AT}
-                ) as looked_at group by order_id, customer_id, day having count(*) > 1
+                    select order_id, customer_id, day, amount, kind from {lines} limit {_LOOKED_AT}
+                ) as looked_at where order_id is not null and kind = 'sale' group by order_id, customer_id, day having count(*) > 1
             ) as orders"""
     ).iloc[0]
     if found["n"] < _FEW_ORDERS or found["same"] < _MOSTLY * found["n"] or found["amounts"] < _FEW_ORDERS:

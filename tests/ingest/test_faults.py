@@ -138,7 +138,7 @@ def test_ids_that_lost_their_zeros_in_a_file_of_numbers_are_told(tmp_path: Path)
     numbers.to_parquet(tmp_path / "b.parquet")
     files = [str(tmp_path / "a.csv"), str(tmp_path / "b.parquet")]
     with pytest.warns(
-        CrmkitWarning, match=r"differ from those of another file by leading zeros alone: 1\. Zeros are lost"
+        CrmkitWarning, match=r"differ from those of others of this delivery by leading zeros alone: 1\. Zeros are lost"
     ):
         lines, _ = split(read_extract(files))
     assert sorted(lines["customer_id"]) == ["0002", "0003", "2", "9"]

@@ -144,6 +144,7 @@ def test_spend_that_grows_with_frequency_is_told_whatever_its_tail(q: float) -> 
     assert model.spend_dependence_["p_value"] < 1e-6
 
 
+@pytest.mark.filterwarnings("ignore:Not read. Event Type holds 'Refund'")
 @pytest.mark.parametrize("cutoff", [None, "05:00"])
 def test_days_whose_time_stands_in_another_column(cutoff: str | None) -> None:
     extract = read_extract(HERE / "square.csv", currency="USD", thousands=",")

@@ -108,6 +108,7 @@ CELLS = (
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore:Customer ids that differ")
 @given(
     st.lists(st.sampled_from(CLEAN[:2]), min_size=8, max_size=20),
     st.lists(st.tuples(st.integers(0, 19), st.integers(0, 4), st.sampled_from(CELLS)), max_size=6),
