@@ -66,7 +66,8 @@ def casts_of(
         raws["customer_id"] = f"lower({raws['customer_id']})"
     given = [f"{_trimmed(rows, column)} as given_{name}" for name, column in rows.present.items()]
     given += [f"lower({engine.trimmed(engine.quoted(column))}) as {name}" for column, name in said.items()]
-    deducted = rows.deducted(meaning.deduct)
+    deducted = rows.deducted(meaning.deduct) | dict.fromkeys(rows.deducted(meaning.refunds), "refunded")
+    given += [f"{text} as raw_refunded_at" for text in _refunded_at(rows, meaning)]
     given += [f"{_trimmed(rows, column)} as raw_{name}" for column, name in deducted.items()]
     texts = [f"{raws.get(name, 'cast(null as string)')} as raw_{name}" for name in contract.columns]
     kinds = {name: contract.columns[name] for name in raws}
@@ -88,8 +89,11 @@ def casts_of(
     reasons = " ".join(f"when ({rule.condition}) then {literal(rule.reason)}" for rule in rules)
     day = f", {trading_day(formats)}" if "purchased_at" in contract.columns else ""
     amount = "" if "amount" in contract.columns else f", cast(0 as {_DECIMAL}) as amount"
-    carried = "".join(f", {name}" for name in (*said.values(), *(f"raw_{name}" for name in deducted.values())))
+    late = ["raw_refunded_at"] if meaning.refunds else []
+    carried = "".join(f", {name}" for name in (*said.values(), *(f"raw_{name}" for name in deducted.values()), *late))
     off = "".join(f", {_deducted(engine, name, formats)} as {name}" for name in deducted.values())
+    day += _refunded_on(engine, formats, "refunded" in deducted.values()) if meaning.refunds else ""
+    refunded = ", refunded, refunded_on" if meaning.refunds else ""
     return f"""with given as (select {rows.place} as record, {", ".join(given)} from {rows.table}),
         texts as (select record, {", ".join(texts)}{carried} from given),
         quick as (select *{quick}{joined} from texts),
@@ -97,8 +101,30 @@ def casts_of(
         typed as (select *, {casts} from {f"(select *{off} from plain) as less" if off else "plain"}),
         dated as (select *, {screened}{day} from typed),
         judged as (select *, case {reasons} end as reason from dated)
-        select record, {", ".join(output_columns(rows, said))}, reason, {values_shown(rows, rules)} as value{amount}
+        select record, {", ".join(output_columns(rows, said))}{refunded}, reason, {values_shown(rows, rules)} as value{amount}
         from judged"""
+
+
+def _refunded_at(rows: StagedRows, meaning: RowMeaning) -> list[str]:
+    """The text of the day on which money was given back, where that is stated."""
+    there = rows.engine.types(rows.table)
+    return [_trimmed(rows, column) if column in there else empty_text() for column in meaning.refunds.values()]
+
+
+def _refunded_on(engine: SqlEngine, formats: ColumnFormats, is_there: bool) -> str:
+    """The time and the number of the day on which money was given back, as those of the sale are written, or year first."""
+    rules, raw = formats.time_rules, "raw_refunded_at"
+    plain = TimeRules(rules.time_zone, rules.recorded_in, None, rules.trading_day_cutoff)
+    ways = dict.fromkeys(wall_clock(engine, raw, way, False, False) for way in (rules, plain))
+    moment = f"coalesce({', '.join(ways)})" if len(ways) > 1 else next(iter(ways))
+    no_hour = has_no_hour(raw, None, False)
+    began = (
+        f"case when {no_hour} then {moment} else {moment} - interval '{rules.cutoff}' minute end"
+        if rules.cutoff
+        else moment
+    )
+    money = "" if is_there else f", cast(0 as {_DECIMAL}) as refunded"
+    return f", {moment} as refunded_at, cast(unix_date(cast({began} as date)) as integer) as refunded_on{money}"
 
 
 def output_columns(rows: StagedRows, said: Mapping[str, str]) -> list[str]:

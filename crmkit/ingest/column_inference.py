@@ -70,6 +70,8 @@ class Guess:
         found = dict.fromkeys(rows.deduct, "taken off amount") | dict.fromkeys(
             rows.leave_out, "says which rows are left out"
         )
+        for column, day in rows.refunds.items():
+            found |= {column: "taken off amount, on the day of the refund", day: "day of the refund"}
         found |= {str(rows.kinds["column"]): "says what a row is"} if rows.kinds else {}
         return found | {piece: name for name, given in self.columns.items() for piece in pieces_of(given)}
 
@@ -107,7 +109,14 @@ def guessed(files: Sequence[str], *, table: str | None = None, query: str | None
         guess.telling.append(told)
     if guess.table == "transactions":
         unread = [name for name in extract.columns if name not in guess.read]
-        guess.telling.extend(telling_columns(head, unread, has_currency="currency" in guess.columns))
+        guess.telling.extend(
+            telling_columns(
+                head,
+                unread,
+                has_currency="currency" in guess.columns,
+                less_money=bool({"deduct", "refunds"} & guess.settings.keys()),
+            )
+        )
     return guess
 
 

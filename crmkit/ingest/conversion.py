@@ -27,6 +27,10 @@ def converted(engine: SqlEngine, typed: str, contract: Contract, rates: pd.DataF
         if kind == "money":
             worth = f"cast(t.{name} * cast(r.rate as decimal(18, 10)) as {_MONEY})"
             columns[name] = f"case when {needs} then {worth} else t.{name} end"
+    if "refunded" in columns:
+        columns["refunded"] = (
+            f"case when {needs} then cast(t.refunded * cast(r.rate as decimal(18, 10)) as {_MONEY}) else t.refunded end"
+        )
     members = ", ".join(map(literal, NON_MEMBER_REASONS))
     is_fault = f"{lacks} and (t.reason is null or t.reason in ({members}))"
     columns["reason"] = f"case when {is_fault} then {literal(NO_RATE.reason)} else t.reason end"

@@ -56,7 +56,7 @@ def typed_rows(
 
 def _has_short_way(rows: StagedRows, formats: ColumnFormats, meaning: RowMeaning) -> bool:
     is_sale = {"purchased_at", "amount"} <= set(rows.present)
-    is_usual = is_sale and not (len(rows.columns) > len(rows.present) or meaning.deduct or rows.of_kinds("date"))
+    is_usual = is_sale and not (len(rows.columns) > len(rows.present) or meaning.taken_off or rows.of_kinds("date"))
     quick = (formats.is_quick(name, "number") for name in rows.of_kinds("money", "number"))
     return rows.untidy != "true" and is_usual and all(quick)
 

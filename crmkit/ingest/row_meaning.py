@@ -39,6 +39,8 @@ class RowMeaning:
         Contract columns whose unreadable values may be rejected though they share a notation.
     deduct : sequence of str
         Columns of the extract whose money is taken off the amount of the row that they stand on.
+    refunds : mapping of str to str
+        Column of the extract whose money was given back → the column of the day on which it was.
     ids : str, optional
         ``"casefold"``: customer ids that differ by capitals alone are one.
     """
@@ -51,11 +53,14 @@ class RowMeaning:
     reject_unreadable: Sequence[str] = ()
     deduct: Sequence[str] = ()
     ids: str | None = None
+    refunds: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.ids not in (None, "casefold"):
             raise ConfigError(f"ids={self.ids!r} is not known. Write 'casefold', or leave it out.")
         own_rules(self.rules)
+        if len(self.refunds) > 1:
+            raise ConfigError(f"refunds names {list(self.refunds)}. Name one column of money, and that of its day.")
         for column, words in self.leave_out.items():
             check_words(f"leave_out[{column!r}]", words)
         _check_kinds(self.kinds)
@@ -68,7 +73,12 @@ class RowMeaning:
     @property
     def asked(self) -> list[str]:
         """All columns of the extract that are named here."""
-        return [*self.columns, *self.order_columns, *self.deduct]
+        return [*self.columns, *self.order_columns, *self.taken_off, *self.refunds.values()]
+
+    @property
+    def taken_off(self) -> list[str]:
+        """Columns of the extract whose money is no part of the amount."""
+        return [*self.deduct, *self.refunds]
 
     @property
     def columns(self) -> list[str]:

@@ -190,6 +190,28 @@ def another_currency(name: str, condition: str) -> Rule:
     return Rule(f"{name} is in another currency", condition, "Deliver one currency, or name the column that states it.")
 
 
+def refunded_after(until: object, column: str) -> Rule:
+    """Money given back on a day that has not been observed yet."""
+    last = as_day(until)  # type: ignore[arg-type]
+    return Rule(
+        f"{column!r} is after {last}",
+        f"refunded <> 0 and refunded_on > {day_number(last)}",
+        "Set until to the last day of the extract.",
+    )
+
+
+def refund_rules(column: str) -> tuple[Rule, ...]:
+    """What the day of money given back must not be."""
+    return (
+        Rule(
+            f"{column!r} is not a time",
+            "refunded <> 0 and raw_refunded_at is not null and refunded_at is null",
+            "Deliver times as in 2026-03-01 10:00, or as those of the sale.",
+        ),
+        Rule(f"{column!r} is before the sale", "refunded <> 0 and refunded_on < day"),
+    )
+
+
 def dated_after(until: object) -> Rule:
     """A purchase dated after the last day of the delivery."""
     last = as_day(until)  # type: ignore[arg-type]

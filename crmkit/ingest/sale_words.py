@@ -61,7 +61,9 @@ def _is_no_sale(value: str) -> bool:
     )
 
 
-def telling_columns(head: pd.DataFrame, unread: Iterable[str], *, has_currency: bool = True) -> list[str]:
+def telling_columns(
+    head: pd.DataFrame, unread: Iterable[str], *, has_currency: bool = True, less_money: bool = False
+) -> list[str]:
     """A sentence for each column that is not read and holds such words, or is called so and is filled in some rows.
 
     >>> table = pd.DataFrame({"Status": ["Closed", "Cancelled"], "Note": ["a", "b"]})
@@ -70,10 +72,23 @@ def telling_columns(head: pd.DataFrame, unread: Iterable[str], *, has_currency: 
     "Status holds 'Cancelled' in 1 of 2 rows"
     """
     counts = {name: head[name].dropna().astype("str").str.strip().value_counts() for name in unread if name in head}
+    if less_money:
+        counts = _no_money(counts)
     return told_of_values(counts, len(head), has_currency=has_currency)
 
 
-def unread_values(engine: SqlEngine, rows: str, unread: Iterable[str]) -> dict[str, pd.Series[int]]:
+def _no_money(counts: Mapping[str, pd.Series[int]]) -> dict[str, pd.Series[int]]:
+    """The columns but those of numbers: where money is taken off already, others say it again."""
+    return {
+        name: values
+        for name, values in counts.items()
+        if pd.to_numeric(pd.Series(values.index[values.index != ""]), errors="coerce").isna().any()
+    }
+
+
+def unread_values(
+    engine: SqlEngine, rows: str, unread: Iterable[str], *, less_money: bool = False
+) -> dict[str, pd.Series[int]]:
     """How often each value stands in the columns that may tell something: those of few values, and those that are called so."""
     there = [name for name in unread if name in engine.types(rows)]
     if not there:
@@ -91,7 +106,7 @@ def unread_values(engine: SqlEngine, rows: str, unread: Iterable[str]) -> dict[s
         found[name] = (
             counted.groupby(counted["value"].str.strip())["n"].sum().sort_values(ascending=False, kind="stable")
         )
-    return found
+    return _no_money(found) if less_money else found
 
 
 def told_of_values(

@@ -111,7 +111,7 @@ def _with_heads(rows: StagedRows, wanted: set[str], names: Names, meaning: RowMe
                 f"{given[0]!r} (for {name}) is a column of the joined files, which state it once an order: it would count once for "
                 f"each of its lines. Name a column of {rows.part.name}."
             )
-    table, present = joined_with_heads(rows.engine, rows.table, rows.place, rows.part.heads, wanted, meaning.deduct)
+    table, present = joined_with_heads(rows.engine, rows.table, rows.place, rows.part.heads, wanted, meaning.taken_off)
     kinds = {**rows.kinds, **{given: kind for given, kind in present.items() if given in wanted}}
     return replace(rows, table=table, place=PLACE, kinds=kinds, untidy="true", marks=frozenset("\n\r" + MARKS))
 
@@ -131,7 +131,7 @@ def check_stated(meaning: RowMeaning, there: Sequence[str]) -> None:
         there,
         meaning.asked,
         "The extract",
-        "Name them under leave_out, kinds, order_columns or deduct as they are.",
+        "Name them under leave_out, kinds, order_columns, deduct or refunds as they are.",
     )
 
 

@@ -30,7 +30,7 @@ from crmkit.ingest.plain_rows import typed_rows
 from crmkit.ingest.positions import Positions, positions_of
 from crmkit.ingest.pseudonyms import pseudonymised
 from crmkit.ingest.row_meaning import NOTHING_STATED, RowMeaning
-from crmkit.ingest.rules import FIELDS, TORN, WITHOUT_CONDITION, Rule
+from crmkit.ingest.rules import FIELDS, TORN, WITHOUT_CONDITION, Rule, refund_rules
 from crmkit.ingest.sale_words import unread_values
 from crmkit.ingest.staged_rows import StagedRows, check_stated, stage_rows
 from crmkit.ingest.staging import Fingerprint, prepared
@@ -144,9 +144,8 @@ def _unread(rows: StagedRows, names: Names, meaning: RowMeaning) -> dict[str, pd
     """What the columns hold that nothing is read of."""
     read = {piece for name in rows.contract.columns for piece in pieces_of(names.get(name, name))}
     read |= {name for name, _ in rows.part.constants}
-    return unread_values(
-        rows.engine, rows.source, [name for name in rows.part.columns if name not in read | set(meaning.asked)]
-    )
+    unread = [name for name in rows.part.columns if name not in read | set(meaning.asked)]
+    return unread_values(rows.engine, rows.source, unread, less_money=bool(meaning.taken_off))
 
 
 def _sha256(part: Part, present: Mapping[str, str], content: Fingerprint) -> str:
@@ -197,7 +196,10 @@ def _rules(
         *meaning.left_out_rules(said),
         *currency_rules(engine, contract, rows.columns, formats, meaning.rate_table is not None),
         *contract.rules_for(rows.columns),
-        *unreadable_deductions(rows.deducted(meaning.deduct)),
+        *unreadable_deductions(
+            rows.deducted(meaning.deduct) | dict.fromkeys(rows.deducted(meaning.refunds), "refunded")
+        ),
+        *(rule for column in meaning.refunds.values() for rule in refund_rules(column)),
         *rules,
         *row_rules,
         *meaning.non_member_rules,

@@ -304,7 +304,7 @@ def latest_day(extract: Extract, options: Mapping[str, object], store: Store | N
         extract, counts = store.new_parts(extract), [store.lines_per_day()]
     time_rules, meaning, columns = stated(options)
     names = {name: given for name, given in columns.items() if name in _DATED.columns}
-    meaning = replace(meaning, rules={}, non_members=(), order_columns=(), deduct=())
+    meaning = replace(meaning, rules={}, non_members=(), order_columns=(), deduct=(), refunds={})
     for part in extract.parts:
         with DuckDBEngine() as engine:
             call = "Transactions.from_extract"

@@ -6,7 +6,7 @@ sales they take back. `Transactions` and `Store` are built on this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import date
 
 from crmkit.engine.base import SqlEngine
@@ -16,7 +16,7 @@ from crmkit.ingest.column_names import is_sure
 from crmkit.ingest.contracts import ITEM_COLUMNS, Names
 from crmkit.ingest.extracts import Extract
 from crmkit.ingest.heads import orders_in_two_files
-from crmkit.ingest.rules import NON_MEMBER_REASONS, dated_after
+from crmkit.ingest.rules import NON_MEMBER_REASONS, dated_after, refunded_after
 from crmkit.ingest.sale_words import several_currencies
 from crmkit.ingest.schemas import SALES
 from crmkit.ingest.times import TimeRules
@@ -52,14 +52,14 @@ def collect_lines(
     _refuse_money_of_split_orders(engine, validated, meaning)
     _refuse_unread_currencies(source, columns, validated)
     resent = resent_files([part.sha256 for part in validated], known)
-    sound = _sound(validated, resent)
+    sound = _sound(validated, resent, ["refunded", "refunded_on"] if meaning.refunds else [])
     if meaning.rates is None:
         _refuse_mixed_currencies(engine, source, columns, sound)
     repeated = repeated_keys(engine, sound, earlier(sound) if earlier else None, any_without_store)
     if earlier is None and len(validated) - len(resent) > 1:
         again = engine.stage(receipts_in_two_files(engine, sound))
         repeated = engine.view(f"select * from {repeated} union all select * from {again}")
-    lines = engine.view(_lines(sound, repeated, count_rows(engine, repeated) > 0))
+    lines = engine.view(_lines(sound, repeated, count_rows(engine, repeated) > 0, bool(meaning.refunds)))
     return CollectedLines(validated, resent, repeated, lines, _has_currency(source, columns))
 
 
@@ -72,7 +72,7 @@ def _validated_parts(
     last: date,
     progress: Callable[[str], None] | None,
 ) -> list[ValidatedPart]:
-    late = [dated_after(last)]
+    late = [dated_after(last), *(refunded_after(last, column) for column in meaning.refunds.values())]
     validated = []
     for part in source.parts:
         if progress:
@@ -85,7 +85,7 @@ def _validated_parts(
 def _refuse_money_of_split_orders(engine: SqlEngine, validated: list[ValidatedPart], meaning: LineMeaning) -> None:
     """Raise where money of an order is to be taken off and its lines stand in two files: it would be taken off twice."""
     heads = validated[0].heads if len(validated) > 1 else None
-    if heads is None or not (given := [name for name in meaning.deduct if name in heads.columns]):
+    if heads is None or not (given := [name for name in meaning.taken_off if name in heads.columns]):
         return
     if n := orders_in_two_files(engine, [part.orders for part in validated]):
         raise ContractError(
@@ -94,10 +94,10 @@ def _refuse_money_of_split_orders(engine: SqlEngine, validated: list[ValidatedPa
         )
 
 
-def _sound(validated: list[ValidatedPart], resent: frozenset[int]) -> str:
+def _sound(validated: list[ValidatedPart], resent: frozenset[int], more: Sequence[str]) -> str:
     """A query for the valid rows of all parts not delivered before, those of non-members among them; ``file`` is the part's number."""
     non_members = ", ".join(map(literal, NON_MEMBER_REASONS))
-    columns = ", ".join(["record", *SALES.columns, "day", "hour", "reason"])
+    columns = ", ".join(["record", *SALES.columns, "day", "hour", "reason", *more])
     return " union all ".join(
         f"select {number} as file, {columns} from {part.rows} where "
         + ("false" if number in resent else f"(reason is null or reason in ({non_members}))")
@@ -137,15 +137,31 @@ def _has_currency(source: Extract, columns: Names) -> bool:
     return columns.get("currency", "currency") in source.columns
 
 
-def _lines(sound: str, repeated: str, any_repeated: bool) -> str:
+def _lines(sound: str, repeated: str, any_repeated: bool, with_refunds: bool) -> str:
     """A query for the lines that are kept; those of non-members have no customer_id."""
-    columns = ", ".join(
-        f"l.{name}" for name in SALES.columns if name not in ("customer_id", "purchased_at", "unit_price", "currency")
-    )
+    names = [name for name in SALES.columns if name not in ("customer_id", "purchased_at", "unit_price", "currency")]
     unless_repeated = f"left join {repeated} r on l.file = r.file and l.record = r.record where r.record is null"
-    return f"""with lines as ({sound})
-        select l.file, l.record, case when l.reason is null then l.customer_id end as customer_id, l.day, l.hour, {columns}
-        from lines l {unless_repeated if any_repeated else ""}"""
+    kept = f"lines l {unless_repeated if any_repeated else ''}"
+    member = "case when l.reason is null then l.customer_id end as customer_id"
+    own = {name: f"l.{name}" for name in names}
+    if not with_refunds:
+        return f"with lines as ({sound}) select l.file, l.record, {member}, l.day, l.hour, {', '.join(own.values())} from {kept}"
+    later = "l.refunded <> 0 and l.refunded_on > l.day"
+    sale = own | {
+        "amount": f"cast(l.amount + case when {later} then l.refunded else 0 end as decimal(18, 4)) as amount"
+    }
+    back = own | dict.fromkeys(("order_id", "line_id"), "cast(null as string)")
+    back |= dict.fromkeys(("quantity", "discount"), "cast(null as decimal(18, 4))")
+    back |= {"returned_order_id": "l.order_id", "amount": "cast(-l.refunded as decimal(18, 4))"}
+    return f"""with lines as ({sound}), kept as (select l.* from {kept})
+        select l.file, l.record, {member}, l.day, l.hour, {", ".join(sale.values())} from kept l
+        union all
+        select l.file, {REFUND_OF} as record, {member}, l.refunded_on as day, cast(null as integer) as hour,
+        {", ".join(f"{value} as {name}" for name, value in back.items())} from kept l where {later}"""
+
+
+REFUND_OF = "-l.record"
+"""The number of the line that takes money back on a later day than that of its row: each row has one of its own."""
 
 
 def filled_items(engine: SqlEngine, lines: str) -> tuple[str, ...]:

@@ -122,11 +122,15 @@ class _Step:
         if not self.delivery.corrects:
             nothing = self.tables.tables["lines"].relation(self.engine, ())
             return f"select * from {nothing}"
-        days = self.engine.stage(f"select distinct day, store from {new}")
-        months = self._months(f"select day from {new}")
+        days = self.engine.stage(f"select distinct day, store from {new} where record > 0")
+        months = self._months(f"select day from {new} where record > 0")
         months += self._months_of_receipts(f"select {receipt_number('order_id')} from {new} where order_id is not null")
         lines = self.tables.relation(self.engine, self.state, "lines", months)
-        return sql_text("transactions/gone", lines=lines, days=days, new=new)
+        sold = f"(select * from {lines} where record > 0)"
+        gone = self.engine.stage(sql_text("transactions/gone", lines=sold, days=days, new=new))
+        every = self.tables.relation(self.engine, self.state, "lines")
+        return f"""select * from {gone} union all select r.* from {every} r where r.record < 0
+            and exists (select 1 from {gone} g where g.file = r.file and g.record = -r.record)"""
 
     def _months(self, days: str) -> list[str]:
         found = self.engine.arrow(f"select distinct {month_of('day')} as month from ({days})")
@@ -148,7 +152,7 @@ class _Step:
         kept = self.engine.frame(
             f"""select file, count(*) as n, min(day) as first, max(day) as last,
             count(*) filter (where order_id is not null and line_id is not null and store is null) > 0 as no_store
-            from {settled.fresh} group by file"""
+            from {settled.fresh} where record > 0 group by file"""
         )
         replaced = int(self.engine.frame(f"select count(*) as n from {gone}")["n"][0])
         one = self.delivery

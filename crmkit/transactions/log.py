@@ -143,6 +143,7 @@ class Transactions(InNotebook):
         order_columns: Sequence[str] = (),
         reject_unreadable: Sequence[str] = (),
         deduct: Sequence[str] = (),
+        refunds: Mapping[str, str] | None = None,
         ids: str | None = None,
         rates: Rates | None = None,
         folder: str | Path | None = None,
@@ -197,6 +198,10 @@ class Transactions(InNotebook):
         deduct : sequence of str
             Columns of the extract whose money is taken off the row that they stand on, whatever its sign: a refund, or a
             discount that the amount still holds.
+        refunds : mapping of str to str, optional
+            Money given back that stands on the row of its sale, and the column of its day: ``{"Refunded Amount": "Refunded at"}``.
+            It is taken off on that day, as a return of the sale; on the day of the sale where none is stated. A row whose
+            refund is dated before the sale, or after ``until``, is rejected.
         ids : str, optional
             ``"casefold"``: customer ids that differ by capitals alone are one.
         rates : Rates, optional
@@ -262,7 +267,7 @@ class Transactions(InNotebook):
         time_rules = TimeRules(time_zone, recorded_in, time_format, trading_day_cutoff, calendar)
         meaning = LineMeaning(
             rules or {}, non_members, leave_out or {}, kinds or {}, order_columns, reject_unreadable, deduct, ids,
-            products=products, classes=classes, rates=rates,
+            refunds=refunds or {}, products=products, classes=classes, rates=rates,
         )  # fmt: skip
         last = as_day(until)
         home = Path(folder) if folder is not None else temporary_folder("log")

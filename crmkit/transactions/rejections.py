@@ -205,7 +205,8 @@ def reconcile(engine: SqlEngine, collected: CollectedLines, lines: str, path: Pa
     zero = Decimal("0.0000")
     again = [validated[place].amount_read for place in collected.resent]
     totals = engine.arrow(
-        f"""select coalesce(sum(amount), 0) as amount, count(*) as n from {lines} where customer_id is not null
+        f"""select coalesce(sum(amount), 0) as amount, count(case when record > 0 then 1 end) as n from {lines}
+        where customer_id is not null
         union all select coalesce(sum(amount), 0), count(*) from {kept} where outcome = {literal(LEFT_OUT)}
         union all select coalesce(sum(amount), 0), count(*) from {kept} where outcome = {literal(REJECTED)}
         union all select coalesce(sum(amount), 0), count(*) from {repeated} where not differs and reason is null"""

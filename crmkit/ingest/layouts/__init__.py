@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["differs", "layout", "layouts", "note_in_words", "note_of", "recognised", "settings_for", "settings_of"]
 
 _CLOCK = ("time_zone", "recorded_in", "time_format", "trading_day_cutoff", "calendar")
-_ROWS = ("leave_out", "kinds", "order_columns", "deduct")
+_ROWS = ("leave_out", "kinds", "order_columns", "deduct", "refunds")
 _NEEDED = ("customer_id", "purchased_at", "amount")
 _MOSTLY = 0.7
 
@@ -145,6 +145,7 @@ def settings_for(name: str, delivered: Sequence[str]) -> dict[str, Any]:
         "kinds": kinds if (kinds := settings.get("kinds", {})).get("column") in there else {},
         "order_columns": [column for column in settings.get("order_columns", ()) if column in there],
         "deduct": [column for column in settings.get("deduct", ()) if column in there],
+        "refunds": {column: day for column, day in settings.get("refunds", {}).items() if {column, day} <= there},
     }
     stated = {key: value for key, value in settings.items() if key not in (*_ROWS, "columns")}
     return {**stated, **{key: value for key, value in kept.items() if value}, "columns": columns}
