@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
 from crmkit.ingest.contracts import Contract
-from crmkit.ingest.numbers import SIGNS, in_another_currency, plain_number
+from crmkit.ingest.numbers import SIGNS, in_another_currency, in_western_digits, plain_number
 from crmkit.ingest.parts import Reading
 from crmkit.ingest.row_meaning import RowMeaning
 from crmkit.ingest.rules import Rule, another_currency, screens
@@ -249,7 +249,7 @@ def _raw(engine: SqlEngine, kind: str, given: str, untidy: str) -> str:
         return f"case when {whole} then split_part({given}, '.', 1) else {given} end"
     if kind in ("time", "date"):  # 20260301.0 of a column of floats
         whole = f"{given} like '%.0' and {engine.matches(given, _WHOLE)}"
-        return f"case when {whole} then split_part({given}, '.', 1) else {given} end"
+        return f"case when {whole} then split_part({given}, '.', 1) else {in_western_digits(given)} end"
     return given
 
 

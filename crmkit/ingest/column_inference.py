@@ -302,6 +302,7 @@ def _without_sign(guess: Guess, values: pd.Series[str]) -> pd.Series[str]:
         codes = [code for code, known in SIGNS.items() if sign == code or sign in known]
         first = "USD" if "USD" in codes else codes[0] if codes else None
         if first:
+            values = values.str.replace(rf"{re.escape(sign)}\.?", "", regex=True)
             guess.settings["currency"] = first
             guess.doubts["currency"] = f"numbers carry {sign!r}, which is used for {', '.join(codes)}"
     return values.str.replace(r"[^\d.,]", "", regex=True)

@@ -50,7 +50,7 @@ def shape_of(value: str) -> str:
     >>> shape_of("12,34,567.50"), shape_of("₹ 2,500.00")
     ('9,9,9.9', '₹ 9,9.9')
     """
-    return re.sub(r"\d+", "9", value.strip())
+    return re.sub(r"\d+", "9", re.sub("[\u00a0\u202f]", " ", value.strip()))
 
 
 def _shared(unreadable: Iterable[str]) -> tuple[str, int] | None:

@@ -10,7 +10,7 @@ from crmkit.engine.base import SqlEngine
 from crmkit.engine.texts import literal
 from crmkit.ingest.parts import Reading
 
-__all__ = ["SIGNS", "in_another_currency", "plain_number", "western"]
+__all__ = ["SIGNS", "in_another_currency", "in_western_digits", "plain_number", "western"]
 
 SIGNS: dict[str, tuple[str, ...]] = {
     "AUD": ("AU$", "A$", "$"),
@@ -64,7 +64,16 @@ def plain_number(engine: SqlEngine, text: str, reading: Reading) -> str:
     usual = _cases(engine, text, reading, _patterns(reading, _signs(reading.currency)))
     tidy = _tidy(text, reading)
     other = _cases(engine, tidy, reading, _patterns(reading, _signs(reading.currency), of_india=True))
-    return f"case {usual} else case {other} end end"
+    return f"case {usual} else case {other} {_grouped_by_blanks(engine, tidy, reading)} end end"
+
+
+def _grouped_by_blanks(engine: SqlEngine, text: str, reading: Reading) -> str:
+    """1'234.50, 1 234.50 with a blank of any kind: such groups of three mean nothing else, and are read without being stated."""
+    if reading.thousands or reading.currency:
+        return ""
+    pattern = f"^[+-]?[1-9][0-9]{{0,2}}(?:['’ \u00a0\u202f][0-9]{{3}})+(?:{re.escape(reading.mark)}[0-9]*)?$"
+    plain = f"replace({_without(text, ('’', chr(39), *_BLANKS))}, {literal(reading.mark)}, '.')"
+    return f"when {engine.matches(text, pattern)} then {plain}"
 
 
 def _cases(engine: SqlEngine, text: str, reading: Reading, patterns: tuple[str, str]) -> str:
@@ -85,7 +94,7 @@ def _tidy(text: str, reading: Reading) -> str:
     western = f"translate({text}, {literal(_FOREIGN)}, {literal(_WESTERN + reading.mark)})"
     for ending in (f"[{reading.mark}](-{{1,2}}|—)$", "/-$", "^=?[\"']+", "[\"']+$"):
         western = f"regexp_replace({western}, {literal(ending)}, '')"
-    western = f"trim(regexp_replace({western}, '^ *[▲△] *', '-'))"
+    western = f"trim(regexp_replace(regexp_replace({western}, '^ *[▲△] *', '-'), '^- +', '-'))"
     if reading.negative is None:
         return western
     bare = f"trim(replace({western}, {literal(reading.negative)}, ''))"
@@ -156,6 +165,13 @@ def _patterns(reading: Reading, signs: tuple[str, ...], of_india: bool = False) 
         f"^(?:{MINUS}{blank}{before}{number}{after}|{before}{MINUS}{number}|{before}{ended}-{after}|"
         f"{before}{number}{blank}{sign}-|\\({before}{number}{after}\\))$",
     )
+
+
+def in_western_digits(text: str) -> str:
+    """A day or time whose digits and marks are of another script in those that all read: ２０２５／０１／０２ is 2025/01/02."""
+    digits = "".join(chr(ord(zero) + n) for zero in _ZEROS for n in range(10))
+    western = f"translate({text}, {literal(digits + '－–／．：')}, {literal('0123456789' * len(_ZEROS) + '--/.:')})"
+    return f"case when bit_length({text}) <> 8 * length({text}) then {western} else {text} end"
 
 
 # -- Times -----------------------------------------------------------------------------------------------------------

@@ -152,7 +152,8 @@ def _of_time(name: str) -> tuple[Rule, ...]:
             f"{name} is in a year of another calendar",
             f"({name} >= timestamp '2400-01-01 00:00:00' and {name} < timestamp '2700-01-01 00:00:00') or "
             f"({name} >= timestamp '1300-01-01 00:00:00' and {name} < timestamp '1500-01-01 00:00:00')",
-            "2568 is 2025 of Thailand's calendar, 1404 is 2025 or 2026 of Iran's: state calendar='thai' or calendar='jalali'.",
+            "2568 is 2025 of Thailand's calendar, 1404 is 2025 or 2026 of Iran's: state calendar='thai' or calendar='jalali'. Years of the "
+            "Islamic calendar (1447 is 2025 or 2026) are not read: deliver those of the common one.",
         ),
         Rule(
             f"{name} is a placeholder date",

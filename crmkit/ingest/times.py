@@ -225,10 +225,10 @@ def calendar_of(engine: SqlEngine, values: Sequence[str]) -> tuple[str, str | No
             continue
         year = f"extract(year from {engine.local_day('given')})"
         table = engine.register(pd.DataFrame({"given": common}, dtype="str"))
-        plain = engine.frame(f"select count(*) as n from {table} where {year} between 1980 and 2100")["n"][0]
+        plain = engine.frame(f"select count(*) as n from {table} where {year} between 1980 and 2060")["n"][0]
         if plain == len(values):
             return calendar, None
-        if formats := formats_fitting(engine, common.tolist()):
+        if calendar != "jalali" and (formats := formats_fitting(engine, common.tolist())):
             return calendar, formats[0]
     return None
 

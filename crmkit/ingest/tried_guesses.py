@@ -10,7 +10,7 @@ import pandas as pd
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.ingest.column_names import candidates, is_sure
 from crmkit.ingest.contracts import Contract, Names, pieces_of
-from crmkit.ingest.numbers import plain_number
+from crmkit.ingest.numbers import in_western_digits, plain_number
 from crmkit.ingest.parts import Reading
 from crmkit.ingest.times import TimeRules, readable, wall_clock
 
@@ -83,7 +83,7 @@ def _read(values: pd.Series[str], kind: str, reading: Reading, time_rules: TimeR
         if kind in ("money", "number"):
             parsed = f"try_cast({plain_number(engine, 'given', reading)} as double)"
         elif kind == "time":
-            parsed = wall_clock(engine, "given", time_rules, False, False)
+            parsed = wall_clock(engine, f"({in_western_digits('given')})", time_rules, False, False)
             if (
                 not time_rules.time_format and not time_rules.calendar
             ):  # an offset is no fault here; its zone is asked for later

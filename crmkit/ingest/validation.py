@@ -119,8 +119,7 @@ def validate_part(
     keys = keys_of_lines(engine, staged.table, part.heads) if part.heads else ""
     unread = _unread(staged, names, meaning) if contract.non_members else {}
     engine.drop(staged.table)
-    sums = engine.arrow(f"select count(*) as n, coalesce(sum(amount), 0) as total from {typed}")
-    n_staged = sums["n"][0].as_py()
+    n_staged, total = _totals(engine, typed)
     places = positions_of(readable, content, staged.broken["record"].to_numpy(dtype=np.int64) - 1, n_staged)
     if extract.pseudonyms:
         typed = pseudonymised(engine, typed, contract, list(present), extract.pseudonyms, keep)
@@ -129,7 +128,7 @@ def validate_part(
         typed,
         _rejected(engine, typed, part, staged.broken, places),
         n_staged + len(staged.broken),
-        Decimal(sums["total"][0].as_py()).quantize(Decimal("0.0001")),
+        total,
         _sha256(part, present, content) if content else "",
         places,
         {rule.reason: rule for rule in (*WITHOUT_CONDITION, *looked_for)},
@@ -138,6 +137,12 @@ def validate_part(
         keys,
         unread,
     )
+
+
+def _totals(engine: SqlEngine, typed: str) -> tuple[int, Decimal]:
+    """How many rows there are, and their money."""
+    sums = engine.arrow(f"select count(*) as n, coalesce(sum(amount), 0) as total from {typed}")
+    return sums["n"][0].as_py(), Decimal(sums["total"][0].as_py()).quantize(Decimal("0.0001"))
 
 
 def _unread(rows: StagedRows, names: Names, meaning: RowMeaning) -> dict[str, pd.Series[int]]:

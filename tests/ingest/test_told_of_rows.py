@@ -137,3 +137,17 @@ def test_ids_that_may_be_the_same_are_told() -> None:
         "Customer ids that differ from others by blanks, dashes or points alone",
         "Customer ids that differ from those of others of this delivery by leading zeros alone",
     ]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("1'234.50", 1234.5), ("1\u202f234.50", 1234.5), ("12\u00a0500", 12500), ("- 5.00", -5), ("1 234", 1234)],
+)
+def test_groups_and_signs_that_mean_one_thing_are_read(written: str, read: float) -> None:
+    lines, _, _ = loaded(f"{HEAD}\na,2026-01-01,{written}\n")
+    assert float(lines["amount"][0]) == read
+
+
+@pytest.mark.parametrize("day", ["２０２６／０１／０２", "٢٠٢٦-٠١-٠٢", "2026–01–02 １０：００"])
+def test_days_in_digits_of_another_script_are_read(day: str) -> None:
+    assert loaded(f"{HEAD}\na,{day},1.00\n")[0]["day"].tolist() == [20455]
