@@ -328,13 +328,15 @@ def check_sums(tables: list[Any], heads: Any = None, **more: Any) -> tuple[Any, 
 
 
 @pytest.mark.filterwarnings("ignore::crmkit.exceptions.CrmkitWarning")
-@given(st.lists(st.lists(ROW, min_size=1, max_size=12), min_size=1, max_size=3))
-@settings(max_examples=15, deadline=None)
-def test_rows_and_money_add_up_whatever_is_stated(parts: list[list[tuple[str, ...]]]) -> None:
+@given(
+    st.lists(st.lists(ROW, min_size=1, max_size=12), min_size=1, max_size=3),
+    st.sampled_from(["plain", "joined", "rates"]),
+)
+@settings(max_examples=30, deadline=None)
+def test_rows_and_money_add_up_whatever_is_stated(parts: list[list[tuple[str, ...]]], what: str) -> None:
     tables = [pd.DataFrame(rows, columns=NAMES) for rows in parts]
-    check_sums(tables)
-    check_sums(tables, HEADS, order_columns=["Type"])
-    check_sums(tables, rates=Rates.from_extract(RATES))
+    more = {"joined": {"heads": HEADS, "order_columns": ["Type"]}, "rates": {"rates": Rates.from_extract(RATES)}}
+    check_sums(tables, **more.get(what, {}))
 
 
 @pytest.mark.filterwarnings("ignore::crmkit.exceptions.CrmkitWarning")

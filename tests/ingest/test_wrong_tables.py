@@ -9,7 +9,7 @@ import pytest
 
 from crmkit.exceptions import CrmkitWarning, DeliveryWarning
 from crmkit.ingest.extracts import read_extract
-from crmkit.ingest.layouts import note_in_words, note_of
+from crmkit.ingest.layouts import layout, note_in_words, note_of
 from crmkit.pipeline.check import check_files
 from crmkit.pipeline.config import config_of
 from crmkit.transactions.log import Transactions
@@ -76,3 +76,9 @@ def test_rates_may_be_a_file_alone() -> None:
     found = config_of(stated).rates
     assert found is not None
     assert found.files == "rates.csv"
+
+
+def test_a_layout_shows_its_note_where_it_is_looked_at() -> None:
+    ready = layout("stripe-charges")
+    assert repr(ready).splitlines()[1].startswith("Layout 'stripe-charges': One row per payment.")
+    assert ready["amount"] == "Converted Amount"

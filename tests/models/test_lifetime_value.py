@@ -13,7 +13,7 @@ import pytest
 from scipy.optimize import approx_fprime
 from sklearn.base import clone
 
-from crmkit.exceptions import ContractError, CrmkitWarning, ModelError
+from crmkit.exceptions import ContractError, CrmkitWarning, DeliveryWarning, ModelError
 from crmkit.models import BGNBD, CustomerLifetimeValue, GammaGamma, load_model
 from crmkit.models import _bgnbd_math as formulas
 from crmkit.models._value_math import draw_means
@@ -529,3 +529,20 @@ def test_an_endless_horizon_is_saved(tmp_path):
     again = load_model(model.save(tmp_path / "value.json"))
     assert again.horizon == math.inf
     pd.testing.assert_series_equal(again.predict(TABLE), model.predict(TABLE), check_exact=True)
+
+
+@pytest.mark.parametrize(("horizon", "told"), [(365, 1), (60, 0)])
+def test_a_horizon_beyond_what_anybody_was_observed_is_told_once(horizon, told):
+    rng = np.random.default_rng(3)
+    frequency = rng.poisson(2, 300)
+    table = pd.DataFrame(
+        {"frequency": frequency, "T": 90.0, "monetary_value": np.where(frequency, rng.gamma(4, 5, 300), 0.0)}
+    )
+    table["recency"] = np.where(frequency, rng.uniform(10, 80, 300), 0.0)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        CustomerLifetimeValue(BGNBD(), GammaGamma(), horizon=horizon).fit(table)
+    found = [one for one in said if one.category is DeliveryWarning]
+    assert len(found) == told
+    assert all("no customer has been observed for more than 90" in str(one.message) for one in found)
+    assert all(one.filename == __file__ for one in found)

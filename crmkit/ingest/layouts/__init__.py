@@ -36,7 +36,7 @@ def layouts() -> dict[str, str]:
     return {name: _content(name)["title"] for name in names}
 
 
-def layout(name: str, table: str = "transactions") -> dict[str, Any]:
+def layout(name: str, table: str = "transactions") -> Layout:
     """The columns, the clock, and what rows mean in a layout, as keyword arguments.
 
     Parameters
@@ -48,8 +48,8 @@ def layout(name: str, table: str = "transactions") -> dict[str, Any]:
 
     Returns
     -------
-    dict
-        For ``Transactions.split_extract(extract, until=…, **layout("cdnow"))``.
+    Layout
+        A dict that shows its ``note``, what to know before it is read. For ``Transactions.split_extract(extract, until=…, **layout("cdnow"))``.
 
     Raises
     ------
@@ -58,11 +58,28 @@ def layout(name: str, table: str = "transactions") -> dict[str, Any]:
 
     Examples
     --------
-    >>> layout("cdnow")
+    >>> ready = layout("cdnow")
+    >>> dict(ready)
     {'customer_id': 'masterid', 'purchased_at': 'date', 'amount': 'sales', 'quantity': 'cds', 'time_format': '%Y%m%d'}
+    >>> ready.note.partition(",")[0]
+    "Layout 'cdnow': One row per purchase"
     """
     settings = settings_of(name, table)
-    return {**settings["columns"], **{key: settings[key] for key in (*_CLOCK, *_ROWS) if key in settings}}
+    return Layout(
+        {**settings["columns"], **{key: settings[key] for key in (*_CLOCK, *_ROWS) if key in settings}},
+        note_in_words(name),
+    )
+
+
+class Layout(dict[str, Any]):
+    """The keyword arguments of a layout; shown with what to know before it is read."""
+
+    def __init__(self, given: Mapping[str, Any], note: str) -> None:
+        super().__init__(given)
+        self.note = note
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}\n{self.note}"
 
 
 def note_of(name: str) -> str:
