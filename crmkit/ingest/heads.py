@@ -68,10 +68,15 @@ _kept: WeakKeyDictionary[SqlEngine, dict[tuple[object, ...], tuple[str, dict[str
 def _staged(engine: SqlEngine, heads: Heads, columns: Collection[str]) -> tuple[str, dict[str, str]]:
     """Heads as text, one row per order: ``key_0`` … and the columns."""
     kept = _kept.setdefault(engine, {})
-    asked = (heads, *columns)
+    asked = (_identity(heads), *columns)
     if asked not in kept:
         kept[asked] = _read(engine, heads, columns)
     return kept[asked]
+
+
+def _identity(heads: Heads) -> tuple[object, ...]:
+    """What tells heads apart: their files, or their tables, and how they are read."""
+    return tuple((part.path, part.member, part.reading, id(part.table)) for part in heads.parts) + heads.on
 
 
 def _read(engine: SqlEngine, heads: Heads, columns: Collection[str]) -> tuple[str, dict[str, str]]:
@@ -116,7 +121,7 @@ def keys_of_lines(engine: SqlEngine, table: str, heads: Heads) -> str:
 
 def heads_without_lines(engine: SqlEngine, heads: Heads, orders: Collection[str]) -> int:
     """How many orders no line of a delivery belongs to."""
-    found = [table for asked, (table, _) in _kept.get(engine, {}).items() if asked[0] == heads]
+    found = [table for asked, (table, _) in _kept.get(engine, {}).items() if asked[0] == _identity(heads)]
     return _n_rows(engine, f"select 1 as one from {found[0]}") - _n_rows(engine, _together(orders, "union"))
 
 

@@ -332,7 +332,7 @@ def check_sums(tables: list[Any], heads: Any = None, **more: Any) -> tuple[Any, 
     st.lists(st.lists(ROW, min_size=1, max_size=12), min_size=1, max_size=3),
     st.sampled_from(["plain", "joined", "rates"]),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_rows_and_money_add_up_whatever_is_stated(parts: list[list[tuple[str, ...]]], what: str) -> None:
     tables = [pd.DataFrame(rows, columns=NAMES) for rows in parts]
     more = {"joined": {"heads": HEADS, "order_columns": ["Type"]}, "rates": {"rates": Rates.from_extract(RATES)}}
