@@ -115,9 +115,8 @@ def validate_part(
         refuse_shared_notation(staged, typed, meaning)
     if meaning.rate_table is not None and "currency" in present:
         typed = converted(engine, typed, contract, meaning.rate_table, part.reading.currency)
-    rewritten = ids_rewritten(staged)
+    rewritten, unread = ids_rewritten(staged), _unread(staged, names, meaning) if contract.non_members else {}
     keys = keys_of_lines(engine, staged.table, part.heads) if part.heads else ""
-    unread = _unread(staged, names, meaning) if contract.non_members else {}
     engine.drop(staged.table)
     n_staged, total = _totals(engine, typed)
     places = positions_of(readable, content, staged.broken["record"].to_numpy(dtype=np.int64) - 1, n_staged)

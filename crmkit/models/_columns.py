@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from crmkit._checks import require_columns
+from crmkit._checks import require_columns, warn_user
 from crmkit._types import Bools, Floats
-from crmkit.exceptions import ContractError, ModelError
+from crmkit.exceptions import ContractError, DeliveryWarning, ModelError
 
 if TYPE_CHECKING:
     from crmkit._types import Table
@@ -132,3 +132,17 @@ def cells_hash(*columns: Floats) -> str:
     """sha256 of distinct rows and their counts, whatever the order of the rows."""
     order = np.lexsort(columns)
     return hashlib.sha256(b"".join((column[order] + 0.0).astype("<f8").tobytes() for column in columns)).hexdigest()
+
+
+def tell_of_horizon(customers: Table, horizon: float) -> None:
+    """Warn where a horizon is longer than anybody has been observed: nothing in the log can tell what is then."""
+    if "T" not in getattr(customers, "columns", ()) or not np.isfinite(horizon):
+        return
+    longest = float(np.max(np.asarray(customers["T"], dtype=float), initial=0.0))
+    if 0 < longest < horizon:
+        warn_user(
+            f"The value is asked for {horizon:,.0f} days, and no customer has been observed for more than {longest:,.0f}: what comes "
+            f"after {longest:,.0f} days rests on the model's form alone, and no backtest of this log can show it. State a shorter "
+            f"horizon, or take the value of {longest:,.0f} days beside it.",
+            DeliveryWarning,
+        )

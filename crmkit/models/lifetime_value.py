@@ -13,11 +13,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from crmkit._checks import warn_user
 from crmkit._types import Floats, Interval, Table
-from crmkit.exceptions import CrmkitWarning, DeliveryWarning, ModelError
+from crmkit.exceptions import CrmkitWarning, ModelError
 from crmkit.models._base import Model, ScoreTerm
-from crmkit.models._columns import aligned, check_number, read_columns
+from crmkit.models._columns import aligned, check_number, read_columns, tell_of_horizon
 from crmkit.models._futures import Terms, bounds, futures
 from crmkit.models._interpolation import purchases_at_nodes
 from crmkit.models._spend_dependence import dependence_note, is_material, spend_dependence
@@ -170,21 +169,8 @@ class CustomerLifetimeValue(Model):
             The horizon is longer than any customer has been observed.
         """
         fitted = self.fit_parts(lambda model: model.fit(customers, sample_weight=sample_weight))
-        self._tell_of_horizon(customers)
+        tell_of_horizon(customers, self.horizon)
         return fitted
-
-    def _tell_of_horizon(self, customers: Table) -> None:
-        """Warn where the horizon is longer than anybody has been observed: nothing in the log can tell what is then."""
-        if "T" not in getattr(customers, "columns", ()) or self.horizon == math.inf:
-            return
-        longest = float(np.max(np.asarray(customers["T"], dtype=float), initial=0.0))
-        if 0 < longest < self.horizon:
-            warn_user(
-                f"The value is asked for {self.horizon:,.0f} days, and no customer has been observed for more than {longest:,.0f}: what "
-                f"comes after {longest:,.0f} days rests on the model's form alone, and no backtest of this log can show it. State a "
-                f"shorter horizon, or take the value of {longest:,.0f} days beside it.",
-                DeliveryWarning,
-            )
 
     def fit_parts(self, fit: Callable[[Any], Any]) -> Self:
         """The same, by a function that fits one model wherever the customers are (see `fit_customers`)."""
