@@ -290,11 +290,6 @@ NON_MEMBERS = (
         "raw_customer_id like '99999999%' and replace(raw_customer_id, '9', '') = ''",
         _IN_SALES,
     ),
-    Rule(
-        "customer_id is all zeros",
-        "raw_customer_id like '0000%' and replace(raw_customer_id, '0', '') = ''",
-        _IN_SALES,
-    ),
 )
 A_TOTAL = Rule(
     "customer_id is a word for a total",

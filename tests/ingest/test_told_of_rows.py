@@ -105,7 +105,6 @@ def test_lines_without_an_order_that_stand_in_two_files_are_told(tmp_path: Any) 
         ("Walk-in Customer", "customer_id is a word for anybody"),
         ("비회원", "customer_id is a word for anybody"),
         ("Consumidor final", "customer_id is a word for anybody"),
-        ("00000000", "customer_id is all zeros"),
     ],
 )
 def test_nobody_is_no_member_and_kept_in_sales(word: str, reason: str) -> None:
