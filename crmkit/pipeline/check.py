@@ -27,6 +27,7 @@ from crmkit.ingest.tables import Rates
 from crmkit.ingest.times import TimeRules
 from crmkit.ingest.validation import validate_part
 from crmkit.pipeline.config import Config
+from crmkit.pipeline.row_account import row_account
 from crmkit.pipeline.sections import section_of
 from crmkit.transactions.line_meaning import stated
 from crmkit.transactions.log import Transactions
@@ -88,7 +89,8 @@ class LoadReport:
         return self.invalid is not None and len(self.invalid) == self.n_rows > 0
 
     def __str__(self) -> str:
-        blocks = [self._found(), self._layout(), self._columns(), self._loaded(), self._advice()]
+        rows = "\n".join(row_account(self.guess)) if self.extract else ""
+        blocks = [self._found(), self._layout(), rows, self._columns(), self._loaded(), self._advice()]
         return "\n\n".join(filter(None, blocks))
 
     def _found(self) -> str:
@@ -118,8 +120,11 @@ class LoadReport:
         if self.extract is None:
             return ""
         meaning = self.guess.read
-        wide = max(map(len, self.extract.columns))
-        lines = [f"  {given:<{wide}}  {meaning.get(given, '-')}{self._doubt(given)}" for given in self.extract.columns]
+        read = [given for given in self.extract.columns if given in meaning]
+        wide = max(map(len, read), default=0)
+        lines = [f"  {given:<{wide}}  {meaning[given]}{self._doubt(given)}" for given in read]
+        if unread := [given for given in self.extract.columns if given not in meaning]:
+            lines.append(f"  Not used: {', '.join(unread)}.")
         if self.guess.missing:
             lines.append(f"  Not found: {', '.join(self.guess.missing)}. Name the columns in the configuration.")
         if instead := unless_sales(self.guess, self.extract.columns):

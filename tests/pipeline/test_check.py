@@ -384,3 +384,25 @@ def test_the_layouts_are_those_that_are_promised() -> None:
     assert promised <= set(layouts())
     with pytest.raises(ConfigError, match="did you mean 'cdnow'"):
         crmkit.layout("cdnow2")
+
+
+def test_what_rows_count_as_is_said_before_the_columns(till: Till) -> None:
+    rows = ["a,2026-03-01 10:00,5.00,SALE,paid,x", "b,2026-03-02 10:00,5.00,REFUND,failed,y"]
+    path = till("\n".join(["card,time,total,Type,Status,Remark", *rows, ""]).encode())
+    columns = 'columns = { customer_id = "card", purchased_at = "time", amount = "total" }'
+    meaning = 'kinds = { column = "Type", sale = ["SALE"], return = ["REFUND"] }\nleave_out = { "Status" = ["failed"] }'
+    stated = path.with_name("shop.toml")
+    stated.write_text(
+        f'until = 2026-03-31\ncurrency = "EUR"\n[transactions]\nfiles = "{path.name}"\ntime_zone = "Europe/Berlin"\n{columns}\n{meaning}\n'
+    )
+    said = str(check_files([str(path)], read_config(stated)))
+    account, listed = said.partition("What rows count as")[2].split("\n\n")[:2]
+    told = {line[2:11].strip(): line[13:] for line in account.strip("\n").splitlines()}
+    assert told == {
+        "left out": "Status is failed",
+        "return": "Type is REFUND",
+        "sale": "Type is SALE",
+        "currency": "EUR",
+        "clock": "Europe/Berlin",
+    }
+    assert "  Not used: Remark." in listed.splitlines()
