@@ -12,7 +12,7 @@ import pandas as pd
 
 from crmkit.engine.duckdb import DuckDBEngine
 from crmkit.exceptions import ContractError, CrmkitError
-from crmkit.ingest.column_names import is_sure, known_words, knows, named
+from crmkit.ingest.column_names import is_sure, known_words, named
 from crmkit.ingest.contracts import pieces_of
 from crmkit.ingest.databases import is_url
 from crmkit.ingest.extracts import Extract, read_extract
@@ -208,7 +208,7 @@ def _guessed_text(files: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]
     if any(is_url(file) for file in files):
         return settings, doubts
     for path, _ in [found for file in files for found in matching(file)]:
-        likely = likely_encoding(path, knows)
+        likely = likely_encoding(path)
         if likely and "encoding" not in settings:
             settings["encoding"] = likely
             doubts["encoding"] = f"{path.name} is not UTF-8 and looks like this"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from functools import cache
 from importlib import resources
 
-__all__ = ["candidates", "is_sure", "known_words", "knows", "named"]
+__all__ = ["candidates", "is_sure", "known_words", "n_known", "named"]
 
 _COMPOUNDED = frozenset(["datum", "menge", "preis", "betrag", "umsatz", "nummer", "summe", "rabatt"])
 """Words that others are written together with: Verkaufsdatum, Gesamtbetrag."""
@@ -64,10 +64,10 @@ def known_words() -> dict[str, dict[str, list[str]]]:
     return tomllib.loads(resources.files("crmkit").joinpath("ingest", "words.toml").read_text(encoding="utf-8"))
 
 
-def knows(header: str) -> bool:
-    """Whether a line holds a known name of a column."""
+def n_known(header: str) -> int:
+    """How many known names of columns a line holds."""
     known = {word for table in known_words().values() for words in table.values() for word in words}
-    return any(_plain(name) in known for name in re.split("[,;\t|]", header))
+    return sum(_plain(name) in known for name in re.split("[,;\t|]", header))
 
 
 def named(delivered: Sequence[str], table: str, refused: Collection[tuple[str, str]] = ()) -> dict[str, str]:

@@ -10,7 +10,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
@@ -18,6 +18,7 @@ from typing import IO, Literal
 import numpy as np
 
 from crmkit.exceptions import ConfigError, ExtractError, NoInputError
+from crmkit.ingest.encodings import likely_first
 
 __all__ = [
     "Kind",
@@ -29,7 +30,6 @@ __all__ = [
     "kind_of",
     "likely_encoding",
     "matching",
-    "suggested_encoding",
 ]
 
 Kind = Literal["csv", "json", "excel", "parquet", "table"]
@@ -55,7 +55,6 @@ _UNMARKED = {rb"([^\x00]\x00{3}){2}": "utf-32-le", rb"(\x00{3}[^\x00]){2}": "utf
 _UNMARKED |= {rb"([^\x00]\x00){2}": "utf-16-le", rb"(\x00[^\x00]){2}": "utf-16-be"}
 _NOT_OF_FILES = ("punycode", "idna", "undefined", "unicode-escape", "raw-unicode-escape")
 _LEFT_BY_SYSTEMS = ("thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store")
-_LIKELY = ["cp949", "gb18030", "cp932", "big5", "cp1252", "cp1250", "cp1251", "cp1253", "cp1254"]
 _FOREIGN = {
     rb"%PDF": "a PDF document",
     rb"SQLite format 3": "an SQLite database; name it with sqlite:///",
@@ -303,9 +302,10 @@ def decoded(path: Path, member: str | None, encoding: str, stated: str | None) -
     decoder = codecs.getincrementaldecoder(encoding)()
     done, line, chunk = 0, 1, b""
     at_start, is_narrow = True, "\n".encode(encoding) == b"\n"
-    held = b""
+    held = header = b""
     try:
         for chunk in chunks(path, member):
+            header = header or chunk.partition(b"\n")[0]
             held = decoder.getstate()[0]
             text = decoder.decode(chunk)
             if at_start and text:
@@ -319,74 +319,55 @@ def decoded(path: Path, member: str | None, encoding: str, stated: str | None) -
     except UnicodeDecodeError as error:
         whole = held + chunk
         line += whole[: error.start].decode(encoding, "ignore").count("\n")
-        raise _undecodable(path.name, done - len(held) + error.start, line, stated, whole, error.start) from None
+        raise _undecodable(
+            path.name, done - len(held) + error.start, line, stated, whole, error.start, header
+        ) from None
 
 
-def _undecodable(name: str, byte: int, line: int, stated: str | None, near: bytes, place: int) -> ExtractError:
+def _undecodable(
+    name: str, byte: int, line: int, stated: str | None, near: bytes, place: int, header: bytes
+) -> ExtractError:
     where = f"byte {byte:,}, on line {line:,}"
     if stated is not None:
         return ExtractError(
             f"{name} is not {stated} text ({where}, cannot be decoded). State its true encoding, or mend the file; "
             "nothing was loaded from it."
         )
-    guess = suggested_encoding(near[max(0, place - _START) : place + _START])
+    guess = likely_first(near[max(0, place - _START) : place + _START], header)[:1]
     likely = (
-        f"It looks like {guess}: state encoding={guess!r} if it is so" if guess else "State its encoding: encoding=…"
+        f"It looks like {guess[0]}: state encoding={guess[0]!r} if it is so"
+        if guess
+        else "State its encoding: encoding=…"
     )
     return ExtractError(
         f"{name} is not UTF-8 text ({where}). {likely}, or re-export it as UTF-8; nothing was loaded from it."
     )
 
 
-def suggested_encoding(sample: bytes) -> str | None:
-    """The encoding that a piece of text is likely in; a suggestion to be confirmed, never acted on.
-
-    >>> suggested_encoding("고객번호,구매일,금액\\n0077,2026-03-01,우유 신선한 것 하나\\n".encode("cp949"))
-    'cp949'
-    """
-    from charset_normalizer import from_bytes
-
-    whole = b"\n".join(sample.split(b"\n")[1:-1]) if sample.count(b"\n") > 2 else sample
-    found = from_bytes(whole, cp_isolation=_LIKELY)
-    best = found.best()
-    if best is None:
-        return None
-    as_good = [one for one in found if (one.chaos, one.coherence) == (best.chaos, best.coherence)]
-    names = {name for one in as_good for name in one.could_be_from_charset}
-    return "cp1252" if "cp1252" in names else codec(best.encoding)
-
-
-def likely_encoding(path: Path, knows: Callable[[str], bool]) -> str | None:
-    """The likely encoding of a text file that is not UTF-8 and does not say; of every other file, none.
-
-    It decodes the whole file, and gives a first line that ``knows`` takes for names of columns, if any does both.
-    """
+def likely_encoding(path: Path) -> str | None:
+    """The likely encoding of a text file that is not UTF-8 and does not say, one that decodes all of it; of every other, none."""
     if kind_of(path) != "csv" or len(archive_members(path)) > 1:
         return None
     member = next(iter(archive_members(path)), None)
     if encoding_of(path, member, "utf-8") != "utf-8":
         return None
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    decoder, header = codecs.getincrementaldecoder("utf-8")(), b""
     for chunk in chunks(path, member):
+        header = header or chunk.partition(b"\n")[0]
         try:
             decoder.decode(chunk)
         except UnicodeDecodeError as error:
-            near = suggested_encoding(error.object[max(0, error.start - _START) : error.start + _START])
-            return _best_encoding(path, member, near, knows)
+            near = likely_first(error.object[max(0, error.start - _START) : error.start + _START], header)
+            return next((name for name in near if _decodes(path, member, name)), None)
     return None
 
 
-def _best_encoding(path: Path, member: str | None, near: str | None, knows: Callable[[str], bool]) -> str | None:
-    first = ""
-    for name in filter(None, dict.fromkeys([near, *_LIKELY])):
-        with suppress(ExtractError):
-            header = ""
-            for _, text in decoded(path, member, name, name):
-                header = header or text.partition("\n")[0]
-            if knows(header):
-                return name
-            first = first or name
-    return first or near
+def _decodes(path: Path, member: str | None, encoding: str) -> bool:
+    with suppress(ExtractError):
+        for _ in decoded(path, member, encoding, encoding):
+            pass
+        return True
+    return False
 
 
 def first_lines(path: Path, member: str | None, encoding: str, stated: str | None, n: int) -> list[str]:
