@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from crmkit.ingest.column_inference import Guess
 from crmkit.ingest.row_meaning import ANY, RowMeaning
@@ -57,7 +56,7 @@ def _currency(guess: Guess) -> str:
     return f"that of {column}" if column else stated or "not stated: all money is taken to be in one"
 
 
-def _clock(settings: dict[str, Any]) -> str:
+def _clock(settings: Mapping[str, object]) -> str:
     zone, recorded = settings.get("time_zone"), settings.get("recorded_in")
     if zone is None:
         return "as the times stand; one that states its offset needs time_zone"
