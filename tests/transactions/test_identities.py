@@ -20,7 +20,7 @@ from crmkit import (
     read_extract,
     rfm_table,
 )
-from crmkit.exceptions import ConfigError
+from crmkit.exceptions import ConfigError, CrmkitWarning
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +152,7 @@ def test_nearly_identical_numbers_are_told_and_not_merged() -> None:
     till = pd.DataFrame(
         {"customer_id": ["A-17", "a17", "018", "18", "19"], "purchased_at": "2017-01-05", "amount": 1.0}
     )
-    log = Transactions.from_extract(till, until="2017-01-31")
+    with pytest.warns(CrmkitWarning, match="differ from those of others of this delivery by leading zeros alone: 1"):
+        log = Transactions.from_extract(till, until="2017-01-31")
     assert near_identical(log)["same_as"].tolist() == ["018", "018", "A-17", "A-17"]
     assert len(rfm_table(log)) == 5
