@@ -81,7 +81,7 @@ class Words:
         rest = text
         while rest:
             for pattern, answer in _patterns(self.language):
-                if (found := pattern.match(rest)) and found.end():
+                if (found := pattern.match(rest)) and (found["stop"] or 0 < found.end() == len(rest)):
                     filled = {name: self._within(part) for name, part in found.groupdict().items() if name != "stop"}
                     yield answer.format(**filled) + (self._stop if found["stop"] else "")
                     rest = rest[found.end() :]

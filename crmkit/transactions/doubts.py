@@ -116,7 +116,7 @@ def _ids_written_otherwise(engine: SqlEngine, lines: str) -> list[str]:
         "Customer ids that differ from others by capitals alone: {:,}. If they are the same members, state ids='casefold'.": "lower(id)",
         "Customer ids that differ from others by blanks, dashes or points alone: {:,}. If they are the same members, deliver them written "
         "alike.": bare,
-        ids_without_zeros("others of this delivery", "{:,}"): "ltrim(id, '0')",
+        ids_without_zeros("others of this delivery", "{:,}"): "trim(leading '0' from id)",
     }
     odd = ", ".join(f"count(case when id <> {plain} then 1 end) as kind_{n}" for n, plain in enumerate(kinds.values()))
     found = engine.frame(f"select {odd} from {ids}").iloc[0]

@@ -192,7 +192,7 @@ class _Step:
 
         They are looked for in the newest month of the store and those of the delivery, so that this costs what it brings.
         """
-        engine, ids = self.engine, "select distinct customer_id, ltrim(customer_id, '0') as plain"
+        engine, ids = self.engine, "select distinct customer_id, trim(leading '0' from customer_id) as plain"
         months = {
             *self._months(f"select day from {new}"),
             max((f.month for f in self.state.of("trips").files), default=""),
