@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from crmkit._days import as_day, day_number
 from crmkit.engine.texts import literal
@@ -191,9 +192,9 @@ def another_currency(name: str, condition: str) -> Rule:
     return Rule(f"{name} is in another currency", condition, "Deliver one currency, or name the column that states it.")
 
 
-def refunded_after(until: object, column: str) -> Rule:
+def refunded_after(until: str | date, column: str) -> Rule:
     """Money given back on a day that has not been observed yet."""
-    last = as_day(until)  # type: ignore[arg-type]
+    last = as_day(until)
     return Rule(
         f"{column!r} is after {last}",
         f"refunded <> 0 and refunded_on > {day_number(last)}",
@@ -213,9 +214,9 @@ def refund_rules(column: str) -> tuple[Rule, ...]:
     )
 
 
-def dated_after(until: object) -> Rule:
+def dated_after(until: str | date) -> Rule:
     """A purchase dated after the last day of the delivery."""
-    last = as_day(until)  # type: ignore[arg-type]
+    last = as_day(until)
     return Rule(
         f"purchased_at is after {last}",
         f"day > {day_number(last)}",
